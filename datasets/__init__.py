@@ -1,0 +1,1 @@
+"""The TFDS builders of tfxmr, one folder a dataset."""

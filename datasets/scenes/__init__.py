@@ -1,0 +1,1 @@
+"""Scenes: a small generated image-text dataset."""

@@ -1,0 +1,1 @@
+"""The Wikipedia image-text dataset of Rasiwasia et al. (2010)."""

@@ -1,0 +1,156 @@
+"""Reads the files of the official Wikipedia archive, and says exactly what is missing or malformed."""
+import dataclasses
+import html
+import io
+import re
+
+import numpy as np
+import PIL.Image
+import scipy.io
+
+from tfxmr.errors import InputError
+
+CLASSES = ("art", "biology", "geography", "history", "literature", "media",
+           "music", "royalty", "sport", "warfare")
+CLASSES_FILE = "categories.list"
+LIST_FILES = {"train": "trainset_txt_img_cat.list", "test": "testset_txt_img_cat.list"}
+SPLIT_SIZES = {"train": 2173, "test": 693}
+MAX_NAMED = 20  # missing images and texts are named up to here and counted beyond: there are 5,732 of them
+
+
+@dataclasses.dataclass(frozen=True)
+class Matrix:
+    """A feature matrix in a .mat file: one array a split, rows in the order of the split's list.
+
+    Attributes:
+      file: name of the .mat file.
+      arrays: split -> name of the array in the file.
+      dim: number of columns.
+      official: True if the file is part of the official archive.
+    """
+
+    file: str
+    arrays: dict
+    dim: int
+    official: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One line of a list: a text, an image, and their common class (zero-based)."""
+
+    text_id: str
+    image_id: str
+    label: int
+
+    @property
+    def image_file(self):
+        """Path of the image inside the archive."""
+        return f"images/{CLASSES[self.label]}/{self.image_id}.jpg"
+
+    @property
+    def text_file(self):
+        """Path of the text inside the archive. Text ids contain dots, which start no file extension."""
+        return f"texts/{self.text_id}.xml"
+
+
+def folders(root):
+    """Lists the folders in which files are looked for: `root`, and any unpacked archive one level below."""
+    if root is None or not root.is_dir():
+        return []
+    below = [folder for folder in sorted(root.iterdir()) if (folder / LIST_FILES["train"]).exists()]
+    return [root, *below]
+
+
+def find(name, where):
+    """Returns the path of the file called `name` in the first of the folders that holds it, or None."""
+    return next((folder / name for folder in where if (folder / name).exists()), None)
+
+
+def missing(names, where):
+    """Returns those of the names that no folder holds."""
+    return [name for name in names if find(name, where) is None]
+
+
+def read_list(path, split):
+    """Reads an official list, whose lines are `<text id> TAB <image id> TAB <class 1..10>`.
+
+    Returns:
+      The items in the order of the list.
+    Raises:
+      InputError: a line is malformed, or the number of lines is not that of the official split.
+    """
+    items = []
+    for number, line in enumerate(path.read_bytes().decode(errors="replace").splitlines(), 1):
+        fields = line.split("\t")
+        if len(fields) != 3 or fields[2].strip() not in map(str, range(1, len(CLASSES) + 1)):
+            raise InputError(f"{path}, line {number}: found {line!r}, expected "
+                             f"<text id> TAB <image id> TAB <class 1..{len(CLASSES)}>.")
+        items.append(Item(fields[0], fields[1], int(fields[2]) - 1))
+    if len(items) != SPLIT_SIZES[split]:
+        raise InputError(f"{path}: found {len(items)} lines, expected the {SPLIT_SIZES[split]} of the "
+                         f"official {split} split. Copy the file again from the official archive.")
+    return items
+
+
+def check_classes(path):
+    """Raises InputError if the file's class names are not the official ten in their order."""
+    names = tuple(path.read_bytes().decode(errors="replace").split())
+    if names != CLASSES:
+        raise InputError(f"{path}: found the classes {', '.join(names)}, expected {', '.join(CLASSES)}.")
+
+
+def read_matrix(path, matrix, split, num_rows):
+    """Reads one array of a .mat file.
+
+    Args:
+      path: the .mat file.
+      matrix: the Matrix it holds.
+      split: "train" or "test".
+      num_rows: length of the split's list.
+    Returns:
+      float32 (num_rows, matrix.dim).
+    Raises:
+      InputError: the file is damaged, or the array absent, not numeric, not finite or of another shape.
+    """
+    name = matrix.arrays[split]
+    try:
+        array = scipy.io.loadmat(io.BytesIO(path.read_bytes()), variable_names=[name]).get(name)
+    except Exception as error:  # SciPy raises a dozen different types on damaged files
+        raise InputError(f"{path}: cannot be read as a MATLAB file ({error}). Copy it again.") from error
+    if array is None:
+        raise InputError(f"{path}: holds no array {name!r}. Is it the right {matrix.file}?")
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise InputError(f"{path}: array {name!r} is no matrix of real numbers.")
+    if array.shape != (num_rows, matrix.dim):
+        raise InputError(f"{path}: array {name!r} has shape {array.shape}, expected "
+                         f"({num_rows}, {matrix.dim}): one row for each line of {LIST_FILES[split]}.")
+    if not np.isfinite(array).all():
+        raise InputError(f"{path}: array {name!r} holds NaN or infinite values.")
+    return array.astype(np.float32)
+
+
+def read_text(path):
+    """Returns what stands between <text> and </text>. No XML parser: not every file is valid XML."""
+    match = re.search(rb"<text\b[^>]*>(.*)</text>", path.read_bytes(), re.DOTALL)
+    if match is None:
+        raise InputError(f"{path}: holds no <text> ... </text>. Copy it again from the official archive.")
+    return html.unescape(match[1].decode("utf-8", errors="replace")).strip()
+
+
+def read_image(path):
+    """Returns the image file's bytes; anything that a JPEG decoder cannot give as RGB is re-coded as RGB PNG.
+
+    Some images are grey. A grey JPEG is stored as it is: TFDS decodes it to three equal channels.
+    """
+    data = path.read_bytes()
+    try:
+        image = PIL.Image.open(io.BytesIO(data))
+        image.load()
+    except (OSError, SyntaxError) as error:
+        raise InputError(f"{path}: is no readable image ({error}). Copy it again.") from error
+    if image.format == "JPEG" and image.mode in ("RGB", "L"):
+        return data
+    png = io.BytesIO()
+    image.convert("RGB").save(png, "PNG")
+    return png.getvalue()

@@ -1,0 +1,1 @@
+"""The flags of the command line by group, and one flagfile a table cell."""

@@ -1,0 +1,59 @@
+"""Flags that say which data and which protocol."""
+from absl import flags
+
+import tfxmr.data
+from tfxmr.data import protocol
+
+
+def define(values):
+    """Defines the data and protocol flags in a FlagValues."""
+    def text(name, default, help_text):
+        flags.DEFINE_string(name, default, help_text, flag_values=values)
+
+    def choice(name, default, choices, help_text):
+        flags.DEFINE_enum(name, default, choices, help_text, flag_values=values)
+
+    choice("dataset", "scenes", tfxmr.data.NAMES, "Dataset; scenes is generated and needs no download.")
+    text("data_dir", None, "Folder of the npz files; else of the built datasets (default ~/tensorflow_datasets).")
+    text("manual_dir", None, "Folder of the dataset's official files, as its owner publishes them.")
+    text("image_features", None, "Image features; default: the dataset's own choice, see `tfxmr datasets`.")
+    text("text_features", None, "Text features; default: the dataset's own choice, see `tfxmr datasets`.")
+    text("word_vectors", None, "Word vectors for class names, word2vec binary or text format.")
+    choice("protocol", "zero_shot", ("zero_shot", "standard"),
+           "zero_shot: train on seen classes, query test items against training items within the unseen and within "
+           "the seen classes; standard: train on all, query test against test.")
+    choice("class_split", "parity", protocol.CLASS_SPLITS,
+           "How zero_shot chooses the unseen classes: parity (even zero-based labels), random (a half, by "
+           "--class_seed), list (--unseen_classes).")
+    flags.DEFINE_list("unseen_classes", [], "Names or zero-based labels; implies --class_split=list.",
+                      flag_values=values)
+    flags.DEFINE_integer("class_seed", 0, "Seed of --class_split=random.", flag_values=values)
+    choice("gallery", None, ("train", "test"), "Split that is searched; default: the protocol's own.")
+    flags.DEFINE_boolean("eval_znorm", False,
+                         "Z-score the representations of each group of queries and of each gallery by the group's own "
+                         "statistics before they are compared, as DADN's evaluation does.", flag_values=values)
+
+
+def load(values):
+    """Loads the dataset that the flags name, as MultiModalData."""
+    return tfxmr.data.load(
+        values.dataset,
+        data_dir=values.data_dir,
+        manual_dir=values.manual_dir,
+        image_features=values.image_features,
+        text_features=values.text_features,
+        word_vectors=values.word_vectors,
+    )
+
+
+def make_protocol(values, data):
+    """Makes the protocol that the flags describe for a dataset."""
+    return protocol.make(
+        values.protocol,
+        data,
+        class_split="list" if values.unseen_classes else values.class_split,
+        unseen_classes=values.unseen_classes,
+        class_seed=values.class_seed,
+        gallery=values.gallery,
+        normalisation="group_zscore" if values.eval_znorm else "none",
+    )

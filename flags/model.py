@@ -1,0 +1,48 @@
+"""Flags of the method: `--model`, and one flag for every field of that method's settings."""
+import dataclasses
+
+from absl import flags
+
+from tfxmr import registry
+
+
+def define(values):
+    """Defines --model in a FlagValues."""
+    flags.DEFINE_string(
+        "model", "danzcr", f"Method: {', '.join(registry.names())}; see `tfxmr models`.", flag_values=values
+    )
+
+
+def define_settings(values, settings_class):
+    """Defines a flag for every field of a Settings dataclass, with its default, choices and help."""
+    for field in dataclasses.fields(settings_class):
+        facts = field.metadata
+        arguments = {"name": field.name, "default": field.default, "help": facts["help"], "flag_values": values}
+        if isinstance(field.default, tuple):
+            arguments["default"] = [str(v) for v in field.default]
+            flags.DEFINE_list(**arguments)
+        elif facts["choices"]:
+            flags.DEFINE_enum(enum_values=facts["choices"], **arguments)
+        else:
+            define_one = {bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+            define_one.get(type(field.default), flags.DEFINE_string)(**arguments)
+
+
+def make_settings(values, settings_class):
+    """Reads the settings back from parsed flags. Raises InputError for values out of range."""
+    read = {}
+    for field in dataclasses.fields(settings_class):
+        value = values[field.name].value
+        if isinstance(field.default, tuple):
+            value = _whole_numbers(field.name, value)
+        read[field.name] = value
+    return settings_class(**read)
+
+
+def _whole_numbers(name, value):
+    try:
+        return tuple(int(v) for v in value)
+    except ValueError:
+        raise flags.IllegalFlagValueError(
+            f"flag --{name}={','.join(value)}: give whole numbers with commas between them, such as 4096,2048"
+        ) from None

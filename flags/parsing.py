@@ -1,0 +1,77 @@
+"""Parsing of a command line into a FlagValues of its own, so that commands can be called again and again."""
+import sys
+
+import tfxmr_flags.data
+import tfxmr_flags.model
+import tfxmr_flags.training
+from absl import flags
+
+from tfxmr import registry
+from tfxmr.errors import InputError
+
+
+def parse(command, arguments, define):
+    """Parses flags and flagfiles.
+
+    Args:
+      command: name of the command, for --help.
+      arguments: list of str.
+      define: function that defines the command's flags in a FlagValues.
+
+    Returns:
+      The parsed FlagValues.
+
+    Raises:
+      flags.Error: unknown flags or wrong values.
+      InputError: arguments that are no flags.
+    """
+    values = flags.FlagValues()
+    define(values)
+    if asks_help(arguments):
+        print(f"tfxmr {command}: flags (all may stand in a file, one a line, given first as --flagfile=FILE)\n")
+        print(values.get_help())
+        sys.exit(0)
+    rest = values(["tfxmr", *arguments])[1:]
+    if rest:
+        raise InputError(f"tfxmr {command}: {' '.join(rest)}: not a flag; flags are written --name=value")
+    return values
+
+
+def asks_help(arguments):
+    """True if a list of arguments asks for help."""
+    return any(a in ("--help", "-h", "--helpfull") for a in arguments)
+
+
+def define_common(values):
+    """Defines the flags that every run has, whatever its method, in a FlagValues."""
+    for group in (tfxmr_flags.data, tfxmr_flags.model, tfxmr_flags.training):
+        group.define(values)
+
+
+def parse_common(arguments):
+    """Parses the flags of `define_common` alone and skips all others. Returns the FlagValues."""
+    values = flags.FlagValues()
+    define_common(values)
+    values.set_gnu_getopt(True)  # goes on after the 5 of `--components 5`, which belongs to a flag unknown here
+    values(["tfxmr", *arguments], known_only=True)
+    return values
+
+
+def parse_run(command, arguments):
+    """Parses the flags of a run: data, protocol, training, and those of the method that --model names.
+
+    Returns:
+      (the parsed FlagValues, the method's class).
+    """
+    method_class = registry.get(parse_common(arguments).model)
+
+    def define(values):
+        define_common(values)
+        tfxmr_flags.model.define_settings(values, method_class.Settings)
+
+    return parse(command, arguments, define), method_class
+
+
+def serialise(values):
+    """Flag name -> the flag as a line of a flagfile; flags without a value give ""."""
+    return {name: values[name].serialize() for name in sorted(values)}

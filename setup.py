@@ -1,0 +1,51 @@
+"""tfxmr: cross-media retrieval on TensorFlow 2.
+
+The folders `datasets/` and `flags/` are installed as `tfxmr_datasets` and `tfxmr_flags`, so that
+they clash with no other package of those common names.
+"""
+import setuptools
+
+PACKAGE_DIRS = {"tfxmr_datasets": "datasets", "tfxmr_flags": "flags"}
+
+
+def packages():
+    """Lists the packages: tfxmr as it stands, datasets/ and flags/ under their installed names."""
+    names = setuptools.find_packages(include=["tfxmr", "tfxmr.*"])
+    for name, folder in PACKAGE_DIRS.items():
+        names.append(name)
+        names.extend(f"{name}.{sub}" for sub in setuptools.find_packages(folder))
+    return names
+
+
+setuptools.setup(
+    name="tfxmr",
+    version="0.1.0",
+    description="Cross-media retrieval: many methods, one protocol, on TensorFlow 2",
+    python_requires=">=3.11",
+    packages=packages(),
+    package_dir={"": ".", **PACKAGE_DIRS},
+    package_data={
+        "tfxmr_datasets": ["*/*.md", "*/*.bib", "*/*.txt", "*/*.tsv", "*/*.list"],
+        "tfxmr_flags": ["*.cfg"],
+    },
+    install_requires=[
+        "absl-py>=2.5",
+        "gensim>=4.4",
+        "importlib_resources>=7.1",  # imported by tensorflow-datasets, which does not declare it
+        "keras>=3.15",
+        "keras-tuner>=1.4.8",
+        "numpy>=2.4",
+        "pillow>=12.0",
+        "rich>=15.0",
+        "scikit-image>=0.26",
+        "scikit-learn>=1.9",
+        "scipy>=1.17",
+        "tensorboard>=2.20",  # imported by tf.summary and Keras Tuner; tensorflow 2.21 brings it no longer
+        "tensorflow>=2.21",
+        "tensorflow-datasets>=4.9.10",
+    ],
+    extras_require={
+        "test": ["dill>=0.4", "hypothesis>=6.150", "pytest>=9.0", "ruff>=0.14"],
+    },
+    entry_points={"console_scripts": ["tfxmr = tfxmr.__main__:run"]},
+)

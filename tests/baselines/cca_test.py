@@ -1,0 +1,138 @@
+"""Tests of CCA against scikit-learn, a generalised eigenproblem, and known figures on real features."""
+import dataclasses
+
+import numpy as np
+import pytest
+import scipy.io
+import scipy.linalg
+import sklearn.cross_decomposition
+
+from tfxmr.baselines.cca import CCA, CCASettings
+from tfxmr.data import protocol
+from tfxmr.data.multimodal import MultiModalData, Split
+from tfxmr.errors import InputError
+from tfxmr.evaluation import evaluate
+from tfxmr.features.normalisation import normalise_features
+
+
+def fitted(data, **settings):
+    return CCA(CCASettings(**settings)).fit(data)
+
+
+def matrices(data):
+    return [data.splits["train"].features[m].astype(float) for m in ("image", "text")]
+
+
+def projections(method, data):
+    return [method.transform(m, data.splits["train"].features[m]) for m in ("image", "text")]
+
+
+@pytest.mark.parametrize("ridge", [1e-9, 0.3])
+def test_generalised_eigenproblem(make_data, ridge):
+    """Guards against a ridge on the wrong scale, and against directions that solve another problem.
+
+    The stationary points of the problem solve [0 Sxy; Syx 0] w = rho [Sxx + r I, 0; 0, Syy + r' I] w, w = (a, b).
+    """
+    data = make_data(train=200, noise=1.0)
+    x, y = (m - m.mean(axis=0) for m in matrices(data))
+    covariance = np.cov(np.hstack([x, y]).T, bias=True)
+    inside = scipy.linalg.block_diag(*(
+        c + ridge * np.mean(np.diag(c)) * np.eye(len(c)) for c in (covariance[:6, :6], covariance[6:, 6:])
+    ))
+    across = covariance.copy()
+    across[:6, :6] = across[6:, 6:] = 0
+    rho, w = scipy.linalg.eigh(across, inside)
+    method = fitted(data, components=3, ridge=ridge)
+    np.testing.assert_allclose(method.correlations_, rho[::-1][:3], rtol=1e-6)
+    for k in range(3):
+        a = w[:6, -1 - k]
+        cosine = a @ method.image_weights_[:, k] / np.linalg.norm(a) / np.linalg.norm(method.image_weights_[:, k])
+        assert abs(cosine) == pytest.approx(1, abs=1e-6)
+    for weights, part in ((method.image_weights_, inside[:6, :6]), (method.text_weights_, inside[6:, 6:])):
+        np.testing.assert_allclose(weights.T @ part @ weights, np.eye(3), atol=1e-9)
+
+
+def test_scikit_learn(make_data):
+    """Scikit-learn finds the same correlations by another algorithm (power iterations and deflation)."""
+    data = make_data(train=200, noise=1.0)
+    reference = sklearn.cross_decomposition.CCA(n_components=3, max_iter=10000, tol=1e-12)
+    x, y = reference.fit_transform(*matrices(data))
+    expected = [np.corrcoef(x[:, k], y[:, k])[0, 1] for k in range(3)]
+    np.testing.assert_allclose(fitted(data, components=3, ridge=1e-9).correlations_, expected, rtol=1e-5)
+
+
+def test_projections_correlate(make_data):
+    """Guards against means left in and signs that differ: pairs correlate by rho > 0, all else not at all."""
+    data = make_data(train=200, noise=1.0)
+    method = fitted(data, components=3, ridge=1e-12)
+    x, y = projections(method, data)
+    found = np.corrcoef(x.T, y.T)
+    rho = np.diag(method.correlations_)
+    np.testing.assert_allclose(found, np.block([[np.eye(3), rho], [rho, np.eye(3)]]), atol=1e-6)
+    np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-9)
+    assert 0.2 < method.correlations_[2] < method.correlations_[0] < 1
+
+
+def test_width_of_the_common_space(make_data):
+    data = make_data()
+    assert [p.shape for p in projections(fitted(data, components=2), data)] == [(60, 2), (60, 2)]
+    assert [p.shape for p in projections(fitted(data, components=9), data)] == [(60, 4), (60, 4)]
+
+
+def test_other_splits_mean_nothing(make_data):
+    """Guards against leakage: the test items must not move the projections."""
+    data = make_data()
+    without = dataclasses.replace(data, splits={"train": data.splits["train"]})
+    np.testing.assert_array_equal(fitted(data).image_weights_, fitted(without).image_weights_)
+
+
+def test_arrays_round_trip(make_data, tmp_path):
+    """Guards against a fitted array that is not saved."""
+    data = make_data()
+    method = fitted(data)
+    np.savez(tmp_path / "arrays.npz", **method.arrays())
+    restored = CCA(method.settings)
+    with np.load(tmp_path / "arrays.npz") as arrays:
+        restored.set_arrays(dict(arrays))
+    for before, after in zip(projections(method, data), projections(restored, data), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_refuses(make_data):
+    data = make_data()
+    method = fitted(data)
+    with pytest.raises(InputError, match=r"image features have the shape \(3, 5\); .* fitted on the width 6"):
+        method.transform("image", np.ones((3, 5)))
+    with pytest.raises(InputError, match=r"text features have the shape \(4,\); .* width 4"):
+        method.transform("text", np.ones(4))
+    with pytest.raises(InputError, match=r"CCA needs the modalities image, text; dataset made up has text, audio"):
+        fitted(make_data(dims={"text": 3, "audio": 3}))
+    with pytest.raises(InputError, match=r"--components=0: the least value is 1"):
+        fitted(data, components=0)
+
+
+def test_singular_covariance(make_data):
+    """Guards against a bare numerical error: topic shares, say, add up to 1 and need a ridge."""
+    data = make_data()
+    train = data.splits["train"]
+    features = train.features | {"text": np.full((60, 4), 0.25, np.float32)}
+    data = dataclasses.replace(data, splits={"train": Split(features, train.labels)})
+    with pytest.raises(InputError, match=r"--ridge=0\.0: a covariance of width 4 is singular .* take a larger ridge"):
+        fitted(data, ridge=0.0)
+
+
+def test_wikipedia(wikipedia_files):
+    """Known figures on SIFT words and topics: .246 image to text, .201 text to image; chance is .118."""
+    stored = scipy.io.loadmat(wikipedia_files / "raw_features.mat")
+    splits = {}
+    for name, short in (("train", "tr"), ("test", "te")):
+        lines = (wikipedia_files / f"{name}set_txt_img_cat.list").read_text().splitlines()
+        labels = [int(line.split("\t")[2]) - 1 for line in lines]
+        splits[name] = Split.of_pairs({"image": stored[f"I_{short}"], "text": stored[f"T_{short}"]}, labels)
+    data = MultiModalData("wikipedia", splits, [])
+    data = normalise_features(data, "zscore", data.splits["train"])
+    made = protocol.make("standard", data)
+    metrics = evaluate(fitted(data, components=7, ridge=1e-3).transform, made.tasks(data), made)
+    values = {m["task"]: m["value"] for m in metrics}
+    assert values == {"image->text": pytest.approx(0.246, abs=0.01), "text->image": pytest.approx(0.201, abs=0.01)}
+    assert all(m["chance"] == pytest.approx(0.1184, abs=5e-5) for m in metrics)

@@ -1,0 +1,209 @@
+"""Tests of the commands, from their arguments to their exit code and what they print."""
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from tfxmr import registry
+from tfxmr.__main__ import main
+from tfxmr.baselines.cca import CCA
+
+
+@pytest.fixture
+def folder(tmp_path, make_data):
+    """A folder of --dataset=npz."""
+    data, folder = make_data(train=60, test=30, classes=5), tmp_path / "data"
+    folder.mkdir()
+    for name, split in data.splits.items():
+        np.savez(folder / f"{name}.npz", label=split.labels["image"], **split.features)
+    (folder / "classes.txt").write_text("art\nbiology\nmusic\nroyalty\nsport\n")
+    return folder
+
+
+@pytest.fixture
+def train(folder, tmp_path):
+    """The arguments of a run on it."""
+    return ["train", "--model=cca", "--dataset=npz", f"--data_dir={folder}", f"--run_dir={tmp_path}/run", "--components=3"]
+
+
+def refusal(capsys, *arguments):
+    """Runs a command that must end with code 2 and one message; returns the message."""
+    assert main(list(arguments)) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("tfxmr: error: ") and "Traceback" not in captured.err
+    return captured.err
+
+
+def table(text):
+    """The lines of the table of metrics in what a command printed."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("task "))
+    return [line for line in lines[start:] if line.split()[0] in ("task", "image->text", "text->image", "average")]
+
+
+def test_help(capsys):
+    for arguments in ([], ["--help"], ["help"]):
+        assert main(arguments) == 0
+        text = capsys.readouterr().out
+        assert all(f"  {name} " in text for name in ("train", "evaluate", "prepare", "models", "datasets"))
+    for command in ("train", "evaluate", "prepare"):
+        with pytest.raises(SystemExit) as stop:
+            main([command, "--help"])
+        assert stop.value.code == 0 and "--dataset" in capsys.readouterr().out
+
+
+def test_lists(capsys):
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == registry.names()
+    assert "Rasiwasia" in next(line for line in lines if line.startswith("cca"))
+    assert main(["datasets"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines} >= {"scenes", "wikipedia", "npz"}
+    assert "--image_features=sift128|cnn128" in next(line for line in lines if line.startswith("wikipedia"))
+
+
+def test_unknown_names(capsys):
+    assert "unknown command 'trian'; there are datasets, evaluate" in refusal(capsys, "trian")
+    assert "--model=svm: no such method; there are cca" in refusal(capsys, "train", "--model=svm")
+    assert "--dataset=wiki: value should be one of <scenes|wikipedia|npz" in refusal(capsys, "train", "--dataset=wiki")
+    assert "Unknown command line flag 'sed'" in refusal(capsys, "train", "--sed=1")
+
+
+def test_missing_run_dir(capsys, tmp_path):
+    assert "--run_dir is missing: give the folder" in refusal(capsys, "train", "--model=cca")
+    assert "--run_dir=RUN is missing: name the folder" in refusal(capsys, "evaluate")
+    assert "no run is there" in refusal(capsys, "evaluate", f"--run_dir={tmp_path}")
+
+
+def test_missing_npz(capsys, train, folder, tmp_path):
+    """Guards against a run folder claimed by a run that cannot start."""
+    (folder / "test.npz").unlink()
+    message = refusal(capsys, *train)
+    assert f"{folder}/test.npz is missing. Write it with numpy.savez" in message
+    assert "--data_dir=None is no folder" in refusal(capsys, "train", "--dataset=npz", "--run_dir=x", "--model=cca")
+    message = refusal(capsys, "prepare", "--dataset=npz", f"--data_dir={tmp_path}/none")
+    assert f"--data_dir={tmp_path}/none is no folder. Name the one with train.npz and test.npz" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_features_of_another_dataset(capsys, train):
+    message = refusal(capsys, *train, "--image_features=sift128")
+    assert "--image_features=sift128: dataset npz takes its matrices as they are; leave this flag out" in message
+    assert "--text_features=lda10: dataset scenes has tfidf, counts" in refusal(
+        capsys, "train", "--dataset=scenes", "--text_features=lda10", "--run_dir=x"
+    )
+
+
+def test_npz_without_class_names(capsys, train, folder):
+    """Guards against a method that needs word vectors of the class names and fails without saying so."""
+    (folder / "classes.txt").unlink()
+    train[1] = "--model=danzcr"
+    message = refusal(capsys, *train[:-1])
+    assert "danzcr needs word vectors of the class names, and dataset npz has none" in message
+    assert "--word_vectors=FILE" in message and "classes.txt with one class name a line" in message
+    message = refusal(capsys, *train[:-1], "--word_vectors=some.bin")
+    assert "--word_vectors=some.bin: dataset npz has no class names; add classes.txt" in message
+
+
+def test_missing_wikipedia_files(capsys, tmp_path):
+    manual = tmp_path / "manual"
+    manual.mkdir()
+    (manual / "trainset_txt_img_cat.list").write_text("")
+    message = refusal(capsys, "prepare", "--dataset=wikipedia", f"--manual_dir={manual}", f"--data_dir={tmp_path}/tfds")
+    assert f"2 file(s) missing. Put them into the folder {manual} (flag --manual_dir)" in message
+    assert "testset_txt_img_cat.list" in message and "raw_features.mat" in message
+    message = refusal(capsys, "prepare", "--dataset=wikipedia", f"--manual_dir={tmp_path}/none", f"--data_dir={tmp_path}")
+    assert f"--manual_dir={tmp_path}/none is no folder" in message
+
+
+def test_missing_modality(capsys, train, folder):
+    for name in ("train", "test"):
+        with np.load(folder / f"{name}.npz") as arrays:
+            renamed = {{"text": "audio"}.get(key, key): value for key, value in arrays.items()}
+        np.savez(folder / f"{name}.npz", **renamed)
+    assert "CCA needs the modalities image, text; dataset npz has image, audio" in refusal(capsys, *train)
+
+
+def test_unknown_class(capsys, train):
+    message = refusal(capsys, *train, "--unseen_classes=history")
+    assert "--unseen_classes: no class 'history'; dataset npz has art, biology, music, royalty, sport" in message
+
+
+def test_prepare(capsys, folder):
+    assert main(["prepare", "--dataset=npz", f"--data_dir={folder}"]) == 0
+    text = capsys.readouterr().out
+    assert "npz train: image (60, 6), text (60, 4), 60 items" in text
+    assert "5 classes: art, biology, music, royalty, sport" in text
+
+
+def test_train_evaluate_and_train_again(capsys, train, tmp_path, monkeypatch):
+    """The whole way: train, read what was written, evaluate, and start the finished run again."""
+    assert main(train) == 0
+    printed = capsys.readouterr().out
+    assert "name zero_shot, gallery train" in printed and "unseen     art, music, sport" in printed
+    run = tmp_path / "run"
+    assert {"flags.cfg", "results.json", "features_manifest.json", "checkpoints"} <= {p.name for p in run.iterdir()}
+    results = json.loads((run / "results.json").read_text())
+    assert set(results) == {
+        "model", "dataset", "seed", "steps", "seconds", "protocol", "metrics", "flags", "versions", "features",
+    }
+    assert (results["model"], results["dataset"], results["seed"], results["steps"]) == ("cca", "npz", 0, 0)
+    protocol = results["protocol"]
+    assert {key: protocol[key] for key in ("name", "gallery", "similarity", "cut", "selected_on")} == {
+        "name": "zero_shot", "gallery": "train", "similarity": "cosine", "cut": None, "selected_on": "none",
+    }
+    assert protocol["unseen"] == ["art", "music", "sport"]
+    assert sorted((m["classes"], m["task"], m["num_queries"], m["gallery_size"]) for m in results["metrics"]) == [
+        ("seen", "image->text", 12, 24), ("seen", "text->image", 12, 24),
+        ("unseen", "image->text", 18, 36), ("unseen", "text->image", 18, 36),
+    ]
+    for m in results["metrics"]:
+        assert set(m) == {"task", "classes", "metric", "value", "chance", "num_queries", "gallery_size"}
+        assert m["metric"] == "mAP" and m["chance"] < m["value"] <= 1  # the classes are made to be told apart
+    assert results["flags"]["components"] == "--components=3" and results["versions"]["numpy"] == np.__version__
+    assert results["features"]["image"]["dim"] == 6
+    assert len(table(printed)) == 1 + 4 + 2
+
+    def fail(*_):
+        raise AssertionError("fitted again")
+
+    monkeypatch.setattr(CCA, "fit", fail)
+    before = (run / "results.json").read_bytes()
+    assert main(train) == 0
+    assert table(capsys.readouterr().out) == table(printed) and (run / "results.json").read_bytes() == before
+    assert main(["evaluate", f"--run_dir={run}"]) == 0
+    assert table(capsys.readouterr().out) == table(printed)
+    assert main(["evaluate", "--run_dir", str(run), "--eval_znorm"]) == 0
+    assert "normalisation group_zscore" in capsys.readouterr().out
+
+
+def test_run_folder_of_another_configuration(capsys, train, folder, tmp_path):
+    """Guards against results overwritten by those of other flags or other matrices."""
+    assert main(train) == 0
+    before = (tmp_path / "run/results.json").read_bytes()
+    message = refusal(capsys, *train[:-1], "--components=2")
+    assert "holds a run of another configuration: --components=3 there, --components=2 here" in message
+    shutil.copytree(folder, tmp_path / "moved")
+    assert main([*train, f"--data_dir={tmp_path}/moved"]) == 0
+    with np.load(folder / "test.npz") as arrays:
+        changed = dict(arrays)
+    np.savez(folder / "test.npz", **changed | {"text": changed["text"] + 1})
+    assert "was started on other text features" in refusal(capsys, *train)
+    assert (tmp_path / "run/results.json").read_bytes() == before
+
+
+def test_flags_cfg_starts_the_same_run(capsys, train, tmp_path):
+    """Guards against a flags.cfg that needs more flags beside it."""
+    assert main(train) == 0
+    printed = capsys.readouterr().out
+    assert main(["train", f"--flagfile={tmp_path}/run/flags.cfg", f"--run_dir={tmp_path}/second"]) == 0
+    assert table(capsys.readouterr().out) == table(printed)
+
+
+def test_evaluation_of_an_unfinished_run(capsys, train, tmp_path):
+    assert main(train) == 0
+    (tmp_path / "run/checkpoints/arrays.npz").unlink()
+    message = refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run")
+    assert "arrays.npz is missing; run `tfxmr train` there first" in message

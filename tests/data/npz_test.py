@@ -1,0 +1,145 @@
+"""Tests of the reader of the user's own matrices."""
+import numpy as np
+import pytest
+
+from tfxmr.data import npz
+from tfxmr.errors import InputError
+
+
+def arrays(n=4, **changes):
+    """A well-formed split of n items, with some arrays changed, added, or (None) left out."""
+    good = {
+        "text": np.arange(2 * n).reshape(n, 2), "image": np.ones((n, 3)), "label": np.arange(n) % 2,
+        "id": np.array([f"item {i}" for i in range(n)]),
+    }
+    return {name: array for name, array in (good | changes).items() if array is not None}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    np.savez(tmp_path / "train.npz", **arrays(4))
+    np.savez_compressed(tmp_path / "test.npz", **arrays(2))
+    (tmp_path / "classes.txt").write_bytes("art\r\nmusée\r\n".encode())
+    return tmp_path
+
+
+def refusal(folder):
+    with pytest.raises(InputError) as error:
+        npz.load(folder)
+    return str(error.value)
+
+
+def test_reads(folder):
+    data = npz.load(folder)
+    train = data.splits["train"]
+    assert data.name == "npz" and data.class_names == ["art", "musée"] and data.class_embeddings is None
+    assert data.modalities == ["image", "text"] and data.dims == {"image": 3, "text": 2}
+    assert data.features["text"] == {"name": "text", "dim": 2, "source": "train.npz"}
+    assert train.features["text"].dtype == np.float32 and train.features["text"].tolist()[3] == [6, 7]
+    assert train.labels["text"].dtype == np.int32 and train.labels["text"].tolist() == [0, 1, 0, 1]
+    assert train.ids["image"] == ["item 0", "item 1", "item 2", "item 3"]
+    assert sorted(data.splits) == ["test", "train"]
+
+
+def test_optional_parts(folder):
+    """Guards against needing ids, class names or the standard modality names, and against losing validation.npz."""
+    (folder / "classes.txt").unlink()
+    for split in ("train", "test", "validation"):
+        np.savez(folder / f"{split}.npz", **arrays(3, id=None, smell=np.ones((3, 1), np.float16)))
+    data = npz.load(folder)
+    assert list(data.splits) == ["train", "validation", "test"]
+    assert data.modalities == ["image", "text", "smell"] and data.class_names == []
+    assert data.splits["train"].ids == {}
+
+
+@pytest.mark.parametrize("changes, expected", [
+    ({"label": None}, "array 'label' is missing"),
+    ({"image": None}, "found 1 modality array(s) ['text']"),
+    ({"image": None, "text": None}, "found 0 modality array(s)"),
+    ({"image": np.ones(4)}, "array 'image' has shape (4,), expected a matrix"),
+    ({"image": np.ones((4, 2, 2))}, "array 'image' has shape (4, 2, 2)"),
+    ({"image": np.ones((4, 0))}, "array 'image' has shape (4, 0)"),
+    ({"image": np.ones((3, 3))}, "array 'image' has 3 rows, expected 4"),
+    ({"image": np.array([[1, 2, 3], [1, 2, np.nan], [1, 2, 3], [1, 2, 3]])}, "NaN or infinite values (as float32)"
+     " in 1 row(s), first in row 1"),
+    ({"image": np.full((4, 3), np.inf)}, "in 4 row(s)"),
+    ({"image": np.full((4, 3), 1e300)}, "in 4 row(s)"),
+    ({"image": np.full((4, 3), "1.0")}, "array 'image' has type <U3, expected real numbers"),
+    ({"image": np.ones((4, 3), complex)}, "array 'image' has type complex128"),
+    ({"image": np.array([[1, "a", None]] * 4, object)}, "array 'image' cannot be read"),
+    ({"label": np.zeros((4, 1), int)}, "array 'label' has shape (4, 1), expected (n,)"),
+    ({"label": np.zeros(4)}, "array 'label' has type float64, expected integers"),
+    ({"label": np.array([0, 1, -1, 0])}, "array 'label' holds -1"),
+    ({"label": np.array([0, 1, 2, 0])}, "array 'label' holds 2, expected 0 to 1: classes.txt has 2 lines"),
+    ({"label": np.zeros(5, int)}, "has 4 rows, expected 5"),
+    ({"label": np.array(["a", "b", "a", "b"])}, "array 'label' has type <U1"),
+    ({"id": np.arange(4)}, "array 'id' has type int64"),
+    ({"id": np.array(["a"])}, "array 'id' has type <U1 and shape (1,), expected"),
+])
+def test_refuses(folder, changes, expected):
+    """Guards against training on malformed arrays: each would fail hours later, or worse, not at all."""
+    np.savez(folder / "train.npz", **arrays(4, **changes))
+    message = refusal(folder)
+    assert expected in message and str(folder / "train.npz") in message
+
+
+def test_pickles_are_never_loaded(folder):
+    """Guards against allow_pickle: this array runs code when it is unpickled."""
+    class Attack:
+        def __reduce__(self):
+            return (folder / "train.npz").unlink, ()
+    np.savez(folder / "train.npz", **arrays(4, text=np.array([Attack()], object)))
+    assert "array 'text' cannot be read" in refusal(folder)
+    assert (folder / "train.npz").exists()
+
+
+def test_large_label_without_classes(folder):
+    """Guards against a label that wraps around in int32."""
+    (folder / "classes.txt").unlink()
+    np.savez(folder / "test.npz", **arrays(2, label=np.array([0, 2 ** 32])))
+    assert "array 'label' holds 4294967296" in refusal(folder)
+
+
+def test_empty_split(folder):
+    np.savez(folder / "test.npz", **arrays(0))
+    assert "array 'label' is empty" in refusal(folder)
+
+
+@pytest.mark.parametrize("changes, found", [
+    ({"image": np.ones((2, 5))}, "{'image': 5, 'text': 2}"),
+    ({"audio": np.ones((2, 1))}, "{'image': 3, 'text': 2, 'audio': 1}"),
+])
+def test_splits_that_differ(folder, changes, found):
+    np.savez(folder / "test.npz", **arrays(2, **changes))
+    assert f"found the widths {found}, expected {{'image': 3, 'text': 2}}" in refusal(folder)
+
+
+@pytest.mark.parametrize("content, expected", [
+    (b"art\n\nmusic\n", "line 2 is empty"),
+    (b"art\nmusic\nart\n", "line 3 repeats the class 'art'"),
+    (b"", "is empty"),
+    (b"mus\xe9e\n", "cannot be read as UTF-8"),
+])
+def test_wrong_classes(folder, content, expected):
+    (folder / "classes.txt").write_bytes(content)
+    message = refusal(folder)
+    assert expected in message and "classes.txt" in message
+
+
+def test_damaged_files(folder):
+    """Guards against a stack trace, or silent zeros, from a download that stopped half-way."""
+    whole = (folder / "train.npz").read_bytes()
+    (folder / "train.npz").write_bytes(whole[:200])
+    assert "is no .npz archive, or is cut off" in refusal(folder)
+    (folder / "train.npz").write_bytes(whole[:200] + b"\xff" * 20 + whole[220:])
+    assert "cannot be read" in refusal(folder)
+    with open(folder / "train.npz", "wb") as file:
+        np.save(file, np.ones((4, 3)))
+    assert "is no .npz archive" in refusal(folder)
+    (folder / "train.npz").unlink()
+    assert f"{folder / 'train.npz'} is missing" in refusal(folder)
+
+
+def test_no_folder(tmp_path):
+    assert "--data_dir=None is no folder" in refusal(None)
+    assert "nowhere is no folder" in refusal(tmp_path / "nowhere")

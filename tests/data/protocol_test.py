@@ -1,0 +1,202 @@
+"""Tests of the protocols: which classes train, who queries, who is searched."""
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tfxmr.data import protocol
+from tfxmr.data.multimodal import MultiModalData, Split
+from tfxmr.errors import InputError
+from tfxmr.evaluation import chance_level
+
+
+def test_parity_rule(make_data):
+    """Guards against the rule on one-based labels, which swaps the seen and the unseen classes."""
+    data = make_data(classes=5)
+    made = protocol.make("zero_shot", data)
+    assert made.unseen == (0, 2, 4) and made.class_split == "parity" and made.gallery == "train"
+    assert made.facts(data)["unseen"] == ["class 0", "class 2", "class 4"]
+
+
+def test_list_of_names_and_labels(make_data):
+    data = make_data(classes=5)
+    made = protocol.make("zero_shot", data, "list", ["class 3", " 1 ", "class 1"])
+    assert made.unseen == (1, 3)
+    assert made.facts(data)["unseen"] == ["class 1", "class 3"]
+    nameless = make_data(classes=5, names=False)
+    assert protocol.make("zero_shot", nameless, "list", ["4"]).facts(nameless)["unseen"] == [4]
+
+
+def test_random_halves(make_data):
+    """Guards against a draw that the seed does not decide, and against one that is the same for every seed."""
+    data = make_data(classes=9)
+    halves = [protocol.make("zero_shot", data, "random", class_seed=seed) for seed in range(20)]
+    again = [protocol.make("zero_shot", data, "random", class_seed=seed) for seed in range(20)]
+    assert halves == again
+    assert all(len(set(half.unseen)) == 4 and set(half.unseen) < set(range(9)) for half in halves)
+    assert len({half.unseen for half in halves}) > 10  # of 126 there are
+    assert set().union(*(half.unseen for half in halves)) == set(range(9))
+    assert halves[3].class_split == "random, seed 3"
+
+
+def test_standard(make_data):
+    data = make_data(test=30, classes=5)
+    made = protocol.make("standard", data)
+    assert made.gallery == "test" and made.unseen == ()
+    tasks = made.tasks(data)
+    assert [(t.name, t.classes) for t in tasks] == [("image->text", "all"), ("text->image", "all")]
+    np.testing.assert_array_equal(tasks[0].query, data.splits["test"].features["image"])
+    np.testing.assert_array_equal(tasks[0].gallery, data.splits["test"].features["text"])
+    np.testing.assert_array_equal(made.training_data(data).splits["train"].labels["text"],
+                                  data.splits["train"].labels["text"])
+
+
+def rows(matrix):
+    return {row.tobytes() for row in matrix}
+
+
+def test_zero_shot_tasks(make_data):
+    """Guards against swapped splits or modalities, and against groups that share a class."""
+    data = make_data(train=60, test=30, classes=5)
+    tasks = protocol.make("zero_shot", data).tasks(data)
+    assert sorted((t.classes, t.name) for t in tasks) == [
+        ("seen", "image->text"), ("seen", "text->image"), ("unseen", "image->text"), ("unseen", "text->image"),
+    ]
+    for task in tasks:
+        expected = {"seen": {1, 3}, "unseen": {0, 2, 4}}[task.classes]
+        assert set(task.query_labels.tolist()) == set(task.gallery_labels.tolist()) == expected
+        assert rows(task.query) < rows(data.splits["test"].features[task.query_modality])
+        assert rows(task.gallery) < rows(data.splits["train"].features[task.gallery_modality])
+        assert len(task.query) == len(task.query_labels) == 6 * len(expected)
+        assert len(task.gallery) == len(task.gallery_labels) == 12 * len(expected)
+    assert not rows(tasks[0].query) & rows(next(t for t in tasks if t.classes == "seen").query)
+
+
+def test_other_gallery(make_data):
+    data = make_data(train=60, test=30, classes=5)
+    made = protocol.make("zero_shot", data, gallery="test")
+    assert made.gallery == "test"
+    assert {len(t.gallery) for t in made.tasks(data) if t.classes == "seen"} == {12}
+
+
+def test_five_modalities(make_data):
+    """Guards against a fixed pair of modalities: three have six ordered pairs."""
+    data = make_data(dims={"image": 2, "text": 3, "audio": 4})
+    assert [t.name for t in protocol.make("standard", data).tasks(data)] == [
+        "image->text", "image->audio", "text->image", "text->audio", "audio->image", "audio->text",
+    ]
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.25])
+def test_nothing_unseen_trains(make_data, fraction):
+    """Guards against leakage: no unseen item, name or embedding is anywhere in what a method trains on."""
+    data = make_data(classes=5)
+    validation = make_data(train=20, test=5, classes=5, seed=1).splits["train"]
+    data = dataclasses.replace(data, splits=data.splits | {"validation": validation})
+    made = protocol.make("zero_shot", data)
+    training = made.training_data(data, fraction)
+    assert set(training.splits) == {"train", "validation"}
+    for split in training.splits.values():
+        for m in data.modalities:
+            for name, whole in data.splits.items():
+                unseen = whole.of_classes(made.unseen)
+                assert not rows(split.features[m]) & rows(unseen.features[m]), name
+                assert not set(split.ids[m]) & set(unseen.ids[m]) or name == "validation"
+            assert set(split.labels[m].tolist()) == {0, 1}
+    assert training.class_names == ["class 1", "class 3"]
+    unseen_rows = rows(data.class_embeddings[list(made.unseen)])
+    assert not rows(training.class_embeddings) & unseen_rows
+    held = [v for f in dataclasses.fields(training) for v in _arrays(getattr(training, f.name))]
+    assert len(held) > 4 and not any(rows(np.atleast_2d(a)) & unseen_rows for a in held)
+
+
+def _arrays(value):
+    """Every array inside a value, however deep."""
+    if isinstance(value, np.ndarray):
+        return [value]
+    if isinstance(value, Split):
+        value = vars(value)
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else []
+    return [array for part in parts for array in _arrays(part)]
+
+
+def test_renumbering(make_data):
+    """Guards against labels that no longer fit names, embeddings or items."""
+    data = make_data(classes=5)
+    training = protocol.make("zero_shot", data).training_data(data)
+    train = training.splits["train"]
+    np.testing.assert_array_equal(training.class_embeddings, data.class_embeddings[[1, 3]])
+    for m in data.modalities:
+        old = data.splits["train"].of_classes([1, 3])
+        np.testing.assert_array_equal(train.features[m], old.features[m])
+        np.testing.assert_array_equal(train.labels[m], [{1: 0, 3: 1}[y] for y in old.labels[m].tolist()])
+        assert train.ids[m] == old.ids[m]
+        assert train.labels[m].dtype == np.int32
+    assert training.num_classes == 2
+
+
+def test_hold_out(make_data):
+    """Guards against held-out pairs that also train, lost pairs, and pairs torn apart."""
+    split = make_data(train=61).splits["train"]
+    rest, held = protocol.hold_out(split, 0.2, seed=4)
+    assert (len(rest), len(held)) == (49, 12)
+    for m in split.modalities:
+        assert sorted(rest.ids[m] + held.ids[m]) == sorted(split.ids[m])
+        assert not set(rest.ids[m]) & set(held.ids[m])
+    assert held.ids["image"] == held.ids["text"]
+    assert protocol.hold_out(split, 0.2, seed=4)[1].ids == held.ids
+    assert protocol.hold_out(split, 0.2, seed=5)[1].ids != held.ids
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ({"class_split": "list", "unseen_classes": ["class 7"]}, r"no class 'class 7'; dataset made up has class 0, class 1"),
+    ({"class_split": "list", "unseen_classes": ["5"]}, r"--unseen_classes: no class '5'"),
+    ({"class_split": "list", "unseen_classes": ["-1"]}, r"--unseen_classes: no class '-1'"),
+    ({"class_split": "list", "unseen_classes": ["²"]}, r"--unseen_classes: no class '²'"),
+    ({"class_split": "list"}, r"--protocol=zero_shot: 0 of 5 classes would be unseen"),
+    ({"class_split": "list", "unseen_classes": list("0123")}, r"4 of 5 classes would be unseen; at least one .* two seen"),
+])
+def test_refuses_classes(make_data, arguments, message):
+    with pytest.raises(InputError, match=message):
+        protocol.make("zero_shot", make_data(classes=5), **arguments)
+
+
+def test_refuses_labels_beyond_nameless_classes(make_data):
+    with pytest.raises(InputError, match=r"no class 'art'; dataset made up has 0\.\.4"):
+        protocol.make("zero_shot", make_data(classes=5, names=False), "list", ["art"])
+
+
+def test_refuses_empty_tasks(make_data):
+    """Guards against a division by zero queries far into a run: class 4 has no test item here."""
+    data = make_data(classes=5)
+    data = dataclasses.replace(data, splits=data.splits | {"test": data.splits["test"].of_classes([0, 1, 2, 3])})
+    made = protocol.make("zero_shot", data, "list", ["4"])
+    with pytest.raises(InputError, match=r"no unseen items .*\(0 image queries in the test split, 12 text items in the "
+                                         r"train split\); choose other --unseen_classes"):
+        made.tasks(data)
+
+
+@pytest.mark.parametrize("fraction", [0.001, 0.999])
+def test_refuses_fractions(make_data, fraction):
+    with pytest.raises(InputError, match=rf"--validation_fraction={fraction}: leaves (0|60) of 60 training pairs"):
+        protocol.make("standard", make_data(train=60)).training_data(make_data(train=60), fraction)
+
+
+def test_wikipedia_counts(wikipedia_files):
+    """Guards against another parity or label base on the real lists; for the levels see ranking_test."""
+    splits = {}
+    for name in ("train", "test"):
+        lines = (wikipedia_files / f"{name}set_txt_img_cat.list").read_text().splitlines()
+        labels = [int(line.split("\t")[2]) - 1 for line in lines]
+        splits[name] = Split.of_pairs({"image": np.ones((len(lines), 1)), "text": np.ones((len(lines), 1))}, labels)
+    names = (wikipedia_files / "categories.list").read_text().split()
+    data = MultiModalData("wikipedia", splits, names)
+    made = protocol.make("zero_shot", data)
+    assert made.facts(data)["unseen"] == ["art", "geography", "literature", "music", "sport"]
+    training = made.training_data(data)
+    assert len(training.splits["train"]) == 1189
+    assert training.class_names == ["biology", "history", "media", "royalty", "warfare"]
+    sizes = {t.classes: (len(t.query), len(t.gallery)) for t in made.tasks(data)}
+    assert sizes == {"unseen": (317, 984), "seen": (376, 1189)}
+    chance = {t.classes: chance_level(t.query_labels, t.gallery_labels) for t in made.tasks(data)}
+    assert chance == {"unseen": pytest.approx(0.2165, abs=5e-5), "seen": pytest.approx(0.2221, abs=5e-5)}

@@ -1,0 +1,134 @@
+"""Tests of word vectors on small tables made by hand, and on Google News vectors where present."""
+import gzip
+import pathlib
+import struct
+
+import gensim
+import numpy as np
+import pytest
+
+from tfxmr.errors import InputError
+from tfxmr.features import word_vectors
+
+REAL = pathlib.Path(__file__).parents[3] / "shared/data/word_vectors/google_news_categories.bin"
+TABLE = {"airplane": (3, 4), "dining": (1, 0), "table": (0, 2), "sport": (6, 8), "color": (2, 2), "nothing": (0, 0)}
+real_vectors = pytest.mark.skipif(not REAL.is_file(), reason=f"the Google News vectors are not at {REAL}")
+
+
+def text_file(path):
+    lines = [f"{len(TABLE)} 2", *(f"{word} {x} {y}" for word, (x, y) in TABLE.items())]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def binary_file(path):
+    records = [word.encode() + b" " + struct.pack("<2f", *vector) for word, vector in TABLE.items()]
+    path.write_bytes(f"{len(TABLE)} 2\n".encode() + b"\n".join(records) + b"\n")
+    return path
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    return word_vectors.load(text_file(tmp_path / "table.txt"))
+
+
+def embed(name, vectors):
+    matrix, (decision,) = word_vectors.class_embeddings([name], vectors)
+    assert matrix.dtype == np.float32
+    return matrix[0].tolist(), decision["how"], decision["words"]
+
+
+@pytest.mark.parametrize("write", [text_file, binary_file])
+@pytest.mark.parametrize("name", ["table.txt", "table.bin", "table.anything", "table.gz"])
+def test_format_is_told_by_content(tmp_path, write, name):
+    """Guards against a text table called .bin, which gensim would read as nonsense without an error."""
+    path = write(tmp_path / name)
+    if name.endswith(".gz"):
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    vectors = word_vectors.load(path)
+    assert {word: tuple(vectors[word]) for word in vectors.key_to_index} == TABLE
+
+
+def test_refuses_other_files(tmp_path, vectors):
+    """Guards against unpickling gensim's own format, and against half a table taken for a whole one."""
+    vectors.save(str(tmp_path / "pickle.kv"))
+    (tmp_path / "cut.bin").write_bytes(binary_file(tmp_path / "table.bin").read_bytes()[:-20])
+    (tmp_path / "cut.txt").write_bytes(text_file(tmp_path / "table.txt").read_bytes()[:-20])
+    (tmp_path / "glove.txt").write_text("the 0.1 0.2\nof 0.3 0.4\n")
+    (tmp_path / "no.gz").write_bytes(b"6 2\n")
+    (tmp_path / "empty.bin").write_bytes(b"")
+    for name in ("pickle.kv", "cut.bin", "cut.txt", "glove.txt", "no.gz", "empty.bin"):
+        with pytest.raises(InputError, match=f"{name} is no complete word2vec file"):
+            word_vectors.load(tmp_path / name)
+    with pytest.raises(InputError, match="there is no file .*nowhere"):
+        word_vectors.load(tmp_path / "nowhere.bin")
+
+
+@pytest.mark.parametrize("name, expected", [
+    ("sport", ([6, 8], "exact", ["sport"])),
+    ("Sport", ([6, 8], "lower", ["sport"])),
+    ("aeroplane", ([3, 4], "alias", ["airplane"])),
+    ("Aeroplane", ([3, 4], "alias", ["airplane"])),
+    ("diningtable", ([0.5, 1], "alias", ["dining", "table"])),
+    ("dining table", ([0.5, 1], "words", ["dining", "table"])),
+    ("dining_table", ([0.5, 1], "words", ["dining", "table"])),
+    ("dining-table", ([0.5, 1], "words", ["dining", "table"])),
+    ("DiningTable", ([0.5, 1], "alias", ["dining", "table"])),
+    ("sportTable", ([3, 5], "words", ["sport", "table"])),
+    ("table colour", ([1, 2], "words", ["table", "color"])),
+])
+def test_fallback_order(vectors, name, expected):
+    """The vectors are worked out by hand from TABLE."""
+    assert embed(name, vectors) == expected
+
+
+def test_missing_components_are_reported(vectors):
+    """Guards against counting a missing word as a zero vector in the mean."""
+    matrix, decisions = word_vectors.class_embeddings(["potted_table", "table"], vectors)
+    assert decisions[0] == {"class": "potted_table", "how": "words", "words": ["table"], "missing": ["potted"]}
+    assert matrix.tolist() == [[0, 2], [0, 2]]
+
+
+@pytest.mark.parametrize("name", ["xyzzy", "nothing"])
+def test_hash_vector(vectors, name):
+    """Guards against silent zeros, for an unknown word and for one that the table itself stores as zeros."""
+    with pytest.warns(UserWarning, match=f"no word vector for {name}"):
+        matrix, decisions = word_vectors.class_embeddings([name, "sport"], vectors)
+    with pytest.warns(UserWarning):
+        again, _ = word_vectors.class_embeddings(["other", name], vectors)
+    assert decisions[0]["how"] == "hash" and decisions[0]["words"] == []
+    mean_length = (5 + 1 + 2 + 10 + np.sqrt(8)) / 5  # of the five vectors that are not zero
+    assert np.linalg.norm(matrix[0]) == pytest.approx(mean_length, rel=1e-6)
+    np.testing.assert_array_equal(matrix[0], again[1])
+    assert not np.allclose(again[0], again[1])
+
+
+def test_hash_vector_is_frozen():
+    """Guards against a stand-in that changes from one process, machine or version to the next."""
+    vectors = gensim.models.KeyedVectors(vector_size=3)
+    vectors.add_vectors(["unit"], np.array([[0, 0, 1]], np.float32))
+    with pytest.warns(UserWarning):
+        matrix, _ = word_vectors.class_embeddings(["abc"], vectors)
+    # SHA-256 of "abc" from FIPS 180-2, its bytes taken as little-endian words
+    digest = bytes.fromhex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    draw = np.random.RandomState(struct.unpack("<8I", digest)).standard_normal(3)
+    np.testing.assert_allclose(matrix[0], draw / np.sqrt((draw ** 2).sum()), rtol=1e-6)
+
+
+def test_no_class_names(vectors):
+    with pytest.raises(InputError, match="no class names"):
+        word_vectors.class_embeddings([], vectors)
+
+
+@real_vectors
+def test_google_news():
+    """Guards against a name list or a table read in another way than METHODS expects."""
+    vectors = word_vectors.load(REAL)
+    wikipedia = ["art", "biology", "geography", "history", "literature", "media", "music", "royalty", "sport",
+                 "warfare"]
+    matrix, decisions = word_vectors.class_embeddings(wikipedia, vectors)
+    assert matrix.shape == (10, 300) and {d["how"] for d in decisions} == {"exact"}
+    np.testing.assert_allclose(np.linalg.norm(matrix, axis=1), 1, rtol=1e-3)
+    _, decisions = word_vectors.class_embeddings(["aeroplane", "diningtable", "pottedplant"], vectors)
+    assert [d["words"] for d in decisions] == [["airplane"], ["dining", "table"], ["plant"]]
+    assert {d["how"] for d in decisions} == {"alias"} and decisions[2]["missing"] == ["potted"]

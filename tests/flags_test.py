@@ -1,0 +1,169 @@
+"""Tests of the command line's flags and of the flagfiles."""
+import dataclasses
+import pathlib
+import re
+
+import pytest
+import tfxmr_flags
+import tfxmr_flags.data
+import tfxmr_flags.model
+import tfxmr_flags.training
+from absl import flags
+from tfxmr_flags import parsing
+
+from tfxmr import registry
+from tfxmr.errors import InputError
+
+FLAGFILES = sorted(pathlib.Path(tfxmr_flags.__path__[0]).glob("*.cfg"))
+
+
+def parse(*arguments):
+    return parsing.parse_run("train", list(arguments))
+
+
+def settings(*arguments):
+    values, method = parse(*arguments)
+    return tfxmr_flags.model.make_settings(values, method.Settings)
+
+
+def test_defaults():
+    """Guards against a flag whose default is not the settings' own."""
+    for name in registry.names():
+        values, method = parse(f"--model={name}")
+        assert method is registry.get(name)
+        assert tfxmr_flags.model.make_settings(values, method.Settings) == method.Settings()
+
+
+def test_values():
+    found = settings("--model=danzcr", "--steps=7", "--lambda_f=0.5", "--variant=single", "--generator_units=8,4")
+    assert (found.steps, found.lambda_f, found.variant, found.generator_units) == (7, 0.5, "single", (8, 4))
+
+
+def test_values_after_a_space():
+    """Guards against a --model that is not seen since the flag before it is the method's and has its value apart."""
+    assert settings("--components", "5", "--model", "cca").components == 5
+
+
+def test_later_flags_win(tmp_path):
+    """Guards against a flagfile that overrides the flags after it."""
+    (tmp_path / "one.cfg").write_text("# a comment\n--model=cca\n\n--components=3\n--seed=4\n--eval_znorm\n")
+    first = f"--flagfile={tmp_path}/one.cfg"
+    assert settings(first).components == 3
+    assert settings(first, "--components=5").components == 5
+    assert settings("--components=5", first).components == 3
+    values, method = parse(first, "--noeval_znorm")
+    assert method is registry.get("cca") and values.seed == 4 and values.eval_znorm is False
+    assert parse(first)[0].eval_znorm is True
+    assert parse("--model=danzcr", first)[1] is registry.get("cca")
+    assert parse(first, "--model=danzcr", "--undefok=components")[1] is registry.get("danzcr")
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--compnents=3", "--model=cca"], r"Unknown command line flag 'compnents'. Did you mean: components"),
+    (["--generator_units=3", "--model=cca"], r"Unknown command line flag 'generator_units'"),
+    (["--protocol=zeroshot"], r"flag --protocol=zeroshot: .*<zero_shot\|standard>"),
+    (["--dataset=wiki"], r"flag --dataset=wiki: .*scenes\|wikipedia\|npz"),
+    (["--gallery=all"], r"flag --gallery=all: .*<train\|test>"),
+    (["--class_split=odd"], r"flag --class_split=odd: .*<parity\|random\|list>"),
+    (["--variant=half"], r"flag --variant=half: .*<full\|single\|no_dis>"),
+    (["--model=cca", "--feature_norm=max"], r"flag --feature_norm=max: .*<none\|l2\|zscore\|minmax>"),
+    (["--steps=many"], r"flag --steps=many"),
+    (["--seed=-1"], r"flag --seed=-1"),
+    (["--validation_fraction=1"], r"flag --validation_fraction=1"),
+    (["--log_every=0"], r"flag --log_every=0"),
+    (["--eval_znorm=perhaps"], r"flag --eval_znorm=perhaps"),
+    (["--generator_units=8,wide"], r"flag --generator_units=8,wide: give whole numbers with commas between them"),
+    (["--flagfile=no/such.cfg"], r"no/such\.cfg"),
+])
+def test_refuses_wrong_flags(arguments, message):
+    """Guards against a typing error that is passed over; what is wrong and what is valid are named."""
+    with pytest.raises(flags.Error, match=message):
+        settings(*arguments)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--model=svm"], r"--model=svm: no such method; there are .*cca"),
+    (["train.npz"], r"tfxmr train: train\.npz: not a flag; flags are written --name=value"),
+    (["--generator_units=0"], r"--generator_units=\(0,\): the least value is 1"),
+    (["--model=cca", "--components=0"], r"--components=0: the least value is 1"),
+    (["--dropout_keep=nan"], r"--dropout_keep=nan: give a finite number"),
+])
+def test_refuses_wrong_values(arguments, message):
+    with pytest.raises(InputError, match=message):
+        settings(*arguments)
+
+
+def round_trip(arguments, path):
+    values, method = parse(*arguments)
+    path.write_text("".join(f"{line}\n" for line in parsing.serialise(values).values() if line))
+    again, method_again = parse(f"--flagfile={path}")
+    return values, method, again, method_again
+
+
+@pytest.mark.parametrize("arguments", [
+    [],
+    ["--model=cca", "--components=3", "--ridge=1e-7", "--protocol=standard", "--eval_znorm", "--gallery=test"],
+    ["--generator_units=8,4", "--discriminator_units=", "--learning_rate=0.1", "--unseen_classes=art,flower(s), two words"],
+    ['--unseen_classes="one, with a comma",art', "--run_dir=a folder/run=1", "--variant=no_dis", "--validation_fraction=.2"],
+])
+def test_flags_cfg_reads_back(tmp_path, arguments):
+    """Guards against a flags.cfg that describes another run than the one that wrote it."""
+    values, method, again, method_again = round_trip(arguments, tmp_path / "flags.cfg")
+    assert again.flag_values_dict() == values.flag_values_dict()
+    assert parsing.serialise(again) == parsing.serialise(values)
+    assert method_again is method
+    assert tfxmr_flags.model.make_settings(again, method.Settings) == tfxmr_flags.model.make_settings(
+        values, method.Settings
+    )
+
+
+def test_all_options_have_a_flag():
+    values, _ = parse("--seed=3", "--validation_fraction=0.1", "--checkpoint_seconds=0", "--log_every=2", "--eval_every=5")
+    assert dataclasses.asdict(tfxmr_flags.training.make_options(values)) == {
+        "seed": 3, "validation_fraction": 0.1, "checkpoint_seconds": 0.0, "log_every": 2, "eval_every": 5,
+    }
+
+
+def test_protocol_flags(make_data):
+    """Guards against protocol flags that reach nobody."""
+    data = make_data(classes=5)
+
+    def made(*arguments):
+        return tfxmr_flags.data.make_protocol(parse(*arguments)[0], data)
+
+    assert made().unseen == (0, 2, 4) and made().gallery == "train" and made().normalisation == "none"
+    assert made("--protocol=standard").name == "standard"
+    assert made("--unseen_classes=class 1,3").unseen == (1, 3)
+    assert made("--gallery=test").gallery == "test"
+    assert made("--eval_znorm").normalisation == "group_zscore"
+    assert made("--class_split=random", "--class_seed=7").class_split == "random, seed 7"
+
+
+def test_every_flag_has_help():
+    for name in registry.names():
+        values, _ = parse(f"--model={name}")
+        assert [flag for flag in values if not values[flag].help] == []
+
+
+def test_help(capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse("--model=cca", "--help")
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "tfxmr train" in text and "--components" in text and "--dataset" in text
+
+
+def test_there_are_flagfiles():
+    """Guards against the tests below passing on an empty folder."""
+    assert FLAGFILES
+
+
+@pytest.mark.parametrize("path", FLAGFILES, ids=lambda path: path.name)
+def test_flagfile(path):
+    """Guards against a recipe that no longer parses, or does not say what it is for and what to expect."""
+    settings(f"--flagfile={path}")
+    header = re.match(r"(#.*\n)+", path.read_text())
+    assert header, "a flagfile starts with its header, lines with #"
+    for fact in ("paper", "table", "expected", "time", "command"):
+        assert re.search(rf"\b{fact}", header[0], re.IGNORECASE), f"the header says nothing of: {fact}"
+    assert f"--flagfile=flags/{path.name}" in header[0], "the header's command names the file itself"

@@ -1,0 +1,121 @@
+"""A run that is killed and started again ends as if it had never stopped, bit for bit."""
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+STEPS = 40
+FLAGS = [
+    "--model=danzcr", "--dataset=npz", f"--steps={STEPS}", "--batch_size=16", "--generator_units=300,200",
+    "--discriminator_units=300,200", "--checkpoint_seconds=0", "--learning_rate=1e-3",
+]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """A folder of random matrices with four classes and word vectors of their names."""
+    folder = tmp_path_factory.mktemp("npz")
+    rng = np.random.default_rng(0)
+    for split, n in (("train", 80), ("test", 40)):
+        np.savez(
+            folder / f"{split}.npz", image=rng.normal(size=(n, 30)), text=rng.normal(size=(n, 20)),
+            label=np.arange(n) % 4,
+        )
+    names = ["one", "two", "three", "four"]
+    (folder / "classes.txt").write_text("\n".join(names) + "\n")
+    lines = [f"{name} {' '.join(f'{v:.4f}' for v in rng.normal(size=8))}" for name in names]
+    (folder / "words.txt").write_text("\n".join(["4 8", *lines]) + "\n")
+    return folder
+
+
+def start(data_dir, run_dir):
+    flags = [*FLAGS, f"--data_dir={data_dir}", f"--word_vectors={data_dir / 'words.txt'}", f"--run_dir={run_dir}"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tfxmr", "train", *flags], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+
+
+def finish(process):
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output
+    return output
+
+
+def kill_when(process, condition):
+    """Sends SIGKILL as soon as the condition holds."""
+    deadline = time.monotonic() + 200
+    while not condition():
+        assert process.poll() is None, f"the run ended before it could be killed:\n{process.communicate()[0]}"
+        assert time.monotonic() < deadline
+        time.sleep(0.0005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def step_of(run_dir):
+    """The step of the newest whole checkpoint, or 0."""
+    newest = tf.train.latest_checkpoint(str(run_dir / "checkpoints" / "training"))
+    return int(newest.rpartition("-")[2]) if newest else 0
+
+
+def networks(run_dir):
+    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "final" / "networks"))
+    names = [n for n in reader.get_variable_to_shape_map() if "/.ATTRIBUTES/VARIABLE_VALUE" in n and "seconds" not in n]
+    return {name: reader.get_tensor(name) for name in names}
+
+
+@pytest.fixture(scope="module")
+def straight(data_dir, tmp_path_factory):
+    """The networks of a run that nothing disturbed."""
+    run_dir = tmp_path_factory.mktemp("straight") / "run"
+    finish(start(data_dir, run_dir))
+    found = networks(run_dir)
+    assert len(found) > 40
+    return found
+
+
+def check_equal(one, other):
+    assert set(one) == set(other)
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name], err_msg=name)
+
+
+def test_killed_twice_in_a_step_and_in_a_checkpoint_write(data_dir, straight, tmp_path):
+    """Guards against lost optimiser slots, repeated batches or masks, and half-written checkpoints."""
+    run_dir = tmp_path / "run"
+    training = run_dir / "checkpoints" / "training"
+
+    process = start(data_dir, run_dir)
+    kill_when(process, lambda: step_of(run_dir) >= 5)
+    assert 5 <= step_of(run_dir) < STEPS
+
+    before = step_of(run_dir)
+    process = start(data_dir, run_dir)
+    # A save writes its data under a temporary name first.
+    kill_when(process, lambda: step_of(run_dir) > before + 2 and any(training.glob("*temp*/*")))
+    assert step_of(run_dir) < STEPS
+
+    output = finish(start(data_dir, run_dir))
+    assert f"step {STEPS}/{STEPS}" in output
+    check_equal(straight, networks(run_dir))
+    assert not training.exists()
+    assert (run_dir / "results.json").exists()
+
+
+def test_killed_between_the_last_step_and_the_results(data_dir, straight, tmp_path):
+    """Guards against a run that cannot finish when it was killed while it tidied up."""
+    run_dir = tmp_path / "run"
+    process = start(data_dir, run_dir)
+    final = run_dir / "checkpoints" / "final" / "networks.index"
+    kill_when(process, final.exists)
+    (run_dir / "results.json").unlink(missing_ok=True)
+    finish(start(data_dir, run_dir))
+    check_equal(straight, networks(run_dir))
+    assert pathlib.Path(run_dir / "results.json").exists()

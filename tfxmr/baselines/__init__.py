@@ -1,0 +1,12 @@
+"""The closed-form methods: one method, one file."""
+from tfxmr import registry
+
+
+def get(name):
+    """The class of a method of this folder by its file's name, as `get("cca")`."""
+    return registry.get(name, __name__)
+
+
+def names():
+    """Names of this folder's methods."""
+    return registry.names(__name__)

@@ -1,0 +1,71 @@
+"""The base of every closed-form method: fit on matrices, transform each modality."""
+import dataclasses
+
+import numpy as np
+
+from tfxmr.errors import InputError
+from tfxmr.settings import Settings, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class BaselineSettings(Settings):
+    """Settings that every closed-form method has."""
+
+    feature_norm: str = setting(
+        "zscore",
+        "How features are normalised, with statistics of the training split.",
+        choices=("none", "l2", "zscore", "minmax"),
+    )
+
+
+class Baseline:
+    """Base of the closed-form methods. A subclass fills `fit`, which sets arrays whose names end in "_".
+
+    Args:
+      settings: an instance of the class's `Settings`; None takes the defaults.
+    """
+
+    Settings = BaselineSettings
+    paper = ""
+    modalities = ("image", "text")
+    needs_class_embeddings = False
+    zero_shot = True
+
+    def __init__(self, settings=None):
+        self.settings = settings or self.Settings()
+
+    def check(self, data):
+        """Raises InputError if the method cannot learn from `data`."""
+        missing = [m for m in self.modalities if m not in data.modalities]
+        if missing:
+            raise InputError(
+                f"{type(self).__name__} needs the modalities {', '.join(self.modalities)}; dataset {data.name} has "
+                f"{', '.join(data.modalities)}. Use another --model or add {', '.join(missing)}."
+            )
+
+    def fit(self, data):
+        """Learns from the split "train" of MultiModalData. Returns self."""
+        raise NotImplementedError
+
+    def transform(self, modality, features):
+        """Maps features (n, d) of a modality to representations (n, k)."""
+        raise NotImplementedError
+
+    def check_width(self, modality, features, expected):
+        """Returns features as float64 (n, expected), or raises InputError that names both widths."""
+        features = np.asarray(features, np.float64)
+        if features.ndim != 2 or features.shape[1] != expected:
+            raise InputError(
+                f"{modality} features have the shape {features.shape}; this method was fitted on the width "
+                f"{expected}, that is (n, {expected})"
+            )
+        return features
+
+    def arrays(self):
+        """The fitted arrays by name; what is saved."""
+        return {name: value for name, value in vars(self).items() if name.endswith("_")}
+
+    def set_arrays(self, arrays):
+        """Restores what `arrays` gave."""
+        for name, value in arrays.items():
+            setattr(self, name, value)

@@ -1,0 +1,30 @@
+"""Evaluates a finished or stopped run again."""
+import pathlib
+
+import tfxmr_flags.data
+import tfxmr_flags.model
+import tfxmr_flags.training
+from tfxmr_flags import parsing
+
+from tfxmr.errors import InputError
+from tfxmr.evaluation import tables
+from tfxmr.training.run import evaluate
+
+
+def main(arguments):
+    """Runs `tfxmr evaluate` with a list of flags; those after --run_dir override the run's own."""
+    if parsing.asks_help(arguments):
+        parsing.parse_run("evaluate", arguments)
+    run_dir = parsing.parse_common(arguments).run_dir
+    if not run_dir:
+        raise InputError("--run_dir=RUN is missing: name the folder of the run to evaluate")
+    flagfile = pathlib.Path(run_dir) / "flags.cfg"
+    if not flagfile.exists():
+        raise InputError(f"--run_dir={run_dir}: no run is there ({flagfile} is missing)")
+    flags, method_class = parsing.parse_run("evaluate", [f"--flagfile={flagfile}", *arguments])
+    settings = tfxmr_flags.model.make_settings(flags, method_class.Settings)
+    data = tfxmr_flags.data.load(flags)
+    protocol = tfxmr_flags.data.make_protocol(flags, data)
+    print(tables.describe(data, protocol))
+    options = tfxmr_flags.training.make_options(flags)
+    print(tables.metrics_table(evaluate(method_class, settings, data, protocol, run_dir, options)))

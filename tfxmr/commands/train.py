@@ -1,0 +1,31 @@
+"""Trains a method on a dataset, evaluates it and writes a run folder; goes on where a stopped run was."""
+import tfxmr_flags.data
+import tfxmr_flags.model
+import tfxmr_flags.training
+from tfxmr_flags import parsing
+
+from tfxmr.errors import InputError
+from tfxmr.evaluation import tables
+from tfxmr.training.run import run
+
+
+def main(arguments):
+    """Runs `tfxmr train` with a list of flags."""
+    flags, method_class = parsing.parse_run("train", arguments)
+    if not flags.run_dir:
+        raise InputError("--run_dir is missing: give the folder for checkpoints and results, such as runs/first")
+    settings = tfxmr_flags.model.make_settings(flags, method_class.Settings)
+    data = tfxmr_flags.data.load(flags)
+    protocol = tfxmr_flags.data.make_protocol(flags, data)
+    print(tables.describe(data, protocol))
+    results = run(
+        method_class,
+        settings,
+        data,
+        protocol,
+        flags.run_dir,
+        tfxmr_flags.training.make_options(flags),
+        parsing.serialise(flags),
+    )
+    print(tables.metrics_table(results["metrics"]))
+    print(f"{results['steps']} steps, {results['seconds']:.0f} s of training; results in {flags.run_dir}/results.json")

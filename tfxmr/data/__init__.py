@@ -1,0 +1,5 @@
+"""Datasets as aligned matrices, their splits, and the protocols that decide who queries and who is searched."""
+from tfxmr.data.loading import NAMES, describe, load
+from tfxmr.data.multimodal import MODALITIES, MultiModalData, Split
+
+__all__ = ["MODALITIES", "NAMES", "MultiModalData", "Split", "describe", "load"]

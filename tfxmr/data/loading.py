@@ -1,0 +1,97 @@
+"""The datasets by name."""
+import dataclasses
+import importlib
+
+from tfxmr.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class _Dataset:
+    """What --dataset stands for: a module of this folder, its feature names (defaults first) and a line of text."""
+
+    module: str
+    description: str
+    image_features: tuple = ()
+    text_features: tuple = ()
+
+
+DATASETS = {
+    "scenes": _Dataset(
+        "scenes", "2,000 generated image-text pairs, 20 classes; no download", ("descriptor",), ("tfidf", "counts")
+    ),
+    "wikipedia": _Dataset(
+        "wikipedia",
+        "2,866 image-text pairs of Wikipedia articles, 10 classes (Rasiwasia et al., ACM MM 2010)",
+        ("sift128", "cnn128"),
+        ("lda10", "tfidf1000"),
+    ),
+    "npz": _Dataset("npz", "your own feature matrices: train.npz, test.npz, classes.txt in --data_dir"),
+}
+NAMES = tuple(DATASETS)
+
+
+def describe(name):
+    """One line on a dataset: what it is, and the choices of its features, the default first."""
+    dataset = DATASETS[name]
+    choices = [
+        f"--{kind}={'|'.join(getattr(dataset, kind))}"
+        for kind in ("image_features", "text_features")
+        if getattr(dataset, kind)
+    ]
+    return "; ".join([dataset.description, *choices])
+
+
+def load(name, *, data_dir=None, manual_dir=None, image_features=None, text_features=None, word_vectors=None):
+    """Loads a dataset as matrices; builds it first where it is not built yet.
+
+    Args:
+      name: one of NAMES.
+      data_dir: npz: folder of the files; else folder of the built datasets (None: ~/tensorflow_datasets).
+      manual_dir: folder of the dataset's official files, where it needs some.
+      image_features: name of the image features; None takes the dataset's first.
+      text_features: name of the text features; None takes the dataset's first.
+      word_vectors: word2vec file for the class embeddings; None takes the dataset's own (scenes) or none.
+
+    Returns:
+      MultiModalData.
+
+    Raises:
+      InputError: unknown names, or missing or malformed files.
+    """
+    if name not in DATASETS:
+        raise InputError(f"--dataset={name}: no such dataset; there are {', '.join(NAMES)}")
+    dataset = DATASETS[name]
+    chosen = {"image_features": image_features, "text_features": text_features}
+    for kind, value in chosen.items():
+        valid = getattr(dataset, kind)
+        if value is not None and value not in valid:
+            raise InputError(
+                f"--{kind}={value}: dataset {name} "
+                + (f"has {', '.join(valid)}" if valid else "takes its matrices as they are; leave this flag out")
+            )
+    module = importlib.import_module(f"tfxmr.data.{dataset.module}")
+    if name == "npz":
+        data = module.load(data_dir)
+    else:
+        defaults = {kind: value or getattr(dataset, kind)[0] for kind, value in chosen.items()}
+        data = module.load(**defaults, data_dir=data_dir, manual_dir=manual_dir)
+    return with_class_embeddings(data, module, word_vectors)
+
+
+def with_class_embeddings(data, module, path):
+    """Adds the word vectors of the class names, from a file or the dataset's own, to MultiModalData."""
+    own = getattr(module, "word_vectors", None)
+    if not path and not own:
+        return data
+    from tfxmr.features import word_vectors
+
+    if path and not data.class_names:
+        raise InputError(
+            f"--word_vectors={path}: dataset {data.name} has no class names; add classes.txt, one name a line"
+        )
+    vectors = word_vectors.load(path) if path else own()
+    matrix, decisions = word_vectors.class_embeddings(data.class_names, vectors)
+    facts = {"source": path or f"word2vec trained on the corpus of {data.name}", "decisions": decisions}
+    return dataclasses.replace(
+        data, class_embeddings=matrix, features=data.features | {"class_embeddings": facts}
+    )

@@ -1,0 +1,114 @@
+"""Aligned multi-modal arrays: what every method trains on and every protocol selects from."""
+import dataclasses
+
+import numpy as np
+
+MODALITIES = ("image", "text", "video", "audio", "shape3d")  # the order everywhere; other names follow
+
+
+def ordered(modalities):
+    """Sorts modality names: the five standard ones in their fixed order, then any others by name."""
+    rank = {name: i for i, name in enumerate(MODALITIES)}
+    return sorted(modalities, key=lambda name: (rank.get(name, len(rank)), name))
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The items of one split (train, validation or test).
+
+    Attributes:
+      features: modality -> float32 (n_m, d_m).
+      labels: modality -> int32 (n_m,), zero-based class of each item.
+      ids: modality -> n_m strings that name the items, or an empty dict.
+    """
+
+    features: dict
+    labels: dict
+    ids: dict = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of_pairs(cls, features, labels, ids=None):
+        """Builds a split whose item n is the same thing in every modality.
+
+        Args:
+          features: modality -> (n, d_m).
+          labels: (n,), shared by all modalities.
+          ids: n names shared by all modalities, or None.
+        """
+        names = ordered(features)
+        labels = np.asarray(labels, np.int32)
+        return cls(
+            features={m: np.ascontiguousarray(features[m], np.float32) for m in names},
+            labels={m: labels for m in names},
+            ids={m: list(ids) for m in names} if ids is not None else {},
+        )
+
+    @property
+    def modalities(self):
+        """Modality names in the standard order."""
+        return ordered(self.features)
+
+    @property
+    def paired(self):
+        """True if item n has the same label in every modality (image n belongs to text n)."""
+        first, *rest = [self.labels[m] for m in self.modalities]
+        return all(np.array_equal(first, labels) for labels in rest)
+
+    def __len__(self):
+        """Number of items of the largest modality; of pairs, where items are paired."""
+        return max(len(labels) for labels in self.labels.values())
+
+    def of_classes(self, classes):
+        """Keeps the items whose label is in `classes` (any iterable of ints); labels are not renumbered."""
+        keep = {m: np.flatnonzero(np.isin(self.labels[m], sorted(classes))) for m in self.modalities}
+        return self.take(keep)
+
+    def take(self, rows):
+        """Selects items.
+
+        Args:
+          rows: integer array of row numbers for all modalities, or modality -> such an array.
+        """
+        if not isinstance(rows, dict):
+            rows = {m: rows for m in self.modalities}
+        return Split(
+            features={m: self.features[m][rows[m]] for m in self.modalities},
+            labels={m: self.labels[m][rows[m]] for m in self.modalities},
+            ids={m: [self.ids[m][i] for i in rows[m]] for m in self.ids},
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiModalData:
+    """A dataset as matrices.
+
+    Attributes:
+      name: the dataset's name, as in `--dataset`.
+      splits: split name ("train", "test", perhaps "validation") -> Split.
+      class_names: C names in label order; or an empty list when they are not known.
+      class_embeddings: float32 (C, e), the word vector of each class name; or None.
+      features: modality -> facts on how its matrix was made (name, dimension, ...), kept with every result.
+    """
+
+    name: str
+    splits: dict
+    class_names: list
+    class_embeddings: np.ndarray | None = None
+    features: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def modalities(self):
+        """Modality names in the standard order."""
+        return self.splits["train"].modalities
+
+    @property
+    def dims(self):
+        """Modality -> width of its features."""
+        return {m: self.splits["train"].features[m].shape[1] for m in self.modalities}
+
+    @property
+    def num_classes(self):
+        """C: the number of class names, or else one more than the largest label."""
+        if self.class_names:
+            return len(self.class_names)
+        return 1 + max(int(labels.max()) for s in self.splits.values() for labels in s.labels.values())

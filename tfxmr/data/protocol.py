@@ -1,0 +1,183 @@
+"""Protocols: which classes train, who queries, who is searched, and how similarity is measured."""
+import dataclasses
+
+import numpy as np
+
+from tfxmr.data.multimodal import Split
+from tfxmr.errors import InputError
+
+CLASS_SPLITS = ("parity", "random", "list")
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One retrieval task: queries of one modality against a gallery of another.
+
+    Attributes:
+      query_modality, gallery_modality: modality names.
+      classes: "seen", "unseen" or "all".
+      query, gallery: features (Q, d), (G, d').
+      query_labels, gallery_labels: (Q,), (G,).
+    """
+
+    query_modality: str
+    gallery_modality: str
+    classes: str
+    query: np.ndarray
+    gallery: np.ndarray
+    query_labels: np.ndarray
+    gallery_labels: np.ndarray
+
+    @property
+    def name(self):
+        """The task as tables call it: "image->text"."""
+        return f"{self.query_modality}->{self.gallery_modality}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """How a result is measured; it is printed, logged and stored with every figure.
+
+    Attributes:
+      name: "zero_shot" (train on seen classes; query and search within the seen and within the unseen ones) or
+        "standard" (all classes; test against test).
+      gallery: the split that is searched; queries always come from the test split.
+      unseen: labels of the unseen classes; empty for the standard protocol.
+      class_split: how the unseen classes were chosen.
+      similarity: "cosine", "dot" or "l2".
+      cut: rank at which average precision stops; None ranks the full gallery.
+      denominator: of average precision.
+      normalisation: of the representations before they are compared, see tfxmr.evaluation.retrieval.normalise.
+      selected_on: what the training step was chosen on; "none" means the last step.
+    """
+
+    name: str
+    gallery: str
+    unseen: tuple = ()
+    class_split: str = "none"
+    similarity: str = "cosine"
+    cut: int | None = None
+    denominator: str = "relevant"
+    normalisation: str = "none"
+    selected_on: str = "none"
+
+    def training_data(self, data, validation_fraction=0.0, seed=0):
+        """Restricts data to what a method may train on.
+
+        Unseen classes are gone altogether: their items, names and class embeddings. The seen ones are numbered
+        anew, 0..S-1 in their old order.
+
+        Args:
+          data: MultiModalData.
+          validation_fraction: share of the training pairs held out as split "validation", in [0, 1); 0 keeps
+            the dataset's own validation split, if it has one.
+          seed: of the draw of the held-out pairs.
+
+        Returns:
+          MultiModalData with the splits "train" and perhaps "validation".
+        """
+        seen = [c for c in range(data.num_classes) if c not in self.unseen]
+        renumber = np.full(data.num_classes, -1, np.int32)
+        renumber[seen] = np.arange(len(seen), dtype=np.int32)
+        splits = {}
+        for name in ("train", "validation"):
+            if name in data.splits:
+                kept = data.splits[name].of_classes(seen)
+                labels = {m: renumber[kept.labels[m]] for m in kept.modalities}
+                splits[name] = Split(kept.features, labels, kept.ids)
+        if validation_fraction:
+            splits["train"], splits["validation"] = hold_out(splits["train"], validation_fraction, seed)
+        return dataclasses.replace(
+            data,
+            splits=splits,
+            class_names=[data.class_names[c] for c in seen] if data.class_names else [],
+            class_embeddings=None if data.class_embeddings is None else data.class_embeddings[seen],
+        )
+
+    def tasks(self, data):
+        """Lists the retrieval tasks on `data`: every ordered pair of modalities, within each class group."""
+        groups = {"all": range(data.num_classes)}
+        if self.name == "zero_shot":
+            seen = [c for c in range(data.num_classes) if c not in self.unseen]
+            groups = {"unseen": self.unseen, "seen": seen}
+        found = []
+        for group, classes in groups.items():
+            query, gallery = (data.splits[s].of_classes(classes) for s in ("test", self.gallery))
+            for m, other in pairs_of(data.modalities):
+                if not len(query.labels[m]) or not len(gallery.labels[other]):
+                    raise InputError(
+                        f"protocol {self.name}: no {group} items to search ({len(query.labels[m])} {m} queries in "
+                        f"the test split, {len(gallery.labels[other])} {other} items in the {self.gallery} split); "
+                        "choose other --unseen_classes"
+                    )
+                found.append(
+                    Task(m, other, group, query.features[m], gallery.features[other], query.labels[m],
+                         gallery.labels[other])
+                )
+        return found
+
+    def facts(self, data):
+        """What results.json stores of the protocol; class names stand for labels where they are known."""
+        facts = dataclasses.asdict(self)
+        facts["unseen"] = [data.class_names[c] if data.class_names else int(c) for c in self.unseen]
+        return facts
+
+
+def pairs_of(modalities):
+    """Ordered pairs of different modalities: image->text, text->image, ..."""
+    return [(m, other) for m in modalities for other in modalities if m != other]
+
+
+def hold_out(split, fraction, seed):
+    """Splits off a random share of paired items. Returns (the rest, the held-out items)."""
+    order = np.random.default_rng(seed).permutation(len(split))
+    size = round(fraction * len(split))
+    if not 0 < size < len(split):
+        raise InputError(f"--validation_fraction={fraction}: leaves {size} of {len(split)} training pairs to hold out")
+    return split.take(np.sort(order[size:])), split.take(np.sort(order[:size]))
+
+
+def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, gallery=None, normalisation="none"):
+    """Makes a protocol for a dataset.
+
+    Args:
+      name: "zero_shot" or "standard".
+      data: MultiModalData.
+      class_split: how zero_shot chooses the unseen classes. "parity": those of even zero-based label (the rule
+        of DADN's code at 50 %); "random": a seeded random half; "list": `unseen_classes`.
+      unseen_classes: names or labels, for class_split "list".
+      class_seed: of the random half.
+      gallery: split that is searched; None takes the protocol's own: "train" for zero_shot, as DANZCR section
+        3.1 has it, "test" for standard.
+      normalisation: as in Protocol.
+
+    Raises:
+      InputError: unknown names, or classes that leave nothing seen or unseen.
+    """
+    if name == "standard":
+        return Protocol(name, gallery or "test", normalisation=normalisation)
+    classes = range(data.num_classes)
+    if class_split == "parity":
+        unseen = [c for c in classes if c % 2 == 0]
+    elif class_split == "random":
+        unseen = np.random.default_rng(class_seed).permutation(data.num_classes)[: data.num_classes // 2]
+        class_split = f"random, seed {class_seed}"
+    else:
+        unseen = [_label_of(c, data) for c in unseen_classes]
+    unseen = tuple(sorted({int(c) for c in unseen}))
+    if not 0 < len(unseen) < data.num_classes - 1:
+        raise InputError(
+            f"--protocol=zero_shot: {len(unseen)} of {data.num_classes} classes would be unseen; at least one must "
+            "be unseen and two seen (--class_split, --unseen_classes)"
+        )
+    return Protocol(name, gallery or "train", unseen, class_split, normalisation=normalisation)
+
+
+def _label_of(name, data):
+    name = str(name).strip()
+    if name in data.class_names:
+        return data.class_names.index(name)
+    if name.isdecimal() and int(name) < data.num_classes:
+        return int(name)
+    valid = ", ".join(data.class_names) if data.class_names else f"0..{data.num_classes - 1}"
+    raise InputError(f"--unseen_classes: no class {name!r}; dataset {data.name} has {valid}")

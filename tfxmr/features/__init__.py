@@ -1,0 +1,1 @@
+"""Raw media and class names to vectors."""

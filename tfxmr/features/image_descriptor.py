@@ -1,0 +1,61 @@
+"""A training-free image descriptor: where the edges run and where the colours are."""
+import numpy as np
+from PIL import Image
+from skimage.feature import hog
+
+from tfxmr.errors import InputError
+
+SIDE = 64  # pixels every image is resized to, whatever its shape
+ORIENTATIONS = 9  # unsigned edge directions, 20 degrees each
+CELL = 8  # pixels a side of the cell whose gradients share one histogram
+BLOCK = 2  # cells a side of the block that is normalised together (L2-Hys)
+THUMBNAIL = 8  # pixels a side of the colour thumbnail
+
+HOG_DIM = (SIDE // CELL - BLOCK + 1) ** 2 * BLOCK**2 * ORIENTATIONS  # 1764
+DIM = HOG_DIM + 3 * THUMBNAIL**2  # 1956
+
+
+def image_descriptor(images):
+    """Describes images by a histogram of oriented gradients and a colour thumbnail.
+
+    The first HOG_DIM = 1764 columns are the HOG of the grey image (Dalal and Triggs, CVPR 2005: 8x8-pixel
+    cells, 9 directions, 2x2-cell blocks, L2-Hys); the last 192 are an 8x8 RGB thumbnail, rows first. Nothing
+    is learned, so the descriptor of an image never depends on other images.
+
+    Args:
+      images: iterable of uint8 arrays (height, width, 3), (height, width, 1) or (height, width), of any size;
+        or one array (n, height, width, 3).
+
+    Returns:
+      float32 (n, 1956), all in [0, 1].
+
+    Raises:
+      InputError: an image is not uint8 or has another shape.
+    """
+    rows = [_describe(_to_rgb(np.asarray(image), n)) for n, image in enumerate(images)]
+    return np.stack(rows) if rows else np.zeros((0, DIM), np.float32)
+
+
+def _to_rgb(image, n):
+    """Checks one array and returns it as a PIL image in RGB."""
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    right_shape = image.ndim == 2 or image.ndim == 3 and image.shape[2] == 3
+    if image.dtype != np.uint8 or image.size == 0 or not right_shape:
+        raise InputError(
+            f"image {n} is {image.dtype} {image.shape}; expected uint8 (height, width, 3) or (height, width)"
+        )
+    return Image.fromarray(image).convert("RGB")
+
+
+def _describe(image):
+    image = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    edges = hog(
+        np.asarray(image.convert("L")),
+        orientations=ORIENTATIONS,
+        pixels_per_cell=(CELL, CELL),
+        cells_per_block=(BLOCK, BLOCK),
+        block_norm="L2-Hys",
+    )
+    colours = np.asarray(image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)) / 255
+    return np.concatenate([edges, colours.ravel()]).astype(np.float32)

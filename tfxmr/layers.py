@@ -1,0 +1,103 @@
+"""Building blocks that several methods share."""
+import keras
+import tensorflow as tf
+
+from tfxmr import randomness
+
+
+class Dense(keras.layers.Layer):
+    """One fully connected layer on one or several inputs: x_1 W_1 + x_2 W_2 + ... + b.
+
+    Several inputs are the parts of one concatenated input, kept apart so that a part that is the same for many
+    rows is multiplied once. Parts broadcast against each other: (K, B, d_1) and (B, d_2) give (K, B, units).
+
+    Args:
+      input_dims: widths of the parts.
+      units: width of the output.
+      stddev: standard deviation of the normal initial weights; biases start at 0.
+      seed: of the initial weights.
+    """
+
+    def __init__(self, input_dims, units, stddev, seed, **kwargs):
+        super().__init__(**kwargs)
+        self.kernels = [
+            self.add_weight(
+                shape=(dim, units),
+                initializer=keras.initializers.RandomNormal(0.0, stddev, seed=seed + i),
+                name=f"kernel_{i}" if i else "kernel",
+            )
+            for i, dim in enumerate(input_dims)
+        ]
+        self.bias = self.add_weight(shape=(units,), initializer="zeros", name="bias")
+        self.built = True
+
+    def call(self, *parts):
+        """Parts (..., d_i) to (..., units)."""
+        products = [matmul(x, tf.convert_to_tensor(kernel)) for x, kernel in zip(parts, self.kernels, strict=True)]
+        return sum(products[1:], products[0]) + self.bias
+
+
+class Tower(keras.layers.Layer):
+    """Fully connected layers with ReLU and dropout between them; the last one is linear.
+
+    Args:
+      input_dims: width of the input, or the widths of the parts of a concatenated input.
+      units: widths of the layers; the last is the output's.
+      keep: probability that dropout keeps a hidden unit, in (0, 1].
+      stddev: standard deviation of the normal initial weights.
+      seed: of the initial weights; towers of one model take different seeds.
+    """
+
+    def __init__(self, input_dims, units, *, keep=1.0, stddev=0.02, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = 1.0 - keep
+        widths = [input_dims if isinstance(input_dims, (tuple, list)) else (input_dims,)]
+        widths += [(width,) for width in units[:-1]]
+        self.layers = [
+            Dense(dims, width, stddev, seed=randomness.derive(seed, i), name=f"dense_{i}")
+            for i, (dims, width) in enumerate(zip(widths, units, strict=True))
+        ]
+        self.built = True
+
+    def call(self, *parts, seed=None):
+        """Runs the tower.
+
+        Args:
+          *parts: the input (..., d), or its parts, see Dense.
+          seed: int32 (2,) of this pass's dropout masks; None switches dropout off (retrieval).
+
+        Returns:
+          (..., units[-1]).
+        """
+        x = self.layers[0](*parts)
+        for i, layer in enumerate(self.layers[1:]):
+            x = tf.nn.relu(x)
+            if seed is not None and self.rate > 0:
+                x = tf.nn.experimental.stateless_dropout(x, self.rate, randomness.fold_in(seed, i))
+            x = layer(x)
+        return x
+
+
+@tf.function(jit_compile=True)
+def _times_transposed(gradient, kernel):
+    return tf.matmul(gradient, kernel, transpose_b=True)
+
+
+@tf.custom_gradient
+def matmul(x, kernel):
+    """x (..., d) times the tensor kernel (d, units), with the faster of TensorFlow's two CPU products each way.
+
+    On a CPU, XLA computes the gradient with respect to x about twice as fast as the stock kernel does, the
+    stock kernel computes the rest faster. The mathematics is tf.matmul's.
+    """
+    rows = tf.reshape(x, (-1, kernel.shape[0]))
+    shape = tf.concat((tf.shape(x)[:-1], (kernel.shape[1],)), 0)
+
+    def backward(upstream):
+        upstream = tf.reshape(upstream, (-1, kernel.shape[1]))
+        return (
+            tf.reshape(_times_transposed(upstream, kernel), tf.shape(x)),
+            tf.matmul(rows, upstream, transpose_a=True),
+        )
+
+    return tf.reshape(tf.matmul(rows, kernel), shape), backward

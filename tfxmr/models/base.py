@@ -1,0 +1,199 @@
+"""The base of every neural method: players that take turns, one optimiser each, and an encoder for each modality."""
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfxmr import randomness
+from tfxmr.errors import InputError
+from tfxmr.settings import Settings, setting
+from tfxmr.training.optimizers import Adam
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodSettings(Settings):
+    """Settings that every neural method has; a method overrides the defaults by its paper's."""
+
+    steps: int = setting(1000, "Training steps (batches).", minimum=0)
+    epochs: int = setting(0, "Training epochs; 0 takes --steps.", minimum=0)
+    batch_size: int = setting(64, "Items in a batch.", minimum=2)
+    learning_rate: float = setting(1e-4, "Adam's base learning rate.", minimum=0.0)
+    feature_norm: str = setting(
+        "none",
+        "How features are normalised, with statistics of the training split.",
+        choices=("none", "l2", "zscore", "minmax"),
+    )
+
+
+class Method(keras.Model):
+    """Base of the neural methods. A subclass fills four holes:
+
+    * `make_networks(data)` builds its networks by name, in full (no weights appear later);
+    * `players`, name -> names of the networks that this player's update changes;
+    * `updates(batch, seed)`, the updates of one step in the paper's order;
+    * `embed(modality, features)`, the representation that retrieval compares.
+
+    The base owns `train_step`, the optimisers, the random state and the checkpointed state.
+
+    Args:
+      data: the training data, MultiModalData restricted to the classes that may be seen, with labels
+        0..C-1 and, where known, their class embeddings (C, e).
+      settings: an instance of the class's `Settings`; None takes the paper's defaults.
+      seed: of the initial weights, the batches and dropout.
+
+    Raises:
+      InputError: the data lacks a modality or the class embeddings that the method needs.
+    """
+
+    Settings = MethodSettings
+    paper = ""
+    modalities = ("image", "text")
+    needs_class_embeddings = False
+    zero_shot = False
+
+    def __init__(self, data, settings=None, seed=0):
+        super().__init__(name=type(self).__name__.lower())
+        self.settings = settings or self.Settings()
+        self.seed = seed
+        self.check(data)
+        self.dims = dict(data.dims)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self.networks = self.make_networks(data)
+        self.built = True
+
+    def check(self, data):
+        """Raises InputError if the method cannot train on `data`."""
+        missing = [m for m in self.modalities if m not in data.modalities]
+        if missing:
+            raise InputError(
+                f"{self.name} needs the modalities {', '.join(self.modalities)}; dataset {data.name} has "
+                f"{', '.join(data.modalities)}. Use another --model or add {', '.join(missing)}."
+            )
+        if self.needs_class_embeddings and data.class_embeddings is None:
+            raise InputError(
+                f"{self.name} needs word vectors of the class names, and dataset {data.name} has none: give "
+                "--word_vectors=FILE (word2vec format; Google News, say)"
+                + ("" if data.class_names else " and a classes.txt with one class name a line") + "."
+            )
+        size, batch = len(data.splits["train"]), self.settings.batch_size
+        if batch > size:
+            raise InputError(
+                f"--batch_size={batch}: the training set has {size} items; take at most that many."
+            )
+
+    def make_networks(self, data):
+        """Builds the networks: name -> layer, with all weights created."""
+        raise NotImplementedError
+
+    @property
+    def players(self):
+        """Player name -> names of the networks whose weights its update changes."""
+        raise NotImplementedError
+
+    def updates(self, batch, seed):
+        """Yields the updates of one step in order, each as `minimise` returns it.
+
+        The base applies an update before it asks for the next, so a later loss sees the new weights.
+
+        Args:
+          batch: modality -> (B, d), and "label" -> int32 (B,).
+          seed: int32 (2,), this step's random state.
+        """
+        raise NotImplementedError
+
+    def embed(self, modality, features):
+        """Maps features (B, d) of a modality to the representations (B, k) that retrieval compares."""
+        raise NotImplementedError
+
+    def variables_of(self, player):
+        """The trainable variables that a player's update changes."""
+        return [v for name in self.players[player] for v in self.networks[name].trainable_variables]
+
+    def minimise(self, player, losses, tape):
+        """Makes a player's update from its losses.
+
+        Args:
+          player: name of the player.
+          losses: name -> scalar; their sum is minimised.
+          tape: GradientTape that recorded the losses.
+
+        Returns:
+          (player, losses, gradients of the player's variables).
+        """
+        return player, losses, tape.gradient(list(losses.values()), self.variables_of(player))
+
+    def compile(self, learning_rate=None, **kwargs):
+        """Creates one Adam for each player and builds all its slots, so that a checkpoint finds its place.
+
+        Args:
+          learning_rate: float or Keras schedule over the player's updates; None takes the settings'.
+          **kwargs: `run_eagerly` and the like, for keras.Model.compile.
+        """
+        kwargs.setdefault("jit_compile", False)
+        super().compile(optimizer=None, loss=None, **kwargs)
+        self.player_optimizers = {}
+        for player in self.players:
+            rate = self.settings.learning_rate if learning_rate is None else learning_rate
+            optimizer = Adam(rate, epsilon=1e-8, name=f"adam_{player}")  # TensorFlow 1's epsilon
+            optimizer.build(self.variables_of(player))
+            self.player_optimizers[player] = optimizer
+
+    def train_step(self, batch):
+        """One step: every player's update in turn. Returns each player's losses and gradient norm."""
+        logs = {}
+        for player, losses, gradients in self.updates(batch, randomness.step_seed(self.seed, self.step)):
+            logs |= {f"{player}/{name}": value for name, value in losses.items()}
+            logs[f"{player}/gradient_norm"] = tf.linalg.global_norm(gradients)
+            self.player_optimizers[player].apply(gradients, self.variables_of(player))
+        self.step.assign_add(1)
+        return logs
+
+    @property
+    def metrics(self):
+        """None: `train_step` logs its losses itself, and retrieval metrics come from the evaluator."""
+        return []
+
+    def state(self):
+        """All that a resumed run needs, as one tf.train.Checkpoint."""
+        parts = {f"network_{name}": network for name, network in self.networks.items()}
+        for player, optimizer in self.player_optimizers.items():
+            parts[f"optimizer_{player}"] = optimizer
+        return tf.train.Checkpoint(step=self.step, **parts)
+
+    def steps_per_epoch(self, num_items):
+        """floor(items / batch size), at least 1."""
+        return max(1, num_items // self.settings.batch_size)
+
+    def total_steps(self, num_items):
+        """Length of the training in steps for a training set of `num_items`."""
+        return self.settings.epochs * self.steps_per_epoch(num_items) or self.settings.steps
+
+    @tf.function(reduce_retracing=True)
+    def _embed(self, modality, features):
+        return self.embed(modality, features)
+
+    def encode(self, modality, features, block_size=1024):
+        """Maps features to the representations that retrieval compares.
+
+        Args:
+          modality: "image", "text", ...
+          features: float array (n, d), d as in training.
+          block_size: items encoded at once; bounds the memory.
+
+        Returns:
+          float32 NumPy array (n, k).
+
+        Raises:
+          InputError: unknown modality, or features of another width than the model was built for.
+        """
+        if modality not in self.dims:
+            raise InputError(f"unknown modality {modality!r}; {self.name} has {', '.join(self.dims)}")
+        features = np.asarray(features, np.float32)
+        if features.ndim != 2 or features.shape[1] != self.dims[modality]:
+            raise InputError(
+                f"{modality} features have the shape {features.shape}; this {self.name} was built for the "
+                f"width {self.dims[modality]}, that is (n, {self.dims[modality]})"
+            )
+        blocks = [features[i : i + block_size] for i in range(0, len(features), block_size)] or [features]
+        return np.concatenate([self._embed(modality, tf.constant(block)).numpy() for block in blocks])

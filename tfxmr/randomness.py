@@ -1,0 +1,18 @@
+"""Random numbers that depend on (seed, step, purpose) alone, so that a resumed run draws what it would have drawn."""
+import numpy as np
+import tensorflow as tf
+
+
+def derive(seed, *path):
+    """Derives an independent 31-bit seed from `seed` and whole numbers that say what it is for."""
+    return int(np.random.SeedSequence((seed, *path)).generate_state(1)[0] >> 1)
+
+
+def step_seed(seed, step):
+    """The random state of one training step: int32 (2,). `seed` is an int, `step` an int or integer tensor."""
+    return fold_in(tf.constant((seed & 0x7FFFFFFF, seed >> 31), tf.int32), step)
+
+
+def fold_in(state, number):
+    """Derives a new state, int32 (2,), from a state and a number (int or integer tensor)."""
+    return tf.random.experimental.stateless_fold_in(state, number)

@@ -1,0 +1,38 @@
+"""A method's settings: one frozen dataclass, from which flags, checks and run folders are derived."""
+import dataclasses
+import math
+
+from tfxmr.errors import InputError
+
+
+def setting(default, help_text, *, choices=None, minimum=None, maximum=None):
+    """Declares one setting of a method: a dataclass field that can be checked and turned into a flag.
+
+    Args:
+      default: the paper's value; its type (str, int, float, bool, tuple of ints) is the setting's type.
+      help_text: what it does, its unit and range, and where the default comes from.
+      choices: the values allowed, or None for any.
+      minimum: the least value allowed, or None.
+      maximum: the largest value allowed, or None.
+    """
+    facts = {"help": help_text, "choices": choices, "minimum": minimum, "maximum": maximum}
+    return dataclasses.field(default=default, metadata=facts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Base of every method's settings; checks choices and ranges when it is made."""
+
+    def __post_init__(self):
+        """Raises InputError for a value outside its choices or range, naming the flag, value and remedy."""
+        for field in dataclasses.fields(self):
+            facts, value = field.metadata, getattr(self, field.name)
+            if facts["choices"] and value not in facts["choices"]:
+                raise InputError(f"--{field.name}={value}: choose one of {', '.join(map(str, facts['choices']))}")
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, float) and not math.isfinite(number):
+                    raise InputError(f"--{field.name}={value}: give a finite number")
+                if facts["minimum"] is not None and number < facts["minimum"]:
+                    raise InputError(f"--{field.name}={value}: the least value is {facts['minimum']}")
+                if facts["maximum"] is not None and number > facts["maximum"]:
+                    raise InputError(f"--{field.name}={value}: the largest value is {facts['maximum']}")

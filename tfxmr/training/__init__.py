@@ -1,0 +1,1 @@
+"""The fit loop's parts: batches, optimiser, callbacks, checkpoints and resume, the run folder."""

@@ -1,0 +1,121 @@
+"""What is shown and logged while a method trains."""
+import keras
+import rich.console
+import rich.progress
+import tensorflow as tf
+
+from tfxmr import evaluation
+
+
+def read_losses(logs):
+    """Groups a step's logs by player: "G_F" -> its total loss, leaving out gradient norms."""
+    totals = {}
+    for name, value in logs.items():
+        player, _, part = name.partition("/")
+        if part != "gradient_norm":
+            totals[player] = totals.get(player, 0.0) + float(value)
+    return totals
+
+
+class Progress(keras.callbacks.Callback):
+    """A progress bar with speed, time left and each player's loss; plain lines where there is no terminal.
+
+    Args:
+      total: steps of the whole training.
+      label: text before the bar.
+    """
+
+    def __init__(self, total, label):
+        super().__init__()
+        self.total = total
+        self.label = label
+        self.console = rich.console.Console()
+
+    def on_train_begin(self, logs=None):
+        """Shows the bar, at the step where a resumed run goes on."""
+        progress = rich.progress
+        self.bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(bar_width=20),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.fields[speed]}"),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("left"),
+            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[losses]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        start = int(self.model.step)
+        self.task = self.bar.add_task(self.label, total=self.total, completed=start, speed="", losses="")
+        self.bar.start()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Moves the bar; without a terminal, prints a line every tenth of the way."""
+        step = int(self.model.step)
+        losses = "  ".join(f"{player} {value:.3g}" for player, value in read_losses(logs).items())
+        if self.console.is_terminal:
+            speed = self.bar.tasks[self.task].speed
+            self.bar.update(
+                self.task, completed=step, losses=losses, speed=f"{speed:.2f} steps/s" if speed else ""
+            )
+        elif step % max(1, self.total // 10) == 0 or step == self.total:
+            self.console.print(f"{self.label} step {step}/{self.total}  {losses}", soft_wrap=True)
+
+    def on_train_end(self, logs=None):
+        """Closes the bar."""
+        self.bar.stop()
+
+
+class Summaries(keras.callbacks.Callback):
+    """Writes each player's losses, gradient norms and learning rate for TensorBoard.
+
+    Args:
+      writer: tf.summary writer of the run folder.
+      every: steps between two points.
+    """
+
+    def __init__(self, writer, every):
+        super().__init__()
+        self.writer = writer
+        self.every = every
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Writes a point if it is time."""
+        step = int(self.model.step)
+        if step % self.every:
+            return
+        with self.writer.as_default(step):
+            for name, value in logs.items():
+                tf.summary.scalar(name, value)
+            for player, optimizer in self.model.player_optimizers.items():
+                tf.summary.scalar(f"{player}/learning_rate", optimizer.learning_rate)
+
+
+class RetrievalMetrics(keras.callbacks.Callback):
+    """Measures mean average precision while training and writes it for TensorBoard; it chooses nothing.
+
+    Args:
+      tasks: name of a group of tasks ("validation", "test") -> list of tfxmr.data.protocol.Task.
+      protocol: tfxmr.data.protocol.Protocol.
+      writer: tf.summary writer of the run folder.
+      every: steps between two measurements.
+    """
+
+    def __init__(self, tasks, protocol, writer, every):
+        super().__init__()
+        self.tasks = tasks
+        self.protocol = protocol
+        self.writer = writer
+        self.every = every
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Measures if it is time."""
+        step = int(self.model.step)
+        if step % self.every:
+            return
+        with self.writer.as_default(step):
+            for group, tasks in self.tasks.items():
+                for result in evaluation.evaluate(self.model.encode, tasks, self.protocol):
+                    name = f"{group}_mAP/{result['classes']} {result['task'].replace('->', ' to ')}"
+                    tf.summary.scalar(name, result["value"])

@@ -1,0 +1,187 @@
+"""One run, from data to results.json: train (or go on), evaluate, write."""
+import dataclasses
+import hashlib
+import importlib.metadata
+import time
+
+import numpy as np
+
+from tfxmr import __version__, evaluation
+from tfxmr.data.protocol import Protocol
+from tfxmr.errors import InputError
+from tfxmr.features.normalisation import normalise_features
+from tfxmr.models.base import Method
+from tfxmr.training.run_folder import RunFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """How a run is carried out; none of these changes its result but `seed` and `validation_fraction`.
+
+    Attributes:
+      seed: of weights, batches and dropout.
+      validation_fraction: share of the training pairs held out for validation, in [0, 1).
+      checkpoint_seconds: time between two checkpoints.
+      log_every: steps between two TensorBoard points.
+      eval_every: steps between two measurements of mAP while training; 0 measures only at the end.
+    """
+
+    seed: int = 0
+    validation_fraction: float = 0.0
+    checkpoint_seconds: float = 300.0
+    log_every: int = 10
+    eval_every: int = 0
+
+
+# Flags that may differ between a run and its resumption.
+HARMLESS = ("run_dir", "data_dir", "manual_dir", "checkpoint_seconds", "log_every", "eval_every", "word_vectors")
+
+
+def run(method_class, settings, data, protocol, run_dir, options=None, flags=None):
+    """Trains and evaluates a method in a run folder; goes on where a killed run stopped.
+
+    Args:
+      method_class: from tfxmr.models or tfxmr.baselines.
+      settings: an instance of its Settings.
+      data: MultiModalData.
+      protocol: tfxmr.data.protocol.Protocol.
+      run_dir: the run's folder.
+      options: RunOptions.
+      flags: flag name -> serialised flag, for flags.cfg; None writes settings alone.
+
+    Returns:
+      The results, as results.json holds them.
+
+    Raises:
+      InputError: the method cannot work on this data, or the folder holds another run.
+    """
+    options = options or RunOptions()
+    if flags is None:
+        flags = {f.name: f"--{f.name}={getattr(settings, f.name)}" for f in dataclasses.fields(settings)}
+    folder = RunFolder(run_dir)
+    folder.open(flags, manifest(data), HARMLESS)
+    finished = folder.results()
+    if finished:
+        return finished
+    data, training_data = prepare(data, protocol, settings, options)
+    tasks = protocol.tasks(data)
+    if issubclass(method_class, Method):
+        method = method_class(training_data, settings, options.seed)
+        steps, seconds, encode = train(method, training_data, tasks, protocol, folder, options)
+    else:
+        steps, seconds, encode = fit(method_class(settings), training_data, folder)
+    results = {
+        "model": method_class.__module__.rpartition(".")[2],
+        "dataset": data.name,
+        "seed": options.seed,
+        "steps": steps,
+        "seconds": round(seconds, 1),
+        "protocol": protocol.facts(data),
+        "metrics": evaluation.evaluate(encode, tasks, protocol),
+        "flags": flags,
+        "versions": versions(),
+        "features": manifest(data),
+    }
+    folder.write_results(results)
+    return results
+
+
+def prepare(data, protocol, settings, options):
+    """Normalises the features by the training items' statistics. Returns (data, its training part)."""
+    arguments = options.validation_fraction, options.seed
+    reference = protocol.training_data(data, *arguments).splits["train"]
+    data = normalise_features(data, settings.feature_norm, reference)
+    return data, protocol.training_data(data, *arguments)
+
+
+def train(method, data, tasks, protocol, folder, options):
+    """Trains a neural method to its last step. Returns (steps, seconds, encode)."""
+    import tensorflow as tf
+
+    from tfxmr.training import callbacks, sampling
+    from tfxmr.training.checkpoints import Checkpoints, SaveCheckpoints
+
+    split = data.splits["train"]
+    total = method.total_steps(len(split))
+    method.compile(steps_per_epoch=method.steps_per_epoch(len(split)))
+    checkpoints = Checkpoints(folder.checkpoints, method)
+    checkpoints.restore()
+    start = int(method.step)
+    if start < total:
+        writer = tf.summary.create_file_writer(str(folder.path))
+        watched = {"test": tasks}
+        if "validation" in data.splits:
+            watched["validation"] = Protocol("standard", "test").tasks(
+                dataclasses.replace(data, splits={"train": split, "test": data.splits["validation"]})
+            )
+        parts = [
+            callbacks.Summaries(writer, options.log_every),
+            callbacks.Progress(total, f"{method.name} seed {options.seed}"),
+            SaveCheckpoints(checkpoints, options.checkpoint_seconds),
+        ]
+        if options.eval_every:
+            parts.insert(0, callbacks.RetrievalMetrics(watched, protocol, writer, options.eval_every))
+        batches = sampling.batches(split, method.settings.batch_size, options.seed, start, total)
+        method.fit(batches, shuffle=False, verbose=0, callbacks=parts)
+        writer.close()
+    checkpoints.finish()
+    return int(method.step), float(checkpoints.seconds), method.encode
+
+
+def fit(method, data, folder):
+    """Fits a closed-form method and saves its arrays. Returns (0 steps, seconds, transform)."""
+    start = time.monotonic()
+    method.fit(data)
+    seconds = time.monotonic() - start
+    folder.checkpoints.mkdir(exist_ok=True)
+    np.savez(folder.checkpoints / "arrays.npz", **method.arrays())
+    return 0, seconds, method.transform
+
+
+def evaluate(method_class, settings, data, protocol, run_dir, options=None):
+    """Evaluates a finished or stopped run again, without training.
+
+    Args: as in `run`. Returns the list of metrics, as `tfxmr.evaluation.evaluate` gives it.
+    """
+    data, training_data = prepare(data, protocol, settings, options or RunOptions())
+    folder = RunFolder(run_dir)
+    if issubclass(method_class, Method):
+        from tfxmr.training.checkpoints import Checkpoints
+
+        method = method_class(training_data, settings)
+        method.compile()
+        if not Checkpoints(folder.checkpoints, method).restore():
+            raise InputError(f"{folder.checkpoints} holds no checkpoint; run `tfxmr train` there first")
+        encode = method.encode
+    else:
+        path = folder.checkpoints / "arrays.npz"
+        if not path.exists():
+            raise InputError(f"{path} is missing; run `tfxmr train` there first")
+        method = method_class(settings)
+        with np.load(path) as arrays:
+            method.set_arrays(dict(arrays))
+        encode = method.transform
+    return evaluation.evaluate(encode, protocol.tasks(data), protocol)
+
+
+def manifest(data):
+    """Facts on the features, with a digest of every matrix, by which a resumed run knows its data."""
+    facts = {m: dict(data.features.get(m, {})) for m in data.modalities}
+    for m in data.modalities:
+        digest = hashlib.sha256()
+        for name in sorted(data.splits):
+            digest.update(np.ascontiguousarray(data.splits[name].features[m]))
+            digest.update(np.ascontiguousarray(data.splits[name].labels[m]))
+        facts[m] |= {"dim": data.dims[m], "sha256": digest.hexdigest()}
+    if data.class_embeddings is not None:
+        facts["class_embeddings"] = dict(data.features.get("class_embeddings", {})) | {
+            "dim": data.class_embeddings.shape[1],
+            "sha256": hashlib.sha256(np.ascontiguousarray(data.class_embeddings)).hexdigest(),
+        }
+    return facts
+
+
+def versions():
+    """Versions of what computes a result."""
+    packages = ("tensorflow", "keras", "numpy", "scipy", "gensim", "scikit-learn")
+    return {"tfxmr": __version__} | {name: importlib.metadata.version(name) for name in packages}

@@ -1,0 +1,126 @@
+"""The folder of a run: its flags, manifest, results and checkpoints, written so that no kill leaves a half file."""
+import fcntl
+import json
+import os
+import pathlib
+
+from tfxmr.errors import InputError
+
+START = (".lock", "features_manifest.json", "features_manifest.json.tmp", "flags.cfg.tmp")  # come before flags.cfg
+
+
+class RunFolder:
+    """One run's folder.
+
+    Args:
+      path: the folder; made if missing.
+
+    Attributes:
+      path: pathlib.Path of the folder.
+      checkpoints: pathlib.Path of the folder of checkpoints.
+    """
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.checkpoints = self.path / "checkpoints"
+
+    def open(self, flags, manifest, harmless=()):
+        """Claims the folder for a run, or finds that it holds the same run already.
+
+        Args:
+          flags: flag name -> serialised flag ("--seed=0"), all that define the run.
+          manifest: facts on the features, a JSON dict; a resumed run must have the same.
+          harmless: names of flags that may differ between a run and its resumption.
+
+        Raises:
+          InputError: the folder holds another configuration or other features, or is no run folder.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--run_dir={self.path}: this is a file; give a folder")
+        foreign = [p.name for p in self.path.glob("*")] if self.path.exists() else []
+        if foreign and not (self.path / "flags.cfg").exists() and set(foreign) - set(START):
+            raise InputError(
+                f"--run_dir={self.path}: holds other files ({', '.join(sorted(foreign)[:3])}) and no flags.cfg; "
+                "give a new folder or that of an earlier run"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock()
+        if (self.path / "flags.cfg").exists():
+            try:
+                self._compare(flags, harmless)
+                self._compare_manifest(manifest)
+            except InputError:
+                self._lock_file.close()  # else whoever keeps the error, a notebook say, keeps the lock
+                raise
+        else:
+            write_text(self.path / "features_manifest.json", to_json(manifest))
+            write_text(self.path / "flags.cfg", "".join(f"{line}\n" for line in flags.values() if line))
+
+    def _lock(self):
+        self._lock_file = open(self.path / ".lock", "w")
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"--run_dir={self.path}: another process is running in this folder") from None
+
+    def _compare(self, flags, harmless):
+        old = read_flags(self.path / "flags.cfg", flags)
+        differing = [
+            f"{old.get(name) or '(not set)'} there, {flags.get(name) or '(not set)'} here"
+            for name in sorted(set(old) | set(flags))
+            if name not in harmless and (old.get(name) or "") != (flags.get(name) or "")
+        ]
+        if differing:
+            raise InputError(
+                f"--run_dir={self.path} holds a run of another configuration: {'; '.join(differing)}. "
+                f"Give another --run_dir, or resume that run with --flagfile={self.path / 'flags.cfg'}"
+            )
+
+    def _compare_manifest(self, manifest):
+        old = json.loads((self.path / "features_manifest.json").read_text())
+        for name, facts in json.loads(to_json(manifest)).items():
+            if _content(old.get(name)) != _content(facts):
+                raise InputError(
+                    f"--run_dir={self.path} was started on other {name} features: {old.get(name)} there, {facts} "
+                    "here. Restore those files or give another --run_dir"
+                )
+
+    def results(self):
+        """The results of a finished run, or None."""
+        path = self.path / "results.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def write_results(self, results):
+        """Writes results.json; a run that has it is finished."""
+        write_text(self.path / "results.json", to_json(results))
+
+
+def _content(facts):
+    """Facts on features without the place of their source: files may be moved, digests tell whether they changed."""
+    return facts and {name: value for name, value in facts.items() if name != "source"}
+
+
+def read_flags(path, known=()):
+    """Reads a flagfile of serialised flags into name -> line; `known` are names that may begin with "no"."""
+    lines = [line for line in pathlib.Path(path).read_text().splitlines() if line.startswith("--")]
+    return {_flag_name(line, known): line for line in lines}
+
+
+def _flag_name(line, known):
+    name, has_value, _ = line[2:].partition("=")
+    return name if has_value or name in known else name.removeprefix("no")  # absl writes a false boolean as --noNAME
+
+
+def to_json(value):
+    """JSON text, readable, with a final newline."""
+    return json.dumps(value, indent=1) + "\n"
+
+
+def write_text(path, text):
+    """Writes a file so that a reader, or a kill at any moment, finds the old text or the new one whole."""
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
