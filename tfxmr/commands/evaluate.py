@@ -12,9 +12,9 @@ from tfxmr.training.run import evaluate
 
 
 def main(arguments):
-    """Runs `tfxmr evaluate` with a list of flags; those after --run_dir override the run's own."""
+    """Runs `tfxmr evaluate` with a list of flags; --gallery and --eval_znorm may differ from the run's own."""
     if parsing.asks_help(arguments):
-        parsing.parse_run("evaluate", arguments)
+        parsing.parse_run("evaluate", arguments)  # prints it and exits
     run_dir = parsing.parse_common(arguments).run_dir
     if not run_dir:
         raise InputError("--run_dir=RUN is missing: name the folder of the run to evaluate")
@@ -27,4 +27,5 @@ def main(arguments):
     protocol = tfxmr_flags.data.make_protocol(flags, data)
     print(tables.describe(data, protocol))
     options = tfxmr_flags.training.make_options(flags)
-    print(tables.metrics_table(evaluate(method_class, settings, data, protocol, run_dir, options)))
+    metrics = evaluate(method_class, settings, data, protocol, run_dir, options, parsing.serialise(flags))
+    print(tables.metrics_table(metrics))

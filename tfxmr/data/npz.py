@@ -35,6 +35,12 @@ def load(data_dir):
         split: _read_split(folder / f"{split}.npz", class_names)
         for split, needed in SPLITS.items() if needed or (folder / f"{split}.npz").exists()
     }
+    items = sum(len(split) for split in splits.values())
+    for split, data in splits.items():
+        highest = max(int(labels.max()) for labels in data.labels.values())
+        if not class_names and highest >= items:
+            raise InputError(f"{folder / split}.npz: array 'label' holds {highest}, expected less than the number of "
+                             f"items, {items}: labels count the classes from 0. Number them anew, or add classes.txt.")
     widths = {split: {m: x.shape[1] for m, x in data.features.items()} for split, data in splits.items()}
     for split, found in widths.items():
         if found != widths["train"]:

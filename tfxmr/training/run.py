@@ -35,6 +35,8 @@ class RunOptions:
 
 # Flags that may differ between a run and its resumption.
 HARMLESS = ("run_dir", "data_dir", "manual_dir", "checkpoint_seconds", "log_every", "eval_every", "word_vectors")
+# Flags that change how a trained method is scored, not how it was trained.
+SCORING = ("gallery", "eval_znorm")
 
 
 def run(method_class, settings, data, protocol, run_dir, options=None, flags=None):
@@ -58,32 +60,42 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
     options = options or RunOptions()
     if flags is None:
         flags = {f.name: f"--{f.name}={getattr(settings, f.name)}" for f in dataclasses.fields(settings)}
-    folder = RunFolder(run_dir)
-    folder.open(flags, manifest(data), HARMLESS)
-    finished = folder.results()
-    if finished:
-        return finished
+    facts = manifest(data)
     data, training_data = prepare(data, protocol, settings, options)
     tasks = protocol.tasks(data)
-    if issubclass(method_class, Method):
-        method = method_class(training_data, settings, options.seed)
-        steps, seconds, encode = train(method, training_data, tasks, protocol, folder, options)
-    else:
-        steps, seconds, encode = fit(method_class(settings), training_data, folder)
-    results = {
-        "model": method_class.__module__.rpartition(".")[2],
-        "dataset": data.name,
-        "seed": options.seed,
-        "steps": steps,
-        "seconds": round(seconds, 1),
-        "protocol": protocol.facts(data),
-        "metrics": evaluation.evaluate(encode, tasks, protocol),
-        "flags": flags,
-        "versions": versions(),
-        "features": manifest(data),
-    }
-    folder.write_results(results)
+    folder = RunFolder(run_dir)
+    finished = folder.results()
+    if finished:
+        folder.compare(flags, facts, HARMLESS)
+        return finished
+    method = make(method_class, training_data, settings, options.seed)
+    with folder.open(flags, facts, HARMLESS):
+        steps, seconds, encode = (train if isinstance(method, Method) else fit)(
+            method, training_data, tasks, protocol, folder, options
+        )
+        results = {
+            "model": method_class.__module__.rpartition(".")[2],
+            "dataset": data.name,
+            "seed": options.seed,
+            "steps": steps,
+            "seconds": round(seconds, 1),
+            "protocol": protocol.facts(data),
+            "metrics": evaluation.evaluate(encode, tasks, protocol),
+            "flags": flags,
+            "versions": versions(),
+            "features": facts,
+        }
+        folder.write_results(results)
     return results
+
+
+def make(method_class, data, settings, seed):
+    """Makes a method for training data. Raises InputError if it cannot work on them."""
+    if issubclass(method_class, Method):
+        return method_class(data, settings, seed)
+    method = method_class(settings)
+    method.check(data)
+    return method
 
 
 def prepare(data, protocol, settings, options):
@@ -95,7 +107,19 @@ def prepare(data, protocol, settings, options):
 
 
 def train(method, data, tasks, protocol, folder, options):
-    """Trains a neural method to its last step. Returns (steps, seconds, encode)."""
+    """Trains a neural method to its last step, going on from the newest checkpoint.
+
+    Args:
+      method: tfxmr.models.base.Method.
+      data: the training data.
+      tasks: the protocol's tasks, to be watched while training.
+      protocol: tfxmr.data.protocol.Protocol.
+      folder: RunFolder.
+      options: RunOptions.
+
+    Returns:
+      (steps, seconds, encode).
+    """
     import tensorflow as tf
 
     from tfxmr.training import callbacks, sampling
@@ -128,8 +152,8 @@ def train(method, data, tasks, protocol, folder, options):
     return int(method.step), float(checkpoints.seconds), method.encode
 
 
-def fit(method, data, folder):
-    """Fits a closed-form method and saves its arrays. Returns (0 steps, seconds, transform)."""
+def fit(method, data, tasks, protocol, folder, options):
+    """Fits a closed-form method and saves its arrays. Arguments as in `train`; returns (0 steps, seconds, encode)."""
     start = time.monotonic()
     method.fit(data)
     seconds = time.monotonic() - start
@@ -138,17 +162,26 @@ def fit(method, data, folder):
     return 0, seconds, method.transform
 
 
-def evaluate(method_class, settings, data, protocol, run_dir, options=None):
+def evaluate(method_class, settings, data, protocol, run_dir, options=None, flags=None):
     """Evaluates a finished or stopped run again, without training.
 
-    Args: as in `run`. Returns the list of metrics, as `tfxmr.evaluation.evaluate` gives it.
+    Args: as in `run`; the flags may differ from the run's in what HARMLESS and SCORING name.
+
+    Returns:
+      The list of metrics, as `tfxmr.evaluation.evaluate` gives it.
+
+    Raises:
+      InputError: the folder holds no run, or flags or features are others than the run's.
     """
-    data, training_data = prepare(data, protocol, settings, options or RunOptions())
+    options = options or RunOptions()
     folder = RunFolder(run_dir)
-    if issubclass(method_class, Method):
+    if flags:
+        folder.compare(flags, manifest(data), HARMLESS + SCORING)
+    data, training_data = prepare(data, protocol, settings, options)
+    method = make(method_class, training_data, settings, options.seed)
+    if isinstance(method, Method):
         from tfxmr.training.checkpoints import Checkpoints
 
-        method = method_class(training_data, settings)
         method.compile()
         if not Checkpoints(folder.checkpoints, method).restore():
             raise InputError(f"{folder.checkpoints} holds no checkpoint; run `tfxmr train` there first")
@@ -157,7 +190,6 @@ def evaluate(method_class, settings, data, protocol, run_dir, options=None):
         path = folder.checkpoints / "arrays.npz"
         if not path.exists():
             raise InputError(f"{path} is missing; run `tfxmr train` there first")
-        method = method_class(settings)
         with np.load(path) as arrays:
             method.set_arrays(dict(arrays))
         encode = method.transform

@@ -1,4 +1,5 @@
 """The folder of a run: its flags, manifest, results and checkpoints, written so that no kill leaves a half file."""
+import contextlib
 import fcntl
 import json
 import os
@@ -32,6 +33,9 @@ class RunFolder:
           manifest: facts on the features, a JSON dict; a resumed run must have the same.
           harmless: names of flags that may differ between a run and its resumption.
 
+        Returns:
+          A context manager that frees the folder at its end.
+
         Raises:
           InputError: the folder holds another configuration or other features, or is no run folder.
         """
@@ -47,14 +51,23 @@ class RunFolder:
         self._lock()
         if (self.path / "flags.cfg").exists():
             try:
-                self._compare(flags, harmless)
-                self._compare_manifest(manifest)
+                self.compare(flags, manifest, harmless)
             except InputError:
-                self._lock_file.close()  # else whoever keeps the error, a notebook say, keeps the lock
+                self.close()
                 raise
         else:
             write_text(self.path / "features_manifest.json", to_json(manifest))
             write_text(self.path / "flags.cfg", "".join(f"{line}\n" for line in flags.values() if line))
+        return contextlib.closing(self)
+
+    def compare(self, flags, manifest, harmless=()):
+        """Raises InputError if the folder's run has other flags or features; arguments as in `open`."""
+        self._compare(flags, harmless)
+        self._compare_manifest(manifest)
+
+    def close(self):
+        """Frees the folder for another process."""
+        self._lock_file.close()
 
     def _lock(self):
         self._lock_file = open(self.path / ".lock", "w")
