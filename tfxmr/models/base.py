@@ -154,12 +154,17 @@ class Method(keras.Model):
         """None: `train_step` logs its losses itself, and retrieval metrics come from the evaluator."""
         return []
 
+    def network_state(self):
+        """The weights, network name -> tf.Variables, for tf.train.Checkpoint.
+
+        As plain variables: a checkpoint of Keras layers leaves out, without a word, those that they hold in lists.
+        """
+        return {name: [v.value for v in network.variables] for name, network in self.networks.items()}
+
     def state(self):
-        """All that a resumed run needs, as one tf.train.Checkpoint."""
-        parts = {f"network_{name}": network for name, network in self.networks.items()}
-        for player, optimizer in self.player_optimizers.items():
-            parts[f"optimizer_{player}"] = optimizer
-        return tf.train.Checkpoint(step=self.step, **parts)
+        """All that a resumed run needs beside its settings and data, as one tf.train.Checkpoint."""
+        slots = {player: [v.value for v in opt.variables] for player, opt in self.player_optimizers.items()}
+        return tf.train.Checkpoint(step=self.step, networks=self.network_state(), optimizers=slots)
 
     def steps_per_epoch(self, num_items):
         """floor(items / batch size), at least 1."""

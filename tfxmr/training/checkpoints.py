@@ -25,7 +25,9 @@ class Checkpoints:
         self.method = method
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self._state = tf.train.Checkpoint(method=method.state(), seconds=self.seconds)
-        self._networks = tf.train.Checkpoint(step=method.step, seconds=self.seconds, **method.networks)
+        self._networks = tf.train.Checkpoint(
+            step=method.step, seconds=self.seconds, networks=method.network_state()
+        )
 
     def restore(self):
         """Loads the finished networks, or else the newest checkpoint. Returns True if there was either.
@@ -34,13 +36,13 @@ class Checkpoints:
           InputError: the checkpoint does not fit this method or is damaged.
         """
         if (self.final / "networks.index").exists():  # TensorFlow writes the index last
-            self._read(self._networks, str(self.final / "networks"))
+            self._load(self._networks.read, str(self.final / "networks"))
             return True
         for leftover in self.folder.glob("*_temp*"):  # of a save that was killed
             shutil.rmtree(leftover, ignore_errors=True)
         newest = tf.train.latest_checkpoint(str(self.folder))
         if newest:
-            self._read(self._state, newest)
+            self._load(self._state.restore, newest)
         return bool(newest)
 
     def save(self):
@@ -54,9 +56,9 @@ class Checkpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @staticmethod
-    def _read(checkpoint, path):
+    def _load(load, path):
         try:
-            checkpoint.read(path).assert_consumed()
+            load(path).assert_consumed()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise InputError(
                 f"checkpoint {path} does not fit this configuration or is damaged ({error}); "
