@@ -92,6 +92,7 @@ class Protocol:
             splits=splits,
             class_names=[data.class_names[c] for c in seen] if data.class_names else [],
             class_embeddings=None if data.class_embeddings is None else data.class_embeddings[seen],
+            features={m: facts for m, facts in data.features.items() if m in data.modalities},
         )
 
     def tasks(self, data):

@@ -2,6 +2,7 @@
 import keras
 import rich.console
 import rich.progress
+import rich.text
 import tensorflow as tf
 
 from tfxmr import evaluation
@@ -15,6 +16,17 @@ def read_losses(logs):
         if part != "gradient_norm":
             totals[player] = totals.get(player, 0.0) + float(value)
     return totals
+
+
+class _TwoLines(rich.progress.Progress):
+    """A progress bar with a line of text below it, so that both fit into 80 columns."""
+
+    text = ""
+
+    def get_renderables(self):
+        """The bar, then the text."""
+        yield self.make_tasks_table(self.tasks)
+        yield rich.text.Text(self.text)
 
 
 class Progress(keras.callbacks.Callback):
@@ -34,7 +46,7 @@ class Progress(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Shows the bar, at the step where a resumed run goes on."""
         progress = rich.progress
-        self.bar = progress.Progress(
+        self.bar = _TwoLines(
             progress.TextColumn("{task.description}"),
             progress.BarColumn(bar_width=20),
             progress.MofNCompleteColumn(),
@@ -42,12 +54,11 @@ class Progress(keras.callbacks.Callback):
             progress.TimeElapsedColumn(),
             progress.TextColumn("left"),
             progress.TimeRemainingColumn(),
-            progress.TextColumn("{task.fields[losses]}"),
             console=self.console,
             disable=not self.console.is_terminal,
         )
         start = int(self.model.step)
-        self.task = self.bar.add_task(self.label, total=self.total, completed=start, speed="", losses="")
+        self.task = self.bar.add_task(self.label, total=self.total, completed=start, speed="")
         self.bar.start()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -55,10 +66,9 @@ class Progress(keras.callbacks.Callback):
         step = int(self.model.step)
         losses = "  ".join(f"{player} {value:.3g}" for player, value in read_losses(logs).items())
         if self.console.is_terminal:
+            self.bar.text = losses
             speed = self.bar.tasks[self.task].speed
-            self.bar.update(
-                self.task, completed=step, losses=losses, speed=f"{speed:.2f} steps/s" if speed else ""
-            )
+            self.bar.update(self.task, completed=step, speed=f"{speed:.2f} steps/s" if speed else "")
         elif step % max(1, self.total // 10) == 0 or step == self.total:
             self.console.print(f"{self.label} step {step}/{self.total}  {losses}", soft_wrap=True)
 

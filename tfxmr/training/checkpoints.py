@@ -67,7 +67,7 @@ class Checkpoints:
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
-    """Saves a checkpoint every `interval` seconds of training, at the end, and when the run is interrupted.
+    """Saves a checkpoint every `interval` seconds of training, and at the end.
 
     Args:
       checkpoints: Checkpoints.

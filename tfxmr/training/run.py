@@ -11,7 +11,7 @@ from tfxmr.data.protocol import Protocol
 from tfxmr.errors import InputError
 from tfxmr.features.normalisation import normalise_features
 from tfxmr.models.base import Method
-from tfxmr.training.run_folder import RunFolder
+from tfxmr.training.run_folder import RunFolder, to_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,21 +133,27 @@ def train(method, data, tasks, protocol, folder, options):
     start = int(method.step)
     if start < total:
         writer = tf.summary.create_file_writer(str(folder.path))
+        with writer.as_default(start):
+            tf.summary.text("protocol", to_json(dataclasses.asdict(protocol)))
         watched = {"test": tasks}
         if "validation" in data.splits:
             watched["validation"] = Protocol("standard", "test").tasks(
                 dataclasses.replace(data, splits={"train": split, "test": data.splits["validation"]})
             )
-        parts = [
-            callbacks.Summaries(writer, options.log_every),
-            callbacks.Progress(total, f"{method.name} seed {options.seed}"),
-            SaveCheckpoints(checkpoints, options.checkpoint_seconds),
-        ]
+        saver = SaveCheckpoints(checkpoints, options.checkpoint_seconds)
+        progress = callbacks.Progress(total, f"{method.name} seed {options.seed}")
+        parts = [callbacks.Summaries(writer, options.log_every), progress, saver]
         if options.eval_every:
             parts.insert(0, callbacks.RetrievalMetrics(watched, protocol, writer, options.eval_every))
         batches = sampling.batches(split, method.settings.batch_size, options.seed, start, total)
-        method.fit(batches, shuffle=False, verbose=0, callbacks=parts)
-        writer.close()
+        try:
+            method.fit(batches, shuffle=False, verbose=0, callbacks=parts)
+        except KeyboardInterrupt:
+            saver.save()  # a step runs in one piece, so the state is that of a whole step
+            raise
+        finally:
+            progress.on_train_end()  # else an error leaves the terminal without a cursor
+            writer.close()
     checkpoints.finish()
     return int(method.step), float(checkpoints.seconds), method.encode
 

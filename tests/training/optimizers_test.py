@@ -1,0 +1,44 @@
+"""The fused Adam against its equations and Keras' own."""
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfxmr.training.optimizers import Adam
+
+
+def test_two_steps_by_hand():
+    """Kingma and Ba 2015, algorithm 1: guards the bias correction and where epsilon stands."""
+    lr, b1, b2, eps = 0.1, 0.9, 0.999, 1e-8
+    w, m, v = 1.0, 0.0, 0.0
+    x = keras.Variable([1.0])
+    adam = Adam(lr, epsilon=eps)
+    adam.build([x])
+    for t, g in ((1, 0.5), (2, -2.0)):
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        w -= lr * np.sqrt(1 - b2**t) / (1 - b1**t) * m / (np.sqrt(v) + eps)
+        adam.apply([tf.constant([g])], [x])
+        assert float(x.numpy()[0]) == pytest.approx(w, rel=1e-6)
+
+
+def apply_all(optimizer, x, gradients):
+    @tf.function
+    def step(gradient):
+        optimizer.apply([gradient], [x])
+
+    for gradient in gradients:
+        step(tf.constant(gradient))
+
+
+def test_equals_keras_in_a_graph_with_a_schedule():
+    """Guards against a step counter or a learning rate that is read once, when the graph is made."""
+    gradients = np.random.default_rng(0).normal(size=(20, 3, 4)).astype("f")
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.05, 5, 0.5, staircase=True)
+    found = []
+    for kind in (Adam, keras.optimizers.Adam):
+        x = keras.Variable(np.ones((3, 4), "f"))
+        optimizer = kind(schedule, epsilon=1e-8)
+        optimizer.build([x])
+        apply_all(optimizer, x, gradients)
+        found.append(x.numpy())
+    np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-6)
