@@ -35,17 +35,17 @@ setuptools.setup(
         "keras>=3.15",
         "keras-tuner>=1.4.8",
         "numpy>=2.4",
-        "pillow>=12.0",
+        "pillow>=13.0",
         "rich>=15.0",
         "scikit-image>=0.26",
         "scikit-learn>=1.9",
         "scipy>=1.17",
-        "tensorboard>=2.20",  # imported by tf.summary and Keras Tuner; tensorflow 2.21 brings it no longer
+        "tensorboard>=2.21",  # imported by tf.summary and Keras Tuner; tensorflow 2.21 brings it no longer
         "tensorflow>=2.21",
         "tensorflow-datasets>=4.9.10",
     ],
     extras_require={
-        "test": ["dill>=0.4", "hypothesis>=6.150", "pytest>=9.0", "ruff>=0.14"],
+        "test": ["dill>=0.4", "pytest>=9.2", "ruff>=0.17"],
     },
     entry_points={"console_scripts": ["tfxmr = tfxmr.__main__:run"]},
 )

@@ -83,7 +83,9 @@ def read_list(path, split):
     items = []
     for number, line in enumerate(path.read_bytes().decode(errors="replace").splitlines(), 1):
         fields = line.split("\t")
-        if len(fields) != 3 or fields[2].strip() not in map(str, range(1, len(CLASSES) + 1)):
+        classes = map(str, range(1, len(CLASSES) + 1))
+        # An id becomes part of a file's name, which must not lead out of the folder.
+        if len(fields) != 3 or re.search(r"[/\\\0]", line) or fields[2].strip() not in classes:
             raise InputError(f"{path}, line {number}: found {line!r}, expected "
                              f"<text id> TAB <image id> TAB <class 1..{len(CLASSES)}>.")
         items.append(Item(fields[0], fields[1], int(fields[2]) - 1))

@@ -160,10 +160,11 @@ def test_wrong_matrix(files, arrays, expected):
     ("trainset_txt_img_cat.list", b"aaaa-1\ti0\t3\n", "found 1 lines, expected the 4"),
     ("testset_txt_img_cat.list", b"eeee-4.5\ti4\t7\nffff-7\ti5\t0\n", "line 2: found 'ffff-7\\ti5\\t0'"),
     ("testset_txt_img_cat.list", b"eeee-4.5 i4 7\n", "line 1: found 'eeee-4.5 i4 7'"),
+    ("testset_txt_img_cat.list", b"eeee-4.5\t../../secret\t7\n", "line 1: found"),
     ("categories.list", b"art\nmusic\n", "found the classes art, music"),
 ])
 def test_damaged_file(files, name, content, expected):
-    """Guards against a cut-off download, and against labels that are already zero-based."""
+    """Guards against a cut-off download, labels that are already zero-based, and ids that lead out of the folder."""
     (files / "wikipedia_dataset" / name).write_bytes(content)
     message = refusal("sift128_lda10", files)
     assert expected in message and name in message
