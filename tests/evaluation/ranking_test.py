@@ -1,11 +1,13 @@
 """Tests of ranking and average precision against hand-worked examples, a slow loop and scikit-learn."""
 import itertools
+import warnings
 
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
 from tfxmr.evaluation import average_precision, average_precisions, chance_level, mean_average_precision
+from tfxmr.evaluation.ranking import DENOMINATORS
 
 # Under "dot" and with the unit vectors as gallery, a query's numbers are its similarities to the 8 items.
 GALLERY = np.eye(8)
@@ -41,16 +43,101 @@ def slow_average_precisions(scores, query_labels, gallery_labels):
 
 def test_hand_worked_example():
     """Guards against another R, another order of ties, and dropping queries that have nothing to find."""
-    values = average_precisions(QUERY, GALLERY, QUERY_LABELS, GALLERY_LABELS, "dot")
-    np.testing.assert_allclose(values, [13 / 18, 31 / 70, 9 / 40, 0], rtol=1e-12)
-    mean = mean_average_precision(QUERY, GALLERY, QUERY_LABELS, GALLERY_LABELS, "dot")
-    assert mean == pytest.approx((13 / 18 + 31 / 70 + 9 / 40 + 0) / 4, rel=1e-12)
+    for ties, third in (("index", 9 / 40), ("group", 2 / 8)):  # as a group, all eight share rank 8: 2 hits of 8
+        problem = QUERY, GALLERY, QUERY_LABELS, GALLERY_LABELS, "dot"
+        with pytest.warns(UserWarning, match="1 of 4 queries have no relevant item in the gallery; counted as 0"):
+            values = average_precisions(*problem, ties=ties)
+        np.testing.assert_allclose(values, [13 / 18, 31 / 70, third, 0], rtol=1e-12)
+        with pytest.warns(UserWarning):
+            assert mean_average_precision(*problem, ties=ties) == pytest.approx(np.mean(values), rel=1e-12)
+        with pytest.warns(UserWarning, match="1 of 4 queries have no relevant item in the gallery; left out"):
+            mean = mean_average_precision(*problem, ties=ties, no_relevant="drop")
+        assert mean == pytest.approx((13 / 18 + 31 / 70 + third) / 3, rel=1e-12)
 
 
-def test_hand_worked_cut():
-    """Guards against counting hits beyond the cut: of the first 3, ranks 1 and 3 are relevant, then 2, then none."""
-    values = average_precisions(QUERY, GALLERY, QUERY_LABELS, GALLERY_LABELS, "dot", cut=3)
-    np.testing.assert_allclose(values, [(1 + 2 / 3) / 3, (1 / 2) / 3, 0, 0], rtol=1e-12)
+@pytest.mark.parametrize("denominator, divisors", [
+    ("relevant", (3, 3)), ("min(relevant, k)", (2, 2)), ("hits", (1, 1)),
+])
+def test_hand_worked_cut(denominator, divisors):
+    """Guards against hits beyond the cut: of the first 2, rank 1 is relevant to query 0, rank 2 to query 1."""
+    values = average_precisions(
+        QUERY[:2], GALLERY, QUERY_LABELS[:2], GALLERY_LABELS, "dot", cut=2, denominator=denominator
+    )
+    np.testing.assert_allclose(values, [1 / divisors[0], (1 / 2) / divisors[1]], rtol=1e-12)
+    relevance = [1, 0, 1, 0, 0, 1, 0, 0]
+    assert average_precision(relevance, 2, denominator) == pytest.approx(1 / divisors[0])
+
+
+def test_denominators_agree_without_a_cut():
+    """Guards against a denominator that changes full rankings: all three are R there."""
+    problem = random_problem(np.random.default_rng(11))
+    plain = average_precisions(*problem)
+    for denominator in ("min(relevant, k)", "hits"):
+        np.testing.assert_array_equal(plain, average_precisions(*problem, denominator=denominator))
+
+
+def test_a_tied_group_beyond_the_cut_does_not_count():
+    """Half of the four tied items would fit; as a group they stand at rank 5."""
+    scores = np.array([[9.0, 1, 1, 1, 1]])
+    labels = [0, 1, 1, 0, 0]
+    assert average_precisions(None, None, [1], labels, scores, cut=3)[0] == 0
+    assert average_precisions(None, None, [1], labels, scores, cut=5)[0] == pytest.approx(2 / 5)
+    assert average_precisions(None, None, [1], labels, scores, cut=3, ties="index")[0] == pytest.approx(
+        (1 / 2 + 2 / 3) / 2
+    )
+
+
+def test_the_query_itself_is_not_ranked():
+    """Guards against the released evaluation that puts the query at rank 1 and counts it as a hit."""
+    scores = np.array([[5.0, 3, 4], [1, 9, 2]])
+    labels = [0, 0, 1]
+    plain = average_precisions(None, None, [0, 0], labels, scores)
+    np.testing.assert_allclose(plain, [(1 + 2 / 3) / 2, (1 + 2 / 3) / 2])  # both rank themselves first
+    own = average_precisions(None, None, [0, 0], labels, scores, query_ids=["a", "b"], gallery_ids=["a", "b", "c"])
+    np.testing.assert_allclose(own, [1 / 2, 1 / 2])  # the other item of the class is second of two
+
+
+def test_several_labels():
+    """Relevant means a label in common: query {0, 2} and items {0}, {1}, {1, 2}."""
+    values = average_precisions(
+        None, None, [[1, 0, 1]], [[1, 0, 0], [0, 1, 0], [0, 1, 1]], np.array([[1.0, 3, 2]])
+    )
+    assert values[0] == pytest.approx((1 / 2 + 2 / 3) / 2)
+
+
+def test_similarity_as_matrix_and_as_function():
+    query, gallery, *labels = random_problem(np.random.default_rng(12))
+    plain = average_precisions(query, gallery, *labels, "dot")
+    np.testing.assert_array_equal(plain, average_precisions(None, None, *labels, query @ gallery.T))
+    fused = average_precisions(query, gallery, *labels, lambda q, g: q @ g.T, block_size=4)
+    np.testing.assert_allclose(plain, fused, rtol=1e-12)
+
+
+@pytest.mark.parametrize("ties", ["group", "index"])
+def test_blocks_and_threads_change_no_bit(ties):
+    """Guards against results that depend on the machine: the same similarities give the same bits."""
+    rng = np.random.default_rng(13)
+    scores = rng.integers(0, 6, size=(40, 60)).astype(float)
+    labels = rng.integers(3, size=40), rng.integers(3, size=60)
+    plain = average_precisions(None, None, *labels, scores, block_size=40, threads=1, ties=ties)
+    for block_size, threads in ((1, 1), (7, 3), (40, 2), (None, None)):
+        other = average_precisions(None, None, *labels, scores, block_size=block_size, threads=threads, ties=ties)
+        np.testing.assert_array_equal(plain, other)
+
+
+def test_equal_items_tie_whatever_the_block():
+    """Guards against products that round equal gallery rows differently, which moved mAP by tile and block size."""
+    rng = np.random.default_rng(14)
+    gallery = np.repeat(rng.normal(size=(97, 300)), 3, axis=0)
+    labels = np.arange(len(gallery)) % 3
+    order = rng.permutation(len(gallery))
+    query = rng.normal(size=(33, 300))
+    values = [
+        mean_average_precision(query, gallery[rows], rng.integers(1, size=33), labels[rows], block_size=size)
+        for rows in (np.arange(len(gallery)), order) for size in (1, 8, 33)
+    ]
+    # Class 0 has one of every three equal items: hits j of rank 3 j, all tied in groups of three.
+    np.testing.assert_allclose(values, 1 / 3, rtol=1e-12)
 
 
 def test_similarities_differ():
@@ -58,12 +145,12 @@ def test_similarities_differ():
     line, labels = [[3], [-1], [2], [0.5]], [1, 0, 1, 0]
 
     def value(similarity):
-        return mean_average_precision([[1.0]], line, [1], labels, similarity)
+        return mean_average_precision([[1.0]], line, [1], labels, similarity, ties="index")
 
     assert value("l2") == pytest.approx((1 / 2 + 2 / 3) / 2)  # distances 2, 2, 1, .5: items 3, 2, 0, 1
     assert value("dot") == 1  # products 3, -1, 2, .5: items 0, 2, 3, 1
     assert value("cosine") == 1  # 1, -1, 1, 1: items 0, 2, 3 (by index), 1
-    assert mean_average_precision([[1.0]], line[::-1], [1], labels[::-1], "cosine") == pytest.approx(
+    assert mean_average_precision([[1.0]], line[::-1], [1], labels[::-1], "cosine", ties="index") == pytest.approx(
         (1 / 2 + 2 / 3) / 2  # now the irrelevant 0.5 comes first of the three that tie
     )
 
@@ -85,8 +172,11 @@ def test_slow_loop_with_ties(similarity):
     if similarity == "l2":
         scores = -np.sum((query[:, None] - gallery) ** 2, axis=2)
     assert len(np.unique(scores)) < 30  # of 851: there are many ties
-    values = average_precisions(query, gallery, query_labels, gallery_labels, similarity)
+    values = average_precisions(query, gallery, query_labels, gallery_labels, similarity, ties="index")
     np.testing.assert_allclose(values, slow_average_precisions(scores, query_labels, gallery_labels), rtol=1e-12)
+    values = average_precisions(query, gallery, query_labels, gallery_labels, similarity, ties="group")
+    expected = [average_precision_score(gallery_labels == y, s) for y, s in zip(query_labels, scores, strict=True)]
+    np.testing.assert_allclose(values, expected, rtol=1e-12)
 
 
 def test_slow_loop_on_cosine():
@@ -101,7 +191,7 @@ def test_repeated_items_tie_under_cosine():
     rng = np.random.default_rng(3)
     items = rng.normal(size=(11, 30))
     gallery, labels = np.repeat(items, 5, axis=0), np.tile(np.arange(5), 11)
-    values = average_precisions(rng.normal(size=(7, 30)), gallery, [2] * 7, labels)
+    values = average_precisions(rng.normal(size=(7, 30)), gallery, [2] * 7, labels, ties="index")
     ranks = 3 + 5 * np.arange(11)  # class 2 is always the third of the five equal items
     np.testing.assert_allclose(values, np.mean(np.arange(1, 12) / ranks), rtol=1e-12)
 
@@ -176,6 +266,12 @@ def bad(query=((1.0, 0.0),), gallery=((1.0, 0.0), (0.0, 1.0)), query_labels=(0,)
     (bad(query=np.zeros((0, 2)), query_labels=[]), "query is empty"),
     (bad(gallery=np.zeros((0, 2)), gallery_labels=[]), "gallery is empty"),
     (bad(similarity="euclid"), "similarity='euclid': choose one of cosine, dot, l2"),
+    (bad(ties="first"), "ties='first': choose one of group, index"),
+    (bad(no_relevant="skip"), "no_relevant='skip': choose one of zero, drop"),
+    (bad(similarity=np.array([[1, np.nan]])), "similarity holds NaN"),
+    (bad(similarity=np.array([1.0, 2.0])), r"similarity has the shape \(2,\)"),
+    (bad(gallery_labels=[[0, 1], [1, 0]]), r"query_labels is \(1,\) and gallery_labels \(2, 2\)"),
+    (bad(query_labels=[5], no_relevant="drop"), "no query has a relevant item"),
     (bad(denominator="all"), "denominator='all': choose one of relevant"),
     (bad(cut=0), "cut=0: give a whole number from 1 on"),
     (bad(block_size=-1), "block_size=-1: give a whole number from 1 on"),
@@ -189,17 +285,20 @@ def test_refuses(call, message):
 
 def test_zero_vectors_under_other_similarities():
     """Guards against refusing more than cosine must: the origin has products and distances."""
-    assert bad(query=[[0, 0]], similarity="dot")() == 1
-    assert bad(query=[[0, 0]], similarity="l2")() == 1
+    assert bad(query=[[0, 0]], similarity="dot", ties="index")() == 1
+    assert bad(query=[[0, 0]], similarity="l2", ties="index")() == 1
 
 
 @pytest.mark.parametrize("n, relevant", [(1, 1), (6, 1), (7, 3), (8, 5), (5, 5)])
 def test_chance_is_the_mean_over_all_rankings(n, relevant):
     """Guards against a wrong closed form: every placing of the relevant items is as likely, so their mean is it."""
-    values = [
-        average_precision([k in places for k in range(n)]) for places in itertools.combinations(range(n), relevant)
-    ]
-    assert chance_level([1], [1] * relevant + [0] * (n - relevant)) == pytest.approx(np.mean(values), rel=1e-12)
+    for cut, denominator in itertools.product((None, 1, 3, 20), DENOMINATORS):
+        values = [
+            average_precision([k in places for k in range(n)], cut, denominator)
+            for places in itertools.combinations(range(n), relevant)
+        ]
+        found = chance_level([1], [1] * relevant + [0] * (n - relevant), cut, denominator)
+        assert found == pytest.approx(np.mean(values), rel=1e-9), (cut, denominator)
 
 
 def test_chance_against_random_representations():
@@ -209,10 +308,11 @@ def test_chance_against_random_representations():
     """
     rng = np.random.default_rng(8)
     query_labels, gallery_labels = np.repeat([0, 1, 2, 3], [20, 15, 10, 5]), np.repeat([0, 1, 2], [5, 10, 25])
-    draws = [
-        mean_average_precision(rng.normal(size=(50, 8)), rng.normal(size=(40, 8)), query_labels, gallery_labels)
-        for _ in range(400)
-    ]
+    with warnings.catch_warnings(action="ignore"):  # of the class that the gallery lacks
+        draws = [
+            mean_average_precision(rng.normal(size=(50, 8)), rng.normal(size=(40, 8)), query_labels, gallery_labels)
+            for _ in range(400)
+        ]
     assert chance_level(query_labels, gallery_labels) == pytest.approx(np.mean(draws), abs=0.004)
 
 

@@ -46,7 +46,8 @@ class Protocol:
       class_split: how the unseen classes were chosen.
       similarity: "cosine", "dot" or "l2".
       cut: rank at which average precision stops; None ranks the full gallery.
-      denominator: of average precision.
+      denominator: of average precision, see tfxmr.evaluation.ranking.average_precision.
+      ties: what equal similarities mean, see tfxmr.evaluation.ranking.average_precisions.
       normalisation: of the representations before they are compared, see tfxmr.evaluation.retrieval.normalise.
       selected_on: what the training step was chosen on; "none" means the last step.
     """
@@ -58,6 +59,7 @@ class Protocol:
     similarity: str = "cosine"
     cut: int | None = None
     denominator: str = "relevant"
+    ties: str = "group"
     normalisation: str = "none"
     selected_on: str = "none"
 

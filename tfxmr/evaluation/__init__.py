@@ -1,11 +1,47 @@
-"""Ranking, average precision and protocols' tasks: NumPy in, numbers out, no TensorFlow."""
+"""Ranking, measures, statistics and tables: NumPy in, numbers out, no TensorFlow."""
+from tfxmr.evaluation.measures import (
+    eleven_point,
+    harmonic_mean,
+    image_sentence_recalls,
+    instance_ranks,
+    mean_by_class,
+    median_rank,
+    ndcg,
+    precision_at,
+    precision_recall,
+    recall_at,
+    recall_at_ranks,
+)
 from tfxmr.evaluation.ranking import average_precision, average_precisions, chance_level, mean_average_precision
 from tfxmr.evaluation.retrieval import evaluate
+from tfxmr.evaluation.statistics import (
+    bonferroni,
+    bonferroni_threshold,
+    bootstrap_interval,
+    mean_and_deviation,
+    wilcoxon,
+)
 
 __all__ = [
     "average_precision",
     "average_precisions",
+    "bonferroni",
+    "bonferroni_threshold",
+    "bootstrap_interval",
     "chance_level",
+    "eleven_point",
     "evaluate",
+    "harmonic_mean",
+    "image_sentence_recalls",
+    "instance_ranks",
+    "mean_and_deviation",
     "mean_average_precision",
+    "mean_by_class",
+    "median_rank",
+    "ndcg",
+    "precision_at",
+    "precision_recall",
+    "recall_at",
+    "recall_at_ranks",
+    "wilcoxon",
 ]

@@ -28,6 +28,7 @@ def evaluate(encode, tasks, protocol):
             similarity=protocol.similarity,
             cut=protocol.cut,
             denominator=protocol.denominator,
+            ties=protocol.ties,
         )
         results.append(
             {
@@ -35,7 +36,7 @@ def evaluate(encode, tasks, protocol):
                 "classes": task.classes,
                 "metric": "mAP" if protocol.cut is None else f"mAP@{protocol.cut}",
                 "value": value,
-                "chance": chance_level(task.query_labels, task.gallery_labels),
+                "chance": chance_level(task.query_labels, task.gallery_labels, protocol.cut, protocol.denominator),
                 "num_queries": len(task.query_labels),
                 "gallery_size": len(task.gallery_labels),
             }

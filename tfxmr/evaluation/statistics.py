@@ -1,0 +1,123 @@
+"""Statistics of figures: deviation over runs, exact significance of paired runs, intervals over queries."""
+import numpy as np
+import scipy.stats
+
+BLOCK = 2**20  # resampled values held at once: 8 MiB of indices and as much of values
+
+
+def mean_and_deviation(values):
+    """Mean and sample standard deviation (divided by n - 1) over runs.
+
+    Args:
+      values: (n,), finite; one figure a run.
+
+    Returns:
+      (mean, deviation); the deviation of a single run is NaN: one run says nothing of the spread.
+    """
+    values = _finite("values", values)
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+
+def wilcoxon(a, b):
+    """Exact two-sided Wilcoxon signed-rank test of paired runs: are a and b equally good?
+
+    W is the smaller of the rank sums of the positive and the negative differences. Under the null hypothesis all 2^n
+    signs are equally likely, so p = 2 P(rank sum <= W), at most 1. Of 10 pairs, W = 0, 1, 2 give 2, 4, 6 in 1024.
+
+    Pairs without a difference are left out, as Wilcoxon did (1945), and n is what remains; n = 0 gives W = 0, p = 1.
+    Equal absolute differences share their mean rank; SciPy's exact distribution does not hold there, so that case is
+    counted out here, over the ranks that occur. Differences are compared to 12 digits of the largest value, because
+    .3 - .2 and .2 - .1 are equal though not in floating point.
+
+    Args:
+      a: (n,), figures of one method, one a run.
+      b: (n,), figures of the other in the same runs (seeds, splits).
+
+    Returns:
+      (W, p), floats; p in (0, 1].
+
+    Raises:
+      ValueError: lengths that differ, no pair, NaN or infinite values.
+    """
+    a, b = _finite("a", a), _finite("b", b)
+    if len(a) != len(b):
+        raise ValueError(f"a has {len(a)} runs and b {len(b)}; the test needs pairs, run by run")
+    largest = max(np.abs(a).max(), np.abs(b).max())
+    differences = np.round((a - b) / (largest or 1.0), 12)
+    differences = differences[differences != 0]
+    if not len(differences):
+        return 0.0, 1.0
+    if len(np.unique(np.abs(differences))) == len(differences):
+        result = scipy.stats.wilcoxon(differences, method="exact")
+        return float(result.statistic), float(result.pvalue)
+    ranks = scipy.stats.rankdata(np.abs(differences))
+    statistic = min(ranks[differences > 0].sum(), ranks[differences < 0].sum())
+    return float(statistic), min(1.0, 2 * float(_rank_sum_probabilities(ranks)[: round(2 * statistic) + 1].sum()))
+
+
+def _rank_sum_probabilities(ranks):
+    """P(2 * rank sum = s) for s = 0, 1, ... when each rank (n,) is counted or not by a fair coin."""
+    probabilities = np.ones(1)
+    for double in np.round(2 * ranks).astype(int):  # a mean rank is whole or a half
+        skip = np.zeros(double)
+        probabilities = (np.append(probabilities, skip) + np.append(skip, probabilities)) / 2
+    return probabilities
+
+
+def bonferroni(p_values):
+    """Bonferroni's adjustment for m comparisons: min(1, m p).
+
+    Args:
+      p_values: (m,) in [0, 1], of all the comparisons made, also of those not shown.
+
+    Returns:
+      float (m,); significant at a level where at most the level.
+    """
+    p_values = _finite("p_values", p_values)
+    if not ((p_values >= 0) & (p_values <= 1)).all():
+        raise ValueError("p_values must lie in [0, 1]")
+    return np.minimum(1.0, len(p_values) * p_values)
+
+
+def bonferroni_threshold(comparisons, level=0.05):
+    """What an unadjusted p-value must not exceed, level / comparisons: .05 / 12 = .0042 in MS2GAN's table 2."""
+    if comparisons < 1 or not 0 < level < 1:
+        raise ValueError(f"comparisons={comparisons}, level={level}: needs at least 1, and a level between 0 and 1")
+    return level / comparisons
+
+
+def bootstrap_interval(values, confidence=0.95, resamples=2000, seed=0):
+    """Percentile bootstrap interval of the mean over queries (Efron and Tibshirani 1993, chapter 13).
+
+    It speaks of other queries drawn alike, with this trained model; it does not cover the spread over runs, and it is
+    somewhat too narrow for fewer than some 30 queries.
+
+    Args:
+      values: (Q,), finite; one figure a query, such as its average precision.
+      confidence: in (0, 1).
+      resamples: from 1 on.
+      seed: of the resampling; the same seed gives the same interval.
+
+    Returns:
+      (low, high).
+    """
+    values = _finite("values", values)
+    if not 0 < confidence < 1 or resamples < 1:
+        raise ValueError(f"confidence={confidence}, resamples={resamples}: needs one in (0, 1), and one from 1 on")
+    rng = np.random.default_rng(seed)
+    rows = max(1, BLOCK // len(values))
+    means = np.empty(resamples)
+    for start in range(0, resamples, rows):
+        part = means[start:start + rows]
+        part[:] = values[rng.integers(len(values), size=(len(part), len(values)))].mean(axis=1)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _finite(name, values):
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or not len(values):
+        raise ValueError(f"{name} has the shape {values.shape}; a list of at least one number is needed")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} holds NaN or infinite values, first at index {int(np.argmin(np.isfinite(values)))}")
+    return values
