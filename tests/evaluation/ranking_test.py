@@ -278,6 +278,7 @@ def bad(query=((1.0, 0.0),), gallery=((1.0, 0.0), (0.0, 1.0)), query_labels=(0,)
     (lambda: average_precision([1], denominator="all"), "denominator='all': choose one of relevant"),
     (lambda: average_precision([1], cut=-1), "cut=-1: give a whole number from 1 on"),
 ])
+@pytest.mark.filterwarnings("ignore:.*no relevant item")
 def test_refuses(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -36,12 +36,7 @@ class Baseline:
 
     def check(self, data):
         """Raises InputError if the method cannot learn from `data`."""
-        missing = [m for m in self.modalities if m not in data.modalities]
-        if missing:
-            raise InputError(
-                f"{type(self).__name__} needs the modalities {', '.join(self.modalities)}; dataset {data.name} has "
-                f"{', '.join(data.modalities)}. Use another --model or add {', '.join(missing)}."
-            )
+        data.require(self.modalities, type(self).__name__)
 
     def fit(self, data):
         """Learns from the split "train" of MultiModalData. Returns self."""

@@ -3,6 +3,8 @@ import dataclasses
 
 import numpy as np
 
+from tfxmr.errors import InputError
+
 MODALITIES = ("image", "text", "video", "audio", "shape3d")  # the order everywhere; other names follow
 
 
@@ -112,3 +114,12 @@ class MultiModalData:
         if self.class_names:
             return len(self.class_names)
         return 1 + max(int(labels.max()) for s in self.splits.values() for labels in s.labels.values())
+
+    def require(self, modalities, method):
+        """Raises InputError if one of the modalities that `method` (a name) needs is missing."""
+        missing = [m for m in modalities if m not in self.modalities]
+        if missing:
+            raise InputError(
+                f"{method} needs the modalities {', '.join(modalities)}; dataset {self.name} has "
+                f"{', '.join(self.modalities)}. Use another --model or add {', '.join(missing)}."
+            )

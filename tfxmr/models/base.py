@@ -64,12 +64,7 @@ class Method(keras.Model):
 
     def check(self, data):
         """Raises InputError if the method cannot train on `data`."""
-        missing = [m for m in self.modalities if m not in data.modalities]
-        if missing:
-            raise InputError(
-                f"{self.name} needs the modalities {', '.join(self.modalities)}; dataset {data.name} has "
-                f"{', '.join(data.modalities)}. Use another --model or add {', '.join(missing)}."
-            )
+        data.require(self.modalities, self.name)
         if self.needs_class_embeddings and data.class_embeddings is None:
             raise InputError(
                 f"{self.name} needs word vectors of the class names, and dataset {data.name} has none: give "
