@@ -19,9 +19,10 @@ def define(values):
     text("image_features", None, "Image features; default: the dataset's own choice, see `tfxmr datasets`.")
     text("text_features", None, "Text features; default: the dataset's own choice, see `tfxmr datasets`.")
     text("word_vectors", None, "Word vectors for class names, word2vec binary or text format.")
-    choice("protocol", "zero_shot", ("zero_shot", "standard"),
+    choice("protocol", "zero_shot", tuple(protocol.PRESETS),
            "zero_shot: train on seen classes, query test items against training items within the unseen and within "
-           "the seen classes; standard: train on all, query test against test.")
+           "the seen classes; standard: train on all, query test against test. The others reproduce what the "
+           "published code of that name does.")
     choice("class_split", "parity", protocol.CLASS_SPLITS,
            "How zero_shot chooses the unseen classes: parity (even zero-based labels), random (a half, by "
            "--class_seed), list (--unseen_classes).")
@@ -55,5 +56,5 @@ def make_protocol(values, data):
         unseen_classes=values.unseen_classes,
         class_seed=values.class_seed,
         gallery=values.gallery,
-        normalisation="group_zscore" if values.eval_znorm else "none",
+        normalisation="group_zscore" if values.eval_znorm else None,
     )

@@ -207,3 +207,16 @@ def test_evaluation_of_an_unfinished_run(capsys, train, tmp_path):
     (tmp_path / "run/checkpoints/arrays.npz").unlink()
     message = refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run")
     assert "arrays.npz is missing; run `tfxmr train` there first" in message
+
+
+def test_evaluation_under_another_protocol(capsys, train, tmp_path):
+    """Guards against scoring a run on classes that it was not trained for, and features scaled by other statistics."""
+    assert main(train) == 0
+    plain = table(capsys.readouterr().out)
+    assert main(["evaluate", f"--run_dir={tmp_path}/run", "--protocol=dadn"]) == 0
+    printed = capsys.readouterr().out
+    assert "name dadn" in printed and "normalisation group_zscore" in printed and table(printed) != plain
+    for flag in ("--protocol=standard", "--unseen_classes=art"):
+        with_flag = refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run", flag)
+        assert "trained under --protocol=zero_shot, on other classes" in with_flag
+    assert "--seed=0 there, --seed=1 here" in refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run", "--seed=1")

@@ -61,7 +61,7 @@ def test_later_flags_win(tmp_path):
 @pytest.mark.parametrize("arguments, message", [
     (["--compnents=3", "--model=cca"], r"Unknown command line flag 'compnents'. Did you mean: components"),
     (["--generator_units=3", "--model=cca"], r"Unknown command line flag 'generator_units'"),
-    (["--protocol=zeroshot"], r"flag --protocol=zeroshot: .*<zero_shot\|standard>"),
+    (["--protocol=zeroshot"], r"flag --protocol=zeroshot: .*<zero_shot\|standard\|danzcr"),
     (["--dataset=wiki"], r"flag --dataset=wiki: .*scenes\|wikipedia\|npz"),
     (["--gallery=all"], r"flag --gallery=all: .*<train\|test>"),
     (["--class_split=odd"], r"flag --class_split=odd: .*<parity\|random\|list>"),

@@ -200,3 +200,26 @@ def test_wikipedia_counts(wikipedia_files):
     assert sizes == {"unseen": (317, 984), "seen": (376, 1189)}
     chance = {t.classes: chance_level(t.query_labels, t.gallery_labels) for t in made.tasks(data)}
     assert chance == {"unseen": pytest.approx(0.2165, abs=5e-5), "seen": pytest.approx(0.2221, abs=5e-5)}
+
+
+def test_presets_of_published_evaluations(make_data):
+    """What the released codes do, by their own sources: guards against a preset that changes with a default."""
+    data = make_data()
+    expected = {
+        "danzcr": ("train", "cosine", None, "relevant", "none", True),
+        "dadn": ("train", "cosine", None, "relevant", "group_zscore", True),
+        "ms2gan": ("test", "cosine", None, "relevant", "none", False),
+        "acmr@50": ("test", "l2", 50, "hits", "none", False),
+        "dscmr": ("test", "cosine", None, "relevant", "none", False),
+        "sdml@50": ("test", "cosine", 50, "hits", "none", False),
+        "cm_gan": ("test", "cosine", None, "relevant", "query_zscore", False),
+    }
+    for name, facts in expected.items():
+        made = protocol.make(name, data)
+        assert made.name == name
+        found = made.gallery, made.similarity, made.cut, made.denominator, made.normalisation, bool(made.unseen)
+        assert found == facts
+        assert {t.classes for t in made.tasks(data)} == ({"seen", "unseen"} if facts[-1] else {"all"})
+    assert protocol.make("dadn", data, normalisation="none").normalisation == "none"
+    with pytest.raises(InputError, match="--protocol=acmr: no such protocol; there are zero_shot, standard"):
+        protocol.make("acmr", data)

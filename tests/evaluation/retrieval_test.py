@@ -63,12 +63,19 @@ def test_group_zscore_by_hand():
     """Guards against the sample deviation, and against dividing by the 0 of a constant column."""
     rows = np.array([[1, 5, 2], [3, 5, 2], [5, 5, 8]])  # means 3, 5, 4; population variances 8/3, 0, 8
     expected = [[-np.sqrt(1.5), 0, -np.sqrt(0.5)], [0, 0, -np.sqrt(0.5)], [np.sqrt(1.5), 0, np.sqrt(2)]]
-    np.testing.assert_allclose(normalise(rows, "group_zscore"), expected, atol=1e-12)
-    assert normalise(rows, "none") is rows
+    np.testing.assert_allclose(normalise(rows, "group_zscore", "gallery"), expected, atol=1e-12)
+    assert normalise(rows, "none", "query") is rows
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_group_zscore_of_a_rounded_constant(dtype):
     """Guards against rounding that makes a column of 0.1 vary by 1e-8, which the division blows up to 1."""
     rows = np.full((2173, 1), 0.1, dtype)
-    np.testing.assert_allclose(normalise(rows, "group_zscore"), 0, atol=1e-6)
+    np.testing.assert_allclose(normalise(rows, "group_zscore", "query"), 0, atol=1e-6)
+
+
+def test_query_zscore_leaves_the_gallery():
+    """Guards against the symmetric reading: CM-GANs' evaluation scales the queries alone."""
+    rows = np.array([[0.0, 5.0], [4.0, 5.0]])
+    np.testing.assert_allclose(normalise(rows, "query_zscore", "query"), [[-1, 0], [1, 0]])
+    assert normalise(rows, "query_zscore", "gallery") is rows

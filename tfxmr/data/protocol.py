@@ -8,6 +8,22 @@ from tfxmr.errors import InputError
 
 CLASS_SPLITS = ("parity", "random", "list")
 
+# What each published evaluation does. The releases of ACMR, DSCMR and SDML divide a cut ranking by its hits and sort
+# stably; ACMR compares by distance; CM-GANs z-scores the queries alone; DADN z-scores every group by itself.
+_ZERO_SHOT = {"gallery": "train"}
+_STANDARD = {"gallery": "test"}
+PRESETS = {
+    "zero_shot": _ZERO_SHOT,
+    "standard": _STANDARD,
+    "danzcr": _ZERO_SHOT,
+    "dadn": _ZERO_SHOT | {"normalisation": "group_zscore"},
+    "ms2gan": _STANDARD,
+    "acmr@50": _STANDARD | {"similarity": "l2", "cut": 50, "denominator": "hits", "ties": "index"},
+    "dscmr": _STANDARD | {"ties": "index"},
+    "sdml@50": _STANDARD | {"cut": 50, "denominator": "hits", "ties": "index"},
+    "cm_gan": _STANDARD | {"normalisation": "query_zscore"},
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -39,8 +55,8 @@ class Protocol:
     """How a result is measured; it is printed, logged and stored with every figure.
 
     Attributes:
-      name: "zero_shot" (train on seen classes; query and search within the seen and within the unseen ones) or
-        "standard" (all classes; test against test).
+      name: one of PRESETS. Those with unseen classes train on the seen ones, and query and search within the seen
+        and within the unseen ones; the others train on all classes and search the test split.
       gallery: the split that is searched; queries always come from the test split.
       unseen: labels of the unseen classes; empty for the standard protocol.
       class_split: how the unseen classes were chosen.
@@ -100,7 +116,7 @@ class Protocol:
     def tasks(self, data):
         """Lists the retrieval tasks on `data`: every ordered pair of modalities, within each class group."""
         groups = {"all": range(data.num_classes)}
-        if self.name == "zero_shot":
+        if self.unseen:
             seen = [c for c in range(data.num_classes) if c not in self.unseen]
             groups = {"unseen": self.unseen, "seen": seen}
         found = []
@@ -140,25 +156,28 @@ def hold_out(split, fraction, seed):
     return split.take(np.sort(order[size:])), split.take(np.sort(order[:size]))
 
 
-def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, gallery=None, normalisation="none"):
+def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, gallery=None, normalisation=None):
     """Makes a protocol for a dataset.
 
     Args:
-      name: "zero_shot" or "standard".
+      name: one of PRESETS.
       data: MultiModalData.
-      class_split: how zero_shot chooses the unseen classes. "parity": those of even zero-based label (the rule
-        of DADN's code at 50 %); "random": a seeded random half; "list": `unseen_classes`.
+      class_split: how a zero-shot protocol chooses the unseen classes. "parity": those of even zero-based label (the
+        rule of DADN's code at 50 %); "random": a seeded random half; "list": `unseen_classes`.
       unseen_classes: names or labels, for class_split "list".
       class_seed: of the random half.
-      gallery: split that is searched; None takes the protocol's own: "train" for zero_shot, as DANZCR section
-        3.1 has it, "test" for standard.
-      normalisation: as in Protocol.
+      gallery: split that is searched; None takes the preset's.
+      normalisation: as in Protocol; None takes the preset's.
 
     Raises:
       InputError: unknown names, or classes that leave nothing seen or unseen.
     """
-    if name == "standard":
-        return Protocol(name, gallery or "test", normalisation=normalisation)
+    if name not in PRESETS:
+        raise InputError(f"--protocol={name}: no such protocol; there are {', '.join(PRESETS)}")
+    chosen = {"gallery": gallery, "normalisation": normalisation}
+    fields = PRESETS[name] | {key: value for key, value in chosen.items() if value is not None}
+    if PRESETS[name]["gallery"] == "test":
+        return Protocol(name, **fields)
     classes = range(data.num_classes)
     if class_split == "parity":
         unseen = [c for c in classes if c % 2 == 0]
@@ -170,10 +189,10 @@ def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, gall
     unseen = tuple(sorted({int(c) for c in unseen}))
     if not 0 < len(unseen) < data.num_classes - 1:
         raise InputError(
-            f"--protocol=zero_shot: {len(unseen)} of {data.num_classes} classes would be unseen; at least one must "
+            f"--protocol={name}: {len(unseen)} of {data.num_classes} classes would be unseen; at least one must "
             "be unseen and two seen (--class_split, --unseen_classes)"
         )
-    return Protocol(name, gallery or "train", unseen, class_split, normalisation=normalisation)
+    return Protocol(name, unseen=unseen, class_split=class_split, **fields)
 
 
 def _label_of(name, data):

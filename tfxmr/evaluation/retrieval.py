@@ -18,8 +18,8 @@ def evaluate(encode, tasks, protocol):
     """
     results = []
     for task in tasks:
-        query = normalise(encode(task.query_modality, task.query), protocol.normalisation)
-        gallery = normalise(encode(task.gallery_modality, task.gallery), protocol.normalisation)
+        query = normalise(encode(task.query_modality, task.query), protocol.normalisation, "query")
+        gallery = normalise(encode(task.gallery_modality, task.gallery), protocol.normalisation, "gallery")
         value = mean_average_precision(
             query,
             gallery,
@@ -44,16 +44,18 @@ def evaluate(encode, tasks, protocol):
     return results
 
 
-def normalise(representations, kind):
+def normalise(representations, kind, side):
     """Normalises representations (n, k) before they are compared.
 
     Args:
       representations: (n, k).
       kind: "none"; or "group_zscore": each column is centred and scaled by the group's own mean and population
         standard deviation (0 counts as 1), as the evaluation of DANZCR's successor DADN does for each of its
-        groups {query, gallery} x {modality} x {seen, unseen}.
+        groups {query, gallery} x {modality} x {seen, unseen}; or "query_zscore": the same, of the queries alone, as the
+        evaluation of CM-GANs does.
+      side: "query" or "gallery".
     """
-    if kind == "none":
+    if kind == "none" or (kind == "query_zscore" and side == "gallery"):
         return representations
     representations = np.asarray(representations, np.float64)
     constant = np.ptp(representations, axis=0) == 0  # where rounding may leave a deviation above 0

@@ -36,7 +36,7 @@ class RunOptions:
 # Flags that may differ between a run and its resumption.
 HARMLESS = ("run_dir", "data_dir", "manual_dir", "checkpoint_seconds", "log_every", "eval_every", "word_vectors")
 # Flags that change how a trained method is scored, not how it was trained.
-SCORING = ("gallery", "eval_znorm")
+SCORING = ("protocol", "gallery", "eval_znorm")
 
 
 def run(method_class, settings, data, protocol, run_dir, options=None, flags=None):
