@@ -44,11 +44,10 @@ def test_command(line, workplace):
             pytest.skip(f"{path} is not there")
         line = line.replace(place, str(path))
     arguments = shlex.split(line, comments=True)[1:]
-    if arguments[0] in ("train", "prepare", "evaluate"):
-        if not any(a.startswith("--data_dir") for a in arguments):
-            arguments.append(f"--data_dir={workplace}/tfds")
-        if arguments[0] == "train" and "cca" not in line:
-            arguments += SHORT
+    if arguments[0] in ("train", "prepare") and "--data_dir" not in line:
+        arguments.append(f"--data_dir={workplace}/tfds")
+    if arguments[0] == "train" and "cca" not in line:
+        arguments += SHORT
     assert main(arguments) == 0
 
 
