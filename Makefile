@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow bench lint clean
 
 demo: $(READY)  ## trains DANZCR on the embedded dataset, within a minute or so, and prints its four mAP figures
 	$(BIN)/tfxmr train --flagfile=flags/danzcr_scenes_small.cfg --run_dir=runs/demo
@@ -14,6 +14,10 @@ test: $(READY) lint  ## runs the tests
 
 test-slow: $(READY)  ## runs the long tests
 	$(BIN)/python -m pytest -m slow
+
+bench: $(READY)  ## times what must be fast, a few minutes on an idle machine
+	$(BIN)/python benchmarks/ranking.py
+	$(BIN)/python benchmarks/ranking.py --items=100000 --sample=2048
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from tfxmr.evaluation import average_precision, average_precisions, chance_level, mean_average_precision
+from tfxmr.evaluation import average_precision, average_precisions, chance_level, mean_average_precision, ranking
+from tfxmr.evaluation import similarity as similarity_module
 from tfxmr.evaluation.ranking import DENOMINATORS
 
 # Under "dot" and with the unit vectors as gallery, a query's numbers are its similarities to the 8 items.
@@ -340,3 +341,47 @@ def test_chance_on_wikipedia(classes, gallery, hits, harmonic, known):
     value = chance_level(np.repeat(classes, query), np.repeat(classes, gallery))
     assert value == pytest.approx(p + (1 - p) * (harmonic - 1) / (n - 1), abs=1e-6)
     assert value == pytest.approx(known, abs=0.003)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_compiled_figures_equal_plain_ones(similarity, monkeypatch):
+    """Guards against a fast path that ranks otherwise: float32, ids, several labels, cuts, both tie rules."""
+    pytest.importorskip("numba", reason="numba (the extra `fast`) is not installed")
+    rng = np.random.default_rng(15)
+    query, gallery = rng.integers(-2, 3, size=(2, 41, 6)).astype(np.float32)
+    query[:, 0] = gallery[:, 0] = 1  # no zero vectors
+    labels = rng.integers(2, size=(2, 41, 3))
+    ids = {"query_ids": range(41), "gallery_ids": range(41)}
+    for options in ({}, {"ties": "index"}, {"cut": 7, "denominator": "hits"}, ids, {"block_size": 5, "threads": 3}):
+        for of_queries, of_gallery in (labels, labels[..., 0]):
+            found = []
+            for threshold in (1e9, 0):
+                monkeypatch.setattr(ranking, "COMPILE_FROM", threshold)
+                with warnings.catch_warnings(action="ignore"):
+                    found.append(average_precisions(query, gallery, of_queries, of_gallery, similarity, **options))
+            np.testing.assert_array_equal(*found)
+
+
+def test_float32_in_blocks():
+    """Guards against mAP that the block size decides: products round differently, by 1e-7 of a cosine."""
+    rng = np.random.default_rng(16)
+    query, gallery = rng.normal(size=(2, 300, 300)).astype(np.float32)
+    gallery[150:] = gallery[:150]
+    labels = rng.integers(4, size=(2, 300))
+    values = [mean_average_precision(query, gallery, *labels, block_size=size) for size in (1, 7, 300)]
+    assert max(values) - min(values) < 1e-6
+    assert values[0] == pytest.approx(mean_average_precision(query.astype(float), gallery.astype(float), *labels), abs=1e-5)
+
+
+def test_memory_bounds_the_blocks():
+    """Guards against a block that outgrows the memory given; one query at least is scored at once."""
+    sizes = [b.stop - b.start for b in similarity_module.blocks(100, 1000, memory=80_000)]
+    assert sizes == [10] * 10
+    assert similarity_module.blocks(2, 1000, memory=1) == [slice(0, 1), slice(1, 2)]
+
+
+@pytest.mark.parametrize("ids", [{"query_ids": [1]}, {"query_ids": [1], "gallery_ids": [1]}])
+def test_refuses_half_the_ids(ids):
+    """Guards against ids that exclude nothing without a word."""
+    with pytest.raises(ValueError, match=r"gallery_ids has the shape .*gallery has 2 rows"):
+        average_precisions(None, None, [0], [0, 1], np.ones((1, 2)), **ids)

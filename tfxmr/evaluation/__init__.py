@@ -1,18 +1,17 @@
 """Ranking, measures, statistics and tables: NumPy in, numbers out, no TensorFlow."""
+from tfxmr.evaluation.chance import chance_level
+from tfxmr.evaluation.instance import image_sentence_recalls, instance_ranks, median_rank, recall_at_ranks
 from tfxmr.evaluation.measures import (
     eleven_point,
     harmonic_mean,
-    image_sentence_recalls,
-    instance_ranks,
     mean_by_class,
-    median_rank,
     ndcg,
     precision_at,
     precision_recall,
     recall_at,
-    recall_at_ranks,
 )
-from tfxmr.evaluation.ranking import average_precision, average_precisions, chance_level, mean_average_precision
+from tfxmr.evaluation.named import measure
+from tfxmr.evaluation.ranking import average_precision, average_precisions, mean_average_precision
 from tfxmr.evaluation.retrieval import evaluate
 from tfxmr.evaluation.statistics import (
     bonferroni,
@@ -37,6 +36,7 @@ __all__ = [
     "mean_and_deviation",
     "mean_average_precision",
     "mean_by_class",
+    "measure",
     "median_rank",
     "ndcg",
     "precision_at",

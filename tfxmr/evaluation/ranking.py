@@ -4,16 +4,19 @@ Two choices decide more about a published figure than the method does, so both a
 what the sum of precisions is divided by, and what equal similarities mean.
 """
 import concurrent.futures
+import os
 import warnings
 
 import numpy as np
-import scipy.stats
 
+from tfxmr.evaluation import order
 from tfxmr.evaluation import similarity as similarity_module
 
 DENOMINATORS = ("relevant", "min(relevant, k)", "hits")
 TIES = ("group", "index")
 NO_RELEVANT = ("zero", "drop")
+ROWS = 16  # queries that a thread ranks before it takes the next ones
+COMPILE_FROM = 5e7  # similarities from which on compiling the fast path is worth its second
 
 
 def average_precision(relevance, cut=None, denominator="relevant", num_relevant=None):
@@ -30,11 +33,12 @@ def average_precision(relevance, cut=None, denominator="relevant", num_relevant=
     Returns:
       float in [0, 1]; 0 if nothing is relevant.
     """
-    _check(cut=cut, denominator=denominator)
+    check(cut=cut, denominator=denominator)
     relevance = np.asarray(relevance, bool)
     total = int(relevance.sum()) if num_relevant is None else num_relevant
     ranks = np.flatnonzero(relevance[:cut]) + 1
-    return _average(np.arange(1, len(ranks) + 1), ranks, total, cut, denominator)
+    hits = np.arange(1, len(ranks) + 1)
+    return float(np.sum(hits / ranks) / max(_divisor(total, len(ranks), cut, denominator), 1))
 
 
 def mean_average_precision(
@@ -84,8 +88,12 @@ def average_precisions(
     query_ids=None,
     gallery_ids=None,
     threads=None,
+    memory=None,
 ):
     """The average precision of each query.
+
+    float32 representations are compared and ranked in float32, float64 ones in float64, which takes several times
+    as long.
 
     Args:
       query: (Q, d) representations.
@@ -95,13 +103,15 @@ def average_precisions(
       similarity: "cosine", "dot", "l2", a matrix (Q, G), or a function (queries, gallery) -> (q, G).
       cut: as in `average_precision`.
       denominator: as in `average_precision`.
-      block_size: queries ranked at once; None keeps the working memory below a quarter GiB.
+      block_size: queries scored at once; None takes as many as `memory` holds.
       ties: what equal similarities mean. "group": all items of a tied group share the group's last rank, as in
         scikit-learn; the order of the gallery does not matter. "index": the smaller gallery index comes first, as a
         stable sort has it; where the gallery is sorted by class this favours the first classes.
       no_relevant: a query without a relevant item counts as 0 ("zero") or is NaN ("drop"); a warning says how many.
       query_ids, gallery_ids: (Q,) and (G,); a gallery item with the query's own id is not ranked. None: all are.
-      threads: blocks ranked at once; None takes one for each processor. Does not change a bit of the result.
+      threads: queries ranked at once; None takes one for each processor. Does not change a bit of the result.
+      memory: bytes that a block's similarities may take beside the inputs and their scaled copies; None takes a
+        quarter GiB.
 
     Returns:
       float64 (Q,), in [0, 1] or NaN.
@@ -109,57 +119,72 @@ def average_precisions(
     Raises:
       ValueError: shapes that do not fit, unknown choices, NaN or infinite values, zero vectors under cosine.
     """
-    _check(cut=cut, denominator=denominator, block_size=block_size, threads=threads, ties=ties, no_relevant=no_relevant)
-    score, num_queries, gallery_size = similarity_module.scorer(query, gallery, similarity)
-    query_labels, gallery_labels = _labels(query_labels, num_queries, gallery_labels, gallery_size)
-    rank = _ranks_by_group if ties == "group" else _ranks_by_index
+    check(cut=cut, denominator=denominator, ties=ties, no_relevant=no_relevant)
+    compiled = len(query_labels) * len(gallery_labels) >= COMPILE_FROM and order.can_compile()
 
-    def work(block):
-        scores = score(block)
-        relevant = _relevance(query_labels[block], gallery_labels)
-        if query_ids is not None:
-            own = np.asarray(query_ids)[block, None] == np.asarray(gallery_ids)
-            scores, relevant = np.where(own, -np.inf, scores), relevant & ~own
-        found = [_average(*rank(s, r), int(r.sum()), cut, denominator) for s, r in zip(scores, relevant, strict=True)]
-        return np.where(relevant.any(axis=1), found, np.nan)
+    def average(scores, relevant):
+        add_up = order.precision_sums_compiled if compiled and scores.dtype == np.float32 else order.precision_sums
+        sums, hits = add_up(scores, relevant, ties, cut)
+        total = np.count_nonzero(relevant, axis=1)
+        return np.where(total, sums / np.maximum(_divisor(total, hits, cut, denominator), 1), np.nan)
 
-    parts, threads = similarity_module.blocks(num_queries, gallery_size, block_size, threads)
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        values = np.concatenate(list(pool.map(work, parts)))
+    values = over_queries(average, query, gallery, query_labels, gallery_labels, similarity, block_size,
+                          query_ids=query_ids, gallery_ids=gallery_ids, threads=threads, memory=memory)
     lost = int(np.isnan(values).sum())
     if lost:
         how = "counted as 0" if no_relevant == "zero" else "left out"
-        warnings.warn(f"{lost} of {num_queries} queries have no relevant item in the gallery; {how}", stacklevel=2)
+        warnings.warn(f"{lost} of {len(values)} queries have no relevant item in the gallery; {how}", stacklevel=2)
     return np.nan_to_num(values) if no_relevant == "zero" else values
 
 
-def _ranks_by_group(scores, relevant):
-    """(relevant items up to each one's tied group's end, that end's rank), both (R,), of one query.
+def over_queries(
+    work, query, gallery, query_labels, gallery_labels, similarity="cosine", block_size=None, *, query_ids=None,
+    gallery_ids=None, threads=None, memory=None,
+):
+    """Applies a function to the similarities of a few queries at a time, on several threads.
 
-    A tied group counts as a whole: its items stand at its last rank.
+    Args:
+      work: function (scores (q, G), which it may overwrite, -inf for the query itself; relevant, bool (q, G)) -> array
+        (q, ...).
+      query, gallery, query_labels, gallery_labels, similarity, block_size, query_ids, gallery_ids, threads, memory: as
+        in `average_precisions`.
+
+    Returns:
+      What `work` gave for all queries, (Q, ...).
+
+    Raises:
+      ValueError: as `average_precisions`.
     """
-    found = np.sort(scores[relevant])
-    hits = len(found) - np.searchsorted(found, found, "left")
-    ranks = len(scores) - np.searchsorted(np.sort(scores), found, "left")
-    return hits, ranks
+    check(block_size=block_size, threads=threads, memory=memory)
+    score, num_queries, gallery_size = similarity_module.scorer(query, gallery, similarity)
+    query_labels, gallery_labels = _labels(query_labels, num_queries, gallery_labels, gallery_size)
+    query_ids, gallery_ids = _codes(query_ids, num_queries, gallery_ids, gallery_size)
+
+    def one_part(scores, queries):
+        relevant = is_relevant(query_labels[queries], gallery_labels)
+        if query_ids is not None:
+            own = query_ids[queries, None] == gallery_ids
+            scores[own], relevant[own] = -np.inf, False
+        return work(scores, relevant)
+
+    found = []
+    with concurrent.futures.ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        for block in similarity_module.blocks(num_queries, gallery_size, block_size, memory):
+            scores = score(block)  # the product has threads of its own
+            starts = range(0, len(scores), ROWS)
+            queries = [slice(block.start + i, min(block.start + i + ROWS, block.stop)) for i in starts]
+            found.extend(pool.map(one_part, [scores[i : i + ROWS] for i in starts], queries))
+    return np.concatenate(found)
 
 
-def _ranks_by_index(scores, relevant):
-    """As `_ranks_by_group`, where the smaller index comes first among equals."""
-    ranks = np.flatnonzero(relevant[np.argsort(-scores, kind="stable")]) + 1
-    return np.arange(1, len(ranks) + 1), ranks
+def _divisor(total, hits, cut, denominator):
+    """What a sum of precisions is divided by, of one query or many; may be 0."""
+    if denominator == "relevant":
+        return total
+    return np.minimum(total, cut or total) if denominator == "min(relevant, k)" else hits
 
 
-def _average(hits, ranks, total, cut, denominator):
-    """Sums the precisions hits / ranks up to the cut and divides by the denominator."""
-    if cut is not None:
-        inside = ranks <= cut
-        hits, ranks = hits[inside], ranks[inside]
-    divisor = {"relevant": total, "min(relevant, k)": min(total, cut or total), "hits": len(ranks)}[denominator]
-    return float(np.sum(hits / ranks) / divisor) if divisor else 0.0
-
-
-def _relevance(query_labels, gallery_labels):
+def is_relevant(query_labels, gallery_labels):
     """bool (q, G): equal labels, or a label in common."""
     if query_labels.ndim == 1:
         return query_labels[:, None] == gallery_labels
@@ -179,46 +204,22 @@ def _labels(query_labels, num_queries, gallery_labels, gallery_size):
     return query_labels, gallery_labels
 
 
-def chance_level(query_labels, gallery_labels, cut=None, denominator="relevant"):
-    """Expected mean average precision of a random ranking, in closed form.
-
-    With R of n items relevant, the item at rank j is relevant with probability R/n, and then 1 + (j-1)(R-1)/(n-1)
-    relevant items are expected among the first j. So the sum of precisions up to rank k is expected to be
-    R/n (H_k + (R-1)/(n-1) (k - H_k)), H_k the harmonic number. If it is divided by the hits, the number of hits
-    is hypergeometric, and given h hits the formula holds with h of k in place of R of n.
-
-    Args:
-      query_labels: (Q,) ints, or 0/1 (Q, L).
-      gallery_labels: (G,) ints, or 0/1 (G, L).
-      cut: as in `average_precision`.
-      denominator: as in `average_precision`.
-
-    Returns:
-      float in [0, 1]; queries without a relevant item count as 0.
-    """
-    _check(cut=cut, denominator=denominator)
-    query_labels, gallery_labels = np.asarray(query_labels), np.asarray(gallery_labels)
-    n = len(gallery_labels)
-    k = min(cut or n, n)
-    patterns, counts = np.unique(query_labels, axis=0, return_counts=True)
-    values = [_chance(int(r.sum()), n, k, denominator) for r in _relevance(patterns, gallery_labels)]
-    return float(np.average(values, weights=counts))
+def _codes(query_ids, num_queries, gallery_ids, gallery_size):
+    """Ids as ints, which compare faster than strings; (None, None) without ids."""
+    if query_ids is None and gallery_ids is None:
+        return None, None
+    for name, ids, size in (("query", query_ids, num_queries), ("gallery", gallery_ids, gallery_size)):
+        if ids is None or np.shape(ids) != (size,):
+            raise ValueError(
+                f"{name}_ids has the shape {np.shape(ids)}; give ids of both sides, one a row: {name} has {size} rows"
+            )
+    codes = np.unique([*map(str, query_ids), *map(str, gallery_ids)], return_inverse=True)[1]
+    return codes[:num_queries], codes[num_queries:]
 
 
-def _chance(relevant, n, k, denominator):
-    if not relevant:
-        return 0.0
-    if denominator == "hits" and k < n:
-        hits = np.arange(1, min(relevant, k) + 1)
-        return float(np.sum([p * _chance(int(h), k, k, "relevant") for h, p in
-                             zip(hits, scipy.stats.hypergeom.pmf(hits, n, relevant, k), strict=True)]))
-    harmonic = np.sum(1.0 / np.arange(1, k + 1))
-    total = relevant / n * (harmonic + (relevant - 1) / max(n - 1, 1) * (k - harmonic))
-    return float(total / (relevant if denominator == "relevant" else min(relevant, k)))
-
-
-def _check(*, cut=None, denominator="relevant", block_size=None, threads=None, ties="group", no_relevant="zero"):
-    for name, value in (("cut", cut), ("block_size", block_size), ("threads", threads)):
+def check(*, denominator="relevant", ties="group", no_relevant="zero", **counts):
+    """Raises ValueError for a choice that there is not, or a count below 1."""
+    for name, value in counts.items():
         if value is not None and value < 1:
             raise ValueError(f"{name}={value}: give a whole number from 1 on")
     for name, value, choices in (

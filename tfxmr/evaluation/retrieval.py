@@ -1,7 +1,8 @@
 """Runs a protocol's retrieval tasks with a method's encoder."""
 import numpy as np
 
-from tfxmr.evaluation.ranking import chance_level, mean_average_precision
+from tfxmr.evaluation.chance import chance_level
+from tfxmr.evaluation.ranking import mean_average_precision
 
 
 def evaluate(encode, tasks, protocol):

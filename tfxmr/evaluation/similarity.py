@@ -1,27 +1,30 @@
 """Similarities of queries to a gallery, in blocks of queries."""
-import os
-
 import numpy as np
 
 SIMILARITIES = ("cosine", "dot", "l2")
-BLOCK_BYTES = 256 * 2**20  # what a block's scores and their sorted copy may take, over all threads
+MEMORY = 256 * 2**20  # bytes that a block's similarities may take
 
 
 def prepare(name, rows, similarity):
-    """Checks representations (n, d) and, for cosine, scales each row to unit length. Returns float64 (n, d)."""
-    rows = np.asarray(rows, np.float64)
+    """Checks representations (n, d) and, for cosine, scales each row to unit length.
+
+    Returns:
+      (n, d), float64 if the rows are, or for "l2", whose differences of large numbers need it; else float32.
+    """
+    rows = np.asarray(rows)
     if rows.ndim != 2:
         raise ValueError(f"{name} has the shape {rows.shape}; representations are (items, width)")
     if not len(rows):
         raise ValueError(f"{name} is empty; nothing can be ranked")
+    rows = rows.astype(np.float64 if similarity == "l2" else np.result_type(rows.dtype, np.float32), copy=False)
     if not np.isfinite(rows).all():
         raise ValueError(f"{name} holds NaN or infinite values in row {np.argwhere(~np.isfinite(rows))[0][0]}")
     if similarity != "cosine":
         return rows
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    norms = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))[:, None]
     if norms.min() == 0:
         raise ValueError(f"{name} row {int(norms.argmin())} is a zero vector, which has no cosine similarity")
-    return rows / norms
+    return (rows / norms).astype(rows.dtype)
 
 
 def scorer(query, gallery, similarity):
@@ -37,7 +40,8 @@ def scorer(query, gallery, similarity):
         (Q, G); or a function (queries, gallery) -> (q, G).
 
     Returns:
-      (function of a slice of queries -> float (q, G), Q, G).
+      (function of a slice of queries -> float array (q, G) that the caller may overwrite, Q, G). The function
+      uses one buffer again and again: its answer holds until the next call.
 
     Raises:
       ValueError: shapes that do not fit, NaN or infinite values, zero vectors under cosine, unknown similarity.
@@ -45,9 +49,9 @@ def scorer(query, gallery, similarity):
     if isinstance(similarity, np.ndarray):
         if similarity.ndim != 2 or not similarity.size:
             raise ValueError(f"similarity has the shape {similarity.shape}; a matrix of similarities is (Q, G)")
-        return lambda block: _finite(similarity[block]), *similarity.shape
+        return lambda block: _own(similarity[block]), *similarity.shape
     if callable(similarity):
-        return lambda block: _finite(np.asarray(similarity(query[block], gallery))), len(query), len(gallery)
+        return lambda block: _own(similarity(query[block], gallery)), len(query), len(gallery)
     if similarity not in SIMILARITIES:
         raise ValueError(
             f"similarity={similarity!r}: choose one of {', '.join(SIMILARITIES)}, or give a matrix or a function"
@@ -55,39 +59,56 @@ def scorer(query, gallery, similarity):
     query, gallery = prepare("query", query, similarity), prepare("gallery", gallery, similarity)
     if query.shape[1] != gallery.shape[1]:
         raise ValueError(f"query is {query.shape[1]} wide and gallery {gallery.shape[1]}; they must agree")
-    distinct, place = np.unique(gallery, axis=0, return_inverse=True)
-    repeated = len(distinct) < len(gallery)
-    rows = distinct if repeated else gallery
+    rows, place = _distinct(gallery)
     squares = np.sum(rows**2, axis=1)
+    buffer = np.empty((0, len(rows)), np.result_type(query, rows))
 
     def score(block):
-        products = query[block] @ rows.T
+        nonlocal buffer
+        queries = query[block]
+        if len(buffer) < len(queries):
+            buffer = np.empty((len(queries), len(rows)), buffer.dtype)
+        products = np.matmul(queries, rows.T, out=buffer[: len(queries)])
         if similarity == "l2":
-            products = 2 * products - squares - np.sum(query[block] ** 2, axis=1)[:, None]
-        return products[:, place.ravel()] if repeated else products
+            products *= 2
+            products -= squares
+            products -= np.sum(queries**2, axis=1)[:, None]
+        return products if place is None else products[:, place]
 
     return score, len(query), len(gallery)
 
 
-def blocks(num_queries, gallery_size, block_size=None, threads=None):
-    """Cuts the queries into blocks whose scores fit into BLOCK_BYTES over all threads.
+def blocks(num_queries, gallery_size, block_size=None, memory=None):
+    """Cuts the queries into blocks whose similarities fit into the memory.
 
     Args:
       num_queries: Q.
       gallery_size: G.
       block_size: queries in a block; None chooses it.
-      threads: blocks at work at once; None takes one for each processor.
+      memory: bytes for a block's similarities (float64 counted); None takes MEMORY.
 
     Returns:
-      (list of slices, threads).
+      list of slices.
     """
-    threads = threads or os.cpu_count() or 1
-    if block_size is None:
-        block_size = max(1, BLOCK_BYTES // (threads * gallery_size * 3 * 8))  # scores, sorted copy, relevance
-    return [slice(i, i + block_size) for i in range(0, num_queries, block_size)], threads
+    block_size = block_size or max(1, (memory or MEMORY) // (8 * gallery_size))
+    return [slice(i, min(i + block_size, num_queries)) for i in range(0, num_queries, block_size)]
 
 
-def _finite(scores):
+def _distinct(rows):
+    """(distinct rows, where each row is among them), or (rows, None) when no two rows are equal."""
+    rows = np.ascontiguousarray(rows + 0)  # + 0 makes -0.0 the 0.0 that it equals
+    words = rows.view(np.uint32)
+    odd = np.random.default_rng(0).integers(2**63, size=words.shape[1], dtype=np.uint64) * 2 + 1
+    hashes = np.einsum("nw,w->n", words, odd)  # modulo 2^64: equal rows have equal ones
+    if len(np.unique(hashes)) == len(rows):
+        return rows, None
+    distinct, place = np.unique(rows, axis=0, return_inverse=True)
+    return distinct, place.ravel()
+
+
+def _own(scores):
+    """A copy of similarities that may be overwritten."""
+    scores = np.array(scores, dtype=np.result_type(np.asarray(scores).dtype, np.float32))
     if not np.isfinite(scores).all():
         raise ValueError("similarity holds NaN or infinite values")
     return scores

@@ -1,0 +1,76 @@
+"""What a random ranking scores, in closed form: printed beside every figure, as unequal classes raise it."""
+import numpy as np
+import scipy.stats
+
+from tfxmr.evaluation.ranking import check, is_relevant
+
+
+def chance_level(query_labels, gallery_labels, cut=None, denominator="relevant", own=False):
+    """Expected mean average precision of a random ranking, in closed form.
+
+    With R of n items relevant, the item at rank j is relevant with probability R/n, and then 1 + (j-1)(R-1)/(n-1)
+    relevant items are expected among the first j. So the sum of precisions up to rank k is expected to be
+    R/n (H_k + (R-1)/(n-1) (k - H_k)), H_k the harmonic number. If it is divided by the hits, the number of hits
+    is hypergeometric, and given h hits the formula holds with h of k in place of R of n.
+
+    Args:
+      query_labels: (Q,) ints, or 0/1 (Q, L).
+      gallery_labels: (G,) ints, or 0/1 (G, L).
+      cut: as in `average_precision`.
+      denominator: as in `average_precision`.
+      own: True if the gallery holds each query itself, which is not ranked.
+
+    Returns:
+      float in [0, 1]; queries without a relevant item count as 0.
+    """
+    check(cut=cut, denominator=denominator)
+    n = len(gallery_labels) - own
+    k = min(cut or n, n)
+    return _mean(lambda relevant: _chance(relevant - own, n, k, denominator), query_labels, gallery_labels)
+
+
+def chance_of(name, query_labels, gallery_labels, own=False):
+    """Expected value of one of `tfxmr.evaluation.named.NAMES` under a random ranking.
+
+    An item is relevant with probability R/n at every rank. So P@k is expected to be R/n, R@k to be k/n, and the
+    discounted gain up to k to be R/n of the sum of discounts, over the ideal gain of R items.
+
+    Args:
+      name: "P@10", "R@10", "nDCG", "nDCG@10" or "11-point", for any k.
+      query_labels, gallery_labels, own: as in `chance_level`.
+
+    Returns:
+      float in [0, 1]; None for "11-point", of which no closed form is known.
+    """
+    kind, _, k = name.partition("@")
+    n = len(gallery_labels) - own
+    k = min(int(k or n), n)
+    discounts = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
+    expected = {
+        "P": lambda relevant: relevant / n * k / int(name.partition("@")[2] or n),
+        "R": lambda relevant: k / n if relevant else 0.0,
+        "nDCG": lambda relevant: relevant / n * discounts[-1] / discounts[min(relevant, k) - 1] if relevant else 0.0,
+    }
+    if kind not in expected:
+        return None
+    return _mean(lambda relevant: expected[kind](relevant - own), query_labels, gallery_labels)
+
+
+def _mean(value, query_labels, gallery_labels):
+    """Mean over the queries of value(number of relevant items in the gallery)."""
+    patterns, counts = np.unique(np.asarray(query_labels), axis=0, return_counts=True)
+    gallery_labels = np.asarray(gallery_labels)
+    values = [value(int(is_relevant(pattern[None], gallery_labels).sum())) for pattern in patterns]
+    return float(np.average(values, weights=counts))
+
+
+def _chance(relevant, n, k, denominator):
+    if not relevant:
+        return 0.0
+    if denominator == "hits" and k < n:
+        hits = np.arange(1, min(relevant, k) + 1)
+        return float(np.sum([p * _chance(int(h), k, k, "relevant") for h, p in
+                             zip(hits, scipy.stats.hypergeom.pmf(hits, n, relevant, k), strict=True)]))
+    harmonic = np.sum(1.0 / np.arange(1, k + 1))
+    total = relevant / n * (harmonic + (relevant - 1) / max(n - 1, 1) * (k - harmonic))
+    return float(total / (relevant if denominator == "relevant" else min(relevant, k)))

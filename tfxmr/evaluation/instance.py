@@ -1,0 +1,108 @@
+"""Instance-level measures: how high is the one item, or one of the few, that belongs to a query?"""
+import numpy as np
+
+from tfxmr.evaluation.measures import whole_rank
+from tfxmr.evaluation.similarity import blocks, scorer
+
+
+def instance_ranks(similarity, correct):
+    """Rank of each query's best-ranked correct item, 1 + the number of wrong items that score at least as high.
+
+    So ties count against the method: one whose similarities are all equal is last, not first.
+
+    Args:
+      similarity: finite (Q, G).
+      correct: bool (Q, G), or for each query the indices of its correct items; at least one each.
+
+    Returns:
+      int (Q,), from 1 on.
+
+    Raises:
+      ValueError: shapes that do not fit, values that are not finite, a query without a correct item.
+    """
+    similarity = np.asarray(similarity)
+    if similarity.ndim != 2 or not np.isfinite(similarity).all():
+        raise ValueError(f"similarity of shape {similarity.shape}: a matrix (Q, G) of finite numbers is needed")
+    correct = _correct_mask(correct, similarity.shape)
+    if not correct.any(axis=1).all():
+        raise ValueError(f"query {int(np.argmin(correct.any(axis=1)))} has no correct item, so it has no rank")
+    best = np.max(similarity, axis=1, keepdims=True, where=correct, initial=-np.inf)
+    return 1 + np.sum((similarity >= best) & ~correct, axis=1)
+
+
+def recall_at_ranks(ranks, k):
+    """Recall@k of instance retrieval: the share of queries whose `instance_ranks` are at most k, in [0, 1]."""
+    return float(np.mean(np.asarray(ranks) <= whole_rank(k)))
+
+
+def median_rank(ranks):
+    """Median of `instance_ranks`; of an even number of queries the mean of the middle two (VSE++ rounds it down)."""
+    return float(np.median(ranks))
+
+
+def image_sentence_recalls(image, text, captions_per_image=5, folds=1, ks=(1, 5, 10), similarity="cosine"):
+    """Recall@k and median rank of images and their captions, both ways, averaged over folds of the images.
+
+    From image to text, any of the image's captions counts. MSCOCO's "5k" is 5,000 images in 1 fold; its "1k" is the
+    same images in 5 folds of 1,000, each searched by itself (Faghri et al., VSE++, BMVC 2018), and the easier one.
+
+    Args:
+      image: (n, d).
+      text: (n * captions_per_image, d); the captions of an image follow each other, in the images' order.
+      captions_per_image: from 1 on.
+      folds: consecutive, equal parts; must divide n.
+      ks: ranks of the recalls.
+      similarity: "cosine", "dot" or "l2".
+
+    Returns:
+      {"image->text": {"R@1": ..., "R@5": ..., "R@10": ..., "median_rank": ...}, "text->image": ...}; recalls in [0, 1].
+
+    Raises:
+      ValueError: shapes that do not fit, NaN or infinite values, zero vectors under cosine.
+    """
+    whole_rank(captions_per_image, "captions_per_image")
+    if len(text) != len(image) * captions_per_image:
+        raise ValueError(f"{len(text)} captions for {len(image)} images: captions_per_image={captions_per_image} "
+                         f"asks for {len(image) * captions_per_image}")
+    if len(image) % whole_rank(folds, "folds") or not len(image):
+        raise ValueError(f"folds={folds} does not divide {len(image)} images into equal parts")
+    size = len(image) // folds
+    images = np.arange(size)
+    owners = np.repeat(images, captions_per_image)
+    ranks = {"image->text": [], "text->image": []}
+    for fold in range(folds):
+        fold_image = image[fold * size:(fold + 1) * size]
+        fold_text = text[fold * len(owners):(fold + 1) * len(owners)]
+        ranks["image->text"].append(_ranks(fold_image, fold_text, images, owners, similarity))
+        ranks["text->image"].append(_ranks(fold_text, fold_image, owners, images, similarity))
+    return {
+        direction: {f"R@{k}": float(np.mean([recall_at_ranks(r, k) for r in of_folds])) for k in ks}
+        | {"median_rank": float(np.mean([median_rank(r) for r in of_folds]))}
+        for direction, of_folds in ranks.items()
+    }
+
+
+def _ranks(query, gallery, query_ids, gallery_ids, similarity):
+    if not isinstance(similarity, str):
+        raise ValueError("similarity must be a name here; score a matrix or a function with instance_ranks")
+    score, *shape = scorer(query, gallery, similarity)
+    parts = blocks(*shape)
+    return np.concatenate([instance_ranks(score(part), query_ids[part, None] == gallery_ids) for part in parts])
+
+
+def _correct_mask(correct, shape):
+    if isinstance(correct, np.ndarray) and correct.dtype == bool and correct.ndim == 2:
+        if correct.shape != shape:
+            raise ValueError(f"correct has the shape {correct.shape} and similarity {shape}; they must agree")
+        return correct
+    if len(correct) != shape[0]:
+        raise ValueError(f"correct has {len(correct)} entries for {shape[0]} queries")
+    mask = np.zeros(shape, bool)
+    for row, found in zip(mask, correct, strict=True):
+        found = np.atleast_1d(found)
+        whole = found.size == 0 or found.dtype.kind in "iu"
+        if not whole or len(set(found.tolist())) < found.size or not all(0 <= i < shape[1] for i in found):
+            raise ValueError(f"correct {found.tolist()}: give a bool array (Q, G), or each query's distinct indices "
+                             f"in 0..{shape[1] - 1}")
+        row[found.astype(int)] = True
+    return mask

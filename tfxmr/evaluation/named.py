@@ -1,0 +1,69 @@
+"""Measures by name, averaged over all queries: P@10, R@10, nDCG, nDCG@10, 11-point."""
+import re
+
+import numpy as np
+
+from tfxmr.evaluation import order
+from tfxmr.evaluation.chance import chance_of
+from tfxmr.evaluation.measures import eleven_point_of
+from tfxmr.evaluation.ranking import over_queries
+
+NAMES = "P@k, R@k, nDCG, nDCG@k (k from 1 on) and 11-point"
+
+
+def check(name):
+    """Raises ValueError if there is no measure of this name."""
+    if not re.fullmatch(r"(P|R|nDCG)@[1-9]\d*|nDCG|11-point", name):
+        raise ValueError(f"no measure {name!r}; there are {NAMES}")
+
+
+def measure(names, query, gallery, query_labels, gallery_labels, similarity="cosine", *, ties="group", **choices):
+    """Computes measures of the rankings, from one sort a query.
+
+    P@k is the share of relevant items among the first k, R@k the share of the relevant items that are there, nDCG the
+    discounted gain over the best possible one with gain 1 for relevant items, 11-point the mean of the interpolated
+    precision at recall 0, .1, ..., 1. Under ties "group" the first three are their expected values over all orders of
+    the tied items, as in scikit-learn's `ndcg_score`.
+
+    Args:
+      names: of NAMES.
+      query, gallery, query_labels, gallery_labels, similarity, ties: as in
+        `tfxmr.evaluation.ranking.average_precisions`.
+      **choices: block_size, query_ids, gallery_ids, threads, memory, likewise.
+
+    Returns:
+      {name: (mean over the queries, chance level or None)}; a query without a relevant item counts as 0.
+
+    Raises:
+      ValueError: unknown names; and as `average_precisions`.
+    """
+    for name in names:
+        check(name)
+
+    def work(scores, relevant):
+        total = relevant.sum(axis=1)
+        ranked = order.ranked_relevance(scores, relevant, ties)
+        discounts = 1 / np.log2(np.arange(2, ranked.shape[1] + 2))
+        ideal = np.concatenate(([1.0], np.cumsum(discounts)))
+        columns = []
+        for name in names:
+            kind, _, k = name.partition("@")
+            head = ranked[:, : int(k or ranked.shape[1])]
+            if kind == "P":
+                columns.append(head.sum(axis=1) / int(k))
+            elif kind == "R":
+                columns.append(head.sum(axis=1) / np.maximum(total, 1))
+            elif kind == "nDCG":
+                columns.append(head @ discounts[: head.shape[1]] / ideal[np.minimum(total, head.shape[1])])
+            else:
+                curves = [eleven_point_of(*order.hits_and_ranks(-s, r, ties)) for s, r in
+                          zip(scores, relevant, strict=True)]
+                columns.append(np.mean(curves, axis=1))
+        return np.stack(columns, axis=1)
+
+    own = choices.get("query_ids") is not None and bool(np.isin(choices["query_ids"], choices["gallery_ids"]).all())
+    values = over_queries(work, query, gallery, query_labels, gallery_labels, similarity, **choices).mean(axis=0)
+    return {
+        name: (float(value), chance_of(name, query_labels, gallery_labels, own))
+        for name, value in zip(names, values, strict=True)
+    }

@@ -1,0 +1,130 @@
+"""The order of ranked galleries, and the sum of precisions sum_k rel_k * (relevant among the first k) / k.
+
+`precision_sums` is the definition, in NumPy alone. `precision_sums_compiled` gives the same bits several times faster
+by one sort of integers a query; it takes float32 alone and needs numba (the extra `fast`).
+"""
+import functools
+import importlib.util
+
+import numpy as np
+
+
+def precision_sums(scores, relevant, ties="group", cut=None):
+    """Sums the precision at each relevant item.
+
+    Args:
+      scores: float (q, n), no NaN; -inf ranks last.
+      relevant: bool (q, n).
+      ties: "group": all items of a tied group stand at the group's last rank, and its relevant ones are found at once;
+        "index": among equals the smaller index comes first.
+      cut: leaves out what stands beyond this rank; None counts all.
+
+    Returns:
+      (sums float64 (q,), how many relevant items were counted, int64 (q,)).
+    """
+    sums, counts = np.zeros(len(scores)), np.zeros(len(scores), np.int64)
+    for i, (row, wanted) in enumerate(zip(-scores, relevant, strict=True)):
+        hits, ranks = hits_and_ranks(row, wanted, ties)
+        counts[i] = len(ranks) if cut is None else np.searchsorted(ranks, cut, "right")
+        if counts[i]:
+            sums[i] = np.cumsum((hits / ranks)[: counts[i]])[-1]  # one by one, as a loop adds them
+    return sums, counts
+
+
+def hits_and_ranks(costs, relevant, ties="group"):
+    """Where one query's relevant items stand.
+
+    Args:
+      costs: float (n,), the negative similarities.
+      relevant: bool (n,), R of them.
+      ties: as in `precision_sums`.
+
+    Returns:
+      (hits, ranks), ints (R,), in the order of the ranking: relevant item j stands at rank ranks[j], and hits[j]
+      relevant items stand there or above.
+    """
+    if ties == "index":
+        ranks = np.flatnonzero(relevant[np.argsort(costs, kind="stable")]) + 1
+        return np.arange(1, len(ranks) + 1), ranks
+    found = np.sort(costs[relevant])
+    return np.searchsorted(found, found, "right"), np.searchsorted(np.sort(costs), found, "right")
+
+
+def ranked_relevance(scores, relevant, ties="group"):
+    """The relevance at each rank, best first.
+
+    Args:
+      scores, relevant, ties: as in `precision_sums`.
+
+    Returns:
+      float64 (q, n): 0 or 1; under ties "group" each tied group's share of relevant items, which is what is expected
+      at its ranks over all orders of its items.
+    """
+    places = np.argsort(-scores, axis=1, kind="stable")
+    ranked = np.take_along_axis(relevant, places, axis=1).astype(np.float64)
+    if ties == "group":
+        starts = np.diff(np.take_along_axis(scores, places, axis=1), axis=1, prepend=np.nan) != 0  # NaN: 0 starts, too
+        starts = np.flatnonzero(starts)  # of the groups, all rows after each other
+        sizes = np.diff(starts, append=ranked.size)
+        ranked = np.repeat(np.add.reduceat(ranked.ravel(), starts) / sizes, sizes).reshape(ranked.shape)
+    return ranked
+
+
+def precision_sums_compiled(scores, relevant, ties="group", cut=None):
+    """As `precision_sums`, bit for bit, of float32 scores, which are overwritten.
+
+    The bits of a float, read as an integer and with those below the sign flipped in negative ones, sort as the float
+    does. A bit under that key says whether the item is relevant, so the sorted keys hold the ranking and its hits.
+    |score| < 2, as of every cosine, leaves room for it in 32 bits; else, and for indices, the keys have 64.
+    """
+    pack, add_up = _kernels()
+    bits = np.subtract(0, scores, out=scores).view(np.int32)  # the best first; 0 - x makes 0.0 of 0.0 and of -0.0
+    narrow = ties == "group" and scores.size and -2 < scores.min() and scores.max() < 2
+    keys = bits if narrow else np.empty(bits.shape, np.int64)
+    pack(bits, relevant, 32 if ties == "index" else 1, 2 if ties == "index" else 0, keys)
+    keys.sort(axis=1)
+    sums, counts = np.zeros(len(keys)), np.zeros(len(keys), np.int64)
+    add_up(keys, keys.shape[1] if cut is None else cut, sums, counts)
+    return sums, counts
+
+
+def can_compile():
+    """True if numba is installed."""
+    return importlib.util.find_spec("numba") is not None
+
+
+@functools.cache
+def _kernels():
+    """Compiles the two loops; they release the interpreter's lock."""
+    import numba
+
+    @numba.njit(nogil=True)
+    def pack(bits, relevant, shift, step, keys):
+        for q in range(bits.shape[0]):
+            for i in range(bits.shape[1]):
+                b = bits[q, i]
+                b ^= (b >> 31) & 0x7FFFFFFF
+                keys[q, i] = (np.int64(b) << shift) | (i * step) | relevant[q, i]
+
+    @numba.njit(nogil=True)
+    def add_up(keys, cut, sums, counts):
+        for q in range(keys.shape[0]):
+            hits = tied = rank = 0  # tied: relevant items of the present tied group, which sort after its others
+            group = keys[q, 0]
+            for i in range(keys.shape[1]):
+                if keys[q, i] & 1:
+                    if i >= cut:
+                        if keys[q, i] == group:
+                            tied = 0  # the group ends beyond the cut
+                        break
+                    if keys[q, i] != group:
+                        for _ in range(tied):
+                            sums[q] += hits / rank
+                        counts[q] += tied
+                        tied = 0
+                    group, rank, hits, tied = keys[q, i], i + 1, hits + 1, tied + 1
+            for _ in range(tied):
+                sums[q] += hits / rank
+            counts[q] += tied
+
+    return pack, add_up
