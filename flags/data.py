@@ -2,7 +2,8 @@
 from absl import flags
 
 import tfxmr.data
-from tfxmr.data import protocol
+from tfxmr.data import protocol, splits
+from tfxmr.errors import InputError
 
 
 def define(values):
@@ -19,6 +20,17 @@ def define(values):
     text("image_features", None, "Image features; default: the dataset's own choice, see `tfxmr datasets`.")
     text("text_features", None, "Text features; default: the dataset's own choice, see `tfxmr datasets`.")
     text("word_vectors", None, "Word vectors for class names, word2vec binary or text format.")
+    choice("split", None, splits.NAMES,
+           "official (default): the dataset's own; random: all items divided anew by --split_seed; pku462: "
+           "Wikipedia's 693 test items as 231 for validation and 462 for test, by --split_file or --split_seed.")
+    flags.DEFINE_integer("split_seed", None, "Seed of --split=random and pku462, from 0; default 0.", lower_bound=0,
+                         flag_values=values)
+    flags.DEFINE_list("split_sizes", None,
+                      "Training, validation and test items of --split=random: numbers that add up to all items, such "
+                      "as 2173,231,462, or fractions, such as 0.8,0.1,0.1; default: the official sizes.",
+                      flag_values=values)
+    text("split_file", None,
+         "Permutation for --split=pku462: 693 lines, on each the row (from 0) or the id of an official test item.")
     choice("protocol", "zero_shot", tuple(protocol.PRESETS),
            "zero_shot: train on seen classes, query test items against training items within the unseen and within "
            "the seen classes; standard: train on all, query test against test. The others reproduce what the "
@@ -37,6 +49,12 @@ def define(values):
 
 def load(values):
     """Loads the dataset that the flags name, as MultiModalData."""
+    rule = splits.SplitRule(values.split, values.split_seed, values.split_sizes, values.split_file)
+    if rule.holds_out and "validation_fraction" in values and values.validation_fraction:
+        raise InputError(
+            f"--validation_fraction={values.validation_fraction}: --split={rule.name} gives validation items already; "
+            "leave the one or the other out"
+        )
     return tfxmr.data.load(
         values.dataset,
         data_dir=values.data_dir,
@@ -44,6 +62,7 @@ def load(values):
         image_features=values.image_features,
         text_features=values.text_features,
         word_vectors=values.word_vectors,
+        split=rule,
     )
 
 

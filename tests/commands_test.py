@@ -136,6 +136,7 @@ def test_prepare(capsys, folder):
     text = capsys.readouterr().out
     assert "npz train: image (60, 6), text (60, 4), 60 items" in text
     assert "5 classes: art, biology, music, royalty, sport" in text
+    assert "royalty     12     6" in text
 
 
 def test_train_evaluate_and_train_again(capsys, train, tmp_path, monkeypatch):
@@ -177,6 +178,37 @@ def test_train_evaluate_and_train_again(capsys, train, tmp_path, monkeypatch):
     assert table(capsys.readouterr().out) == table(printed)
     assert main(["evaluate", "--run_dir", str(run), "--eval_znorm"]) == 0
     assert "normalisation group_zscore" in capsys.readouterr().out
+
+
+def test_random_split(capsys, train, folder, tmp_path):
+    """Guards against a split that is not told with its figures, not evaluated again, or confused with another."""
+    arguments = [*train, "--protocol=standard", "--split=random", "--split_sizes=70,5,15"]
+    assert main([*arguments, "--split_seed=4"]) == 0
+    printed = capsys.readouterr().out
+    assert "train 70, validation 5, test 15" in printed and "split random" in printed
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert results["protocol"]["split"] == "random" and {m["num_queries"] for m in results["metrics"]} == {15}
+    sizes = {"train": 70, "validation": 5, "test": 15}
+    assert results["features"]["split"] == {
+        "name": "random", "seed": 4, "sizes": {"image": sizes, "text": sizes},
+        "features_fitted_on": "not known: the matrices are taken as they are",
+    }
+    assert json.loads((tmp_path / "run/features_manifest.json").read_text())["split"] == results["features"]["split"]
+    assert main(["evaluate", f"--run_dir={tmp_path}/run"]) == 0
+    assert table(capsys.readouterr().out) == table(printed)
+    assert "--split_seed=4 there, --split_seed=5 here" in refusal(capsys, *arguments, "--split_seed=5")
+    assert main(["prepare", "--dataset=npz", f"--data_dir={folder}", "--split=random", "--split_sizes=80,0,10"]) == 0
+    assert "npz train: image (80, 6), text (80, 4), 80 items" in capsys.readouterr().out
+    message = refusal(capsys, *train, "--split_seed=5", "--data_dir=/nowhere")
+    assert "--split_seed=5 goes with --split=random or pku462, not with official" in message
+
+
+def test_official_split_has_no_entry(train, tmp_path):
+    """Guards against run folders from before there were splits that can no longer be resumed or evaluated."""
+    assert main(train) == 0
+    assert set(json.loads((tmp_path / "run/features_manifest.json").read_text())) == {"image", "text"}
+    flags = (tmp_path / "run/flags.cfg").read_text()
+    assert "--split" not in flags
 
 
 def test_run_folder_of_another_configuration(capsys, train, folder, tmp_path):

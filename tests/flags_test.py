@@ -11,6 +11,7 @@ import tfxmr_flags.training
 from absl import flags
 from tfxmr_flags import parsing
 
+import tfxmr.data
 from tfxmr import registry
 from tfxmr.errors import InputError
 
@@ -73,6 +74,8 @@ def test_later_flags_win(tmp_path):
     (["--log_every=0"], r"flag --log_every=0"),
     (["--eval_znorm=perhaps"], r"flag --eval_znorm=perhaps"),
     (["--generator_units=8,wide"], r"flag --generator_units=8,wide: give whole numbers with commas between them"),
+    (["--split=half"], r"flag --split=half: .*<official\|random\|pku462>"),
+    (["--split_seed=-1"], r"flag --split_seed=-1"),
     (["--flagfile=no/such.cfg"], r"no/such\.cfg"),
 ])
 def test_refuses_wrong_flags(arguments, message):
@@ -104,6 +107,7 @@ def round_trip(arguments, path):
     [],
     ["--model=cca", "--components=3", "--ridge=1e-7", "--protocol=standard", "--eval_znorm", "--gallery=test"],
     ["--generator_units=8,4", "--discriminator_units=", "--learning_rate=0.1", "--unseen_classes=art,flower(s), two words"],
+    ["--split=random", "--split_seed=3", "--split_sizes=0.8,0.1,0.1"],
     ['--unseen_classes="one, with a comma",art', "--run_dir=a folder/run=1", "--variant=no_dis", "--validation_fraction=.2"],
 ])
 def test_flags_cfg_reads_back(tmp_path, arguments):
@@ -137,6 +141,23 @@ def test_protocol_flags(make_data):
     assert made("--gallery=test").gallery == "test"
     assert made("--eval_znorm").normalisation == "group_zscore"
     assert made("--class_split=random", "--class_seed=7").class_split == "random, seed 7"
+
+
+def test_split_flags(monkeypatch):
+    """Guards against split flags that reach nobody, and against validation items that are set aside and then dropped."""
+    monkeypatch.setattr(tfxmr.data, "load", lambda name, **arguments: arguments["split"])
+
+    def rule(*arguments):
+        return tfxmr_flags.data.load(parse(*arguments)[0])
+
+    assert rule() == tfxmr.data.SplitRule()
+    drawn = rule("--split=random", "--split_seed=3", "--split_sizes=70,5,15")
+    assert drawn == tfxmr.data.SplitRule("random", 3, (70, 5, 15))
+    assert rule("--split=pku462", f"--split_file={__file__}").file == __file__
+    assert rule("--split=random", "--validation_fraction=0.1").name == "random"
+    for flags_ in (["--split=pku462"], ["--split=random", "--split_sizes=70,5,15"]):
+        with pytest.raises(InputError, match=r"--validation_fraction=0\.1: --split=(pku462|random) gives validation items"):
+            rule("--validation_fraction=0.1", *flags_)
 
 
 def test_every_flag_has_help():

@@ -136,3 +136,11 @@ def test_wikipedia(wikipedia_files):
     values = {m["task"]: m["value"] for m in metrics}
     assert values == {"image->text": pytest.approx(0.246, abs=0.01), "text->image": pytest.approx(0.201, abs=0.01)}
     assert all(m["chance"] == pytest.approx(0.1184, abs=5e-5) for m in metrics)
+
+
+def test_refuses_items_that_are_no_pairs(make_data):
+    """Guards against correlations of images with the texts of others."""
+    data = make_data()
+    train = dataclasses.replace(data.splits["train"], unpaired=("image", "text"))
+    with pytest.raises(InputError, match="CCA learns from items that have all of image, text; in dataset made up"):
+        CCA().fit(dataclasses.replace(data, splits={"train": train}))

@@ -1,7 +1,9 @@
 """Tests of the matrices that everything works on."""
 import numpy as np
+import pytest
 
 from tfxmr.data.multimodal import MultiModalData, Split, ordered
+from tfxmr.errors import InputError
 
 SPLIT = Split.of_pairs(
     {"text": [[1], [2], [3], [4]], "image": [[1, 10], [2, 20], [3, 30], [4, 40]]}, [2, 0, 1, 2], ["a", "b", "c", "d"]
@@ -43,6 +45,53 @@ def test_unpaired():
     assert kept.features["image"].ravel().tolist() == [1, 2] and kept.features["text"].ravel().tolist() == [0, 2]
     taken = split.take({"image": np.array([2]), "text": np.array([4, 0])})
     assert taken.features["text"].ravel().tolist() == [4, 0] and taken.labels["text"].tolist() == [0, 1]
+
+
+def mixed(labels=(0, 1, 1)):
+    """Image-text pairs, and videos of their own, three of each."""
+    features = {m: np.arange(3)[:, None] for m in ("video", "image", "text")}
+    return Split(features, {m: np.array(labels) for m in features}, unpaired=("video",))
+
+
+def test_unpaired_in_spite_of_equal_labels():
+    """Guards against items taken for pairs since their labels agree by chance."""
+    split = mixed()
+    assert split.groups == [["image", "text"], ["video"]] and not split.paired
+    assert split.of_classes([1]).groups == split.take(np.array([0])).groups == split.groups
+    assert SPLIT.groups == [["image", "text"]]
+    loose = Split(split.features, split.labels, unpaired=("image", "text", "video"))
+    assert loose.groups == [["image"], ["text"], ["video"]]
+    assert Split({"image": np.eye(2), "text": np.eye(2)}, {"image": np.array([0, 1]), "text": np.array([1, 0])}).groups == [
+        ["image"], ["text"]
+    ]
+
+
+def test_permute():
+    """Guards against pairs torn apart, and against loose items in the order of the pairs."""
+    orders = [mixed().permute(np.random.default_rng(seed)) for seed in range(20)]
+    for order in orders:
+        assert sorted(order) == ["image", "text", "video"] and sorted(order["video"]) == [0, 1, 2]
+        np.testing.assert_array_equal(order["image"], order["text"])
+    assert any((order["image"] != order["video"]).any() for order in orders)
+
+
+def test_require_classes():
+    split = mixed()
+    split.require_classes()
+    lacking = split.take({"image": np.arange(3), "text": np.arange(3), "video": np.array([0])})
+    with pytest.raises(InputError, match=r"no video item to train on of class music, of which another modality has some"):
+        lacking.require_classes(["art", "music"])
+    lacking = split.take({"image": np.array([1]), "text": np.array([1]), "video": np.arange(3)})
+    with pytest.raises(InputError, match=r"no image item to train on of class 0 \(counted from 0\)"):
+        lacking.require_classes()
+
+
+def test_require_pairs():
+    """Guards against both mistakes: loose items that pass for pairs, and pairs refused for the sake of loose videos."""
+    data = MultiModalData("x", {"train": mixed()}, [])
+    data.require_pairs(["image", "text"], "cca")
+    with pytest.raises(InputError, match="cca learns from items that have all of text, video; in dataset x"):
+        data.require_pairs(["text", "video"], "cca")
 
 
 def test_take():

@@ -2,8 +2,9 @@
 import numpy as np
 import pytest
 
-from tfxmr.data import npz
+from tfxmr.data import npz, protocol
 from tfxmr.errors import InputError
+from tfxmr.training import sampling
 
 
 def arrays(n=4, **changes):
@@ -81,6 +82,79 @@ def test_refuses(folder, changes, expected):
     np.savez(folder / "train.npz", **arrays(4, **changes))
     message = refusal(folder)
     assert expected in message and str(folder / "train.npz") in message
+
+
+def test_own_labels(folder):
+    """Guards against loose items taken for pairs: what has own labels is none, even where the labels agree."""
+    videos = {"video": np.arange(14).reshape(7, 2), "label_video": np.arange(7) % 2, "id_video": np.array(list("abcdefg"))}
+    np.savez(folder / "train.npz", **arrays(4, **videos))
+    np.savez(folder / "test.npz", **arrays(2, video=np.ones((2, 2)), label_video=np.arange(2) % 2))
+    train, test = (npz.load(folder).splits[name] for name in ("train", "test"))
+    assert train.modalities == ["image", "text", "video"] and len(train) == 7
+    assert train.groups == test.groups == [["image", "text"], ["video"]]
+    assert train.labels["video"].tolist() == [0, 1, 0, 1, 0, 1, 0] and train.labels["text"].tolist() == [0, 1, 0, 1]
+    assert train.ids["video"] == list("abcdefg") and train.ids["text"][3] == "item 3" and "video" not in test.ids
+    for split in ("train", "test"):
+        np.savez(folder / f"{split}.npz", **arrays(2, label=None, id=None, label_image=[0, 1], label_text=[0, 1]))
+    train = npz.load(folder).splits["train"]
+    assert train.labels["image"].tolist() == train.labels["text"].tolist() and not train.paired and train.ids == {}
+
+
+@pytest.mark.parametrize("changes, expected", [
+    ({"label": None, "id": None, "label_image": [0, 1, 0, 1]}, "array 'label' is missing, found ['image', 'label_image', "
+     "'text']. Add zero-based ints (n,), or 'label_text' if the text items are no pairs"),
+    ({"label_video": [0, 1]}, "array 'label_video' has no matrix 'video' beside it, found ['image', 'text']"),
+    ({"id_video": np.array(["a"])}, "array 'id_video' has no matrix 'video' beside it"),
+    ({"id_image": np.array(list("abcd"))}, "array 'id_image' needs 'label_image' beside it"),
+    ({"label_image": [0] * 4, "label_text": [0] * 4, "id": None}, "array 'label' is of no use: every modality has"),
+    ({"label_image": [0] * 4, "label_text": [0] * 4, "label": None}, "array 'id' is of no use: every modality has"),
+    ({"label_image": [0, 1, 0]}, "array 'image' has 4 rows, expected 3: one an entry of 'label_image'"),
+    ({"label_image": [0, 1, 0, 2]}, "array 'label_image' holds 2, expected 0 to 1"),
+    ({"label_image": np.zeros(0, int), "image": np.ones((0, 3))}, "array 'label_image' is empty"),
+    ({"label_image": [0, 1, 0, 1], "id_image": np.array(["a"])}, "array 'id_image' has type <U1 and shape (1,), expected "
+     "unicode strings of shape (4,): one an entry of 'label_image'"),
+])
+def test_refuses_own_labels(folder, changes, expected):
+    """Guards against labels of the wrong modality, or of none."""
+    np.savez(folder / "train.npz", **arrays(4, **changes))
+    message = refusal(folder)
+    assert expected in message and str(folder / "train.npz") in message
+
+
+def test_large_own_label_without_classes(folder):
+    """Guards against labels that no count of items bears out, and against an error that names the wrong array."""
+    (folder / "classes.txt").unlink()
+    np.savez(folder / "test.npz", **arrays(2, video=np.ones((1, 1)), label_video=[0]))
+    np.savez(folder / "train.npz", **arrays(4, video=np.ones((3, 1)), label_video=[0, 1, 10]))
+    assert "train.npz: array 'label_video' holds 10, expected less than the number of items, 10" in refusal(folder)
+    np.savez(folder / "train.npz", **arrays(4, video=np.ones((3, 1)), label_video=[0, 1, 9]))
+    assert npz.load(folder).num_classes == 10
+
+
+def test_five_modalities_of_unequal_sizes(folder):
+    """The shape of XMedia, small: pairs of images and texts, fewer videos, audio clips and models; from file to batch."""
+    (folder / "classes.txt").unlink()
+    widths = {"image": 5, "text": 4, "video": 3, "audio": 2, "shape3d": 6}
+    sizes = {"train": {"pairs": 40, "video": 8, "audio": 12, "shape3d": 4}, "test": {"pairs": 10, "video": 4, "audio": 6, "shape3d": 3}}
+    for name, n in sizes.items():
+        stored = {m: np.ones((n.get(m, n["pairs"]), d)) for m, d in widths.items()}
+        own = {f"label_{m}": np.arange(n[m]) % 3 for m in ("video", "audio", "shape3d")}
+        np.savez(folder / f"{name}.npz", label=np.arange(n["pairs"]) % 3, **own, **stored)
+    data = npz.load(folder)
+    assert data.modalities == list(widths) and data.dims == widths
+    tasks = protocol.make("standard", data).tasks(data)
+    assert len({task.name for task in tasks}) == len(tasks) == 20
+    for task in tasks:
+        counts = [sizes["test"].get(m, 10) for m in (task.query_modality, task.gallery_modality)]
+        assert [len(task.query), len(task.gallery)] == [len(task.query_labels), len(task.gallery_labels)] == counts
+    training = protocol.make("standard", data).training_data(data, 0.25)
+    assert {m: len(v) for m, v in training.splits["validation"].labels.items()} == {
+        "image": 10, "text": 10, "video": 2, "audio": 3, "shape3d": 1,
+    }
+    batch, = sampling.batches(data.splits["train"], 16, 0, 0, 1)
+    assert {name: tuple(value.shape) for name, value in batch.items()} == {
+        **{m: (16, d) for m, d in widths.items()}, "label": (16,),
+    }
 
 
 def test_pickles_are_never_loaded(folder):

@@ -4,7 +4,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tfxmr.data import protocol
+from tfxmr.data import SplitRule, protocol
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.errors import InputError
 from tfxmr.evaluation import chance_level
@@ -146,6 +146,44 @@ def test_hold_out(make_data):
     assert held.ids["image"] == held.ids["text"]
     assert protocol.hold_out(split, 0.2, seed=4)[1].ids == held.ids
     assert protocol.hold_out(split, 0.2, seed=5)[1].ids != held.ids
+
+
+def test_hold_out_of_pairs_by_hand(make_data):
+    """Guards against other held-out pairs than those of earlier runs with the same seed."""
+    split = make_data(train=61).splits["train"]
+    order = np.random.default_rng(4).permutation(61)
+    assert protocol.hold_out(split, 0.2, seed=4)[1].ids["text"] == [f"train {i}" for i in sorted(order[:12])]
+
+
+def test_hold_out_of_unpaired(make_data):
+    """Guards against rows of the largest modality used on a smaller one, and against a share of the largest alone."""
+    pairs = make_data(train=40, dims={"image": 2, "text": 2, "video": 2}).splits["train"]
+    split = dataclasses.replace(pairs, unpaired=("video",)).take(
+        {"image": np.arange(40), "text": np.arange(40), "video": np.arange(10, 20)}
+    )
+    rest, held = protocol.hold_out(split, 0.2, seed=1)
+    assert {m: len(held.labels[m]) for m in split.modalities} == {"image": 8, "text": 8, "video": 2}
+    assert held.ids["image"] == held.ids["text"] and rest.groups == held.groups == [["image", "text"], ["video"]]
+    for m in split.modalities:
+        assert sorted(rest.ids[m] + held.ids[m]) == sorted(split.ids[m])
+    with pytest.raises(InputError, match="--validation_fraction=0.04: leaves 0 of 10 training video items to hold out"):
+        protocol.hold_out(split, 0.04, seed=1)
+
+
+def test_unpaired_modalities_stay_so(make_data):
+    """Guards against training data in which loose videos pass for the partners of images."""
+    data = make_data(classes=5, dims={"image": 2, "text": 2, "video": 2})
+    loose = {name: dataclasses.replace(split, unpaired=("video",)) for name, split in data.splits.items()}
+    training = protocol.make("zero_shot", data).training_data(dataclasses.replace(data, splits=loose))
+    assert training.splits["train"].groups == [["image", "text"], ["video"]]
+
+
+def test_the_split_is_a_fact_of_the_protocol(make_data):
+    """Guards against figures of a random split beside those of the official one without a word."""
+    data = make_data()
+    made = protocol.make("standard", data)
+    assert made.facts(data)["split"] == "official"
+    assert made.facts(SplitRule("random").apply(data))["split"] == "random"
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -63,3 +63,10 @@ def test_rounded_constant_column():
     found = normalise_features(MultiModalData("x", {"train": train, "test": test}, []), "zscore", train)
     np.testing.assert_allclose(found.splits["train"].features["image"], 0, atol=1e-6)
     np.testing.assert_allclose(found.splits["test"].features["image"], [[0.1]], rtol=1e-5)
+
+
+def test_loose_items_stay_loose():
+    """Guards against loose items that pass for pairs after normalisation."""
+    loose = dataclasses.replace(TRAIN, unpaired=("image", "text"))
+    found = normalise_features(MultiModalData("x", {"train": loose}, []), "l2", loose)
+    assert not found.splits["train"].paired

@@ -31,6 +31,11 @@ class CCA(Baseline):
     Settings = CCASettings
     paper = "Hotelling 1936; Rasiwasia et al., ACM MM 2010"
 
+    def check(self, data):
+        """Raises InputError if `data` has no image-text pairs."""
+        super().check(data)
+        data.require_pairs(self.modalities, type(self).__name__)
+
     def fit(self, data):
         """Learns both projections from the pairs of the training split. Returns self."""
         self.check(data)

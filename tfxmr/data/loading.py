@@ -2,28 +2,35 @@
 import dataclasses
 import importlib
 
+from tfxmr.data.splits import OFFICIAL
 from tfxmr.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
 class _Dataset:
-    """What --dataset stands for: a module of this folder, its feature names (defaults first) and a line of text."""
+    """What --dataset stands for: a module of this folder, its feature names (defaults first) and a line of text.
+
+    `fitted_on` says which items the features were fitted on, as far as it is known: after a random split some test.
+    """
 
     module: str
     description: str
     image_features: tuple = ()
     text_features: tuple = ()
+    fitted_on: str = ""
 
 
 DATASETS = {
     "scenes": _Dataset(
-        "scenes", "2,000 generated image-text pairs, 20 classes; no download", ("descriptor",), ("tfidf", "counts")
+        "scenes", "2,000 generated image-text pairs, 20 classes; no download", ("descriptor",), ("tfidf", "counts"),
+        "text: vocabulary and word weights on the official training texts; image: on nothing",
     ),
     "wikipedia": _Dataset(
         "wikipedia",
         "2,866 image-text pairs of Wikipedia articles, 10 classes (Rasiwasia et al., ACM MM 2010)",
         ("sift128", "cnn128"),
         ("lda10", "tfidf1000"),
+        "not stated by those who publish the matrices",
     ),
     "npz": _Dataset("npz", "your own feature matrices: train.npz, test.npz, classes.txt in --data_dir"),
 }
@@ -41,7 +48,9 @@ def describe(name):
     return "; ".join([dataset.description, *choices])
 
 
-def load(name, *, data_dir=None, manual_dir=None, image_features=None, text_features=None, word_vectors=None):
+def load(
+    name, *, data_dir=None, manual_dir=None, image_features=None, text_features=None, word_vectors=None, split=OFFICIAL
+):
     """Loads a dataset as matrices; builds it first where it is not built yet.
 
     Args:
@@ -51,12 +60,13 @@ def load(name, *, data_dir=None, manual_dir=None, image_features=None, text_feat
       image_features: name of the image features; None takes the dataset's first.
       text_features: name of the text features; None takes the dataset's first.
       word_vectors: word2vec file for the class embeddings; None takes the dataset's own (scenes) or none.
+      split: tfxmr.data.SplitRule, how the items are divided; the default keeps the dataset's own splits.
 
     Returns:
       MultiModalData.
 
     Raises:
-      InputError: unknown names, or missing or malformed files.
+      InputError: unknown names, missing or malformed files, or a split that the dataset does not allow.
     """
     if name not in DATASETS:
         raise InputError(f"--dataset={name}: no such dataset; there are {', '.join(NAMES)}")
@@ -69,13 +79,14 @@ def load(name, *, data_dir=None, manual_dir=None, image_features=None, text_feat
                 f"--{kind}={value}: dataset {name} "
                 + (f"has {', '.join(valid)}" if valid else "takes its matrices as they are; leave this flag out")
             )
+    split.check_dataset(name)
     module = importlib.import_module(f"tfxmr.data.{dataset.module}")
     if name == "npz":
         data = module.load(data_dir)
     else:
         defaults = {kind: value or getattr(dataset, kind)[0] for kind, value in chosen.items()}
         data = module.load(**defaults, data_dir=data_dir, manual_dir=manual_dir)
-    return with_class_embeddings(data, module, word_vectors)
+    return with_class_embeddings(split.apply(data, dataset.fitted_on), module, word_vectors)
 
 
 def with_class_embeddings(data, module, path):

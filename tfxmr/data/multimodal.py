@@ -21,12 +21,14 @@ class Split:
     Attributes:
       features: modality -> float32 (n_m, d_m).
       labels: modality -> int32 (n_m,), zero-based class of each item.
-      ids: modality -> n_m strings that name the items, or an empty dict.
+      ids: modality -> n_m strings that name the items; modalities without names are left out.
+      unpaired: modalities whose items have no counterpart in another modality, even if the labels agree.
     """
 
     features: dict
     labels: dict
     ids: dict = dataclasses.field(default_factory=dict)
+    unpaired: tuple = ()
 
     @classmethod
     def of_pairs(cls, features, labels, ids=None):
@@ -51,14 +53,54 @@ class Split:
         return ordered(self.features)
 
     @property
+    def groups(self):
+        """The modalities in groups that share their rows: in a group, item n is the same thing in every modality.
+
+        There is one group of several modalities at most: those not in `unpaired`, if their labels agree.
+        """
+        shared = [m for m in self.modalities if m not in self.unpaired]
+        if not all(np.array_equal(self.labels[shared[0]], self.labels[m]) for m in shared):
+            shared = []
+        return ([shared] if shared else []) + [[m] for m in self.modalities if m not in shared]
+
+    @property
     def paired(self):
-        """True if item n has the same label in every modality (image n belongs to text n)."""
-        first, *rest = [self.labels[m] for m in self.modalities]
-        return all(np.array_equal(first, labels) for labels in rest)
+        """True if all modalities share their rows (image n belongs to text n)."""
+        return len(self.groups) == 1
 
     def __len__(self):
         """Number of items of the largest modality; of pairs, where items are paired."""
         return max(len(labels) for labels in self.labels.values())
+
+    def require_classes(self, names=()):
+        """Raises InputError if a modality has no item of a class of which another one has some.
+
+        Args:
+          names: the classes' names in label order; without them the message gives the label.
+        """
+        classes = {m: set(self.labels[m].tolist()) for m in self.modalities}
+        for m in self.modalities:
+            lacking = sorted(set().union(*classes.values()) - classes[m])
+            if lacking:
+                found = ", ".join(str(names[c]) if len(names) else f"{c} (counted from 0)" for c in lacking)
+                raise InputError(
+                    f"there is no {m} item to train on of class {found}, of which another modality has some; add "
+                    f"some, or leave out the class or all {m} items"
+                )
+
+    def permute(self, rng):
+        """Draws an order of the items.
+
+        Args:
+          rng: NumPy Generator.
+
+        Returns:
+          modality -> its n_m row numbers in random order, the same order for modalities that share their rows.
+        """
+        orders = {}
+        for group in self.groups:
+            orders |= dict.fromkeys(group, rng.permutation(len(self.labels[group[0]])))
+        return orders
 
     def of_classes(self, classes):
         """Keeps the items whose label is in `classes` (any iterable of ints); labels are not renumbered."""
@@ -77,6 +119,7 @@ class Split:
             features={m: self.features[m][rows[m]] for m in self.modalities},
             labels={m: self.labels[m][rows[m]] for m in self.modalities},
             ids={m: [self.ids[m][i] for i in rows[m]] for m in self.ids},
+            unpaired=self.unpaired,
         )
 
 
@@ -90,6 +133,7 @@ class MultiModalData:
       class_names: C names in label order; or an empty list when they are not known.
       class_embeddings: float32 (C, e), the word vector of each class name; or None.
       features: modality -> facts on how its matrix was made (name, dimension, ...), kept with every result.
+      split_facts: how the items were divided, where it is not the dataset's own way; see tfxmr.data.splits.
     """
 
     name: str
@@ -97,6 +141,7 @@ class MultiModalData:
     class_names: list
     class_embeddings: np.ndarray | None = None
     features: dict = dataclasses.field(default_factory=dict)
+    split_facts: dict = dataclasses.field(default_factory=dict)
 
     @property
     def modalities(self):
@@ -122,4 +167,12 @@ class MultiModalData:
             raise InputError(
                 f"{method} needs the modalities {', '.join(modalities)}; dataset {self.name} has "
                 f"{', '.join(self.modalities)}. Use another --model or add {', '.join(missing)}."
+            )
+
+    def require_pairs(self, modalities, method):
+        """Raises InputError if the training items of the modalities that `method` (a name) needs are no pairs."""
+        if not any(set(modalities) <= set(group) for group in self.splits["train"].groups):
+            raise InputError(
+                f"{method} learns from items that have all of {', '.join(modalities)}; in dataset {self.name} the rows "
+                "of these do not belong together. Use another --model."
             )

@@ -5,11 +5,12 @@ import zlib
 
 import numpy as np
 
-from tfxmr.data.multimodal import MultiModalData, Split
+from tfxmr.data.multimodal import MultiModalData, Split, ordered
 from tfxmr.errors import InputError
 
 SPLITS = {"train": True, "validation": False, "test": True}  # split -> must be there
-RESERVED = ("label", "id")  # arrays that are no modality
+SHARED = ("label", "id")  # arrays of the modalities that share their rows
+OWN = ("label_", "id_")  # how the arrays of one modality alone begin
 
 
 def load(data_dir):
@@ -19,6 +20,12 @@ def load(data_dir):
     `text`, `video`, `audio`, `shape3d` or any other name), `label` (n,) of zero-based ints, and perhaps `id`
     (n,) of strings. Row n of every matrix is the same item. `classes.txt` has one class name a line, in label
     order, UTF-8.
+
+    A modality whose items are not those of the others has labels of its own: beside the matrix `video` (n_v, d)
+    stand `label_video` (n_v,) and perhaps `id_video` (n_v,). Its rows then belong to no row of another modality,
+    even if the labels agree. The modalities without an own label array share `label`, `id` and their rows, as
+    above; if there are none, `label` is left out. So image-text pairs with loose videos are `image`, `text`,
+    `label`, `video`, `label_video`.
 
     Args:
       data_dir: the folder.
@@ -35,12 +42,14 @@ def load(data_dir):
         split: _read_split(folder / f"{split}.npz", class_names)
         for split, needed in SPLITS.items() if needed or (folder / f"{split}.npz").exists()
     }
-    items = sum(len(split) for split in splits.values())
-    for split, data in splits.items():
-        highest = max(int(labels.max()) for labels in data.labels.values())
-        if not class_names and highest >= items:
-            raise InputError(f"{folder / split}.npz: array 'label' holds {highest}, expected less than the number of "
-                             f"items, {items}: labels count the classes from 0. Number them anew, or add classes.txt.")
+    items = sum(len(split.labels[group[0]]) for split in splits.values() for group in split.groups)
+    for name, split in splits.items():
+        for m, labels in split.labels.items():
+            if not class_names and labels.max() >= items:
+                array = f"label_{m}" if m in split.unpaired else "label"
+                raise InputError(
+                    f"{folder / name}.npz: array {array!r} holds {labels.max()}, expected less than the number of "
+                    f"items, {items}: labels count the classes from 0. Number them anew, or add classes.txt.")
     widths = {split: {m: x.shape[1] for m, x in data.features.items()} for split, data in splits.items()}
     for split, found in widths.items():
         if found != widths["train"]:
@@ -72,15 +81,39 @@ def _read_classes(path):
 
 def _read_split(path, class_names):
     arrays = _read_arrays(path)
-    modalities = [name for name in arrays if name not in RESERVED]
+    modalities = ordered(name for name in arrays if name not in SHARED and not name.startswith(OWN))
     if len(modalities) < 2:
         raise InputError(f"{path}: found {len(modalities)} modality array(s) {modalities} besides "
-                         "'label' and 'id', expected at least two, such as 'image' and 'text'.")
-    if "label" not in arrays:
-        raise InputError(f"{path}: array 'label' is missing, found {sorted(arrays)}. Add zero-based ints (n,).")
-    labels = _check_labels(path, arrays["label"], class_names)
-    features = {m: _check_matrix(path, m, arrays[m], len(labels)) for m in modalities}
-    return Split.of_pairs(features, labels, _check_ids(path, arrays.get("id"), len(labels)))
+                         "labels and ids, expected at least two, such as 'image' and 'text'.")
+    own = [m for m in modalities if f"label_{m}" in arrays]
+    _check_names(path, arrays, modalities, own)
+    features, labels, ids = {}, {}, {}
+    for m in modalities:
+        label, id_ = (f"label_{m}", f"id_{m}") if m in own else SHARED
+        labels[m] = _check_labels(path, label, arrays[label], class_names)
+        features[m] = _check_matrix(path, m, arrays[m], label, len(labels[m]))
+        if id_ in arrays:
+            ids[m] = _check_ids(path, id_, arrays[id_], label, len(labels[m]))
+    return Split(features, labels, ids, tuple(own))
+
+
+def _check_names(path, arrays, modalities, own):
+    """Refuses a label or id array that is missing or belongs to no matrix; `own` have label arrays of their own."""
+    if len(own) < len(modalities) and "label" not in arrays:
+        without = next(m for m in modalities if m not in own)
+        raise InputError(f"{path}: array 'label' is missing, found {sorted(arrays)}. Add zero-based ints (n,), or "
+                         f"'label_{without}' if the {without} items are no pairs with the others.")
+    for name in arrays:
+        if name in SHARED and len(own) == len(modalities):
+            raise InputError(f"{path}: array {name!r} is of no use: every modality has a label array of its own. "
+                             "Remove it, or the own arrays of the modalities that are to share it.")
+        kind, _, modality = name.partition("_")
+        if name.startswith(OWN) and modality not in modalities:
+            raise InputError(f"{path}: array {name!r} has no matrix {modality!r} beside it, found {modalities}. Add "
+                             f"the matrix or remove {name!r}; no matrix may have a name that starts with '{kind}_'.")
+        if name.startswith(OWN) and modality not in own:
+            raise InputError(f"{path}: array {name!r} needs 'label_{modality}' beside it; the ids of items that "
+                             "share 'label' stand in 'id'.")
 
 
 def _read_arrays(path):
@@ -102,9 +135,9 @@ def _read_arrays(path):
     return arrays
 
 
-def _check_labels(path, labels, class_names):
+def _check_labels(path, name, labels, class_names):
     """Returns the labels as int32 (n,)."""
-    what = f"{path}: array 'label'"
+    what = f"{path}: array {name!r}"
     if labels.ndim != 1:
         raise InputError(f"{what} has shape {labels.shape}, expected (n,). Flatten it with .ravel().")
     if labels.dtype.kind not in "iu":
@@ -122,7 +155,7 @@ def _check_labels(path, labels, class_names):
     return labels.astype(np.int32)
 
 
-def _check_matrix(path, name, matrix, num_items):
+def _check_matrix(path, name, matrix, label, num_items):
     """Returns the matrix as float32 (n, d)."""
     what = f"{path}: array {name!r}"
     if matrix.dtype.kind not in "fiu":
@@ -130,9 +163,9 @@ def _check_matrix(path, name, matrix, num_items):
     if matrix.ndim != 2 or matrix.shape[1] == 0:
         raise InputError(f"{what} has shape {matrix.shape}, expected a matrix (n, width).")
     if len(matrix) != num_items:
-        raise InputError(f"{what} has {len(matrix)} rows, expected {num_items}: one an entry of 'label'.")
+        raise InputError(f"{what} has {len(matrix)} rows, expected {num_items}: one an entry of {label!r}.")
     with np.errstate(over="ignore"):
-        matrix = matrix.astype(np.float32)
+        matrix = np.ascontiguousarray(matrix, np.float32)
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if len(bad):
         raise InputError(f"{what} holds NaN or infinite values (as float32) in {len(bad)} row(s), first in "
@@ -140,10 +173,8 @@ def _check_matrix(path, name, matrix, num_items):
     return matrix
 
 
-def _check_ids(path, ids, num_items):
-    if ids is None:
-        return None
+def _check_ids(path, name, ids, label, num_items):
     if ids.dtype.kind != "U" or ids.shape != (num_items,):
-        raise InputError(f"{path}: array 'id' has type {ids.dtype} and shape {ids.shape}, expected unicode "
-                         f"strings of shape ({num_items},): one an entry of 'label'.")
+        raise InputError(f"{path}: array {name!r} has type {ids.dtype} and shape {ids.shape}, expected unicode "
+                         f"strings of shape ({num_items},): one an entry of {label!r}.")
     return ids.tolist()

@@ -3,7 +3,6 @@ import dataclasses
 
 import numpy as np
 
-from tfxmr.data.multimodal import Split
 from tfxmr.errors import InputError
 
 CLASS_SPLITS = ("parity", "random", "list")
@@ -102,7 +101,7 @@ class Protocol:
             if name in data.splits:
                 kept = data.splits[name].of_classes(seen)
                 labels = {m: renumber[kept.labels[m]] for m in kept.modalities}
-                splits[name] = Split(kept.features, labels, kept.ids)
+                splits[name] = dataclasses.replace(kept, labels=labels)
         if validation_fraction:
             splits["train"], splits["validation"] = hold_out(splits["train"], validation_fraction, seed)
         return dataclasses.replace(
@@ -138,6 +137,7 @@ class Protocol:
     def facts(self, data):
         """What results.json stores of the protocol; class names stand for labels where they are known."""
         facts = dataclasses.asdict(self)
+        facts["split"] = data.split_facts.get("name", "official")
         facts["unseen"] = [data.class_names[c] if data.class_names else int(c) for c in self.unseen]
         return facts
 
@@ -148,12 +148,17 @@ def pairs_of(modalities):
 
 
 def hold_out(split, fraction, seed):
-    """Splits off a random share of paired items. Returns (the rest, the held-out items)."""
-    order = np.random.default_rng(seed).permutation(len(split))
-    size = round(fraction * len(split))
-    if not 0 < size < len(split):
-        raise InputError(f"--validation_fraction={fraction}: leaves {size} of {len(split)} training pairs to hold out")
-    return split.take(np.sort(order[size:])), split.take(np.sort(order[:size]))
+    """Splits off a random share of the items, of each modality where they are no pairs. Returns (rest, held-out)."""
+    rest, held = {}, {}
+    for m, order in split.permute(np.random.default_rng(seed)).items():
+        size = round(fraction * len(order))
+        if not 0 < size < len(order):
+            what = "pairs" if split.paired else f"{m} items"
+            raise InputError(
+                f"--validation_fraction={fraction}: leaves {size} of {len(order)} training {what} to hold out"
+            )
+        rest[m], held[m] = np.sort(order[size:]), np.sort(order[:size])
+    return split.take(rest), split.take(held)
 
 
 def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, gallery=None, normalisation=None):

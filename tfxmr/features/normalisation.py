@@ -3,8 +3,6 @@ import dataclasses
 
 import numpy as np
 
-from tfxmr.data.multimodal import Split
-
 
 def normalise_features(data, kind, train):
     """Normalises every split of a dataset.
@@ -22,8 +20,8 @@ def normalise_features(data, kind, train):
         return data
     statistics = {m: _statistics(train.features[m], kind) for m in data.modalities}
     splits = {
-        name: Split(
-            {m: _apply(split.features[m], *statistics[m]) for m in split.modalities}, split.labels, split.ids
+        name: dataclasses.replace(
+            split, features={m: _apply(split.features[m], *statistics[m]) for m in split.modalities}
         )
         for name, split in data.splits.items()
     }

@@ -211,6 +211,8 @@ def manifest(data):
             digest.update(np.ascontiguousarray(data.splits[name].features[m]))
             digest.update(np.ascontiguousarray(data.splits[name].labels[m]))
         facts[m] |= {"dim": data.dims[m], "sha256": digest.hexdigest()}
+    if data.split_facts:
+        facts["split"] = data.split_facts
     if data.class_embeddings is not None:
         facts["class_embeddings"] = dict(data.features.get("class_embeddings", {})) | {
             "dim": data.class_embeddings.shape[1],

@@ -1,4 +1,5 @@
 """Batches as a function of (seed, step) alone."""
+import numpy as np
 import tensorflow as tf
 
 from tfxmr import randomness
@@ -7,29 +8,57 @@ _BATCHES = 0  # what the seed is derived for
 
 
 def batches(split, batch_size, seed, start, stop):
-    """Yields the batches of the steps `start` to `stop` - 1 of a training run on paired items.
+    """Yields the batches of the steps `start` to `stop` - 1 of a training run.
 
     Each batch is drawn without replacement from all items, independently of the other batches (as the
     successor code of DANZCR does, rather than by a permutation an epoch), and depends on nothing but the seed
     and the step: a resumed run sees what it would have seen.
 
+    Modalities that share no rows are joined by class, the largest first: its n items are drawn as above, and each
+    item gets, of every other modality, a random item of its class, with replacement. Modalities that share their
+    rows keep doing so, also where they are the ones that are joined.
+
     Args:
-      split: Split of paired items, n in all.
+      split: Split; n is the number of pairs, or of items of the largest modality.
       batch_size: items in a batch, at most n.
       seed: of the run.
       start: first step.
       stop: one past the last step.
 
     Returns:
-      tf.data.Dataset of dicts: modality -> float32 (B, d), and "label" -> int32 (B,).
+      tf.data.Dataset of dicts: modality -> float32 (B, d), and "label" -> int32 (B,), the class of each row in
+      every modality.
+
+    Raises:
+      InputError: a modality has no item of a class.
     """
+    split.require_classes()
+    groups = sorted(split.groups, key=lambda group: -len(split.labels[group[0]]))  # stable: the first of equals leads
     arrays = {m: tf.constant(split.features[m]) for m in split.modalities}
-    arrays["label"] = tf.constant(split.labels[split.modalities[0]])
+    labels = tf.constant(split.labels[groups[0][0]])
+    same_class = [_same_class(split.labels[group[0]]) for group in groups[1:]]
     items = tf.range(len(split))
     sampling_seed = randomness.derive(seed, _BATCHES)
 
     def draw(step):
-        rows = tf.random.experimental.stateless_shuffle(items, randomness.step_seed(sampling_seed, step))
-        return {name: tf.gather(array, rows[:batch_size]) for name, array in arrays.items()}
+        state = randomness.step_seed(sampling_seed, step)
+        rows = [tf.random.experimental.stateless_shuffle(items, state)[:batch_size]]
+        label = tf.gather(labels, rows[0])
+        rows += [pick(label, randomness.fold_in(state, i)) for i, pick in enumerate(same_class)]
+        batch = {m: tf.gather(arrays[m], r) for group, r in zip(groups, rows, strict=True) for m in group}
+        return batch | {"label": label}
 
     return tf.data.Dataset.range(start, stop).map(draw, num_parallel_calls=1).prefetch(2)
+
+
+def _same_class(labels):
+    """Prepares draws from items with labels (n,): a function of labels (B,) and a random state, giving rows (B,)."""
+    counts = np.bincount(labels).astype(np.int32)
+    firsts = tf.constant(np.cumsum(counts) - counts, tf.int32)
+    rows, counts = tf.constant(np.argsort(labels, kind="stable"), tf.int32), tf.constant(counts)
+
+    def pick(label, state):
+        number = tf.random.stateless_uniform(tf.shape(label), state, minval=None, maxval=None, dtype=tf.int32)
+        return tf.gather(rows, tf.gather(firsts, label) + tf.math.floormod(number, tf.gather(counts, label)))
+
+    return pick

@@ -1,0 +1,255 @@
+"""Which items train, validate and test: as the dataset is published, or divided anew."""
+import dataclasses
+import itertools
+import math
+import pathlib
+import warnings
+
+import numpy as np
+
+from tfxmr.data.multimodal import Split, ordered
+from tfxmr.errors import InputError
+
+NAMES = ("official", "random", "pku462")
+PARTS = ("train", "validation", "test")
+PKU_TEST, PKU_VALIDATION = 693, 231  # Wikipedia's official test items, and how many of them validate
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitRule:
+    """How a dataset's items are divided.
+
+    "official" keeps the dataset's own splits. "random" pools all items, permutes them by the seed and cuts the
+    row into training, validation and test items; modalities that share their rows are permuted together, any
+    other by itself. "pku462" is the division of Wikipedia that most deep methods report on: the 2,173 official
+    training items, and of the 693 official test items the first 231 of a permutation for validation, the last
+    462 for test. The permutation is no part of this project; without a file it is drawn by the seed.
+
+    Attributes:
+      name: one of NAMES; None means "official".
+      seed: of the draw, from 0 on; None means 0.
+      sizes: for "random", the training, validation and test items: three whole numbers that add up to the number
+        of items (of each modality), or three fractions that add up to 1; () takes the official sizes.
+      file: for "pku462", a text file of 693 lines, the permutation: on each line the row of an official test item,
+        counted from 0, or its image or text id.
+
+    Raises:
+      InputError: arguments that contradict each other, or a file that is not there.
+    """
+
+    name: str | None = None
+    seed: int | None = None
+    sizes: tuple = ()
+    file: str | None = None
+
+    def __post_init__(self):
+        """Checks what can be checked without the data."""
+        sizes = ",".join(map(str, self.sizes or ()))
+        object.__setattr__(self, "name", self.name or "official")
+        object.__setattr__(self, "sizes", _numbers(sizes) if sizes else ())
+        if self.name not in NAMES:
+            raise InputError(f"--split={self.name}: no such split; there are {', '.join(NAMES)}")
+        for flag, value, valid in (
+            ("split_seed", self.seed, ("random", "pku462")),
+            ("split_sizes", sizes or None, ("random",)),
+            ("split_file", self.file, ("pku462",)),
+        ):
+            if value is not None and self.name not in valid:
+                raise InputError(f"--{flag}={value} goes with --split={' or '.join(valid)}, not with {self.name}")
+        if self.seed is not None and self.seed < 0:
+            raise InputError(f"--split_seed={self.seed}: the least value is 0")
+        if self.seed is not None and self.file is not None:
+            raise InputError(f"--split_seed={self.seed}: --split_file={self.file} holds the order; give one of the two")
+        if self.file is not None and not pathlib.Path(self.file).expanduser().is_file():
+            raise InputError(f"--split_file={self.file}: there is no such file")
+
+    @property
+    def holds_out(self):
+        """True if the rule itself asks for validation items."""
+        return self.name == "pku462" or bool(self.sizes and self.sizes[1])
+
+    def check_dataset(self, name):
+        """Raises InputError if this is no split of the dataset of this name."""
+        if self.name == "pku462" and name not in ("wikipedia", "npz"):
+            raise InputError(
+                "--split=pku462 divides Wikipedia's test items (--dataset=wikipedia, or npz with features of them), "
+                f"not those of --dataset={name}"
+            )
+
+    def apply(self, data, fitted_on=""):
+        """Divides the items of a dataset.
+
+        Args:
+          data: MultiModalData with its official splits.
+          fitted_on: what is known of the items that its features were fitted on, in words.
+
+        Returns:
+          MultiModalData; if divided anew, `split_facts` holds the name, the seed or the file, and the sizes.
+
+        Raises:
+          InputError: the data cannot be divided in this way, or a class of the test items has no training item.
+        """
+        if self.name == "official":
+            _check(data, drawn=False)
+            return data
+        rng = np.random.default_rng(self.seed or 0)
+        facts = {"name": self.name} | ({"source": str(self.file)} if self.file else {"seed": self.seed or 0})
+        if self.name == "random":
+            splits = self._random(data, rng)
+            facts["features_fitted_on"] = fitted_on or "not known: the matrices are taken as they are"
+            if fitted_on:
+                warnings.warn(
+                    f"--split=random: the features may be fitted on items that test now; fitted on: {fitted_on}",
+                    stacklevel=2,
+                )
+        else:
+            splits = self._pku462(data, rng)
+            facts["name"] += "" if self.file else " (drawn, not the published one)"
+        facts["sizes"] = {m: {part: len(s.labels[m]) for part, s in splits.items()} for m in data.modalities}
+        divided = dataclasses.replace(data, splits=splits, split_facts=facts)
+        _check(divided, drawn=True)
+        return divided
+
+    def _random(self, data, rng):
+        pool = _pool([data.splits[part] for part in PARTS if part in data.splits])
+        pieces = {
+            m: np.split(order, np.cumsum(self._counts(data, m, len(order)))[:2])
+            for m, order in pool.permute(rng).items()
+        }
+        splits = {part: pool.take({m: rows[i] for m, rows in pieces.items()}) for i, part in enumerate(PARTS)}
+        return {part: split for part, split in splits.items() if len(split)}
+
+    def _counts(self, data, modality, total):
+        """The numbers of training, validation and test items of a modality with `total` items."""
+        if not self.sizes:
+            return [len(data.splits[part].labels[modality]) if part in data.splits else 0 for part in PARTS]
+        said = f"--split_sizes={','.join(map(str, self.sizes))}"
+        if all(isinstance(size, int) for size in self.sizes):
+            counts = self.sizes
+            if sum(counts) != total:
+                raise InputError(
+                    f"{said}: adds up to {sum(counts)}, and dataset {data.name} has {total} {modality} items in all. "
+                    "Every item belongs to one part: give numbers that add up to it, or fractions such as 0.8,0.1,0.1"
+                )
+        else:
+            ends = np.cumsum((0, *self.sizes))
+            counts = np.diff(np.rint(ends / ends[-1] * total).astype(int)).tolist()
+        for part, size, count in zip(PARTS, self.sizes, counts, strict=True):
+            if size and not count:
+                raise InputError(f"{said}: leaves no {part} item of {total} {modality} items; give a larger share")
+        return counts
+
+    def _pku462(self, data, rng):
+        test = data.splits["test"]
+        if "validation" in data.splits or not test.paired or len(test) != PKU_TEST:
+            raise InputError(
+                f"--split=pku462: divides the {PKU_TEST} pairs of Wikipedia's official test split; dataset {data.name} "
+                f"has {len(test)} test items{'' if test.paired else ', not in pairs'}"
+                + (", and validation items already" if "validation" in data.splits else "")
+            )
+        order = rng.permutation(PKU_TEST) if self.file is None else _read_order(self.file, test)
+        return {
+            "train": data.splits["train"],
+            "validation": test.take(order[:PKU_VALIDATION]),
+            "test": test.take(order[PKU_VALIDATION:]),
+        }
+
+
+OFFICIAL = SplitRule()
+
+
+def class_counts(data):
+    """A text table of the items a class: a line a class; a column a split and group of modalities that share rows."""
+    columns = {}
+    for name, split in data.splits.items():
+        for group in split.groups:
+            title = name if split.paired else f"{name} {'+'.join(group)}"
+            columns[title] = np.bincount(split.labels[group[0]], minlength=data.num_classes)
+    names = data.class_names or [f"class {c}" for c in range(data.num_classes)]
+    width = max(map(len, names))
+    lines = [" " * width + "".join(f"  {title}" for title in columns)]
+    for c, name in enumerate(names):
+        lines.append(f"{name:{width}}" + "".join(f"  {counts[c]:{len(title)}}" for title, counts in columns.items()))
+    return "\n".join(lines)
+
+
+def _numbers(sizes):
+    """Three whole numbers or fractions from the text of --split_sizes."""
+    try:
+        numbers = tuple(float(size) for size in sizes.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 3 or not all(math.isfinite(n) and n >= 0 for n in numbers) or 0 in (numbers[0], numbers[2]):
+        raise InputError(
+            f"--split_sizes={sizes}: give three numbers with commas between them, the training, validation and test "
+            "items, such as 2173,231,462 or 0.8,0.1,0.1; only the validation items may be 0"
+        )
+    if all(n.is_integer() for n in numbers):
+        return tuple(int(n) for n in numbers)
+    if abs(sum(numbers) - 1) > 1e-6:
+        raise InputError(f"--split_sizes={sizes}: the fractions add up to {sum(numbers):g}; make them add up to 1")
+    return numbers
+
+
+def _pool(splits):
+    """One Split of the items of several with the same modalities, in their order."""
+    modalities = splits[0].modalities
+    named = [m for m in modalities if all(m in split.ids for split in splits)]
+    return Split(
+        features={m: np.concatenate([split.features[m] for split in splits]) for m in modalities},
+        labels={m: np.concatenate([split.labels[m] for split in splits]) for m in modalities},
+        ids={m: [name for split in splits for name in split.ids[m]] for m in named},
+        unpaired=tuple(ordered(set().union(*(split.unpaired for split in splits)))),
+    )
+
+
+def _read_order(path, split):
+    """Reads a permutation of the items of a split of pairs from a file: an (n,) array of their rows."""
+    try:
+        text = pathlib.Path(path).expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--split_file={path}: cannot be read as UTF-8 text ({error})") from error
+    lines = [line.strip() for line in text.splitlines()]
+    namings = [[str(row) for row in range(len(split))], *split.ids.values()]
+    rows_of = [{name: row for row, name in enumerate(naming)} for naming in namings]
+    row_of = max(rows_of, key=lambda rows: sum(line in rows for line in lines))  # the naming that the file means
+    first = {}
+    for number, line in enumerate(lines, 1):
+        if line not in row_of:
+            raise InputError(
+                f"--split_file={path}: line {number}: {line!r} is no row, 0 to {len(split) - 1}, and no id of a test "
+                "item, in the way of the other lines"
+            )
+        if line in first:
+            raise InputError(f"--split_file={path}: line {number}: {line!r} stands in line {first[line]} already")
+        first[line] = number
+    if len(lines) != len(split):
+        raise InputError(f"--split_file={path}: has {len(lines)} items, expected {len(split)}: each test item once")
+    return np.array([row_of[line] for line in lines])
+
+
+def _check(data, drawn):
+    """Refuses a drawn split, and warns of an official one, that tests classes which it does not train.
+
+    Warns of items with one name in two splits: an item that trains may not test.
+    """
+    untrained = []
+    for m in data.modalities:
+        trained, tested = (set(data.splits[part].labels[m].tolist()) for part in ("train", "test"))
+        if tested - trained:
+            names = ", ".join(str(data.class_names[c] if data.class_names else c) for c in sorted(tested - trained))
+            untrained.append(f"no {m} item trains class {names}, which has test items")
+        names = [set(split.ids.get(m, ())) for split in data.splits.values()]
+        repeated = set().union(*(a & b for a, b in itertools.combinations(names, 2)))
+        if repeated:
+            warnings.warn(
+                f"dataset {data.name}: {len(repeated)} {m} ids stand in two splits, such as {min(repeated)!r}; unless "
+                "they are different items, training items are tested", stacklevel=3,
+            )
+    if untrained and drawn:
+        raise InputError(
+            f"--split={data.split_facts['name']}: {'; '.join(untrained)}; draw by another --split_seed, or give the "
+            "training split more items"
+        )
+    if untrained:
+        warnings.warn(f"dataset {data.name}: {'; '.join(untrained)}", stacklevel=3)
