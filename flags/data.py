@@ -33,8 +33,9 @@ def define(values):
          "Permutation for --split=pku462: 693 lines, on each the row (from 0) or the id of an official test item.")
     choice("protocol", "zero_shot", tuple(protocol.PRESETS),
            "zero_shot: train on seen classes, query test items against training items within the unseen and within "
-           "the seen classes; standard: train on all, query test against test. The others reproduce what the "
-           "published code of that name does.")
+           "the seen classes; generalised: the same queries, each against the training items of all classes; "
+           "standard: train on all, query test against test. The others reproduce what the published code of that "
+           "name does.")
     choice("class_split", "parity", protocol.CLASS_SPLITS,
            "How zero_shot chooses the unseen classes: parity (even zero-based labels), random (a half, by "
            "--class_seed), list (--unseen_classes).")
@@ -42,14 +43,19 @@ def define(values):
                       flag_values=values)
     flags.DEFINE_integer("class_seed", 0, "Seed of --class_split=random.", flag_values=values)
     choice("gallery", None, ("train", "test"), "Split that is searched; default: the protocol's own.")
-    flags.DEFINE_boolean("eval_znorm", False,
-                         "Z-score the representations of each group of queries and of each gallery by the group's own "
-                         "statistics before they are compared, as DADN's evaluation does.", flag_values=values)
+    choice("eval_znorm", None, protocol.ZSCORES,
+           "Z-score the representations before they are compared, by the statistics of the training items (train), of "
+           "each group of queries and each gallery by itself (group, as DADN's evaluation), or of the queries and of "
+           "them alone (query, as that of CM-GANs); default: the protocol's own.")
+    flags.DEFINE_boolean("all_modalities", False,
+                         "Adds tasks that search the items of all modalities together, without the query itself.",
+                         flag_values=values)
 
 
 def load(values):
     """Loads the dataset that the flags name, as MultiModalData."""
-    rule = splits.SplitRule(values.split, values.split_seed, values.split_sizes, values.split_file)
+    name = values.split or protocol.SPLITS_OF.get(values.protocol)
+    rule = splits.SplitRule(name, values.split_seed, values.split_sizes, values.split_file)
     if rule.holds_out and "validation_fraction" in values and values.validation_fraction:
         raise InputError(
             f"--validation_fraction={values.validation_fraction}: --split={rule.name} gives validation items already; "
@@ -75,5 +81,6 @@ def make_protocol(values, data):
         unseen_classes=values.unseen_classes,
         class_seed=values.class_seed,
         gallery=values.gallery,
-        normalisation="group_zscore" if values.eval_znorm else None,
+        normalisation=f"{values.eval_znorm}_zscore".replace("none_zscore", "none") if values.eval_znorm else None,
+        all_modalities=values.all_modalities,
     )

@@ -57,8 +57,13 @@ def parse_common(arguments):
     return values
 
 
-def parse_run(command, arguments):
+def parse_run(command, arguments, define_more=None):
     """Parses the flags of a run: data, protocol, training, and those of the method that --model names.
+
+    Args:
+      command: name of the command, for --help.
+      arguments: list of str.
+      define_more: function that defines the command's own flags in a FlagValues; they are no part of a run.
 
     Returns:
       (the parsed FlagValues, the method's class).
@@ -68,6 +73,8 @@ def parse_run(command, arguments):
     def define(values):
         define_common(values)
         tfxmr_flags.model.define_settings(values, method_class.Settings)
+        if define_more:
+            define_more(values)
 
     return parse(command, arguments, define), method_class
 

@@ -1,6 +1,8 @@
 """Flags that say where a run is kept and how it is carried out."""
 from absl import flags
 
+from tfxmr.errors import InputError
+from tfxmr.evaluation import named
 from tfxmr.training.run import RunOptions
 
 
@@ -28,12 +30,27 @@ def define(values):
     )
 
 
+    flags.DEFINE_list(
+        "metrics", [], f"Measures beside mAP: {named.NAMES}, such as P@10,R@10,nDCG.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "eval_memory", 256, "MiB for the similarities that are ranked at once.", lower_bound=1, flag_values=values
+    )
+
+
 def make_options(values):
-    """Reads the run options back from parsed flags."""
+    """Reads the run options back from parsed flags. Raises InputError for an unknown measure."""
+    for name in values.metrics:
+        try:
+            named.check(name)
+        except ValueError as error:
+            raise InputError(f"--metrics={name}: {error}") from error
     return RunOptions(
         seed=values.seed,
         validation_fraction=values.validation_fraction,
         checkpoint_seconds=values.checkpoint_seconds,
         log_every=values.log_every,
         eval_every=values.eval_every,
+        metrics=tuple(values.metrics),
+        eval_memory=values.eval_memory,
     )

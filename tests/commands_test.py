@@ -1,4 +1,6 @@
 """Tests of the commands, from their arguments to their exit code and what they print."""
+import csv
+import io
 import json
 import shutil
 
@@ -161,7 +163,11 @@ def test_train_evaluate_and_train_again(capsys, train, tmp_path, monkeypatch):
         ("unseen", "image->text", 18, 36), ("unseen", "text->image", 18, 36),
     ]
     for m in results["metrics"]:
-        assert set(m) == {"task", "classes", "metric", "value", "chance", "num_queries", "gallery_size"}
+        assert set(m) == {
+            "task", "classes", "metric", "value", "chance", "num_queries", "gallery_size", "interval", "by_class",
+        }
+        assert m["interval"][0] <= m["value"] <= m["interval"][1]
+        assert set(m["by_class"]) == ({"art", "music", "sport"} if m["classes"] == "unseen" else {"biology", "royalty"})
         assert m["metric"] == "mAP" and m["chance"] < m["value"] <= 1  # the classes are made to be told apart
     assert results["flags"]["components"] == "--components=3" and results["versions"]["numpy"] == np.__version__
     assert results["features"]["image"]["dim"] == 6
@@ -176,8 +182,30 @@ def test_train_evaluate_and_train_again(capsys, train, tmp_path, monkeypatch):
     assert table(capsys.readouterr().out) == table(printed) and (run / "results.json").read_bytes() == before
     assert main(["evaluate", f"--run_dir={run}"]) == 0
     assert table(capsys.readouterr().out) == table(printed)
-    assert main(["evaluate", "--run_dir", str(run), "--eval_znorm"]) == 0
+    assert main(["evaluate", "--run_dir", str(run), "--eval_znorm=group"]) == 0
     assert "normalisation group_zscore" in capsys.readouterr().out
+
+
+def test_evaluate_in_other_ways(capsys, train, tmp_path):
+    """Guards against flags of the evaluation that reach nobody, and against prose in a table's file."""
+    assert main(train) == 0
+    capsys.readouterr()
+    again = ["evaluate", f"--run_dir={tmp_path}/run"]
+    assert main([*again, "--protocol=generalised", "--metrics=P@1,11-point", "--format=csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert {(r["classes"], r["metric"]) for r in rows} == {
+        (c, m) for c in ("seen", "unseen", "harmonic mean") for m in ("mAP", "P@1", "11-point")
+    }
+    assert {r["gallery"] for r in rows if r["task"] == "image->text"} == {"60"}
+    assert main([*again, "--format=json", "--all_modalities", "--gallery=test"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["protocol"]["gallery"] == "test"
+    assert sum(m["task"] in ("image->all", "text->all") for m in found["metrics"]) == 4
+    assert main([*again, "--format=latex"]) == 0
+    assert capsys.readouterr().out.startswith(r"\begin{tabular}")
+    assert main([*again, "--format=markdown", "--by_class"]) == 0
+    assert "| royalty | seen |" in capsys.readouterr().out
+    assert "--metrics=map: no measure 'map'" in refusal(capsys, *again, "--metrics=map")
 
 
 def test_random_split(capsys, train, folder, tmp_path):

@@ -47,14 +47,14 @@ def test_values_after_a_space():
 
 def test_later_flags_win(tmp_path):
     """Guards against a flagfile that overrides the flags after it."""
-    (tmp_path / "one.cfg").write_text("# a comment\n--model=cca\n\n--components=3\n--seed=4\n--eval_znorm\n")
+    (tmp_path / "one.cfg").write_text("# a comment\n--model=cca\n\n--components=3\n--seed=4\n--eval_znorm=group\n")
     first = f"--flagfile={tmp_path}/one.cfg"
     assert settings(first).components == 3
     assert settings(first, "--components=5").components == 5
     assert settings("--components=5", first).components == 3
-    values, method = parse(first, "--noeval_znorm")
-    assert method is registry.get("cca") and values.seed == 4 and values.eval_znorm is False
-    assert parse(first)[0].eval_znorm is True
+    values, method = parse(first, "--eval_znorm=none")
+    assert method is registry.get("cca") and values.seed == 4 and values.eval_znorm == "none"
+    assert parse(first)[0].eval_znorm == "group"
     assert parse("--model=danzcr", first)[1] is registry.get("cca")
     assert parse(first, "--model=danzcr", "--undefok=components")[1] is registry.get("danzcr")
 
@@ -62,7 +62,7 @@ def test_later_flags_win(tmp_path):
 @pytest.mark.parametrize("arguments, message", [
     (["--compnents=3", "--model=cca"], r"Unknown command line flag 'compnents'. Did you mean: components"),
     (["--generator_units=3", "--model=cca"], r"Unknown command line flag 'generator_units'"),
-    (["--protocol=zeroshot"], r"flag --protocol=zeroshot: .*<zero_shot\|standard\|danzcr"),
+    (["--protocol=zeroshot"], r"flag --protocol=zeroshot: .*<zero_shot\|generalised\|standard\|danzcr"),
     (["--dataset=wiki"], r"flag --dataset=wiki: .*scenes\|wikipedia\|npz"),
     (["--gallery=all"], r"flag --gallery=all: .*<train\|test>"),
     (["--class_split=odd"], r"flag --class_split=odd: .*<parity\|random\|list>"),
@@ -105,7 +105,7 @@ def round_trip(arguments, path):
 
 @pytest.mark.parametrize("arguments", [
     [],
-    ["--model=cca", "--components=3", "--ridge=1e-7", "--protocol=standard", "--eval_znorm", "--gallery=test"],
+    ["--model=cca", "--components=3", "--ridge=1e-7", "--protocol=standard", "--eval_znorm=group", "--gallery=test"],
     ["--generator_units=8,4", "--discriminator_units=", "--learning_rate=0.1", "--unseen_classes=art,flower(s), two words"],
     ["--split=random", "--split_seed=3", "--split_sizes=0.8,0.1,0.1"],
     ['--unseen_classes="one, with a comma",art', "--run_dir=a folder/run=1", "--variant=no_dis", "--validation_fraction=.2"],
@@ -121,10 +121,18 @@ def test_flags_cfg_reads_back(tmp_path, arguments):
     )
 
 
+def test_refuses_unknown_measures():
+    """Guards against a misspelt measure that is found out after the training."""
+    with pytest.raises(InputError, match=r"--metrics=P@ten: no measure 'P@ten'; there are P@k, R@k"):
+        tfxmr_flags.training.make_options(parse("--metrics=R@5,P@ten")[0])
+
+
 def test_all_options_have_a_flag():
-    values, _ = parse("--seed=3", "--validation_fraction=0.1", "--checkpoint_seconds=0", "--log_every=2", "--eval_every=5")
+    values, _ = parse("--seed=3", "--validation_fraction=0.1", "--checkpoint_seconds=0", "--log_every=2", "--eval_every=5",
+                      "--metrics=P@10,nDCG", "--eval_memory=64")
     assert dataclasses.asdict(tfxmr_flags.training.make_options(values)) == {
         "seed": 3, "validation_fraction": 0.1, "checkpoint_seconds": 0.0, "log_every": 2, "eval_every": 5,
+        "metrics": ("P@10", "nDCG"), "eval_memory": 64,
     }
 
 
@@ -139,7 +147,11 @@ def test_protocol_flags(make_data):
     assert made("--protocol=standard").name == "standard"
     assert made("--unseen_classes=class 1,3").unseen == (1, 3)
     assert made("--gallery=test").gallery == "test"
-    assert made("--eval_znorm").normalisation == "group_zscore"
+    assert made("--eval_znorm=group").normalisation == "group_zscore"
+    assert made("--eval_znorm=train").normalisation == "train_zscore"
+    assert made("--protocol=dadn").normalisation == "group_zscore"
+    assert made("--protocol=dadn", "--eval_znorm=none").normalisation == "none"
+    assert made("--all_modalities").all_modalities
     assert made("--class_split=random", "--class_seed=7").class_split == "random, seed 7"
 
 

@@ -145,8 +145,8 @@ def test_five_modalities_of_unequal_sizes(folder):
     tasks = protocol.make("standard", data).tasks(data)
     assert len({task.name for task in tasks}) == len(tasks) == 20
     for task in tasks:
-        counts = [sizes["test"].get(m, 10) for m in (task.query_modality, task.gallery_modality)]
-        assert [len(task.query), len(task.gallery)] == [len(task.query_labels), len(task.gallery_labels)] == counts
+        counts = [sizes["test"].get(m, 10) for m in (task.query_modality, *task.gallery_modalities)]
+        assert [len(task.query), sum(map(len, task.gallery.values()))] == [len(task.query_labels), len(task.gallery_labels)] == counts
     training = protocol.make("standard", data).training_data(data, 0.25)
     assert {m: len(v) for m, v in training.splits["validation"].labels.items()} == {
         "image": 10, "text": 10, "video": 2, "audio": 3, "shape3d": 1,

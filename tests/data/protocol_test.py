@@ -46,9 +46,50 @@ def test_standard(make_data):
     tasks = made.tasks(data)
     assert [(t.name, t.classes) for t in tasks] == [("image->text", "all"), ("text->image", "all")]
     np.testing.assert_array_equal(tasks[0].query, data.splits["test"].features["image"])
-    np.testing.assert_array_equal(tasks[0].gallery, data.splits["test"].features["text"])
+    np.testing.assert_array_equal(tasks[0].gallery["text"], data.splits["test"].features["text"])
     np.testing.assert_array_equal(made.training_data(data).splits["train"].labels["text"],
                                   data.splits["train"].labels["text"])
+
+
+def test_pku462_needs_its_split(make_data):
+    """Guards against a figure on 693 pairs that is called one on 462."""
+    data = make_data()
+    with pytest.raises(InputError, match="--protocol=pku462: needs --split=pku462, and the data are of --split=official"):
+        protocol.make("pku462", data)
+    data = dataclasses.replace(data, split_facts={"name": "pku462 (drawn, not the published one)"})
+    assert protocol.make("pku462", data).gallery == "test"
+
+
+def test_generalised_tasks(make_data):
+    """Guards against a gallery of the queries' own classes: seen and unseen items compete."""
+    data = make_data(train=60, test=30, classes=5)
+    tasks = protocol.make("generalised", data).tasks(data)
+    assert [(t.classes, len(t.query), len(t.gallery["text"])) for t in tasks if t.name == "image->text"] == [
+        ("unseen", 18, 60), ("seen", 12, 60),
+    ]
+    assert set(tasks[0].query_labels.tolist()) == {0, 2, 4} and set(tasks[0].gallery_labels.tolist()) == set(range(5))
+
+
+@pytest.mark.parametrize("name, gallery", [("standard", "test"), ("generalised", "test"), ("zero_shot", "train")])
+def test_all_modalities(make_data, name, gallery):
+    """Guards against a query that finds itself, and against one that excludes another item in its stead."""
+    data = make_data(dims={"image": 2, "text": 3}, train=60, test=30, classes=5)
+    tasks = [t for t in protocol.make(name, data, gallery=gallery, all_modalities=True).tasks(data)
+             if t.name.endswith("->all")]
+    assert {t.query_modality for t in tasks} == {"image", "text"}
+    for task in tasks:
+        assert task.gallery_modalities == ("image", "text")
+        assert len(task.gallery_labels) == sum(map(len, task.gallery.values()))
+        if gallery == "train":
+            assert task.query_ids is None
+            continue
+        searched = np.concatenate([np.pad(task.gallery[m], ((0, 0), (0, 3 - task.gallery[m].shape[1])))
+                                   for m in task.gallery_modalities])
+        place = {name: i for i, name in enumerate(task.gallery_ids)}
+        assert len(place) == len(task.gallery_ids) == len(searched)
+        width = task.query.shape[1]
+        own = searched[[place[name] for name in task.query_ids]]
+        np.testing.assert_array_equal(own[:, :width], task.query)
 
 
 def rows(matrix):
@@ -66,9 +107,10 @@ def test_zero_shot_tasks(make_data):
         expected = {"seen": {1, 3}, "unseen": {0, 2, 4}}[task.classes]
         assert set(task.query_labels.tolist()) == set(task.gallery_labels.tolist()) == expected
         assert rows(task.query) < rows(data.splits["test"].features[task.query_modality])
-        assert rows(task.gallery) < rows(data.splits["train"].features[task.gallery_modality])
+        (other,) = task.gallery_modalities
+        assert rows(task.gallery[other]) < rows(data.splits["train"].features[other])
         assert len(task.query) == len(task.query_labels) == 6 * len(expected)
-        assert len(task.gallery) == len(task.gallery_labels) == 12 * len(expected)
+        assert len(task.gallery[other]) == len(task.gallery_labels) == 12 * len(expected)
     assert not rows(tasks[0].query) & rows(next(t for t in tasks if t.classes == "seen").query)
 
 
@@ -76,7 +118,7 @@ def test_other_gallery(make_data):
     data = make_data(train=60, test=30, classes=5)
     made = protocol.make("zero_shot", data, gallery="test")
     assert made.gallery == "test"
-    assert {len(t.gallery) for t in made.tasks(data) if t.classes == "seen"} == {12}
+    assert {len(t.gallery_labels) for t in made.tasks(data) if t.classes == "seen"} == {12}
 
 
 def test_five_modalities(make_data):
@@ -234,7 +276,7 @@ def test_wikipedia_counts(wikipedia_files):
     training = made.training_data(data)
     assert len(training.splits["train"]) == 1189
     assert training.class_names == ["biology", "history", "media", "royalty", "warfare"]
-    sizes = {t.classes: (len(t.query), len(t.gallery)) for t in made.tasks(data)}
+    sizes = {t.classes: (len(t.query), len(t.gallery_labels)) for t in made.tasks(data)}
     assert sizes == {"unseen": (317, 984), "seen": (376, 1189)}
     chance = {t.classes: chance_level(t.query_labels, t.gallery_labels) for t in made.tasks(data)}
     assert chance == {"unseen": pytest.approx(0.2165, abs=5e-5), "seen": pytest.approx(0.2221, abs=5e-5)}
@@ -259,5 +301,5 @@ def test_presets_of_published_evaluations(make_data):
         assert found == facts
         assert {t.classes for t in made.tasks(data)} == ({"seen", "unseen"} if facts[-1] else {"all"})
     assert protocol.make("dadn", data, normalisation="none").normalisation == "none"
-    with pytest.raises(InputError, match="--protocol=acmr: no such protocol; there are zero_shot, standard"):
+    with pytest.raises(InputError, match="--protocol=acmr: no such protocol; there are zero_shot, generalised, standard"):
         protocol.make("acmr", data)

@@ -1,7 +1,10 @@
 """Tests of the way from a protocol's tasks to metrics, with a made-up encoder."""
+import dataclasses
+
 import numpy as np
 import pytest
 
+from tfxmr.data.multimodal import Split
 from tfxmr.data.protocol import Protocol, Task
 from tfxmr.evaluation import evaluate
 from tfxmr.evaluation.retrieval import normalise
@@ -9,7 +12,7 @@ from tfxmr.evaluation.retrieval import normalise
 # Images are points of the plane, texts the same with the axes swapped and a third number that means nothing.
 IMAGES = np.array([[2, 1], [1, 3]], np.float32)
 TEXTS = np.array([[0, 1, 9], [1, 0, 9], [1, 1, 9]], np.float32)
-TASK = Task("image", "text", "unseen", IMAGES, TEXTS, np.array([4, 6]), np.array([6, 4, 6]))
+TASK = Task("image", ("text",), "unseen", IMAGES, {"text": TEXTS}, np.array([4, 6]), np.array([6, 4, 6]))
 
 
 def encode(modality, features):
@@ -26,6 +29,9 @@ def test_one_task():
     """
     (found,) = evaluate(encode, [TASK], Protocol("zero_shot", "train"))
     assert found.pop("value") == pytest.approx((1 / 2 + 1) / 2)
+    assert found.pop("by_class") == {4: 1 / 2, 6: 1}
+    low, high = found.pop("interval")
+    assert 1 / 2 <= low < 3 / 4 < high <= 1
     assert found.pop("chance") == pytest.approx((11 / 18 + 29 / 36) / 2)
     assert found == {
         "task": "image->text", "classes": "unseen", "metric": "mAP", "num_queries": 2, "gallery_size": 3,
@@ -51,7 +57,7 @@ def test_group_statistics():
     texts = images + 0.1 * rng.normal(size=(20, 4))
 
     def value(texts, normalisation):
-        task = Task("image", "text", "all", images, texts, labels, labels)
+        task = Task("image", ("text",), "all", images, {"text": texts}, labels, labels)
         return evaluate(lambda _, x: x, [task], Protocol("standard", "test", normalisation=normalisation))[0]["value"]
 
     shifted = texts * [1, 10, 0.1, 3] - 50
@@ -79,3 +85,50 @@ def test_query_zscore_leaves_the_gallery():
     rows = np.array([[0.0, 5.0], [4.0, 5.0]])
     np.testing.assert_allclose(normalise(rows, "query_zscore", "query"), [[-1, 0], [1, 0]])
     assert normalise(rows, "query_zscore", "gallery") is rows
+
+
+def test_training_statistics():
+    """Guards against statistics of the group itself: of the training items 1 and 3 the mean is 2, the deviation 1."""
+    training = Split.of_pairs({"image": [[1.0, 0], [3, 0]], "text": [[0.0, 1, 0], [0, 1, 0]]}, [0, 1])
+    seen = {}
+
+    def spy(modality, features):
+        seen[modality] = seen.get(modality, 0) + len(features)
+        return encode(modality, features)
+
+    chosen = Protocol("zero_shot", "train", similarity="dot", normalisation="train_zscore")
+    (found,) = evaluate(spy, [TASK], chosen, training)
+    assert seen == {"image": 4, "text": 5}
+    # Images (2, 1), (1, 3) become (0, 1), (-1, 3); texts (0, 1), (1, 0), (1, 1) become (0, 0), (1, -1), (1, 0).
+    # Products 0, -1, 0 for class 4, whose only item 1 is last: 1/3. 0, -4, -1 for class 6, items 0 and 2: 1.
+    assert found["value"] == pytest.approx((1 / 3 + 1) / 2)
+    with pytest.raises(ValueError, match="needs the training items"):
+        evaluate(encode, [TASK], chosen)
+
+
+def test_all_modalities_search_one_gallery():
+    """One query finds texts and images in one ranking, itself left out.
+
+    The query (2, 1) of class 4 meets the image (1, 3), class 6, and the texts (0, 1), (1, 0), (1, 1) of the classes
+    6, 4, 6: cosines 5/sqrt(50) = .71, .45, .89, .95, so class 4 stands at rank 2. (1, 3) of class 6 meets (2, 1) and
+    the texts: .71, .95, .32, .89, so its two stand at 1 and 2.
+    """
+    labels = np.array([4, 6])
+    task = Task("image", ("image", "text"), "all", IMAGES, {"image": IMAGES, "text": TEXTS}, labels,
+                np.array([4, 6, 6, 4, 6]), ["image 0", "image 1"], ["image 0", "image 1", "text 0", "text 1", "text 2"])
+    (found,) = evaluate(encode, [task], Protocol("standard", "test", all_modalities=True))
+    assert found["task"] == "image->all" and found["gallery_size"] == 5
+    assert found["by_class"] == {4: pytest.approx(1 / 2), 6: 1}
+    # By chance among four: 1 of them relevant to class 4, 2 to class 6.
+    assert found["chance"] == pytest.approx((25 / 48 + np.mean([1, 5 / 6, 3 / 4, 7 / 12, 1 / 2, 5 / 12])) / 2, abs=0.02)
+
+
+def test_generalised_figures_have_a_harmonic_mean():
+    seen = dataclasses.replace(TASK, classes="seen", query=IMAGES[:1], query_labels=np.array([4]))
+    unseen = dataclasses.replace(TASK, query=IMAGES[1:], query_labels=np.array([6]))
+    found = evaluate(encode, [unseen, seen], Protocol("generalised", "train", generalised=True), metrics=["P@1"])
+    assert [(m["classes"], m["metric"], m["value"]) for m in found] == [
+        ("unseen", "mAP", 1), ("unseen", "P@1", 1), ("seen", "mAP", 1 / 2), ("seen", "P@1", 0),
+        ("harmonic mean", "mAP", pytest.approx(2 / 3)), ("harmonic mean", "P@1", 0),
+    ]
+    assert found[4]["num_queries"] == 2

@@ -5,7 +5,7 @@ import tfxmr_flags.training
 from tfxmr_flags import parsing
 
 from tfxmr.errors import InputError
-from tfxmr.evaluation import tables
+from tfxmr.evaluation.results import describe, metrics_rows, to_text
 from tfxmr.training.run import run
 
 
@@ -17,7 +17,7 @@ def main(arguments):
     settings = tfxmr_flags.model.make_settings(flags, method_class.Settings)
     data = tfxmr_flags.data.load(flags)
     protocol = tfxmr_flags.data.make_protocol(flags, data)
-    print(tables.describe(data, protocol))
+    print(describe(data, protocol))
     results = run(
         method_class,
         settings,
@@ -27,5 +27,5 @@ def main(arguments):
         tfxmr_flags.training.make_options(flags),
         parsing.serialise(flags),
     )
-    print(tables.metrics_table(results["metrics"]))
+    print(to_text(metrics_rows(results["metrics"])))
     print(f"{results['steps']} steps, {results['seconds']:.0f} s of training; results in {flags.run_dir}/results.json")

@@ -1,64 +1,109 @@
 """Runs a protocol's retrieval tasks with a method's encoder."""
 import numpy as np
 
+from tfxmr.evaluation import named, statistics
 from tfxmr.evaluation.chance import chance_level
-from tfxmr.evaluation.ranking import mean_average_precision
+from tfxmr.evaluation.measures import harmonic_mean, mean_by_class
+from tfxmr.evaluation.ranking import average_precisions
 
 
-def evaluate(encode, tasks, protocol):
-    """Measures mean average precision of every task.
+def evaluate(encode, tasks, protocol, training=None, metrics=(), memory=None):
+    """Measures mean average precision, and further measures, of every task.
 
     Args:
       encode: function (modality, features (n, d)) -> representations (n, k).
       tasks: list of tfxmr.data.protocol.Task.
-      protocol: tfxmr.data.protocol.Protocol; its similarity, cut, denominator and normalisation apply.
+      protocol: tfxmr.data.protocol.Protocol; its similarity, cut, denominator, ties and normalisation apply.
+      training: Split of the training items; needed by the normalisation "train_zscore" alone.
+      metrics: names of further measures, see tfxmr.evaluation.named.
+      memory: bytes for the similarities of a block, see tfxmr.evaluation.ranking.average_precisions.
 
     Returns:
-      One dict a task: task ("image->text"), classes ("seen", "unseen" or "all"), metric, value, chance,
-      num_queries, gallery_size.
+      One dict a task and measure: task ("image->text"), classes ("seen", "unseen" or "all"), metric, value, chance
+      (None where unknown), num_queries, gallery_size; with mAP also interval (95 % bootstrap over the queries) and
+      by_class (label -> mAP of its queries). Under a generalised protocol the harmonic means of seen and unseen
+      follow, as classes "harmonic mean".
     """
+    encoded = {}
+
+    def represent(modality, features, side):
+        key = modality, id(features), side
+        if key not in encoded:
+            reference = None
+            if protocol.normalisation == "train_zscore":
+                if training is None:
+                    raise ValueError("normalisation train_zscore needs the training items: evaluate(..., training=)")
+                reference = represent_training(modality)
+            encoded[key] = normalise(encode(modality, features), protocol.normalisation, side, reference)
+        return encoded[key]
+
+    def represent_training(modality):
+        if modality not in encoded:
+            encoded[modality] = encode(modality, training.features[modality])
+        return encoded[modality]
+
     results = []
     for task in tasks:
-        query = normalise(encode(task.query_modality, task.query), protocol.normalisation, "query")
-        gallery = normalise(encode(task.gallery_modality, task.gallery), protocol.normalisation, "gallery")
-        value = mean_average_precision(
-            query,
-            gallery,
-            task.query_labels,
-            task.gallery_labels,
-            similarity=protocol.similarity,
-            cut=protocol.cut,
-            denominator=protocol.denominator,
-            ties=protocol.ties,
+        query = represent(task.query_modality, task.query, "query")
+        gallery = np.concatenate([represent(m, task.gallery[m], "gallery") for m in task.gallery_modalities])
+        problem = query, gallery, task.query_labels, task.gallery_labels, protocol.similarity
+        choices = {"ties": protocol.ties, "memory": memory}
+        choices |= {"query_ids": task.query_ids, "gallery_ids": task.gallery_ids}
+        values = average_precisions(*problem, cut=protocol.cut, denominator=protocol.denominator, **choices)
+        chance = chance_level(
+            task.query_labels, task.gallery_labels, protocol.cut, protocol.denominator, own=task.query_ids is not None
         )
-        results.append(
-            {
-                "task": task.name,
-                "classes": task.classes,
-                "metric": "mAP" if protocol.cut is None else f"mAP@{protocol.cut}",
-                "value": value,
-                "chance": chance_level(task.query_labels, task.gallery_labels, protocol.cut, protocol.denominator),
-                "num_queries": len(task.query_labels),
-                "gallery_size": len(task.gallery_labels),
-            }
-        )
-    return results
+        facts = {"num_queries": len(query), "gallery_size": len(gallery)}
+        results.append({
+            "task": task.name, "classes": task.classes, "metric": map_name(protocol),
+            "value": float(np.mean(values)), "chance": chance, **facts,
+            "interval": list(statistics.bootstrap_interval(values)),
+            "by_class": mean_by_class(values, task.query_labels),
+        })
+        for name, (value, by_chance) in (named.measure(metrics, *problem, **choices) if metrics else {}).items():
+            results.append({"task": task.name, "classes": task.classes, "metric": name, "value": value,
+                            "chance": by_chance, **facts})
+    return results + (harmonic_means(results) if protocol.generalised else [])
 
 
-def normalise(representations, kind, side):
+def map_name(protocol):
+    """What a table calls the protocol's mean average precision: "mAP", or "mAP@50" with a cut."""
+    return "mAP" if protocol.cut is None else f"mAP@{protocol.cut}"
+
+
+def harmonic_means(results):
+    """The harmonic mean of each measure on seen and on unseen classes, of results as `evaluate` gives them."""
+    groups = {}
+    for result in results:
+        groups.setdefault((result["task"], result["metric"]), {})[result["classes"]] = result
+    found = []
+    for (task, metric), by_classes in groups.items():
+        if not {"seen", "unseen"} <= set(by_classes):
+            continue  # validation knows seen classes alone
+        seen, unseen = by_classes["seen"], by_classes["unseen"]
+        value, chance = (
+            None if seen[key] is None else harmonic_mean(seen[key], unseen[key]) for key in ("value", "chance")
+        )
+        found.append({"task": task, "classes": "harmonic mean", "metric": metric, "value": value, "chance": chance,
+                      "num_queries": seen["num_queries"] + unseen["num_queries"], "gallery_size": seen["gallery_size"]})
+    return found
+
+
+def normalise(representations, kind, side, training=None):
     """Normalises representations (n, k) before they are compared.
 
     Args:
       representations: (n, k).
-      kind: "none"; or "group_zscore": each column is centred and scaled by the group's own mean and population
-        standard deviation (0 counts as 1), as the evaluation of DANZCR's successor DADN does for each of its
-        groups {query, gallery} x {modality} x {seen, unseen}; or "query_zscore": the same, of the queries alone, as the
-        evaluation of CM-GANs does.
+      kind: "none"; or a z-score, that is each column is centred and scaled by a mean and a population standard
+        deviation (0 counts as 1). "train_zscore": those of the training items of the modality. "group_zscore": the
+        group's own, as the evaluation of DANZCR's successor DADN does for each of its groups {query, gallery} x
+        {modality} x {seen, unseen}. "query_zscore": the same, of the queries alone, as the evaluation of CM-GANs does.
       side: "query" or "gallery".
+      training: representations of the training items (t, k), for "train_zscore".
     """
     if kind == "none" or (kind == "query_zscore" and side == "gallery"):
         return representations
-    representations = np.asarray(representations, np.float64)
-    constant = np.ptp(representations, axis=0) == 0  # where rounding may leave a deviation above 0
-    deviation = np.where(constant, 1.0, np.std(representations, axis=0))
-    return (representations - np.mean(representations, axis=0)) / deviation
+    reference = np.asarray(representations if training is None else training, np.float64)
+    constant = np.ptp(reference, axis=0) == 0  # where rounding may leave a deviation above 0
+    deviation = np.where(constant, 1.0, np.std(reference, axis=0))
+    return (np.asarray(representations, np.float64) - np.mean(reference, axis=0)) / deviation

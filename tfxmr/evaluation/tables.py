@@ -1,17 +1,15 @@
-"""Results as text: what is measured, and tables for the terminal, Markdown, LaTeX and CSV.
+"""Tables in Markdown, LaTeX and CSV.
 
-The last three take rows (a list of dicts) and columns (names, in order; None takes all as they occur). A number may be
-a `Marked` one; `results_rows` marks those that were measured by another protocol than the first. `best` names the
-columns whose best value is bold, with max or min: {"mAP image->text all": max}. Marked values stay out of that contest;
-give it rows of one dataset.
+They take rows (a list of dicts) and columns (names, in order; None takes all as they occur). A number may be a `Marked`
+one, as `tfxmr.evaluation.results.results_rows` marks those that were measured by another protocol than the first.
+`best` names the columns whose best value is bold, with max or min: {"mAP image->text all": max}. Marked values stay out
+of that contest; give it rows of one dataset.
 """
 import csv
 import io
 import numbers
 import re
 import typing
-
-import numpy as np
 
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -30,80 +28,6 @@ class Marked(typing.NamedTuple):
 
     value: float
     mark: str
-
-
-def describe(data, protocol):
-    """Says in a few lines what will be measured: data, features, classes, protocol.
-
-    Args:
-      data: MultiModalData.
-      protocol: tfxmr.data.protocol.Protocol.
-    """
-    features = ", ".join(
-        f"{m} {data.features.get(m, {}).get('name', 'features')} ({data.dims[m]})" for m in data.modalities
-    )
-    sizes = ", ".join(f"{name} {len(split)}" for name, split in data.splits.items())
-    lines = [f"dataset    {data.name}: {features}; {sizes}"]
-    facts = protocol.facts(data)
-    unseen = facts.pop("unseen")
-    lines.append("protocol   " + ", ".join(f"{name} {value}" for name, value in facts.items()))
-    if unseen:
-        lines.append(f"unseen     {', '.join(map(str, unseen))}")
-    return "\n".join(lines)
-
-
-def metrics_table(metrics):
-    """A plain text table of metrics, with the average of the two directions of each class group.
-
-    Args:
-      metrics: list of dicts as `tfxmr.evaluation.evaluate` gives them.
-    """
-    lines = [f"{'task':16} {'classes':8} {'metric':7} {'value':>6} {'chance':>7} {'queries':>8} {'gallery':>8}"]
-    groups = {}
-    for m in metrics:
-        groups.setdefault((m["classes"], m["metric"]), []).append(m)
-        lines.append(
-            f"{m['task']:16} {m['classes']:8} {m['metric']:7} {m['value']:6.3f} {m['chance']:7.3f} "
-            f"{m['num_queries']:8} {m['gallery_size']:8}"
-        )
-    for (classes, metric), group in groups.items():
-        value, chance = (float(np.mean([m[key] for m in group])) for key in ("value", "chance"))
-        lines.append(f"{'average':16} {classes:8} {metric:7} {value:6.3f} {chance:7.3f}")
-    return "\n".join(lines)
-
-
-def results_rows(results):
-    """Makes one row a run, so that no two protocols share a column without a mark.
-
-    A value is marked when its protocol differs in any entry from the first run's. Runs on different datasets may
-    differ in the unseen classes; runs on one dataset may not, nor in the numbers of queries and gallery items.
-
-    Args:
-      results: list of what results.json holds.
-
-    Returns:
-      (rows, footnotes): dicts of model, dataset, seed and one column a metric, task and class group; and one line a
-      mark, "a  cut 50 instead of none", "" without marks.
-
-    Raises:
-      ValueError: a run that has one metric of one task and class group twice.
-    """
-    rows, marks, unseen, sizes = [], {}, {}, {}
-    for result in results:
-        row = {name: result[name] for name in ("model", "dataset", "seed")}
-        protocol, dataset = result["protocol"], result["dataset"]
-        first = results[0]["protocol"] | {"unseen": unseen.setdefault(dataset, protocol.get("unseen", ()))}
-        for m in result["metrics"]:
-            column = f"{m['metric']} {m['task']} {m['classes']}"
-            if column in row:
-                raise ValueError(f"{dataset}, {row['model']}, seed {row['seed']}: {column!r} is there twice")
-            found = {"queries": m["num_queries"], "gallery items": m["gallery_size"]}
-            expected = sizes.setdefault((dataset, m["task"], m["classes"]), found)
-            note = _differences({"unseen": ()} | protocol | found, first | expected)
-            mark = marks.setdefault(note, _letters(len(marks))) if note else ""
-            row[column] = Marked(m["value"], mark) if mark else m["value"]
-        rows.append(row)
-    return rows, "\n".join(f"{mark}  {note}" for note, mark in marks.items())
 
 
 def to_markdown(rows, columns=None, best=None, digits=3, footnotes=""):
@@ -157,27 +81,6 @@ def to_csv(rows, columns=None):
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([names, *lines])
     return text.getvalue()
-
-
-def _differences(protocol, first):
-    """Says where two protocols differ, in words; "" if nowhere."""
-    notes = []
-    for name in [*first, *(n for n in protocol if n not in first)]:
-        here, there = (_say(p.get(name, "not stated")) for p in (protocol, first))
-        if here != there:
-            notes.append(f"{name} {here} instead of {there}")
-    return "; ".join(notes)
-
-
-def _say(value):
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value)) or "none"
-    return "none" if value is None else str(value)
-
-
-def _letters(index):
-    """a, b, ..., z, aa, ab, ... for 0, 1, ..."""
-    return (_letters(index // 26 - 1) if index >= 26 else "") + chr(ord("a") + index % 26)
 
 
 def _columns(rows, columns):

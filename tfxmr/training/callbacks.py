@@ -108,14 +108,16 @@ class RetrievalMetrics(keras.callbacks.Callback):
     Args:
       tasks: name of a group of tasks ("validation", "test") -> list of tfxmr.data.protocol.Task.
       protocol: tfxmr.data.protocol.Protocol.
+      training: Split of the training items, for protocols that normalise by them.
       writer: tf.summary writer of the run folder.
       every: steps between two measurements.
     """
 
-    def __init__(self, tasks, protocol, writer, every):
+    def __init__(self, tasks, protocol, training, writer, every):
         super().__init__()
         self.tasks = tasks
         self.protocol = protocol
+        self.training = training
         self.writer = writer
         self.every = every
 
@@ -126,6 +128,6 @@ class RetrievalMetrics(keras.callbacks.Callback):
             return
         with self.writer.as_default(step):
             for group, tasks in self.tasks.items():
-                for result in evaluation.evaluate(self.model.encode, tasks, self.protocol):
+                for result in evaluation.evaluate(self.model.encode, tasks, self.protocol, self.training):
                     name = f"{group}_mAP/{result['classes']} {result['task'].replace('->', ' to ')}"
                     tf.summary.scalar(name, result["value"])

@@ -24,6 +24,8 @@ class RunOptions:
       checkpoint_seconds: time between two checkpoints.
       log_every: steps between two TensorBoard points.
       eval_every: steps between two measurements of mAP while training; 0 measures only at the end.
+      metrics: names of measures beside mAP, see tfxmr.evaluation.named.
+      eval_memory: MiB for the similarities that are ranked at once.
     """
 
     seed: int = 0
@@ -31,12 +33,17 @@ class RunOptions:
     checkpoint_seconds: float = 300.0
     log_every: int = 10
     eval_every: int = 0
+    metrics: tuple = ()
+    eval_memory: int = 256
 
 
 # Flags that may differ between a run and its resumption.
-HARMLESS = ("run_dir", "data_dir", "manual_dir", "checkpoint_seconds", "log_every", "eval_every", "word_vectors")
+HARMLESS = (
+    "run_dir", "data_dir", "manual_dir", "split_file", "checkpoint_seconds", "log_every", "eval_every", "word_vectors",
+    "eval_memory",
+)
 # Flags that change how a trained method is scored, not how it was trained.
-SCORING = ("protocol", "gallery", "eval_znorm")
+SCORING = ("protocol", "gallery", "eval_znorm", "all_modalities", "metrics")
 
 
 def run(method_class, settings, data, protocol, run_dir, options=None, flags=None):
@@ -80,7 +87,7 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
             "steps": steps,
             "seconds": round(seconds, 1),
             "protocol": protocol.facts(data),
-            "metrics": evaluation.evaluate(encode, tasks, protocol),
+            "metrics": score(encode, data, training_data, protocol, options),
             "flags": flags,
             "versions": versions(),
             "features": facts,
@@ -104,6 +111,18 @@ def prepare(data, protocol, settings, options):
     reference = protocol.training_data(data, *arguments).splits["train"]
     data = normalise_features(data, settings.feature_norm, reference)
     return data, protocol.training_data(data, *arguments)
+
+
+def score(encode, data, training_data, protocol, options):
+    """Measures every task of the protocol, as `tfxmr.evaluation.evaluate` does, with names for the classes."""
+    metrics = evaluation.evaluate(
+        encode, protocol.tasks(data), protocol, training_data.splits["train"], options.metrics,
+        options.eval_memory * 2**20,
+    )
+    for m in metrics:
+        if "by_class" in m and data.class_names:
+            m["by_class"] = {data.class_names[c]: value for c, value in m["by_class"].items()}
+    return metrics
 
 
 def train(method, data, tasks, protocol, folder, options):
@@ -144,7 +163,7 @@ def train(method, data, tasks, protocol, folder, options):
         progress = callbacks.Progress(total, f"{method.name} seed {options.seed}")
         parts = [callbacks.Summaries(writer, options.log_every), progress, saver]
         if options.eval_every:
-            parts.insert(0, callbacks.RetrievalMetrics(watched, protocol, writer, options.eval_every))
+            parts.insert(0, callbacks.RetrievalMetrics(watched, protocol, split, writer, options.eval_every))
         batches = sampling.batches(split, method.settings.batch_size, options.seed, start, total)
         try:
             method.fit(batches, shuffle=False, verbose=0, callbacks=parts)
@@ -199,7 +218,7 @@ def evaluate(method_class, settings, data, protocol, run_dir, options=None, flag
         with np.load(path) as arrays:
             method.set_arrays(dict(arrays))
         encode = method.transform
-    return evaluation.evaluate(encode, protocol.tasks(data), protocol)
+    return score(encode, data, training_data, protocol, options)
 
 
 def manifest(data):

@@ -1,0 +1,146 @@
+"""Results as rows of tables: what was measured, of one run and of many."""
+import numpy as np
+
+from tfxmr.evaluation.tables import Marked
+
+# What a protocol of an older results.json does not say.
+DEFAULTS = {"unseen": (), "split": "official", "generalised": False, "all_modalities": False}
+
+
+def describe(data, protocol):
+    """Says in a few lines what will be measured: data, features, classes, protocol.
+
+    Args:
+      data: MultiModalData.
+      protocol: tfxmr.data.protocol.Protocol.
+    """
+    features = ", ".join(
+        f"{m} {data.features.get(m, {}).get('name', 'features')} ({data.dims[m]})" for m in data.modalities
+    )
+    sizes = ", ".join(f"{name} {len(split)}" for name, split in data.splits.items())
+    lines = [f"dataset    {data.name}: {features}; {sizes}"]
+    facts = protocol.facts(data)
+    unseen = facts.pop("unseen")
+    lines.append("protocol   " + ", ".join(f"{name} {value}" for name, value in facts.items()))
+    if unseen:
+        lines.append(f"unseen     {', '.join(map(str, unseen))}")
+    return "\n".join(lines)
+
+
+def metrics_rows(metrics):
+    """Metrics as the rows of a table, after each group of classes the mean of its tasks.
+
+    Tasks that search all modalities together have a mean of their own. The interval is empty where there is none.
+
+    Args:
+      metrics: list of dicts as `tfxmr.evaluation.evaluate` gives them.
+
+    Returns:
+      list of dicts: task, classes, metric, value, low, high, chance, queries, gallery.
+    """
+    rows, groups = [], {}
+    for m in metrics:
+        low, high = m.get("interval", (None, None))
+        rows.append({"task": m["task"], "classes": m["classes"], "metric": m["metric"], "value": m["value"], "low": low,
+                     "high": high, "chance": m["chance"], "queries": m["num_queries"], "gallery": m["gallery_size"]})
+        groups.setdefault((m["classes"], m["metric"], m["task"].endswith("->all")), []).append(m)
+    for (classes, metric, joint), group in groups.items():
+        value, chance = (
+            None if group[0][key] is None else float(np.mean([m[key] for m in group])) for key in ("value", "chance")
+        )
+        rows.append(dict.fromkeys(rows[0]) | {"task": "average->all" if joint else "average", "classes": classes,
+                                              "metric": metric, "value": value, "chance": chance})
+    return rows
+
+
+def by_class_rows(metrics):
+    """mAP a class as the rows of a table: class, and one column a task.
+
+    Args:
+      metrics: as in `metrics_rows`; those without by_class are left out.
+    """
+    rows = {}
+    for m in metrics:
+        for name, value in m.get("by_class", {}).items():
+            row = rows.setdefault((m["classes"], name), {"class": str(name), "classes": m["classes"]})
+            row[f"{m['metric']} {m['task']}"] = value
+    return list(rows.values())
+
+
+def to_text(rows, footnotes=""):
+    """A plain table for the terminal, with three decimals.
+
+    Args:
+      rows: list of dicts.
+      footnotes: text below the table.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [columns] + [[_cell(row.get(c)) for c in columns] for row in rows]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    left = [isinstance(rows[0].get(c), str) for c in columns]
+    lines = [
+        "  ".join(c.ljust(w) if text else c.rjust(w) for c, w, text in zip(line, widths, left, strict=True)).rstrip()
+        for line in cells
+    ]
+    return "\n".join([*lines, *([footnotes] if footnotes else [])])
+
+
+def _cell(value):
+    if value is None:
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def results_rows(results):
+    """Makes one row a run, so that no two protocols share a column without a mark.
+
+    A value is marked when its protocol differs in any entry from the first run's. Runs on different datasets may
+    differ in the unseen classes; runs on one dataset may not, nor in the numbers of queries and gallery items.
+
+    Args:
+      results: list of what results.json holds.
+
+    Returns:
+      (rows, footnotes): dicts of model, dataset, seed and one column a metric, task and class group; and one line a
+      mark, "a  cut 50 instead of none", "" without marks.
+
+    Raises:
+      ValueError: a run that has one metric of one task and class group twice.
+    """
+    rows, marks, unseen, sizes = [], {}, {}, {}
+    for result in results:
+        row = {name: result[name] for name in ("model", "dataset", "seed")}
+        protocol, dataset = result["protocol"], result["dataset"]
+        first = DEFAULTS | results[0]["protocol"] | {"unseen": unseen.setdefault(dataset, protocol.get("unseen", ()))}
+        for m in result["metrics"]:
+            column = f"{m['metric']} {m['task']} {m['classes']}"
+            if column in row:
+                raise ValueError(f"{dataset}, {row['model']}, seed {row['seed']}: {column!r} is there twice")
+            found = {"queries": m["num_queries"], "gallery items": m["gallery_size"]}
+            expected = sizes.setdefault((dataset, m["task"], m["classes"]), found)
+            note = _differences(DEFAULTS | protocol | found, first | expected)
+            mark = marks.setdefault(note, _letters(len(marks))) if note else ""
+            row[column] = Marked(m["value"], mark) if mark else m["value"]
+        rows.append(row)
+    return rows, "\n".join(f"{mark}  {note}" for note, mark in marks.items())
+
+
+def _differences(protocol, first):
+    """Says where two protocols differ, in words; "" if nowhere."""
+    notes = []
+    for name in [*first, *(n for n in protocol if n not in first)]:
+        here, there = (_say(p.get(name, "not stated")) for p in (protocol, first))
+        if here != there:
+            notes.append(f"{name} {here} instead of {there}")
+    return "; ".join(notes)
+
+
+def _say(value):
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
+
+
+def _letters(index):
+    """a, b, ..., z, aa, ab, ... for 0, 1, ..."""
+    return (_letters(index // 26 - 1) if index >= 26 else "") + chr(ord("a") + index % 26)
