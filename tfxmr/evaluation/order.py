@@ -77,11 +77,10 @@ def precision_sums_compiled(scores, relevant, ties="group", cut=None):
     does. A bit under that key says whether the item is relevant, so the sorted keys hold the ranking and its hits.
     |score| < 2, as of every cosine, leaves room for it in 32 bits; else, and for indices, the keys have 64.
     """
-    pack, add_up = _kernels()
+    pack, pack_wide, add_up = _kernels()
     bits = np.subtract(0, scores, out=scores).view(np.int32)  # the best first; 0 - x makes 0.0 of 0.0 and of -0.0
     narrow = ties == "group" and scores.size and -2 < scores.min() and scores.max() < 2
-    keys = bits if narrow else np.empty(bits.shape, np.int64)
-    pack(bits, relevant, 32 if ties == "index" else 1, 2 if ties == "index" else 0, keys)
+    keys = pack(bits, relevant) if narrow else pack_wide(bits, relevant, ties == "index")
     keys.sort(axis=1)
     sums, counts = np.zeros(len(keys)), np.zeros(len(keys), np.int64)
     add_up(keys, keys.shape[1] if cut is None else cut, sums, counts)
@@ -95,36 +94,50 @@ def can_compile():
 
 @functools.cache
 def _kernels():
-    """Compiles the two loops; they release the interpreter's lock."""
+    """Compiles the loops; they release the interpreter's lock."""
     import numba
 
+    one, below_sign = np.int32(1), np.int32(0x7FFFFFFF)  # NumPy's, else numba computes in 64 bits
+
     @numba.njit(nogil=True)
-    def pack(bits, relevant, shift, step, keys):
+    def pack(bits, relevant):
+        for q in range(bits.shape[0]):
+            for i in range(bits.shape[1]):
+                b = bits[q, i]
+                b ^= (b >> np.int32(31)) & below_sign
+                bits[q, i] = (b << one) | np.int32(relevant[q, i])
+        return bits
+
+    @numba.njit(nogil=True)
+    def pack_wide(bits, relevant, indexed):
+        keys = np.empty(bits.shape, np.int64)
+        shift, step = (32, 2) if indexed else (1, 0)
         for q in range(bits.shape[0]):
             for i in range(bits.shape[1]):
                 b = bits[q, i]
                 b ^= (b >> 31) & 0x7FFFFFFF
                 keys[q, i] = (np.int64(b) << shift) | (i * step) | relevant[q, i]
+        return keys
 
     @numba.njit(nogil=True)
     def add_up(keys, cut, sums, counts):
+        places = np.empty(keys.shape[1] + 1, np.int32)
         for q in range(keys.shape[0]):
-            hits = tied = rank = 0  # tied: relevant items of the present tied group, which sort after its others
-            group = keys[q, 0]
-            for i in range(keys.shape[1]):
-                if keys[q, i] & 1:
-                    if i >= cut:
-                        if keys[q, i] == group:
-                            tied = 0  # the group ends beyond the cut
-                        break
-                    if keys[q, i] != group:
-                        for _ in range(tied):
-                            sums[q] += hits / rank
-                        counts[q] += tied
-                        tied = 0
-                    group, rank, hits, tied = keys[q, i], i + 1, hits + 1, tied + 1
-            for _ in range(tied):
-                sums[q] += hits / rank
-            counts[q] += tied
+            found = 0
+            for i in range(keys.shape[1]):  # without a branch, which could not be foretold
+                places[found] = i
+                found += keys[q, i] & 1
+            first = 0
+            while first < found:
+                end = first + 1  # of the tied group; its relevant items sort after its others, so the last is its end
+                while end < found and keys[q, places[end]] == keys[q, places[first]]:
+                    end += 1
+                rank = places[end - 1] + 1
+                if rank > cut:
+                    break
+                for _ in range(first, end):
+                    sums[q] += end / rank
+                first = end
+            counts[q] = first
 
-    return pack, add_up
+    return pack, pack_wide, add_up

@@ -125,7 +125,7 @@ def average_precisions(
     def average(scores, relevant):
         add_up = order.precision_sums_compiled if compiled and scores.dtype == np.float32 else order.precision_sums
         sums, hits = add_up(scores, relevant, ties, cut)
-        total = np.count_nonzero(relevant, axis=1)
+        total = np.array([np.count_nonzero(r) for r in relevant])  # faster than axis=1
         return np.where(total, sums / np.maximum(_divisor(total, hits, cut, denominator), 1), np.nan)
 
     values = over_queries(average, query, gallery, query_labels, gallery_labels, similarity, block_size,
@@ -158,7 +158,7 @@ def over_queries(
     check(block_size=block_size, threads=threads, memory=memory)
     score, num_queries, gallery_size = similarity_module.scorer(query, gallery, similarity)
     query_labels, gallery_labels = _labels(query_labels, num_queries, gallery_labels, gallery_size)
-    query_ids, gallery_ids = _codes(query_ids, num_queries, gallery_ids, gallery_size)
+    query_ids, gallery_ids = _ids(query_ids, num_queries, gallery_ids, gallery_size)
 
     def one_part(scores, queries):
         relevant = is_relevant(query_labels[queries], gallery_labels)
@@ -201,11 +201,16 @@ def _labels(query_labels, num_queries, gallery_labels, gallery_size):
             f"query_labels is {query_labels.shape} and gallery_labels {gallery_labels.shape}; give both as (n,) or "
             "both as 0/1 (n, labels)"
         )
-    return query_labels, gallery_labels
+    return _codes(query_labels, gallery_labels) if query_labels.ndim == 1 else (query_labels, gallery_labels)
 
 
-def _codes(query_ids, num_queries, gallery_ids, gallery_size):
-    """Ids as ints, which compare faster than strings; (None, None) without ids."""
+def _codes(query, gallery):
+    """Equal values as equal numbers of 32 bits, which compare fast."""
+    codes = np.unique(np.concatenate((query, gallery)), return_inverse=True)[1].astype(np.int32)
+    return codes[: len(query)], codes[len(query) :]
+
+
+def _ids(query_ids, num_queries, gallery_ids, gallery_size):
     if query_ids is None and gallery_ids is None:
         return None, None
     for name, ids, size in (("query", query_ids, num_queries), ("gallery", gallery_ids, gallery_size)):
@@ -213,8 +218,7 @@ def _codes(query_ids, num_queries, gallery_ids, gallery_size):
             raise ValueError(
                 f"{name}_ids has the shape {np.shape(ids)}; give ids of both sides, one a row: {name} has {size} rows"
             )
-    codes = np.unique([*map(str, query_ids), *map(str, gallery_ids)], return_inverse=True)[1]
-    return codes[:num_queries], codes[num_queries:]
+    return _codes([*map(str, query_ids)], [*map(str, gallery_ids)])
 
 
 def check(*, denominator="relevant", ties="group", no_relevant="zero", **counts):
