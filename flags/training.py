@@ -34,7 +34,7 @@ def define(values):
         "metrics", [], f"Measures beside mAP: {named.NAMES}, such as P@10,R@10,nDCG.", flag_values=values
     )
     flags.DEFINE_integer(
-        "eval_memory", 256, "MiB for the similarities that are ranked at once.", lower_bound=1, flag_values=values
+        "eval_memory", 512, "MiB for the similarities that are ranked at once.", lower_bound=1, flag_values=values
     )
 
 

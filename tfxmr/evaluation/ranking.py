@@ -111,7 +111,7 @@ def average_precisions(
       query_ids, gallery_ids: (Q,) and (G,); a gallery item with the query's own id is not ranked. None: all are.
       threads: queries ranked at once; None takes one for each processor. Does not change a bit of the result.
       memory: bytes that a block's similarities may take beside the inputs and their scaled copies; None takes a
-        quarter GiB.
+        half a GiB.
 
     Returns:
       float64 (Q,), in [0, 1] or NaN.

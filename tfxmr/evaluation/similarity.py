@@ -2,7 +2,7 @@
 import numpy as np
 
 SIMILARITIES = ("cosine", "dot", "l2")
-MEMORY = 256 * 2**20  # bytes that a block's similarities may take
+MEMORY = 512 * 2**20  # bytes that a block's similarities may take
 
 
 def prepare(name, rows, similarity):

@@ -34,7 +34,7 @@ class RunOptions:
     log_every: int = 10
     eval_every: int = 0
     metrics: tuple = ()
-    eval_memory: int = 256
+    eval_memory: int = 512
 
 
 # Flags that may differ between a run and its resumption.
