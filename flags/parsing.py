@@ -25,16 +25,22 @@ def parse(command, arguments, define):
       flags.Error: unknown flags or wrong values.
       InputError: arguments that are no flags.
     """
+    values, rest = parse_with_words(command, arguments, define)
+    if rest:
+        raise InputError(f"tfxmr {command}: {' '.join(rest)}: not a flag; flags are written --name=value")
+    return values
+
+
+def parse_with_words(command, arguments, define):
+    """As `parse`, for a command that takes words beside flags. Returns (the parsed FlagValues, the words)."""
     values = flags.FlagValues()
     define(values)
     if asks_help(arguments):
         print(f"tfxmr {command}: flags (all may stand in a file, one a line, given first as --flagfile=FILE)\n")
         print(values.get_help())
         sys.exit(0)
-    rest = values(["tfxmr", *arguments])[1:]
-    if rest:
-        raise InputError(f"tfxmr {command}: {' '.join(rest)}: not a flag; flags are written --name=value")
-    return values
+    values.set_gnu_getopt(True)  # flags may follow words
+    return values, values(["tfxmr", *arguments])[1:]
 
 
 def asks_help(arguments):

@@ -208,6 +208,30 @@ def test_evaluate_in_other_ways(capsys, train, tmp_path):
     assert "--metrics=map: no measure 'map'" in refusal(capsys, *again, "--metrics=map")
 
 
+def test_compare(capsys, train, tmp_path):
+    """Guards against repeats that are not told apart, and a run that is counted as another's repeat."""
+    for seed in range(3):
+        for ridge in ("0.1", "1"):
+            flags = [f"--class_seed={seed}", "--class_split=random", f"--ridge={ridge}"]
+            assert main([*train, *flags, f"--run_dir={tmp_path}/all/{ridge}_{seed}"]) == 0
+    capsys.readouterr()
+    assert main(["compare", str(tmp_path / "all"), "--format=json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(r["method"], r["runs"]) for r in found["summary"]] == [("cca ridge=0.1", 3), ("cca ridge=1.0", 3)]
+    value, mark, deviation = found["summary"][0]["mAP image->text unseen"]
+    stored = [json.loads((tmp_path / f"all/0.1_{seed}/results.json").read_text())["metrics"] for seed in range(3)]
+    expected = [m["value"] for metrics in stored for m in metrics
+                if (m["task"], m["classes"]) == ("image->text", "unseen")]
+    assert (value, mark, deviation) == (pytest.approx(np.mean(expected)), "", pytest.approx(np.std(expected, ddof=1)))
+    assert found["tests"][0]["pairs"] == 3 and found["threshold"].endswith("6 tests: p <= 0.0083")
+    assert "no finished run is there" in refusal(capsys, "compare", str(tmp_path / "nowhere"))
+    assert "name the folders of runs" in refusal(capsys, "compare")
+    for path in (tmp_path / "all/1_0/results.json", tmp_path / "all/copy/results.json"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text((tmp_path / "all/0.1_0/results.json").read_text())
+    assert "cca on npz, seed 0, is there twice" in refusal(capsys, "compare", str(tmp_path / "all"))
+
+
 def test_random_split(capsys, train, folder, tmp_path):
     """Guards against a split that is not told with its figures, not evaluated again, or confused with another."""
     arguments = [*train, "--protocol=standard", "--split=random", "--split_sizes=70,5,15"]

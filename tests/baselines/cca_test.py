@@ -135,6 +135,8 @@ def test_wikipedia(wikipedia_files):
     metrics = evaluate(fitted(data, components=7, ridge=1e-3).transform, made.tasks(data), made)
     values = {m["task"]: m["value"] for m in metrics}
     assert values == {"image->text": pytest.approx(0.246, abs=0.01), "text->image": pytest.approx(0.201, abs=0.01)}
+    # Published for correlation matching (Rasiwasia et al., ACM MM 2010):
+    assert values == {"image->text": pytest.approx(0.249, abs=0.01), "text->image": pytest.approx(0.196, abs=0.01)}
     assert all(m["chance"] == pytest.approx(0.1184, abs=5e-5) for m in metrics)
 
 

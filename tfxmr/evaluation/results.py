@@ -88,6 +88,9 @@ def to_text(rows, footnotes=""):
 def _cell(value):
     if value is None:
         return ""
+    if isinstance(value, Marked):
+        spread = "" if value.deviation is None else f" ± {value.deviation:.3f}"
+        return f"{value.value:.3f}{spread}{' ' if value.mark else ''}{value.mark}"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 

@@ -19,15 +19,17 @@ LATEX = {
 
 
 class Marked(typing.NamedTuple):
-    """A value that a footnote qualifies.
+    """A value with what belongs to it.
 
     Attributes:
       value: number.
-      mark: "a", "b", ...
+      mark: of the footnote that qualifies it, "a", "b", ...; "" without one.
+      deviation: standard deviation over runs; None without one.
     """
 
     value: float
     mark: str
+    deviation: float | None = None
 
 
 def to_markdown(rows, columns=None, best=None, digits=3, footnotes=""):
@@ -42,7 +44,7 @@ def to_markdown(rows, columns=None, best=None, digits=3, footnotes=""):
       ValueError: no rows, or a column that none of them has.
     """
     columns = _columns(rows, columns)
-    cells = _cells(rows, columns, best, digits, _escape_markdown, "**{}**", "<sup>{}</sup>")
+    cells = _cells(rows, columns, best, digits, _escape_markdown, "**{}**", "<sup>{}</sup>", "±")
     lines = [[_escape_markdown(c) for c in columns], ["--:" if _numeric(rows, c) else ":--" for c in columns], *cells]
     notes = [f"\n<sup>{mark}</sup> {_escape_markdown(note)}" for mark, note in _notes(footnotes)]
     return "\n".join([f"| {' | '.join(line)} |" for line in lines] + notes) + "\n"
@@ -51,7 +53,8 @@ def to_markdown(rows, columns=None, best=None, digits=3, footnotes=""):
 def to_latex(rows, columns=None, best=None, digits=3, footnotes=""):
     """A LaTeX tabular; needs \\usepackage{booktabs}. Arguments and errors as in `to_markdown`."""
     columns = _columns(rows, columns)
-    cells = _cells(rows, columns, best, digits, _escape_latex, r"\textbf{{{}}}", r"\textsuperscript{{{}}}")
+    cells = _cells(rows, columns, best, digits, _escape_latex, r"\textbf{{{}}}", r"\textsuperscript{{{}}}",
+                   r"$\pm$")
     body = [" & ".join(line) + r" \\" for line in ([_escape_latex(c) for c in columns], *cells)]
     align = "".join("r" if _numeric(rows, c) else "l" for c in columns)
     notes = [rf"\par\textsuperscript{{{mark}}} {_escape_latex(note)}" for mark, note in _notes(footnotes)]
@@ -60,7 +63,10 @@ def to_latex(rows, columns=None, best=None, digits=3, footnotes=""):
 
 
 def to_csv(rows, columns=None):
-    """Comma-separated values with all digits. A column with marks is followed by one of its marks, "NAME mark".
+    """Comma-separated values with all digits.
+
+    A column with deviations is followed by one of them, "NAME deviation", and one with marks by one of them,
+    "NAME mark".
 
     Args:
       rows, columns: see the module.
@@ -74,10 +80,12 @@ def to_csv(rows, columns=None):
         names.append(column)
         for line, value in zip(lines, values, strict=True):
             line.append(_value(value))
-        if any(isinstance(v, Marked) for v in values):
-            names.append(f"{column} mark")
-            for line, value in zip(lines, values, strict=True):
-                line.append(value.mark if isinstance(value, Marked) else "")
+        for part, empty in (("deviation", None), ("mark", "")):
+            found = [getattr(v, part, empty) for v in values]
+            if any(f != empty for f in found):
+                names.append(f"{column} {part}")
+                for line, f in zip(lines, found, strict=True):
+                    line.append("" if f is None else f)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([names, *lines])
     return text.getvalue()
@@ -93,20 +101,22 @@ def _columns(rows, columns):
     return known if columns is None else list(columns)
 
 
-def _cells(rows, columns, best, digits, escape, bold, mark):
+def _cells(rows, columns, best, digits, escape, bold, mark, plus_minus):
     """The cells as text, one list a row; what shows the same digits as the best value is as bold as it."""
     texts = {}
     for column in columns:
         values = [row.get(column) for row in rows]
         texts[column] = [_text(_value(v), digits, escape) for v in values]
-        contest = [v for v in values if _is_number(v) and not isinstance(v, Marked) and v == v]
+        contest = [_value(v) for v in values if _is_number(v) and not _mark(v) and _value(v) == _value(v)]
         choose = (best or {}).get(column)
         winner = _text(choose(contest), digits, escape) if choose and contest else None
         for i, v in enumerate(values):
-            if isinstance(v, Marked):
-                texts[column][i] += mark.format(v.mark)
-            elif _is_number(v) and texts[column][i] == winner:
+            if _is_number(v) and not _mark(v) and texts[column][i] == winner:
                 texts[column][i] = bold.format(winner)
+            if isinstance(v, Marked) and v.deviation is not None:
+                texts[column][i] += f" {plus_minus} {v.deviation:.{digits}f}"
+            if _mark(v):
+                texts[column][i] += mark.format(v.mark)
     return [[texts[column][i] for column in columns] for i in range(len(rows))]
 
 
@@ -118,6 +128,10 @@ def _text(value, digits, escape):
 
 def _value(value):
     return value.value if isinstance(value, Marked) else value
+
+
+def _mark(value):
+    return value.mark if isinstance(value, Marked) else ""
 
 
 def _is_number(value):
