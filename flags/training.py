@@ -13,6 +13,12 @@ def define(values):
         flag_values=values,
     )
     flags.DEFINE_integer("seed", 0, "Seed of weights, batches and dropout.", lower_bound=0, flag_values=values)
+    flags.DEFINE_string(
+        "seeds", None,
+        "Repeats the run with each of these seeds, such as 0..9 or 0,2,5, in the folders RUN_DIR/seed_N; each is the "
+        "seed of --split=random, --split=pku462 and --class_split=random, too, unless those are given.",
+        flag_values=values,
+    )
     flags.DEFINE_float(
         "validation_fraction", 0.0, "Share of the training pairs held out for validation, in [0, 1).",
         lower_bound=0.0, upper_bound=0.99, flag_values=values,
@@ -36,6 +42,39 @@ def define(values):
     flags.DEFINE_integer(
         "eval_memory", 512, "MiB for the similarities that are ranked at once.", lower_bound=1, flag_values=values
     )
+
+
+def repeats(values):
+    """Sets the flags of each repeat that --seeds asks for, in turn; without it, yields once and changes nothing.
+
+    Raises InputError if --seeds is no list of seeds.
+    """
+    if not values.seeds:
+        yield values
+        return
+    seeds, run_dir = _seeds(values.seeds), values.run_dir
+    values.seeds = None
+    follow = [name for name, asked in (
+        ("split_seed", values.split in ("random", "pku462") or values.protocol == "pku462"),
+        ("class_seed", values.class_split == "random"),
+    ) if asked and not values[name].present]
+    for seed in seeds:
+        for name in ("seed", *follow):
+            values[name].value = seed
+        values.run_dir = f"{run_dir}/seed_{seed}"
+        yield values
+
+
+def _seeds(text):
+    """The seeds of "0..9" or "0,2,5"."""
+    first, dots, last = text.partition("..")
+    try:
+        found = list(range(int(first), int(last) + 1)) if dots else [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 0 or len(set(found)) < len(found):
+        raise InputError(f"--seeds={text}: give different seeds from 0 on, such as 0..9 or 0,2,5")
+    return found
 
 
 def make_options(values):

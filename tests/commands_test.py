@@ -67,7 +67,7 @@ def test_lists(capsys):
 
 
 def test_unknown_names(capsys):
-    assert "unknown command 'trian'; there are datasets, evaluate" in refusal(capsys, "trian")
+    assert "unknown command 'trian'; there are compare, datasets" in refusal(capsys, "trian")
     assert "--model=svm: no such method; there are cca" in refusal(capsys, "train", "--model=svm")
     assert "--dataset=wiki: value should be one of <scenes|wikipedia|npz" in refusal(capsys, "train", "--dataset=wiki")
     assert "Unknown command line flag 'sed'" in refusal(capsys, "train", "--sed=1")
@@ -230,6 +230,24 @@ def test_compare(capsys, train, tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.write_text((tmp_path / "all/0.1_0/results.json").read_text())
     assert "cca on npz, seed 0, is there twice" in refusal(capsys, "compare", str(tmp_path / "all"))
+
+
+def test_seeds(capsys, train, tmp_path):
+    """Guards against repeats that share a split, and a repeated command that fits again."""
+    arguments = [*train, "--protocol=standard", "--split=random", "--split_sizes=70,5,15", "--seeds=1..3"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1].split()[:3] == ["cca", "npz", "3"] and " ± " in printed.splitlines()[-1]
+    runs = {seed: tmp_path / f"run/seed_{seed}" for seed in (1, 2, 3)}
+    stored = {seed: json.loads((run / "results.json").read_text()) for seed, run in runs.items()}
+    assert [r["seed"] for r in stored.values()] == [r["features"]["split"]["seed"] for r in stored.values()] == [1, 2, 3]
+    assert len({r["metrics"][0]["value"] for r in stored.values()}) == 3
+    assert "--seeds" not in (runs[1] / "flags.cfg").read_text()
+    assert main(["evaluate", f"--run_dir={runs[2]}"]) == 0
+    capsys.readouterr()
+    assert main(arguments) == 0 and capsys.readouterr().out == printed
+    assert "--seeds=3..1: give different seeds from 0 on" in refusal(capsys, *train, "--seeds=3..1")
+    assert "--seeds=1,x: give different seeds" in refusal(capsys, *train, "--seeds=1,x")
 
 
 def test_random_split(capsys, train, folder, tmp_path):

@@ -5,27 +5,30 @@ import tfxmr_flags.training
 from tfxmr_flags import parsing
 
 from tfxmr.errors import InputError
+from tfxmr.evaluation import comparison
 from tfxmr.evaluation.results import describe, metrics_rows, to_text
 from tfxmr.training.run import run
 
 
 def main(arguments):
-    """Runs `tfxmr train` with a list of flags."""
+    """Runs `tfxmr train` with a list of flags; with --seeds once a seed, and then sums up."""
     flags, method_class = parsing.parse_run("train", arguments)
     if not flags.run_dir:
         raise InputError("--run_dir is missing: give the folder for checkpoints and results, such as runs/first")
+    results = [train(repeat, method_class) for repeat in tfxmr_flags.training.repeats(flags)]
+    if len(results) > 1:
+        rows, footnotes = comparison.summary(results)
+        print(to_text(rows, footnotes))
+
+
+def train(flags, method_class):
+    """Trains one run and prints its figures. Returns the results."""
     settings = tfxmr_flags.model.make_settings(flags, method_class.Settings)
+    options = tfxmr_flags.training.make_options(flags)
     data = tfxmr_flags.data.load(flags)
     protocol = tfxmr_flags.data.make_protocol(flags, data)
     print(describe(data, protocol))
-    results = run(
-        method_class,
-        settings,
-        data,
-        protocol,
-        flags.run_dir,
-        tfxmr_flags.training.make_options(flags),
-        parsing.serialise(flags),
-    )
+    results = run(method_class, settings, data, protocol, flags.run_dir, options, parsing.serialise(flags))
     print(to_text(metrics_rows(results["metrics"])))
     print(f"{results['steps']} steps, {results['seconds']:.0f} s of training; results in {flags.run_dir}/results.json")
+    return results
