@@ -19,6 +19,8 @@ def define(values):
     text("manual_dir", None, "Folder of the dataset's official files, as its owner publishes them.")
     text("image_features", None, "Image features; default: the dataset's own choice, see `tfxmr datasets`.")
     text("text_features", None, "Text features; default: the dataset's own choice, see `tfxmr datasets`.")
+    flags.DEFINE_list("modalities", None, "Uses these modalities alone, such as image,audio; default: all.",
+                      flag_values=values)
     text("word_vectors", None, "Word vectors for class names, word2vec binary or text format.")
     choice("split", None, splits.NAMES,
            "official (default): the dataset's own; random: all items divided anew by --split_seed; pku462: "
@@ -61,7 +63,7 @@ def load(values):
             f"--validation_fraction={values.validation_fraction}: --split={rule.name} gives validation items already; "
             "leave the one or the other out"
         )
-    return tfxmr.data.load(
+    data = tfxmr.data.load(
         values.dataset,
         data_dir=values.data_dir,
         manual_dir=values.manual_dir,
@@ -70,6 +72,7 @@ def load(values):
         word_vectors=values.word_vectors,
         split=rule,
     )
+    return data.only(values.modalities) if values.modalities else data
 
 
 def make_protocol(values, data):

@@ -104,3 +104,14 @@ def test_facts_of_data():
     data = MultiModalData("x", {"train": SPLIT.of_classes([0, 1]), "test": SPLIT}, [])
     assert data.dims == {"image": 2, "text": 1} and data.num_classes == 3
     assert MultiModalData("x", {"train": SPLIT}, ["a", "b", "c", "d"]).num_classes == 4
+
+
+def test_only_some_modalities():
+    """Guards against loose items that become pairs, and facts of modalities that are gone."""
+    data = MultiModalData("x", {"train": mixed()}, [], features={m: {} for m in ("image", "text", "video")} | {"class_embeddings": {}})
+    kept = data.only(["video", "image"])
+    assert kept.modalities == ["image", "video"] and set(kept.features) == {"image", "video", "class_embeddings"}
+    assert not kept.splits["train"].paired and data.only(["image", "text"]).splits["train"].paired
+    for wrong in (["image", "sound"], ["image"], ["image", "image"]):
+        with pytest.raises(InputError, match=rf"--modalities={','.join(wrong)}: name two or more of image, text, video"):
+            data.only(wrong)

@@ -122,6 +122,15 @@ class Split:
             unpaired=self.unpaired,
         )
 
+    def only(self, modalities):
+        """Keeps some modalities (names)."""
+        return Split(
+            features={m: self.features[m] for m in modalities},
+            labels={m: self.labels[m] for m in modalities},
+            ids={m: self.ids[m] for m in modalities if m in self.ids},
+            unpaired=tuple(m for m in self.unpaired if m in modalities),
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class MultiModalData:
@@ -159,6 +168,19 @@ class MultiModalData:
         if self.class_names:
             return len(self.class_names)
         return 1 + max(int(labels.max()) for s in self.splits.values() for labels in s.labels.values())
+
+    def only(self, modalities):
+        """Keeps some modalities. Raises InputError if it has not got one, or for fewer than two."""
+        unknown = [m for m in modalities if m not in self.modalities]
+        if unknown or len(set(modalities)) < 2:
+            raise InputError(
+                f"--modalities={','.join(modalities)}: name two or more of {', '.join(self.modalities)}, which dataset "
+                f"{self.name} has"
+            )
+        splits = {name: split.only(ordered(modalities)) for name, split in self.splits.items()}
+        dropped = set(self.modalities) - set(modalities)
+        features = {m: facts for m, facts in self.features.items() if m not in dropped}
+        return dataclasses.replace(self, splits=splits, features=features)
 
     def require(self, modalities, method):
         """Raises InputError if one of the modalities that `method` (a name) needs is missing."""

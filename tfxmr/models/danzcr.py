@@ -94,8 +94,7 @@ class DANZCR(Method):
     def check(self, data):
         """Raises InputError if the data lack pairs, a second class, or class embeddings."""
         super().check(data)
-        if not data.splits["train"].paired:
-            raise InputError("danzcr trains on image-text pairs; these images and texts are not paired")
+        data.require_pairs(self.modalities, self.name)
         if data.num_classes < 2:
             raise InputError("danzcr needs two or more training classes; --unseen_classes leaves fewer")
 
