@@ -34,7 +34,7 @@ def make_settings(values, settings_class):
     for field in dataclasses.fields(settings_class):
         value = values[field.name].value
         if isinstance(field.default, tuple):
-            value = _whole_numbers(field.name, value)
+            value = tuple(value) if field.metadata["choices"] else _whole_numbers(field.name, value)
         read[field.name] = value
     return settings_class(**read)
 

@@ -281,6 +281,25 @@ def test_official_split_has_no_entry(train, tmp_path):
     assert "--split" not in flags
 
 
+def test_a_selected_run_scored_by_part_of_its_representation(capsys, train, tmp_path):
+    """MSGAN1 and MSGAN2: guards against an evaluation that asks for a new training, or reads other weights."""
+    train[1] = "--model=ms2gan"
+    small = ["--batch_size=8", "--steps=6", "--specific_units=8,6", "--shared_units=6", "--protocol=standard"]
+    assert "--select=validation: dataset npz has no validation split" in refusal(capsys, *train[:-1], *small)
+    assert main([*train[:-1], *small, "--validation_fraction=0.2"]) == 0
+    printed = capsys.readouterr().out
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert "selected_on validation" in printed and f"6 steps, weights of step {results['selected_step']}" in printed
+    tables = [table(printed)]
+    for part in ("both", "specific", "shared"):
+        assert main(["evaluate", f"--run_dir={tmp_path}/run", f"--representation={part}"]) == 0
+        printed = capsys.readouterr().out
+        assert "selected_on validation" in printed
+        tables.append(table(printed))
+    assert tables[0] == tables[1] and len(set(map(tuple, tables[1:]))) == 3
+    assert "--tau=4.0 there, --tau=5.0 here" in refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run", "--tau=5")
+
+
 def test_run_folder_of_another_configuration(capsys, train, folder, tmp_path):
     """Guards against results overwritten by those of other flags or other matrices."""
     assert main(train) == 0

@@ -8,9 +8,10 @@ from tfxmr import registry
 from tfxmr.data import protocol
 from tfxmr.errors import InputError
 from tfxmr.models.base import Method
-from tfxmr.training.run import evaluate, run
+from tfxmr.training.run import RunOptions, evaluate, run
 
 NARROW = {"batch_size": 8, "steps": 2, "epochs": 0}  # and every tuple of widths
+OPTIONS = RunOptions(validation_fraction=0.2)  # for the methods that select on validation
 
 
 def quick(method):
@@ -38,12 +39,12 @@ def test_contract(name, data, tmp_path):
         assert field.metadata["help"], f"--{field.name} has no help"
     rule = protocol.make("zero_shot" if method.zero_shot else "standard", data)
     settings = quick(method)
-    results = run(method, settings, data, rule, tmp_path / "one")
+    results = run(method, settings, data, rule, tmp_path / "one", OPTIONS)
     for m in results["metrics"]:
         assert 0 < m["value"] <= 1 and 0 < m["chance"] < 1
         assert m["num_queries"] > 0 and m["gallery_size"] > 0
-    assert evaluate(method, settings, data, rule, tmp_path / "one") == results["metrics"]
-    assert run(method, settings, data, rule, tmp_path / "two")["metrics"] == results["metrics"]
+    assert evaluate(method, settings, data, rule, tmp_path / "one", OPTIONS) == results["metrics"]
+    assert run(method, settings, data, rule, tmp_path / "two", OPTIONS)["metrics"] == results["metrics"]
 
 
 @pytest.mark.parametrize("name", registry.names())
@@ -56,7 +57,7 @@ def test_encoding(name, data):
     else:
         encode = method_class(quick(method_class)).fit(training).transform
     widths = set()
-    for m in method_class.modalities:
+    for m in method_class.modalities or data.modalities:
         made = encode(m, training.splits["train"].features[m][:5])
         assert made.shape[0] == 5 and np.isfinite(made).all()
         widths.add(made.shape[1])

@@ -40,6 +40,14 @@ def test_values():
     assert (found.steps, found.lambda_f, found.variant, found.generator_units) == (7, 0.5, "single", (8, 4))
 
 
+def test_lists_of_names():
+    """Guards against names that are read as whole numbers."""
+    assert settings("--model=ms2gan", "--without=sd,adv").without == ("sd", "adv")
+    assert settings("--model=ms2gan", "--without=").without == ()
+    with pytest.raises(InputError, match="--without=gan: choose one of sd, c, lm, adv"):
+        settings("--model=ms2gan", "--without=sd,gan")
+
+
 def test_values_after_a_space():
     """Guards against a --model that is not seen since the flag before it is the method's and has its value apart."""
     assert settings("--components", "5", "--model", "cca").components == 5
@@ -108,6 +116,7 @@ def round_trip(arguments, path):
     ["--model=cca", "--components=3", "--ridge=1e-7", "--protocol=standard", "--eval_znorm=group", "--gallery=test"],
     ["--generator_units=8,4", "--discriminator_units=", "--learning_rate=0.1", "--unseen_classes=art,flower(s), two words"],
     ["--split=random", "--split_seed=3", "--split_sizes=0.8,0.1,0.1"],
+    ["--model=ms2gan", "--without=sd,adv", "--tanh_logits", "--representation=shared"],
     ['--unseen_classes="one, with a comma",art', "--run_dir=a folder/run=1", "--variant=no_dis", "--validation_fraction=.2"],
 ])
 def test_flags_cfg_reads_back(tmp_path, arguments):

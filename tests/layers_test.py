@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfxmr.layers import Dense, Tower, matmul
+from tfxmr.layers import Dense, Tower, matmul, reverse_gradient
 
 
 @pytest.fixture
@@ -79,3 +79,38 @@ def test_dropout_mask_follows_the_seed():
     same = [tower(x, seed=tf.constant((1, 2))).numpy() for _ in range(2)]
     np.testing.assert_array_equal(*same)
     assert np.abs(same[0] - tower(x, seed=tf.constant((1, 3))).numpy()).max() > 1e-3
+
+
+def test_tanh_tower(rng):
+    """Guards against an output that stays linear where a method wants its activation after every layer."""
+    tower = Tower(3, (4, 2), activation=tf.tanh, output_activation=tf.tanh, stddev=1.0)
+    x = rng.normal(size=(5, 3)).astype("f")
+    (w1, b1), (w2, b2) = [(d.kernels[0].numpy(), d.bias.numpy()) for d in tower.layers]
+    np.testing.assert_allclose(tower(tf.constant(x)), np.tanh(np.tanh(x @ w1 + b1) @ w2 + b2), rtol=1e-5, atol=1e-6)
+
+
+def test_glorot_counts_the_concatenated_width():
+    """+-sqrt(6 / (300 + 200 + 100)) = +-.1: guards against a part's own width, which would draw it too wide."""
+    for kernel in Dense((300, 200), 100, None, seed=0).kernels:
+        values = kernel.numpy()
+        assert 0.0999 < np.abs(values).max() <= 0.1
+        assert abs(values.std() - 0.1 / np.sqrt(3)) < 1e-3
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5, 0.0])
+def test_reversed_gradient(scale):
+    """Identity forward, -scale backward; as a number and as a tensor that changes within a graph."""
+    x = tf.constant([[1.0, -2.0], [3.0, 0.5]])
+
+    @tf.function
+    def gradient(scale):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = reverse_gradient(x, scale)
+            loss = tf.reduce_sum(y**2)
+        return y, tape.gradient(loss, x)
+
+    for given in (scale, tf.constant(scale)):
+        y, dx = gradient(given)
+        np.testing.assert_array_equal(y, x)
+        np.testing.assert_allclose(dx, -scale * 2 * x)

@@ -47,3 +47,84 @@ def test_recovery_has_a_finite_gradient_at_zero(kind):
     with tf.GradientTape() as tape:
         value = losses.recovery(x, tf.constant([[1.0, 2.0]]), kind)
     assert np.isfinite(tape.gradient(value, x).numpy()).all()
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_squared_distances(rng):
+    """Guards against a Gram matrix of the wrong side, and against rounding that gives an item a distance below 0."""
+    a, b = rng.normal(size=(2, 5, 3)).astype("f"), rng.normal(size=(2, 4, 3)).astype("f")
+    expected = [[[sum((x - y) ** 2) for y in q] for x in p] for p, q in zip(a, b, strict=True)]
+    np.testing.assert_allclose(losses.squared_distances(a, b), expected, rtol=1e-4, atol=1e-5)
+    far = (1000 * rng.normal(size=(40, 128))).astype("f")
+    assert np.min(losses.squared_distances(far, far)) == 0
+
+
+@pytest.mark.parametrize("modalities", [2, 3])
+@pytest.mark.parametrize("third", losses.CONTRASTIVE_THIRDS)
+def test_contrastive_distances_by_a_slow_loop(rng, modalities, third):
+    """Guards against a third term within a modality where the paper's prose wants it between modalities."""
+    f, s = (rng.normal(size=(modalities, 4, 3)) for _ in range(2))
+
+    def gap(a, b):
+        return sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
+
+    expected = np.zeros((4, 4))
+    for u in range(4):
+        for v in range(4):
+            for m in range(modalities):
+                expected[u, v] += gap(f[m, u], f[m, v])
+                for n in range(m + 1, modalities):
+                    expected[u, v] += {
+                        "cross": gap(s[m, u], s[n, v]),
+                        "symmetric": gap(s[m, u], s[n, v]) / 2 + gap(s[n, u], s[m, v]) / 2,
+                        "literal": gap(s[m, u], s[m, v]),
+                    }[third]
+    found = losses.contrastive_distances(f.astype("f"), s.astype("f"), third).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert np.allclose(found, found.T, atol=1e-4) == (third != "cross")
+
+
+@pytest.mark.parametrize("labels, expected", [
+    ((0, 0, 1), (0 + 2 + 1 + 1 + 0) / 5 + (0 + 1 + 0 + 2) / 4),
+    ((0, 0, 0), (0 + 2 + 0 + 1 + 1 + 0 + 4 + 0 + 0) / 9),
+    ((0, 1, 2), (0 + 1 + 0) / 3 + (0 + 0 + 0 + 1 + 0 + 2) / 6),
+], ids=["both kinds", "no pair of different classes", "no pair of two items of one class"])
+def test_contrastive_by_hand(labels, expected):
+    """tau = 4: guards the means over ordered pairs with (u, u) among them, and a division by no pair at all."""
+    distances = np.array([[0, 6, 4], [5, 5, 3], [8, 2, 0]], "f")
+    assert float(losses.contrastive(distances, np.array(labels), 4.0)) == pytest.approx(expected)
+
+
+def test_contrastive_is_zero_where_all_pairs_lie_right():
+    """Same class at most tau, different classes at least tau: the same threshold bounds both, without a gap."""
+    labels = np.array([0, 1, 0])
+    distances = np.array([[0, 4, 3], [9, 4, 5], [4, 7, 1]], "f")
+    assert float(losses.contrastive(distances, labels, 4.0)) == 0
+    assert float(losses.contrastive(distances, labels, 3.9)) > 0
+    assert float(losses.contrastive(distances, labels, 4.1)) > 0
+
+
+def test_large_margin_pushes_apart():
+    """zeta - 2 and 0 at squared gaps of 2 and 9: guards against the sign that would pull the two features together."""
+    f, s = np.zeros((2, 1, 2), "f"), np.array([[[1, 1]], [[3, 0]]], "f")
+    assert losses.large_margin(f, s, 4.0).numpy() == pytest.approx([2.0])
+    assert losses.large_margin(f, s, 10.0).numpy() == pytest.approx([8.0 + 1.0])
+    assert losses.large_margin(f, s, 2.0).numpy() == pytest.approx([0.0])
+
+
+def test_cross_entropies_by_a_slow_loop(rng):
+    """Guards against labels taken for modalities, or modalities for labels."""
+    def minus_log_softmax(logits, label):
+        return math.log(sum(math.exp(z) for z in logits)) - logits[label]
+
+    labels = np.array([2, 0, 1, 3, 3])
+    logits = rng.normal(size=(3, 5, 4))
+    expected = [sum(minus_log_softmax(logits[m, u], labels[u]) for m in range(3)) for u in range(5)]
+    np.testing.assert_allclose(losses.semantic_discrimination(logits.astype("f"), labels), expected, rtol=1e-5)
+    logits = rng.normal(size=(3, 5, 3))
+    expected = [sum(minus_log_softmax(logits[m, u], m) for m in range(3)) for u in range(5)]
+    np.testing.assert_allclose(losses.modality_classification(logits.astype("f")), expected, rtol=1e-5)

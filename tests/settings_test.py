@@ -13,11 +13,13 @@ class Example(Settings):
     rate: float = setting(0.5, "Rate.", minimum=0.0, maximum=1.0)
     kind: str = setting("a", "Kind.", choices=("a", "b"))
     units: tuple = setting((4, 2), "Widths.", minimum=1)
+    parts: tuple = setting((), "Parts.", choices=("x", "y"))
 
 
 def test_limits_belong_to_the_range():
     assert Example(steps=1, rate=0.0, units=()).rate == 0
     assert Example(rate=1.0, kind="b").kind == "b"
+    assert Example(parts=("y", "x")).parts == ("y", "x")
 
 
 @pytest.mark.parametrize("change, message", [
@@ -26,6 +28,7 @@ def test_limits_belong_to_the_range():
     ({"rate": float("nan")}, r"--rate=nan: give a finite number"),
     ({"rate": float("inf")}, r"--rate=inf: give a finite number"),
     ({"kind": "c"}, r"--kind=c: choose one of a, b"),
+    ({"parts": ("x", "z")}, r"--parts=z: choose one of x, y"),
     ({"units": (4, 0)}, r"--units=\(4, 0\): the least value is 1"),
 ])
 def test_refuses(change, message):

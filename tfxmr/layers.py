@@ -1,4 +1,6 @@
 """Building blocks that several methods share."""
+import math
+
 import keras
 import tensorflow as tf
 
@@ -14,16 +16,20 @@ class Dense(keras.layers.Layer):
     Args:
       input_dims: widths of the parts.
       units: width of the output.
-      stddev: standard deviation of the normal initial weights; biases start at 0.
+      stddev: standard deviation of the normal initial weights; None draws them uniformly from +-sqrt(6 / (width of
+        the concatenated input + units)), after Glorot and Bengio 2010, eq. 16. Biases start at 0.
       seed: of the initial weights.
     """
 
     def __init__(self, input_dims, units, stddev, seed, **kwargs):
         super().__init__(**kwargs)
+        limit = math.sqrt(6 / (sum(input_dims) + units))
         self.kernels = [
             self.add_weight(
                 shape=(dim, units),
-                initializer=keras.initializers.RandomNormal(0.0, stddev, seed=seed + i),
+                initializer=keras.initializers.RandomUniform(-limit, limit, seed=seed + i)
+                if stddev is None
+                else keras.initializers.RandomNormal(0.0, stddev, seed=seed + i),
                 name=f"kernel_{i}" if i else "kernel",
             )
             for i, dim in enumerate(input_dims)
@@ -38,18 +44,25 @@ class Dense(keras.layers.Layer):
 
 
 class Tower(keras.layers.Layer):
-    """Fully connected layers with ReLU and dropout between them; the last one is linear.
+    """Fully connected layers with an activation and dropout between them; the last one is linear unless told.
 
     Args:
       input_dims: width of the input, or the widths of the parts of a concatenated input.
-      units: widths of the layers; the last is the output's.
+      units: widths of the layers, at least one; the last is the output's.
+      activation: function of the hidden layers.
+      output_activation: function of the last layer; None leaves it linear.
       keep: probability that dropout keeps a hidden unit, in (0, 1].
-      stddev: standard deviation of the normal initial weights.
+      stddev: standard deviation of the normal initial weights; None draws them uniformly, see Dense.
       seed: of the initial weights; towers of one model take different seeds.
     """
 
-    def __init__(self, input_dims, units, *, keep=1.0, stddev=0.02, seed=0, **kwargs):
+    def __init__(
+        self, input_dims, units, *, activation=tf.nn.relu, output_activation=None, keep=1.0, stddev=0.02, seed=0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
+        self.activation = activation
+        self.output_activation = output_activation
         self.rate = 1.0 - keep
         widths = [input_dims if isinstance(input_dims, (tuple, list)) else (input_dims,)]
         widths += [(width,) for width in units[:-1]]
@@ -71,11 +84,29 @@ class Tower(keras.layers.Layer):
         """
         x = self.layers[0](*parts)
         for i, layer in enumerate(self.layers[1:]):
-            x = tf.nn.relu(x)
+            x = self.activation(x)
             if seed is not None and self.rate > 0:
                 x = tf.nn.experimental.stateless_dropout(x, self.rate, randomness.fold_in(seed, i))
             x = layer(x)
-        return x
+        return x if self.output_activation is None else self.output_activation(x)
+
+
+def reverse_gradient(x, scale=1.0):
+    """Returns x unchanged, and multiplies the gradient that comes back by -scale.
+
+    The gradient reversal layer (Ganin and Lempitsky, ICML 2015, section 3): what comes after x descends a loss, what
+    made x ascends `scale` times the same loss.
+
+    Args:
+      x: tensor.
+      scale: at least 0; float or scalar tensor. 0 lets no gradient through.
+    """
+
+    @tf.custom_gradient
+    def identity(x):
+        return tf.identity(x), lambda upstream: -scale * upstream
+
+    return identity(x)
 
 
 @tf.function(jit_compile=True)

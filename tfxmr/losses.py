@@ -1,11 +1,14 @@
-"""Losses as pure functions on tensors: one value per example, reduced by the caller.
+"""Losses as pure functions on tensors: one value per example, reduced by the caller, where not said otherwise.
 
 Discriminators give logits z, never probabilities; D = 1 / (1 + exp(-z)) is the probability of "real".
 """
+import itertools
+
 import tensorflow as tf
 
 RECOVERIES = ("tf_l2_loss", "l2_sum", "l2_mean", "sq_mean")
 GAN_LOSSES = ("nonsaturating", "saturating")
+CONTRASTIVE_THIRDS = ("cross", "symmetric", "literal")
 
 # The batch size of DANZCR's published successor, whose recovery terms are sums over a batch.
 REFERENCE_BATCH = 64
@@ -58,3 +61,115 @@ def recovery(generated, target, kind="tf_l2_loss"):
     squares = tf.reduce_sum(tf.square(generated - target), axis=-1)
     distance = tf.sqrt(squares + 1e-12) if kind.startswith("l2") else 0.5 * squares
     return distance * REFERENCE_BATCH if kind in ("tf_l2_loss", "l2_sum") else distance
+
+
+def semantic_discrimination(logits, labels):
+    """L_sd of MS2GAN, eq. 1: the cross-entropy of an item's class, summed over its modalities.
+
+    Args:
+      logits: (M, B, C), the classifier's output on each modality.
+      labels: int (B,), classes 0..C-1.
+
+    Returns:
+      (B,), at least 0; M ln C at equal logits.
+    """
+    labels = tf.broadcast_to(labels, tf.shape(logits)[:2])
+    return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), axis=0)
+
+
+def squared_distances(a, b):
+    """||a_u - b_v||^2 of all rows, by ||a||^2 + ||b||^2 - 2ab; rounding below 0 is cut off.
+
+    Args:
+      a: (..., U, d).
+      b: (..., V, d).
+
+    Returns:
+      (..., U, V), at least 0.
+    """
+    squares = tf.reduce_sum(a**2, axis=-1)[..., :, None] + tf.reduce_sum(b**2, axis=-1)[..., None, :]
+    return tf.maximum(squares - 2 * tf.matmul(a, b, transpose_b=True), 0.0)
+
+
+def contrastive_distances(specific, shared, third="cross"):
+    """d_c(u, v) of MS2GAN, eq. 2, for all ordered pairs of a batch.
+
+    With f the specific and s the shared features of the modalities m, and the pairs a < b of modalities in their
+    order,
+
+        d_c(u, v) = sum over m of ||m_u^f - m_v^f||^2 + sum over a < b of third(a, b)
+
+    | third | third(a, b) |
+    |---|---|
+    | cross | ||a_u^s - b_v^s||^2 |
+    | symmetric | half of ||a_u^s - b_v^s||^2 + ||b_u^s - a_v^s||^2 |
+    | literal | ||a_u^s - a_v^s||^2: eq. 2 as printed, of the pair's first modality |
+
+    For images and texts (a = i, b = t) this is eq. 2 itself; "cross" is what its prose says, an inter-modal distance
+    of shared features. The generalisation to more than two modalities is this project's.
+
+    Args:
+      specific: (M, B, d).
+      shared: (M, B, d').
+      third: one of CONTRASTIVE_THIRDS.
+
+    Returns:
+      (B, B), at least 0; row u, column v.
+    """
+    first, second = zip(*itertools.combinations(range(shared.shape[0]), 2), strict=True)
+    a, b = tf.gather(shared, first), tf.gather(shared, second)
+    between = squared_distances(a, a if third == "literal" else b)
+    if third == "symmetric":
+        between = (between + tf.linalg.matrix_transpose(between)) / 2
+    return tf.reduce_sum(squared_distances(specific, specific), axis=0) + tf.reduce_sum(between, axis=0)
+
+
+def contrastive(distances, labels, threshold):
+    """L_c of MS2GAN, eq. 3: items of one class nearer than a threshold, of different classes farther.
+
+    The mean of max(0, d_c - tau) over the ordered pairs (u, v) of equal labels, (u, u) among them, plus the mean of
+    max(0, tau - d_c) over those of different labels; a kind of which the batch has no pair adds 0. A loss of a whole
+    batch: on several devices, each device's own batch gives its own value.
+
+    Args:
+      distances: (B, B), d_c(u, v).
+      labels: int (B,).
+      threshold: tau > 0.
+
+    Returns:
+      A scalar, at least 0.
+    """
+    same = tf.cast(labels[:, None] == labels[None, :], distances.dtype)
+    total = tf.reduce_sum(same * tf.nn.relu(distances - threshold)) / tf.maximum(tf.reduce_sum(same), 1)
+    other = 1 - same
+    return total + tf.reduce_sum(other * tf.nn.relu(threshold - distances)) / tf.maximum(tf.reduce_sum(other), 1)
+
+
+def large_margin(specific, shared, threshold):
+    """L_lm of MS2GAN, eq. 4 and 5: max(0, zeta - ||m^f - m^s||^2), summed over an item's modalities m.
+
+    It pushes an item's specific and shared features apart.
+
+    Args:
+      specific: (M, B, d).
+      shared: (M, B, d).
+      threshold: zeta > 0.
+
+    Returns:
+      (B,), at least 0.
+    """
+    distances = tf.reduce_sum((specific - shared) ** 2, axis=-1)
+    return tf.reduce_sum(tf.nn.relu(threshold - distances), axis=0)
+
+
+def modality_classification(logits):
+    """L_adv of MS2GAN, eq. 7: the cross-entropy of the modality of each of an item's features, summed over them.
+
+    Args:
+      logits: (M, B, M), the modality classifier's output on each modality; modality m is class m.
+
+    Returns:
+      (B,), at least 0; M ln M at equal logits.
+    """
+    modalities = tf.repeat(tf.range(tf.shape(logits)[0])[:, None], tf.shape(logits)[1], axis=1)
+    return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(modalities, logits), axis=0)

@@ -9,9 +9,10 @@ def setting(default, help_text, *, choices=None, minimum=None, maximum=None):
     """Declares one setting of a method: a dataclass field that can be checked and turned into a flag.
 
     Args:
-      default: the paper's value; its type (str, int, float, bool, tuple of ints) is the setting's type.
+      default: the paper's value; its type (str, int, float, bool, tuple of ints; with `choices`, tuple of str) is the
+        setting's type.
       help_text: what it does, its unit and range, and where the default comes from.
-      choices: the values allowed, or None for any.
+      choices: the values allowed, in a tuple each of its values, or None for any.
       minimum: the least value allowed, or None.
       maximum: the largest value allowed, or None.
     """
@@ -27,9 +28,9 @@ class Settings:
         """Raises InputError for a value outside its choices or range, naming the flag, value and remedy."""
         for field in dataclasses.fields(self):
             facts, value = field.metadata, getattr(self, field.name)
-            if facts["choices"] and value not in facts["choices"]:
-                raise InputError(f"--{field.name}={value}: choose one of {', '.join(map(str, facts['choices']))}")
             for number in value if isinstance(value, tuple) else (value,):
+                if facts["choices"] and number not in facts["choices"]:
+                    raise InputError(f"--{field.name}={number}: choose one of {', '.join(map(str, facts['choices']))}")
                 if isinstance(number, float) and not math.isfinite(number):
                     raise InputError(f"--{field.name}={value}: give a finite number")
                 if facts["minimum"] is not None and number < facts["minimum"]:

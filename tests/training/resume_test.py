@@ -1,4 +1,5 @@
 """A run that is killed and started again ends as if it had never stopped, bit for bit."""
+import json
 import os
 import pathlib
 import signal
@@ -14,6 +15,11 @@ STEPS = 40
 FLAGS = [
     "--model=danzcr", "--dataset=npz", f"--steps={STEPS}", "--batch_size=16", "--generator_units=300,200",
     "--discriminator_units=300,200", "--checkpoint_seconds=0", "--learning_rate=1e-3",
+]
+SELECTING = [
+    "--model=ms2gan", "--dataset=npz", "--protocol=standard", "--epochs=60", "--batch_size=16", "--patience=4",
+    "--validation_fraction=0.25", "--specific_units=300,200", "--shared_units=200", "--checkpoint_seconds=0",
+    "--learning_rate=1e-3",
 ]
 
 
@@ -34,8 +40,8 @@ def data_dir(tmp_path_factory):
     return folder
 
 
-def start(data_dir, run_dir):
-    flags = [*FLAGS, f"--data_dir={data_dir}", f"--word_vectors={data_dir / 'words.txt'}", f"--run_dir={run_dir}"]
+def start(data_dir, run_dir, flags=FLAGS):
+    flags = [*flags, f"--data_dir={data_dir}", f"--word_vectors={data_dir / 'words.txt'}", f"--run_dir={run_dir}"]
     return subprocess.Popen(
         [sys.executable, "-m", "tfxmr", "train", *flags], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
@@ -69,6 +75,12 @@ def networks(run_dir):
     reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "final" / "networks"))
     names = [n for n in reader.get_variable_to_shape_map() if "/.ATTRIBUTES/VARIABLE_VALUE" in n and "seconds" not in n]
     return {name: reader.get_tensor(name) for name in names}
+
+
+def results(run_dir):
+    """What results.json tells of a run but for the time and place it took."""
+    found = json.loads((run_dir / "results.json").read_text())
+    return {name: found.get(name) for name in ("steps", "selected_step", "protocol", "metrics")}
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +131,25 @@ def test_killed_between_the_last_step_and_the_results(data_dir, straight, tmp_pa
     finish(start(data_dir, run_dir))
     check_equal(straight, networks(run_dir))
     assert pathlib.Path(run_dir / "results.json").exists()
+
+
+def test_killed_while_it_selects_on_validation(data_dir, tmp_path):
+    """Guards against best weights, their value or the count of epochs without a better one lost by a kill.
+
+    Killed in the patience after the best step, and between the early end and the results: a training that ended
+    before its last step must not go on.
+    """
+    straight, run_dir = tmp_path / "straight", tmp_path / "run"
+    finish(start(data_dir, straight, SELECTING))
+    expected = results(straight)
+    assert 0 < expected["selected_step"] == expected["steps"] - 4 * 3 < 60 * 3  # three steps an epoch, patience 4
+
+    process = start(data_dir, run_dir, SELECTING)
+    kill_when(process, lambda: step_of(run_dir) > expected["selected_step"] + 3)
+    assert step_of(run_dir) < expected["steps"]
+    process = start(data_dir, run_dir, SELECTING)
+    kill_when(process, (run_dir / "checkpoints" / "final" / "networks.index").exists)
+    (run_dir / "results.json").unlink(missing_ok=True)
+    finish(start(data_dir, run_dir, SELECTING))
+    assert results(run_dir) == expected
+    check_equal(networks(straight), networks(run_dir))

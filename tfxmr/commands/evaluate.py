@@ -12,6 +12,7 @@ from tfxmr_flags import parsing
 from tfxmr.errors import InputError
 from tfxmr.evaluation.results import by_class_rows, describe, metrics_rows, to_text
 from tfxmr.evaluation.tables import to_csv, to_latex, to_markdown
+from tfxmr.training import selection
 from tfxmr.training.run import evaluate
 
 FORMATS = {"text": to_text, "markdown": to_markdown, "latex": to_latex, "csv": to_csv}
@@ -36,7 +37,7 @@ def main(arguments):
     flags, method_class = parsing.parse_run("evaluate", [f"--flagfile={flagfile}", *arguments], define)
     settings = tfxmr_flags.model.make_settings(flags, method_class.Settings)
     data = tfxmr_flags.data.load(flags)
-    protocol = tfxmr_flags.data.make_protocol(flags, data)
+    protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings)
     own, _ = parsing.parse_run("evaluate", [f"--flagfile={flagfile}"])
     if protocol.unseen != tfxmr_flags.data.make_protocol(own, data).unseen:
         raise InputError(

@@ -7,4 +7,4 @@ def main(arguments):
     for name in registry.names():
         method = registry.get(name)
         zero_shot = "zero-shot" if method.zero_shot else "seen classes"
-        print(f"{name:12} {'-'.join(method.modalities):12} {zero_shot:12} {method.paper}")
+        print(f"{name:12} {'-'.join(method.modalities) or 'any':12} {zero_shot:12} {method.paper}")

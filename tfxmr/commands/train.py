@@ -7,6 +7,7 @@ from tfxmr_flags import parsing
 from tfxmr.errors import InputError
 from tfxmr.evaluation import comparison
 from tfxmr.evaluation.results import describe, metrics_rows, to_text
+from tfxmr.training import selection
 from tfxmr.training.run import run
 
 
@@ -26,9 +27,13 @@ def train(flags, method_class):
     settings = tfxmr_flags.model.make_settings(flags, method_class.Settings)
     options = tfxmr_flags.training.make_options(flags)
     data = tfxmr_flags.data.load(flags)
-    protocol = tfxmr_flags.data.make_protocol(flags, data)
+    protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings)
     print(describe(data, protocol))
     results = run(method_class, settings, data, protocol, flags.run_dir, options, parsing.serialise(flags))
     print(to_text(metrics_rows(results["metrics"])))
-    print(f"{results['steps']} steps, {results['seconds']:.0f} s of training; results in {flags.run_dir}/results.json")
+    kept = f", weights of step {results['selected_step']}" if "selected_step" in results else ""
+    print(
+        f"{results['steps']} steps{kept}, {results['seconds']:.0f} s of training; results in "
+        f"{flags.run_dir}/results.json"
+    )
     return results

@@ -11,6 +11,16 @@ from tfxmr.settings import Settings, setting
 from tfxmr.training.optimizers import Adam
 
 
+def selection_setting(default):
+    """The setting `select`, whose default differs by method."""
+    return setting(
+        default,
+        "Weights that are kept. last: the last step's; validation: those of the epoch with the best mAP on the "
+        "validation split (--validation_fraction), averaged over all directions.",
+        choices=("last", "validation"),
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class MethodSettings(Settings):
     """Settings that every neural method has; a method overrides the defaults by its paper's."""
@@ -19,6 +29,12 @@ class MethodSettings(Settings):
     epochs: int = setting(0, "Training epochs; 0 takes --steps.", minimum=0)
     batch_size: int = setting(64, "Items in a batch.", minimum=2)
     learning_rate: float = setting(1e-4, "Adam's base learning rate.", minimum=0.0)
+    beta_1: float = setting(0.9, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
+    select: str = selection_setting("last")
+    patience: int = setting(
+        20, "With --select=validation, epochs without a better validation mAP that end the training; 0: none do.",
+        minimum=0,
+    )
     feature_norm: str = setting(
         "none",
         "How features are normalised, with statistics of the training split.",
@@ -44,6 +60,9 @@ class Method(keras.Model):
 
     Raises:
       InputError: the data lacks a modality or the class embeddings that the method needs.
+
+    Attributes:
+      modalities: those that the method needs; () takes any.
     """
 
     Settings = MethodSettings
@@ -65,6 +84,7 @@ class Method(keras.Model):
     def check(self, data):
         """Raises InputError if the method cannot train on `data`."""
         data.require(self.modalities, self.name)
+        data.splits["train"].require_classes(data.class_names)
         if self.needs_class_embeddings and data.class_embeddings is None:
             raise InputError(
                 f"{self.name} needs word vectors of the class names, and dataset {data.name} has none: give "
@@ -118,11 +138,12 @@ class Method(keras.Model):
         """
         return player, losses, tape.gradient(list(losses.values()), self.variables_of(player))
 
-    def compile(self, learning_rate=None, **kwargs):
+    def compile(self, learning_rate=None, steps_per_epoch=None, **kwargs):
         """Creates one Adam for each player and builds all its slots, so that a checkpoint finds its place.
 
         Args:
           learning_rate: float or Keras schedule over the player's updates; None takes the settings'.
+          steps_per_epoch: not used here; for a method whose learning rate changes by epochs.
           **kwargs: `run_eagerly` and the like, for keras.Model.compile.
         """
         kwargs.setdefault("jit_compile", False)
@@ -130,7 +151,9 @@ class Method(keras.Model):
         self.player_optimizers = {}
         for player in self.players:
             rate = self.settings.learning_rate if learning_rate is None else learning_rate
-            optimizer = Adam(rate, epsilon=1e-8, name=f"adam_{player}")  # TensorFlow 1's epsilon
+            optimizer = Adam(  # with TensorFlow 1's epsilon
+                rate, beta_1=self.settings.beta_1, epsilon=1e-8, name=f"adam_{player}"
+            )
             optimizer.build(self.variables_of(player))
             self.player_optimizers[player] = optimizer
 

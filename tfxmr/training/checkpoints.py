@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfxmr.errors import InputError
+from tfxmr.training.selection import Best, selects
 
 
 class Checkpoints:
@@ -17,17 +18,29 @@ class Checkpoints:
     Args:
       folder: pathlib.Path; made if missing.
       method: a compiled tfxmr.models.base.Method.
+
+    Attributes:
+      best: tfxmr.training.selection.Best, part of the state; None if the method keeps its last step.
     """
 
     def __init__(self, folder, method):
         self.folder = folder / "training"
         self.final = folder / "final"
         self.method = method
+        self.best = Best(method) if selects(method.settings) else None
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
-        self._state = tf.train.Checkpoint(method=method.state(), seconds=self.seconds)
-        self._networks = tf.train.Checkpoint(
-            step=method.step, seconds=self.seconds, networks=method.network_state()
+        self._state = tf.train.Checkpoint(
+            method=method.state(), seconds=self.seconds, **({"best": self.best.state()} if self.best else {})
         )
+        self._networks = tf.train.Checkpoint(
+            step=method.step, seconds=self.seconds, networks=method.network_state(),
+            **({"selected_step": self.best.step} if self.best else {}),
+        )
+
+    @property
+    def finished(self):
+        """True if the training has ended and its networks are kept."""
+        return (self.final / "networks.index").exists()  # TensorFlow writes the index last
 
     def restore(self):
         """Loads the finished networks, or else the newest checkpoint. Returns True if there was either.
@@ -35,7 +48,7 @@ class Checkpoints:
         Raises:
           InputError: the checkpoint does not fit this method or is damaged.
         """
-        if (self.final / "networks.index").exists():  # TensorFlow writes the index last
+        if self.finished:
             self._load(self._networks.read, str(self.final / "networks"))
             return True
         for leftover in self.folder.glob("*_temp*"):  # of a save that was killed
@@ -51,8 +64,11 @@ class Checkpoints:
         manager.save(checkpoint_number=int(self.method.step))
 
     def finish(self):
-        """Keeps the networks alone, for retrieval, and frees what only training needs."""
-        self._networks.write(str(self.final / "networks"))
+        """Keeps the networks alone, the best ones if some were selected, and frees what only training needs."""
+        if not self.finished:
+            if self.best:
+                self.best.use()
+            self._networks.write(str(self.final / "networks"))
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @staticmethod

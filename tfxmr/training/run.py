@@ -7,10 +7,10 @@ import time
 import numpy as np
 
 from tfxmr import __version__, evaluation
-from tfxmr.data.protocol import Protocol
 from tfxmr.errors import InputError
 from tfxmr.features.normalisation import normalise_features
 from tfxmr.models.base import Method
+from tfxmr.training import selection
 from tfxmr.training.run_folder import RunFolder, to_json
 
 
@@ -43,7 +43,7 @@ HARMLESS = (
     "eval_memory",
 )
 # Flags that change how a trained method is scored, not how it was trained.
-SCORING = ("protocol", "gallery", "eval_znorm", "all_modalities", "metrics")
+SCORING = ("protocol", "gallery", "eval_znorm", "all_modalities", "metrics", "representation")
 
 
 def run(method_class, settings, data, protocol, run_dir, options=None, flags=None):
@@ -65,6 +65,7 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
       InputError: the method cannot work on this data, or the folder holds another run.
     """
     options = options or RunOptions()
+    protocol, data = selection.declare(protocol, settings), needed(method_class, data)
     if flags is None:
         flags = {f.name: f"--{f.name}={getattr(settings, f.name)}" for f in dataclasses.fields(settings)}
     facts = manifest(data)
@@ -75,17 +76,17 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
     if finished:
         folder.compare(flags, facts, HARMLESS)
         return finished
+    selection.check(settings, training_data)
     method = make(method_class, training_data, settings, options.seed)
     with folder.open(flags, facts, HARMLESS):
-        steps, seconds, encode = (train if isinstance(method, Method) else fit)(
+        training, encode = (train if isinstance(method, Method) else fit)(
             method, training_data, tasks, protocol, folder, options
         )
         results = {
             "model": method_class.__module__.rpartition(".")[2],
             "dataset": data.name,
             "seed": options.seed,
-            "steps": steps,
-            "seconds": round(seconds, 1),
+            **training,
             "protocol": protocol.facts(data),
             "metrics": score(encode, data, training_data, protocol, options),
             "flags": flags,
@@ -94,6 +95,12 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
         }
         folder.write_results(results)
     return results
+
+
+def needed(method_class, data):
+    """The modalities of the data that a method uses: all, if it takes any."""
+    wanted = method_class.modalities
+    return data.only(wanted) if wanted and set(wanted) < set(data.modalities) else data
 
 
 def make(method_class, data, settings, seed):
@@ -126,7 +133,7 @@ def score(encode, data, training_data, protocol, options):
 
 
 def train(method, data, tasks, protocol, folder, options):
-    """Trains a neural method to its last step, going on from the newest checkpoint.
+    """Trains a neural method, going on from the newest checkpoint, and keeps the weights that its settings select.
 
     Args:
       method: tfxmr.models.base.Method.
@@ -137,7 +144,7 @@ def train(method, data, tasks, protocol, folder, options):
       options: RunOptions.
 
     Returns:
-      (steps, seconds, encode).
+      (facts for results.json, encode): the steps trained, the seconds they took and, if selected, the step kept.
     """
     import tensorflow as tf
 
@@ -145,50 +152,56 @@ def train(method, data, tasks, protocol, folder, options):
     from tfxmr.training.checkpoints import Checkpoints, SaveCheckpoints
 
     split = data.splits["train"]
-    total = method.total_steps(len(split))
-    method.compile(steps_per_epoch=method.steps_per_epoch(len(split)))
+    total, epoch = method.total_steps(len(split)), method.steps_per_epoch(len(split))
+    method.compile(steps_per_epoch=epoch)
     checkpoints = Checkpoints(folder.checkpoints, method)
     checkpoints.restore()
-    start = int(method.step)
-    if start < total:
+    start, best = int(method.step), checkpoints.best
+    if start < total and not checkpoints.finished and not (best and best.exhausted):
         writer = tf.summary.create_file_writer(str(folder.path))
         with writer.as_default(start):
             tf.summary.text("protocol", to_json(dataclasses.asdict(protocol)))
         watched = {"test": tasks}
         if "validation" in data.splits:
-            watched["validation"] = Protocol("standard", "test").tasks(
-                dataclasses.replace(data, splits={"train": split, "test": data.splits["validation"]})
-            )
+            watched["validation"] = selection.validation_tasks(data)
         saver = SaveCheckpoints(checkpoints, options.checkpoint_seconds)
         progress = callbacks.Progress(total, f"{method.name} seed {options.seed}")
         parts = [callbacks.Summaries(writer, options.log_every), progress, saver]
         if options.eval_every:
             parts.insert(0, callbacks.RetrievalMetrics(watched, protocol, split, writer, options.eval_every))
+        if best:
+            select = selection.SelectBest(best, watched["validation"], protocol, split, writer, epoch, total)
+            parts.insert(0, select)  # before the saver: the state of a step holds that step's measurement
         batches = sampling.batches(split, method.settings.batch_size, options.seed, start, total)
         try:
             method.fit(batches, shuffle=False, verbose=0, callbacks=parts)
         except KeyboardInterrupt:
+            if best:
+                select.measure()  # if the interrupt came before it or in it
             saver.save()  # a step runs in one piece, so the state is that of a whole step
             raise
         finally:
             progress.on_train_end()  # else an error leaves the terminal without a cursor
             writer.close()
     checkpoints.finish()
-    return int(method.step), float(checkpoints.seconds), method.encode
+    facts = {"steps": int(method.step), "seconds": round(float(checkpoints.seconds), 1)}
+    if best:
+        facts |= {"selected_step": int(best.step), "validation_mAP": float(best.value)}
+    return facts, method.encode
 
 
 def fit(method, data, tasks, protocol, folder, options):
-    """Fits a closed-form method and saves its arrays. Arguments as in `train`; returns (0 steps, seconds, encode)."""
+    """Fits a closed-form method and saves its arrays. Arguments and results as in `train`."""
     start = time.monotonic()
     method.fit(data)
     seconds = time.monotonic() - start
     folder.checkpoints.mkdir(exist_ok=True)
     np.savez(folder.checkpoints / "arrays.npz", **method.arrays())
-    return 0, seconds, method.transform
+    return {"steps": 0, "seconds": round(seconds, 1)}, method.transform
 
 
 def evaluate(method_class, settings, data, protocol, run_dir, options=None, flags=None):
-    """Evaluates a finished or stopped run again, without training.
+    """Evaluates a finished or stopped run again, without training; of selected weights, takes the best so far.
 
     Args: as in `run`; the flags may differ from the run's in what HARMLESS and SCORING name.
 
@@ -198,7 +211,7 @@ def evaluate(method_class, settings, data, protocol, run_dir, options=None, flag
     Raises:
       InputError: the folder holds no run, or flags or features are others than the run's.
     """
-    options = options or RunOptions()
+    options, data = options or RunOptions(), needed(method_class, data)
     folder = RunFolder(run_dir)
     if flags:
         folder.compare(flags, manifest(data), HARMLESS + SCORING)
@@ -208,8 +221,11 @@ def evaluate(method_class, settings, data, protocol, run_dir, options=None, flag
         from tfxmr.training.checkpoints import Checkpoints
 
         method.compile()
-        if not Checkpoints(folder.checkpoints, method).restore():
+        checkpoints = Checkpoints(folder.checkpoints, method)
+        if not checkpoints.restore():
             raise InputError(f"{folder.checkpoints} holds no checkpoint; run `tfxmr train` there first")
+        if checkpoints.best:
+            checkpoints.best.use()
         encode = method.encode
     else:
         path = folder.checkpoints / "arrays.npz"

@@ -1,0 +1,184 @@
+"""MS2GAN: modality-specific and shared generative adversarial network (Wu et al., Pattern Recognition 2020)."""
+import dataclasses
+import functools
+
+import tensorflow as tf
+
+from tfxmr import losses, randomness
+from tfxmr.errors import InputError
+from tfxmr.layers import Tower, reverse_gradient
+from tfxmr.models.base import Method, MethodSettings, selection_setting
+from tfxmr.settings import setting
+
+LOSSES = ("sd", "c", "lm", "adv")
+
+
+@dataclasses.dataclass(frozen=True)
+class MS2GANSettings(MethodSettings):
+    """Settings of MS2GAN; the defaults are the paper's (section 4.3), or its ancestor ACMR's where it is silent."""
+
+    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
+    epochs: int = setting(200, "Training epochs at most, if --steps is 0. The paper is silent.", minimum=0)
+    batch_size: int = setting(128, "Items in a batch (U).", minimum=2)
+    beta_1: float = setting(
+        0.5, "Adam's decay of the mean gradient, in [0, .999]; ACMR's, the paper is silent.", minimum=0.0, maximum=0.999
+    )
+    select: str = selection_setting("validation")
+    tau: float = setting(4.0, "Threshold of the contrastive loss (eq. 3), a squared distance.", minimum=0.0)
+    zeta: float = setting(4.0, "Threshold of the large margin loss (eq. 4), a squared distance.", minimum=0.0)
+    alpha: float = setting(1.0, "Weight of the contrastive loss (eq. 6).", minimum=0.0)
+    beta: float = setting(0.1, "Weight of the large margin loss (eq. 6).", minimum=0.0)
+    contrastive_third: str = setting(
+        "cross", "Reading of the third term of eq. 2, see tfxmr.losses.contrastive_distances.",
+        choices=losses.CONTRASTIVE_THIRDS,
+    )
+    tanh_logits: bool = setting(False, "tanh on the classifier's logits too, as section 4.3 can be read.")
+    lambda_adv: float = setting(1.0, "Factor of the reversed gradient of the adversarial loss.", minimum=0.0)
+    adv_schedule: str = setting(
+        "constant",
+        "constant: --lambda_adv throughout; dann: times 2 / (1 + exp(-10 p)) - 1, p = share of the training done.",
+        choices=("constant", "dann"),
+    )
+    without: tuple = setting(
+        (), "Losses left out, with the networks that only they train: some of sd, c, lm (section 4.5.1), adv.",
+        choices=LOSSES,
+    )
+    representation: str = setting(
+        "both",
+        "What retrieval compares: specific (MSGAN1) or shared (MSGAN2) features, or both. It changes no loss, so "
+        "`tfxmr evaluate` may choose another.",
+        choices=("both", "specific", "shared"),
+    )
+    specific_units: tuple = setting((1024, 512, 128), "Widths of each modality's own layers.", minimum=1)
+    shared_units: tuple = setting((128, 128), "Widths of the layers that all modalities share.", minimum=1)
+    modality_units: tuple = setting((64,), "Widths of the modality classifier's hidden layers.", minimum=1)
+
+    def __post_init__(self):
+        """Raises InputError for values out of range, or that do not fit each other."""
+        super().__post_init__()
+        if set(self.without) == set(LOSSES):
+            raise InputError(f"--without={','.join(self.without)}: leaves no loss to minimise; leave one out less")
+        if not self.specific_units or self.specific_units[-1:] != self.shared_units[-1:]:
+            raise InputError(
+                f"--specific_units={self.specific_units}, --shared_units={self.shared_units}: the large margin loss "
+                "compares their outputs; give both the same last width"
+            )
+
+
+class MS2GAN(Method):
+    """Features of a modality's own and features that all modalities share, both kept for retrieval.
+
+    An item u of class l_u has features x_u^m in each of M >= 2 modalities. A tower of each modality makes its
+    specific features m^f = f_m(x^m), one network the shared ones m^s = s(m^f) of all modalities. With the classifier
+    p on [m^f; m^s] and the modality classifier A on m^s,
+
+        min over f_m, s, p:  L_sd + alpha L_c + beta L_lm - lambda L_adv    (eq. 6, 8)
+        min over A:          L_adv                                          (eq. 9)
+
+        L_sd  = mean over u of the sum over m of -log p_{l_u}([m_u^f; m_u^s])                   (eq. 1)
+        L_c   = mean over pairs of equal class of max(0, d_c(u, v) - tau)
+              + mean over pairs of different class of max(0, tau - d_c(u, v))                   (eq. 3)
+        d_c   = sum over m of ||m_u^f - m_v^f||^2
+              + sum over pairs a < b of modalities of ||a_u^s - b_v^s||^2                       (eq. 2)
+        L_lm  = mean over u of the sum over m of max(0, zeta - ||m_u^f - m_u^s||^2)             (eq. 4, 5)
+        L_adv = mean over u of the sum over m of -log A_m(m_u^s)                                (eq. 7)
+
+    Both players take one step at once: the gradient of L_adv is reversed, and multiplied by lambda, between m^s and A.
+    For images and texts these are the paper's losses; the sums over M modalities and their pairs are this
+    project's generalisation of them. The paper itself trains one model for each pair of modalities.
+
+    Retrieval compares [m^f; m^s] by cosine. MSGAN1 and MSGAN2 of section 4.5.1 are no other trainings: the fully
+    trained network's specific or shared features alone are compared.
+
+    A batch is modality -> (B, d_m) and "label" -> (B,), where row u of every modality is of class label[u].
+
+    Differs from the paper: the third distance of eq. 2 is between modalities, as its prose says, not within images as
+    printed (--contrastive_third=literal); eq. 7 is the cross-entropy of M modalities, as g_u there says twice what A
+    says; the extra 1/U of algorithm 1 is dropped, and its reversal done once; the classifier's logits are linear, as
+    tanh would cap the probability of the right class at .45 for 10 classes (--tanh_logits); of the modality
+    classifier only the hidden layers have a leaky ReLU, of slope .2. Optimiser, length of training, initial weights
+    (Glorot uniform), selection and similarity are not stated there.
+    """
+
+    Settings = MS2GANSettings
+    paper = "Wu et al., Pattern Recognition 2020"
+    modalities = ()
+
+    def check(self, data):
+        """Raises InputError if the data have no second modality or class."""
+        super().check(data)
+        if len(data.modalities) < 2:
+            raise InputError(f"ms2gan needs two or more modalities; dataset {data.name} has {data.modalities[0]} alone")
+        if data.num_classes < 2:
+            raise InputError("ms2gan needs two or more training classes")
+
+    def make_networks(self, data):
+        """Builds a tower for each modality, the shared network, and the classifiers that some loss needs."""
+        s = self.settings
+        self.length = self.total_steps(len(data.splits["train"]))
+        width = s.shared_units[-1]
+        tanh = {"activation": tf.tanh, "output_activation": tf.tanh}
+        shapes = {f"specific_{m}": (d, s.specific_units, tanh) for m, d in data.dims.items()}
+        shapes["shared"] = width, s.shared_units, tanh
+        if "sd" not in s.without:
+            output = tf.tanh if s.tanh_logits else None
+            shapes["classifier"] = (width, width), (data.num_classes,), {"output_activation": output}
+        if "adv" not in s.without:
+            leaky = functools.partial(tf.nn.leaky_relu, alpha=0.2)
+            shapes["modality_classifier"] = width, (*s.modality_units, len(data.dims)), {"activation": leaky}
+        return {
+            name: Tower(
+                inputs, units, **activations, stddev=None, seed=randomness.derive(self.seed, *name.encode()), name=name
+            )
+            for name, (inputs, units, activations) in shapes.items()
+        }
+
+    @property
+    def players(self):
+        """One: the reversed gradient lets one update serve the generators and the modality classifier."""
+        return {"joint": tuple(self.networks)}
+
+    def total_steps(self, num_items):
+        """Length of the training in steps: --steps, or else --epochs."""
+        return self.settings.steps or super().total_steps(num_items)
+
+    def updates(self, batch, seed):
+        """Yields the one update of a step, eq. 8 and 9 together."""
+        with tf.GradientTape() as tape:
+            cost = self.costs(batch)
+        yield self.minimise("joint", cost, tape)
+
+    def costs(self, batch):
+        """The weighted losses of a batch, name -> scalar, without those that the settings leave out."""
+        s, labels = self.settings, batch["label"]
+        specific = tf.stack([self.networks[f"specific_{m}"](batch[m]) for m in self.dims])  # (M, B, d)
+        shared = self.networks["shared"](specific)  # (M, B, d)
+        cost = {}
+        if "sd" not in s.without:
+            logits = self.networks["classifier"](specific, shared)  # (M, B, C)
+            cost["sd"] = tf.reduce_mean(losses.semantic_discrimination(logits, labels))
+        if "c" not in s.without:
+            distances = losses.contrastive_distances(specific, shared, s.contrastive_third)  # (B, B)
+            cost["c"] = s.alpha * losses.contrastive(distances, labels, s.tau)
+        if "lm" not in s.without:
+            cost["lm"] = s.beta * tf.reduce_mean(losses.large_margin(specific, shared, s.zeta))
+        if "adv" not in s.without:
+            logits = self.networks["modality_classifier"](reverse_gradient(shared, self.reversal()))  # (M, B, M)
+            cost["adv"] = tf.reduce_mean(losses.modality_classification(logits))
+        return cost
+
+    def reversal(self):
+        """lambda at the present step, a float or scalar tensor."""
+        s = self.settings
+        if s.adv_schedule == "constant":
+            return s.lambda_adv
+        progress = tf.cast(self.step, tf.float32) / max(1, self.length)
+        return s.lambda_adv * (2 / (1 + tf.exp(-10 * progress)) - 1)
+
+    def embed(self, modality, features):
+        """[m^f; m^s], or the part of it that the settings choose."""
+        specific = self.networks[f"specific_{modality}"](features)
+        if self.settings.representation == "specific":
+            return specific
+        shared = self.networks["shared"](specific)
+        return shared if self.settings.representation == "shared" else tf.concat((specific, shared), axis=-1)

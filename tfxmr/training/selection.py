@@ -1,0 +1,136 @@
+"""Selection on validation: which step's weights a run keeps, and when it ends early. It never sees a test item."""
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfxmr import evaluation
+from tfxmr.data.protocol import Protocol
+from tfxmr.errors import InputError
+
+
+def selects(settings):
+    """True if a method with these settings keeps the weights with the best validation mAP."""
+    return getattr(settings, "select", "last") == "validation"
+
+
+def declare(protocol, settings):
+    """The protocol, stating what these settings choose the training step on."""
+    return dataclasses.replace(protocol, selected_on="validation" if selects(settings) else "none")
+
+
+def check(settings, data):
+    """Raises InputError if the settings select on a validation split that the training data lack."""
+    if selects(settings) and "validation" not in data.splits:
+        raise InputError(
+            f"--select=validation: dataset {data.name} has no validation split. Hold out training items with "
+            "--validation_fraction=.1, choose a --split that has one, or keep the last step with --select=last"
+        )
+
+
+def validation_tasks(data):
+    """Retrieval within the validation split of training data, in every direction."""
+    splits = {"train": data.splits["train"], "test": data.splits["validation"]}
+    return Protocol("standard", "test").tasks(dataclasses.replace(data, splits=splits))
+
+
+class Best:
+    """The weights of the best measurement so far, part of the checkpointed state of a run.
+
+    Args:
+      method: tfxmr.models.base.Method.
+
+    Attributes:
+      value: the best validation mAP; -1 before the first measurement.
+      step: the step after which it was measured; 0 before the first measurement.
+      measured: the step of the last measurement.
+      stale: measurements since the best one.
+    """
+
+    def __init__(self, method):
+        self.method = method
+        self.value = tf.Variable(-1.0, dtype=tf.float64, trainable=False)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.measured = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.stale = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._networks = {
+            name: [tf.Variable(v, trainable=False) for v in variables]
+            for name, variables in method.network_state().items()
+        }
+
+    def state(self):
+        """All of it, as one tf.train.Checkpoint."""
+        counters = {name: getattr(self, name) for name in ("value", "step", "measured", "stale")}
+        return tf.train.Checkpoint(networks=self._networks, **counters)
+
+    @property
+    def exhausted(self):
+        """True if the last `patience` measurements brought nothing better."""
+        patience = self.method.settings.patience
+        return 0 < patience <= int(self.stale)
+
+    @tf.function
+    def record(self, value):
+        """Takes the present weights if `value`, a float64 scalar tensor, is better than all before; else keeps its own.
+
+        In one piece, so that an interrupt finds the measurement noted whole or not at all.
+        """
+        self.measured.assign(self.method.step)
+        self.stale.assign_add(1)
+        if value > self.value:
+            self.stale.assign(0)
+            self.value.assign(value)
+            self.step.assign(self.method.step)
+            for kept, present in self._pairs():
+                kept.assign(present)
+
+    def use(self):
+        """Puts the best weights into the method; without a measurement (or of a finished run), leaves it alone."""
+        if self.value >= 0:
+            for kept, present in self._pairs():
+                present.assign(kept)
+
+    def _pairs(self):
+        present = self.method.network_state()
+        return [pair for name in present for pair in zip(self._networks[name], present[name], strict=True)]
+
+
+class SelectBest(keras.callbacks.Callback):
+    """Measures mAP on the validation split after every epoch and the last step, and ends training when it stagnates.
+
+    Args:
+      best: Best.
+      tasks: as `validation_tasks` gives them; the mean of their mAP is the measure.
+      protocol: tfxmr.data.protocol.Protocol, whose similarity applies.
+      training: Split of the training items, for protocols that normalise by them.
+      writer: tf.summary writer of the run folder.
+      every: steps of an epoch.
+      total: steps of the whole training.
+    """
+
+    def __init__(self, best, tasks, protocol, training, writer, every, total):
+        super().__init__()
+        self.best = best
+        self.tasks = tasks
+        self.protocol = protocol
+        self.training = training
+        self.writer = writer
+        self.every = every
+        self.total = total
+
+    def measure(self):
+        """Measures at the present step, if it is one to be measured at and has not been."""
+        step = int(self.best.method.step)
+        if step == int(self.best.measured) or (step % self.every and step != self.total):
+            return
+        results = evaluation.evaluate(self.best.method.encode, self.tasks, self.protocol, self.training)
+        value = float(np.mean([result["value"] for result in results]))
+        self.best.record(tf.constant(value, tf.float64))
+        with self.writer.as_default(step):
+            tf.summary.scalar("validation_mAP/average", value)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Measures if it is time, and ends the training if it is time for that."""
+        self.measure()
+        self.model.stop_training = self.best.exhausted
