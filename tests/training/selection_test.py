@@ -38,8 +38,8 @@ def script(monkeypatch):
     def install(values):
         values = iter(values)
 
-        def scripted(encode, tasks, rule):
-            results = real(encode, tasks, rule)
+        def scripted(encode, *arguments):
+            results = real(encode, *arguments)
             if results[0]["num_queries"] == 24:  # the test split
                 return results
             measured.append(encode("image", np.eye(6)))
@@ -58,7 +58,7 @@ def codes(settings, data, rule, run_dir):
     """What the networks that a run has kept make of six made-up images."""
     caught = []
 
-    def keep(encode, tasks, rule):
+    def keep(encode, *_):
         caught.append(encode("image", np.eye(6)))
         return []
 
@@ -158,7 +158,8 @@ def test_the_measure_is_mean_validation_map(data, rule, tmp_path):
     for similarity in ("cosine", "l2"):
         changed = dataclasses.replace(rule, similarity=similarity)
         select = selection.SelectBest(
-            best, selection.validation_tasks(training), changed, tf.summary.create_noop_writer(), 4, 20
+            best, selection.validation_tasks(training), changed, training.splits["train"],
+            tf.summary.create_noop_writer(), 4, 20,
         )
         method.step.assign_add(4)
         best.value.assign(-1.0)
