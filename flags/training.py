@@ -19,6 +19,11 @@ def define(values):
         "seed of --split=random, --split=pku462 and --class_split=random, too, unless those are given.",
         flag_values=values,
     )
+    flags.DEFINE_boolean(
+        "joint", False,
+        "Trains one model of all modalities, where a method takes more than two; by default one for each pair of "
+        "modalities, in the folders RUN_DIR/image-text and so on, as Wu et al. 2020.", flag_values=values,
+    )
     flags.DEFINE_float(
         "validation_fraction", 0.0, "Share of the training pairs held out for validation, in [0, 1).",
         lower_bound=0.0, upper_bound=0.99, flag_values=values,

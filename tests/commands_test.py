@@ -341,3 +341,55 @@ def test_evaluation_under_another_protocol(capsys, train, tmp_path):
         with_flag = refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run", flag)
         assert "trained under --protocol=zero_shot, on other classes" in with_flag
     assert "--seed=0 there, --seed=1 here" in refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run", "--seed=1")
+
+
+@pytest.fixture
+def three(tmp_path):
+    """The arguments of a run on pairs of images and texts, and fewer audio clips of their own."""
+    rng, folder = np.random.default_rng(0), tmp_path / "three"
+    folder.mkdir()
+    means = {m: rng.normal(size=(3, d)) for m, d in (("image", 6), ("text", 4), ("audio", 5))}
+    for name, pairs, clips in (("train", 60, 20), ("test", 24, 9)):
+        labels = {"image": np.arange(pairs) % 3, "audio": np.arange(clips) % 3}
+        labels["text"] = labels["image"]
+        made = {m: means[m][labels[m]] + 0.3 * rng.normal(size=(len(labels[m]), means[m].shape[1])) for m in means}
+        np.savez(folder / f"{name}.npz", label=labels["image"], label_audio=labels["audio"], **made)
+    return ["train", "--model=ms2gan", "--dataset=npz", f"--data_dir={folder}", f"--run_dir={tmp_path}/run",
+            "--protocol=standard", "--select=last", "--batch_size=8", "--steps=6", "--specific_units=8,6", "--shared_units=6"]
+
+
+def test_a_model_for_each_pair_of_modalities(capsys, three, tmp_path, monkeypatch):
+    """Guards against pairs that are lost, trained twice, or counted as repeats, and items paired that are not."""
+    from tfxmr.models.ms2gan import MS2GAN
+
+    made, real = [], MS2GAN.make_networks
+
+    def count(method, data):
+        made.append("-".join(data.modalities))
+        if len(made) == 2:
+            raise RuntimeError("stopped at the second pair")
+        return real(method, data)
+
+    monkeypatch.setattr(MS2GAN, "make_networks", count)
+    with pytest.raises(RuntimeError, match="second pair"):
+        main(three)
+    assert main(three) == 0
+    assert made == ["image-text", "image-audio", "image-audio", "text-audio"]  # the first was not trained again
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    sizes = {m["task"]: (m["num_queries"], m["gallery_size"]) for m in results["metrics"]}
+    assert sizes == {
+        "image->text": (24, 24), "text->image": (24, 24), "image->audio": (24, 9), "audio->image": (9, 24),
+        "text->audio": (24, 9), "audio->text": (9, 24),
+    }
+    assert results["steps"] == 18 and set(results["features"]) == {"image", "text", "audio"}
+    assert main(["evaluate", f"--run_dir={tmp_path}/run/text-audio"]) == 0
+    assert main([*three, "--joint", f"--run_dir={tmp_path}/joint"]) == 0
+    assert made[-1] == "image-text-audio"
+    joint = json.loads((tmp_path / "joint/results.json").read_text())
+    assert {m["task"] for m in joint["metrics"]} == set(sizes) and joint["steps"] == 6
+    capsys.readouterr()
+    assert main(["compare", f"{tmp_path}/run", f"{tmp_path}/joint", "--format=json"]) == 0
+    summary = json.loads(capsys.readouterr().out)["summary"]
+    assert [r["method"] for r in summary] == ["ms2gan nojoint", "ms2gan joint"] and summary[0]["runs"] == 1
+    assert "--modalities=image,video: name two or more of image, text, audio" in refusal(
+        capsys, *three, "--modalities=image,video")

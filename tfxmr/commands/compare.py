@@ -37,12 +37,17 @@ def main(arguments):
 def find(folders):
     """Paths of the results.json in folders and below them. Raises InputError for a folder without any."""
     found = []
-    for folder in folders:
-        here = sorted(pathlib.Path(folder).rglob("results.json"))
+    for folder in map(pathlib.Path, folders):
+        here = [p for p in sorted(folder.rglob("results.json")) if not _inside(p.parent, folder)]
         if not here:
             raise InputError(f"{folder}: no finished run is there (no results.json); run `tfxmr train` first")
         found.extend(here)
     return list(dict.fromkeys(found))
+
+
+def _inside(run, folder):
+    """True if a run is part of another one below `folder`, as those of pairs of modalities are."""
+    return any((p / "results.json").exists() for p in run.parents if p == folder or folder in p.parents)
 
 
 def print_table(name, rows, footnotes):

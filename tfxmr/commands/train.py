@@ -8,7 +8,7 @@ from tfxmr.errors import InputError
 from tfxmr.evaluation import comparison
 from tfxmr.evaluation.results import describe, metrics_rows, to_text
 from tfxmr.training import selection
-from tfxmr.training.run import run
+from tfxmr.training.run import run, run_pairs
 
 
 def main(arguments):
@@ -23,13 +23,16 @@ def main(arguments):
 
 
 def train(flags, method_class):
-    """Trains one run and prints its figures. Returns the results."""
+    """Trains one run, or one for each pair of many modalities, and prints its figures. Returns the results."""
     settings = tfxmr_flags.model.make_settings(flags, method_class.Settings)
     options = tfxmr_flags.training.make_options(flags)
     data = tfxmr_flags.data.load(flags)
     protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings)
     print(describe(data, protocol))
-    results = run(method_class, settings, data, protocol, flags.run_dir, options, parsing.serialise(flags))
+    if len(data.modalities) > 2 and not method_class.modalities and not flags.joint:
+        results = run_pairs(method_class, settings, data, protocol, flags.run_dir, options, parsing.serialise(flags))
+    else:
+        results = run(method_class, settings, data, protocol, flags.run_dir, options, parsing.serialise(flags))
     print(to_text(metrics_rows(results["metrics"])))
     kept = f", weights of step {results['selected_step']}" if "selected_step" in results else ""
     print(

@@ -2,6 +2,7 @@
 import dataclasses
 import hashlib
 import importlib.metadata
+import itertools
 import time
 
 import numpy as np
@@ -94,6 +95,30 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
             "features": facts,
         }
         folder.write_results(results)
+    return results
+
+
+def run_pairs(method_class, settings, data, protocol, run_dir, options=None, flags=None):
+    """Runs a method once for each pair of modalities, each in a folder of its own such as RUN_DIR/image-text.
+
+    Arguments, errors and resumption as in `run`, for each pair. RUN_DIR/results.json, written last, holds the tasks of
+    all pairs, the sum of their steps and seconds, and no single step that was selected.
+    """
+    folder, found = RunFolder(run_dir), []
+    for pair in itertools.combinations(data.modalities, 2):
+        own_flags = flags and flags | {"modalities": f"--modalities={','.join(pair)}"}
+        found.append(
+            run(method_class, settings, data.only(pair), protocol, folder.path / "-".join(pair), options, own_flags)
+        )
+    results = found[0] | {
+        "steps": sum(r["steps"] for r in found),
+        "seconds": round(sum(r["seconds"] for r in found), 1),
+        "metrics": [m for r in found for m in r["metrics"]],
+        "flags": flags or found[0]["flags"],
+        "features": {name: facts for r in found for name, facts in r["features"].items()},
+    }
+    results = {name: value for name, value in results.items() if name not in ("selected_step", "validation_mAP")}
+    folder.write_results(results)
     return results
 
 
