@@ -4,6 +4,7 @@ from absl import flags
 import tfxmr.data
 from tfxmr.data import protocol, splits
 from tfxmr.errors import InputError
+from tfxmr.evaluation import ranking, similarity
 
 
 def define(values):
@@ -45,10 +46,21 @@ def define(values):
                       flag_values=values)
     flags.DEFINE_integer("class_seed", 0, "Seed of --class_split=random.", flag_values=values)
     choice("gallery", None, ("train", "test"), "Split that is searched; default: the protocol's own.")
+    choice("similarity", None, similarity.SIMILARITIES,
+           "How representations are compared; l2: by distance. Default: the protocol's own, as of all flags below.")
+    flags.DEFINE_integer("cut", None, "Rank at which average precision stops; 0: none.", lower_bound=0,
+                         flag_values=values)
+    choice("denominator", None, ranking.DENOMINATORS,
+           "What the sum of precisions is divided by: all relevant items of the gallery, at most the cut, or those "
+           "found up to the cut.")
+    choice("ties", None, ranking.TIES,
+           "Equal similarities. group: they stand together at their last rank; index: in the gallery's order.")
+    choice("no_relevant", None, ranking.NO_RELEVANT,
+           "Whether a query without a relevant item counts as 0 or is dropped; a warning says how many there are.")
     choice("eval_znorm", None, protocol.ZSCORES,
            "Z-score the representations before they are compared, by the statistics of the training items (train), of "
            "each group of queries and each gallery by itself (group, as DADN's evaluation), or of the queries and of "
-           "them alone (query, as that of CM-GANs); default: the protocol's own.")
+           "them alone (query, as that of CM-GANs).")
     flags.DEFINE_boolean("all_modalities", False,
                          "Adds tasks that search the items of all modalities together, without the query itself.",
                          flag_values=values)
@@ -86,4 +98,5 @@ def make_protocol(values, data):
         gallery=values.gallery,
         normalisation=f"{values.eval_znorm}_zscore".replace("none_zscore", "none") if values.eval_znorm else None,
         all_modalities=values.all_modalities,
+        **{name: values[name].value for name in ("similarity", "cut", "denominator", "ties", "no_relevant")},
     )

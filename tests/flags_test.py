@@ -161,6 +161,14 @@ def test_protocol_flags(make_data):
     assert made("--protocol=dadn").normalisation == "group_zscore"
     assert made("--protocol=dadn", "--eval_znorm=none").normalisation == "none"
     assert made("--all_modalities").all_modalities
+    changed = made("--protocol=acmr@50", "--similarity=dot", "--cut=0", "--denominator=min(relevant, k)", "--ties=group",
+                   "--no_relevant=drop")
+    assert (changed.similarity, changed.cut, changed.denominator, changed.ties, changed.no_relevant) == (
+        "dot", None, "min(relevant, k)", "group", "drop",
+    )
+    kept = made("--protocol=acmr@50")
+    assert (kept.similarity, kept.cut, kept.denominator, kept.ties, kept.no_relevant) == ("l2", 50, "hits", "index", "zero")
+    assert made("--protocol=standard", "--cut=10").cut == 10
     assert made("--class_split=random", "--class_seed=7").class_split == "random, seed 7"
 
 

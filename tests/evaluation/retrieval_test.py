@@ -6,6 +6,7 @@ import pytest
 
 from tfxmr.data.multimodal import Split
 from tfxmr.data.protocol import Protocol, Task
+from tfxmr.errors import InputError
 from tfxmr.evaluation import evaluate
 from tfxmr.evaluation.retrieval import normalise
 
@@ -132,3 +133,17 @@ def test_generalised_figures_have_a_harmonic_mean():
         ("harmonic mean", "mAP", pytest.approx(2 / 3)), ("harmonic mean", "P@1", 0),
     ]
     assert found[4]["num_queries"] == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*no relevant item")
+def test_queries_without_a_relevant_item():
+    """Guards against dropping them from the mean alone: the class, chance and count of what is left stand beside it."""
+    lacking = dataclasses.replace(TASK, query_labels=np.array([4, 9]))
+    (zero,) = evaluate(encode, [lacking], Protocol("standard", "test"))
+    assert (zero["value"], zero["num_queries"], zero["by_class"]) == (1 / 4, 2, {4: 1 / 2, 9: 0})
+    dropping = Protocol("standard", "test", no_relevant="drop")
+    one, precision = evaluate(encode, [lacking], dropping, metrics=["P@1"])
+    assert (one["value"], one["num_queries"], one["by_class"]) == (1 / 2, 1, {4: 1 / 2})
+    assert one["chance"] == pytest.approx(11 / 18) and precision["num_queries"] == 1
+    with pytest.raises(InputError, match="image->text unseen: no query has a relevant item"):
+        evaluate(encode, [dataclasses.replace(TASK, query_labels=np.array([8, 9]))], dropping)

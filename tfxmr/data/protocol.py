@@ -77,6 +77,7 @@ class Protocol:
       cut: rank at which average precision stops; None ranks the full gallery.
       denominator: of average precision, see tfxmr.evaluation.ranking.average_precision.
       ties: what equal similarities mean, see tfxmr.evaluation.ranking.average_precisions.
+      no_relevant: "zero" counts a query without a relevant item as 0, "drop" leaves it out; a warning says how many.
       normalisation: of the representations before they are compared, see tfxmr.evaluation.retrieval.normalise.
       generalised: True if queries of seen and of unseen classes search the gallery of all classes; else each group of
         classes is searched by itself.
@@ -92,6 +93,7 @@ class Protocol:
     cut: int | None = None
     denominator: str = "relevant"
     ties: str = "group"
+    no_relevant: str = "zero"
     normalisation: str = "none"
     generalised: bool = False
     all_modalities: bool = False
@@ -192,10 +194,7 @@ def hold_out(split, fraction, seed):
     return split.take(rest), split.take(held)
 
 
-def make(
-    name, data, class_split="parity", unseen_classes=(), class_seed=0, gallery=None, normalisation=None,
-    all_modalities=False,
-):
+def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, **changes):
     """Makes a protocol for a dataset.
 
     Args:
@@ -205,18 +204,16 @@ def make(
         rule of DADN's code at 50 %); "random": a seeded random half; "list": `unseen_classes`.
       unseen_classes: names or labels, for class_split "list".
       class_seed: of the random half.
-      gallery: split that is searched; None takes the preset's.
-      normalisation: as in Protocol; None takes the preset's.
-      all_modalities: as in Protocol.
+      **changes: fields of Protocol that differ from the preset's: gallery, similarity, cut, denominator, ties,
+        no_relevant, normalisation, all_modalities. None takes the preset's; a cut of 0 is none.
 
     Raises:
       InputError: unknown names, or classes that leave nothing seen or unseen.
     """
     if name not in PRESETS:
         raise InputError(f"--protocol={name}: no such protocol; there are {', '.join(PRESETS)}")
-    chosen = {"gallery": gallery, "normalisation": normalisation}
-    fields = PRESETS[name] | {key: value for key, value in chosen.items() if value is not None}
-    fields["all_modalities"] = all_modalities
+    fields = PRESETS[name] | {key: value for key, value in changes.items() if value is not None}
+    fields["cut"] = fields.get("cut") or None
     needed, split = SPLITS_OF.get(name), data.split_facts.get("name", "official")
     if needed and not split.startswith(needed):
         raise InputError(f"--protocol={name}: needs --split={needed}, and the data are of --split={split}")

@@ -4,7 +4,9 @@ import numpy as np
 from tfxmr.evaluation.tables import Marked
 
 # What a protocol of an older results.json does not say.
-DEFAULTS = {"unseen": (), "split": "official", "generalised": False, "all_modalities": False}
+DEFAULTS = {
+    "unseen": (), "split": "official", "no_relevant": "zero", "generalised": False, "all_modalities": False,
+}
 
 
 def describe(data, protocol):

@@ -1,6 +1,7 @@
 """Runs a protocol's retrieval tasks with a method's encoder."""
 import numpy as np
 
+from tfxmr.errors import InputError
 from tfxmr.evaluation import named, statistics
 from tfxmr.evaluation.chance import chance_level
 from tfxmr.evaluation.measures import harmonic_mean, mean_by_class
@@ -49,16 +50,25 @@ def evaluate(encode, tasks, protocol, training=None, metrics=(), memory=None):
         problem = query, gallery, task.query_labels, task.gallery_labels, protocol.similarity
         choices = {"ties": protocol.ties, "memory": memory}
         choices |= {"query_ids": task.query_ids, "gallery_ids": task.gallery_ids}
-        values = average_precisions(*problem, cut=protocol.cut, denominator=protocol.denominator, **choices)
+        values = average_precisions(*problem, cut=protocol.cut, denominator=protocol.denominator,
+                                    no_relevant=protocol.no_relevant, **choices)
+        kept = np.flatnonzero(~np.isnan(values))
+        if not len(kept):
+            raise InputError(f"{task.name} {task.classes}: no query has a relevant item, and --no_relevant=drop")
+        if len(kept) < len(values):
+            values, query = values[kept], query[kept]
+            problem = query, gallery, task.query_labels[kept], task.gallery_labels, protocol.similarity
+            choices["query_ids"] = task.query_ids and [task.query_ids[i] for i in kept]
+        labels = problem[2]
         chance = chance_level(
-            task.query_labels, task.gallery_labels, protocol.cut, protocol.denominator, own=task.query_ids is not None
+            labels, task.gallery_labels, protocol.cut, protocol.denominator, own=task.query_ids is not None
         )
         facts = {"num_queries": len(query), "gallery_size": len(gallery)}
         results.append({
             "task": task.name, "classes": task.classes, "metric": map_name(protocol),
             "value": float(np.mean(values)), "chance": chance, **facts,
             "interval": list(statistics.bootstrap_interval(values)),
-            "by_class": mean_by_class(values, task.query_labels),
+            "by_class": mean_by_class(values, labels),
         })
         for name, (value, by_chance) in (named.measure(metrics, *problem, **choices) if metrics else {}).items():
             results.append({"task": task.name, "classes": task.classes, "metric": name, "value": value,

@@ -44,7 +44,10 @@ HARMLESS = (
     "eval_memory",
 )
 # Flags that change how a trained method is scored, not how it was trained.
-SCORING = ("protocol", "gallery", "eval_znorm", "all_modalities", "metrics", "representation")
+SCORING = (
+    "protocol", "gallery", "similarity", "cut", "denominator", "ties", "no_relevant", "eval_znorm", "all_modalities",
+    "metrics", "representation",
+)
 
 
 def run(method_class, settings, data, protocol, run_dir, options=None, flags=None):
