@@ -1,0 +1,63 @@
+"""Semantic matching (Rasiwasia et al., ACM MM 2010)."""
+import dataclasses
+
+import numpy as np
+import scipy.special
+import sklearn.linear_model
+
+from tfxmr.baselines.base import Baseline, BaselineSettings
+from tfxmr.errors import InputError
+from tfxmr.settings import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class SMSettings(BaselineSettings):
+    """Settings of SM."""
+
+    penalty: float = setting(1.0, "Weight of the squared norm of W against the sum of cross-entropies.", minimum=1e-9)
+    iterations: int = setting(1000, "Iterations of the solver (L-BFGS) at most.", minimum=1)
+
+
+class SM(Baseline):
+    """Makes each item the vector of its class probabilities, by a logistic regression of each modality's own.
+
+    min over W, b:  - sum over items of log softmax(x W + b)_label + penalty / 2 ||W||^2
+
+    Retrieval compares the probabilities by cosine. Modalities never meet in training, so they need not be paired.
+    """
+
+    Settings = SMSettings
+    paper = "Rasiwasia et al., ACM MM 2010"
+    modalities = ()
+
+    def check(self, data):
+        """Raises InputError if there is a single class, or a modality lacks one."""
+        super().check(data)
+        if data.num_classes < 2:
+            raise InputError("SM needs two or more training classes")
+        data.splits["train"].require_classes(data.class_names)
+
+    def fit(self, data):
+        """Fits one classifier a modality on the training split. Returns self."""
+        self.check(data)
+        train = data.splits["train"]
+        for m in data.modalities:
+            # Of two classes scikit-learn keeps the difference of logits alone; its square is twice ||W||^2.
+            two = len(np.unique(train.labels[m])) == 2
+            solver = sklearn.linear_model.LogisticRegression(
+                C=(2 if two else 1) / self.settings.penalty, max_iter=self.settings.iterations
+            )
+            solver.fit(train.features[m].astype(np.float64), train.labels[m])
+            weights, bias = solver.coef_.T, solver.intercept_
+            if two:
+                weights, bias = np.pad(weights, ((0, 0), (1, 0))), np.pad(bias, (1, 0))
+            setattr(self, f"{m}_weights_", weights)
+            setattr(self, f"{m}_bias_", bias)
+        return self
+
+    def transform(self, modality, features):
+        """Maps features (n, d) to class probabilities (n, C)."""
+        if not hasattr(self, f"{modality}_weights_"):
+            raise InputError(f"SM was not fitted on the modality {modality}")
+        weights, bias = getattr(self, f"{modality}_weights_"), getattr(self, f"{modality}_bias_")
+        return scipy.special.softmax(self.check_width(modality, features, len(weights)) @ weights + bias, axis=1)
