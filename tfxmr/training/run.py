@@ -11,7 +11,7 @@ from tfxmr import __version__, evaluation
 from tfxmr.errors import InputError
 from tfxmr.features.normalisation import normalise_features
 from tfxmr.models.base import Method
-from tfxmr.training import selection
+from tfxmr.training import projector, selection
 from tfxmr.training.run_folder import RunFolder, to_json
 
 
@@ -97,6 +97,7 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
             "versions": versions(),
             "features": facts,
         }
+        projector.write(folder.path, encode, data, protocol.unseen, options.seed)
         folder.write_results(results)
     return results
 
