@@ -34,6 +34,7 @@ setuptools.setup(
         "importlib_resources>=7.1",  # imported by tensorflow-datasets, which does not declare it
         "keras>=3.15",
         "keras-tuner>=1.4.8",
+        "matplotlib>=3.11",
         "numpy>=2.4",
         "pillow>=13.0",
         "rich>=15.0",
@@ -43,6 +44,7 @@ setuptools.setup(
         "tensorboard>=2.21",  # imported by tf.summary and Keras Tuner; tensorflow 2.21 brings it no longer
         "tensorflow>=2.21",
         "tensorflow-datasets>=4.9.10",
+        "threadpoolctl>=3.8",  # which scikit-learn brings
     ],
     extras_require={
         "fast": ["numba>=0.68"],  # several times faster ranking of large galleries

@@ -81,6 +81,12 @@ def example(split, label, number, seed=SEED):
     }
 
 
+def by_id(name, seed=SEED):
+    """Makes the item of an id such as "train_cat_003"; see `example`."""
+    split, kind, number = name.split("_")
+    return example(split, CLASSES.index(kind), int(number), seed)
+
+
 def examples(split, per_class, seed=SEED):
     """Yields `per_class` items of every class, class after class; see `example`."""
     for label in range(len(CLASSES)):

@@ -47,3 +47,9 @@ def load(image_features="descriptor", text_features="tfidf", data_dir=None, manu
 def word_vectors():
     """Word vectors trained on the dataset's own unpaired corpus, 300-d; its stand-in for Google News."""
     return train_word2vec(generator.corpus())
+
+
+def media(modality, ids, data_dir=None, manual_dir=None):
+    """Generates some items again: uint8 (64, 64, 3) an image, str a text. See tfxmr.data.media."""
+    items = (generator.by_id(name) for name in ids)
+    return [item[modality] for item in items]

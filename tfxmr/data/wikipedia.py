@@ -1,4 +1,12 @@
 """The Wikipedia dataset (Rasiwasia et al. 2010) as matrices, in the official split and order."""
+import io
+import itertools
+import os
+import pathlib
+
+import numpy as np
+import PIL.Image
+from tfxmr_datasets.wikipedia_xmr import official_files
 from tfxmr_datasets.wikipedia_xmr.wikipedia_xmr_dataset_builder import IMAGE_FEATURES, TEXT_FEATURES, Builder
 
 from tfxmr.data import tfds_io
@@ -45,3 +53,35 @@ def _split(columns):
     pairs = Split.of_pairs({m: columns[m] for m in ("image", "text")}, columns["label"])
     ids = {m: columns[f"{m}_id"] for m in ("image", "text")}
     return Split(pairs.features, pairs.labels, ids)
+
+
+def media(modality, ids, data_dir=None, manual_dir=None):
+    """Reads some articles' images, uint8 (h, w, 3), or texts, str, from the raw files. See tfxmr.data.media.
+
+    They come from manual_dir if it has them, else from the built config `articles`, else there are none.
+    """
+    where = official_files.folders(pathlib.Path(manual_dir).expanduser()) if manual_dir else []
+    found = {name: _read(modality, name, where) for name in ids}
+    missing = {name for name, item in found.items() if item is None}
+    articles = Builder(config="articles", data_dir=data_dir and os.path.expanduser(data_dir))
+    if missing and articles.is_prepared():
+        for example in itertools.chain(*(tfds_io.examples(articles, split) for split in ("train", "test"))):
+            name = example[f"{modality}_id"]
+            if name in missing:
+                found[name] = example[modality]
+                missing.remove(name)
+            if not missing:
+                break
+    return [found[name] for name in ids]
+
+
+def _read(modality, name, where):
+    """One image or text from the official files in the folders `where`, or None."""
+    if modality == "text":
+        path = official_files.find(f"texts/{name}.xml", where)
+        return path and official_files.read_text(path)
+    paths = (official_files.find(f"images/{c}/{name}.jpg", where) for c in official_files.CLASSES)
+    path = next(filter(None, paths), None)
+    if path is None:
+        return None
+    return np.asarray(PIL.Image.open(io.BytesIO(official_files.read_image(path))).convert("RGB"))

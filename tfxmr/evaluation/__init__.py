@@ -1,5 +1,6 @@
 """Ranking, measures, statistics and tables: NumPy in, numbers out, no TensorFlow."""
 from tfxmr.evaluation.chance import chance_level
+from tfxmr.evaluation.curves import chance_curve, mean_curve
 from tfxmr.evaluation.instance import image_sentence_recalls, instance_ranks, median_rank, recall_at_ranks
 from tfxmr.evaluation.measures import (
     eleven_point,
@@ -27,6 +28,7 @@ __all__ = [
     "bonferroni",
     "bonferroni_threshold",
     "bootstrap_interval",
+    "chance_curve",
     "chance_level",
     "eleven_point",
     "evaluate",
@@ -36,6 +38,7 @@ __all__ = [
     "mean_and_deviation",
     "mean_average_precision",
     "mean_by_class",
+    "mean_curve",
     "measure",
     "median_rank",
     "ndcg",

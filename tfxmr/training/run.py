@@ -240,6 +240,16 @@ def evaluate(method_class, settings, data, protocol, run_dir, options=None, flag
     Raises:
       InputError: the folder holds no run, or flags or features are others than the run's.
     """
+    encode, data, training_data = restore(method_class, settings, data, protocol, run_dir, options, flags)
+    return score(encode, data, training_data, protocol, options or RunOptions())
+
+
+def restore(method_class, settings, data, protocol, run_dir, options=None, flags=None):
+    """Makes the trained method of a run folder again. Arguments and errors as in `evaluate`.
+
+    Returns:
+      (encode, the data with features normalised as in training, their training part).
+    """
     options, data = options or RunOptions(), needed(method_class, data)
     folder = RunFolder(run_dir)
     if flags:
@@ -263,7 +273,7 @@ def evaluate(method_class, settings, data, protocol, run_dir, options=None, flag
         with np.load(path) as arrays:
             method.set_arrays(dict(arrays))
         encode = method.transform
-    return score(encode, data, training_data, protocol, options)
+    return encode, data, training_data
 
 
 def manifest(data):

@@ -103,6 +103,13 @@ class RunFolder:
         path = self.path / "results.json"
         return json.loads(path.read_text()) if path.exists() else None
 
+    def require_results(self):
+        """The results of a finished run; raises InputError if it is not finished."""
+        results = self.results()
+        if results is None:
+            raise InputError(f"--run_dir={self.path}: has no results.json; run `tfxmr train` there to the end first")
+        return results
+
     def write_results(self, results):
         """Writes results.json; a run that has it is finished."""
         write_text(self.path / "results.json", to_json(results))
@@ -130,10 +137,15 @@ def to_json(value):
 
 
 def write_text(path, text):
-    """Writes a file so that a reader, or a kill at any moment, finds the old text or the new one whole."""
+    """Writes a text file as `write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path, content):
+    """Writes a file so that a reader, or a kill at any moment, finds the old content or the new one whole."""
     temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w") as file:
-        file.write(text)
+    with open(temporary, "wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)

@@ -1,0 +1,56 @@
+"""Flags of `tfxmr plot`."""
+from absl import flags
+
+from tfxmr.errors import InputError
+from tfxmr.evaluation import curves
+
+KINDS = {"convergence": 1, "tsne": 1, "precision_recall": None, "examples": 1, "sensitivity": None}  # runs at most
+
+
+def define(values):
+    """Defines the flags of all figures in a FlagValues."""
+    def text(name, help_text):
+        flags.DEFINE_string(name, None, help_text, flag_values=values)
+
+    def several(name, help_text):
+        flags.DEFINE_list(name, [], help_text, flag_values=values)
+
+    flags.DEFINE_enum(
+        "figure", None, tuple(KINDS),
+        "convergence: losses and mAP against steps; tsne: maps of the test items before and after; precision_recall: "
+        "curves of one run or several; examples: queries with their 5 best items; sensitivity: mAP against the "
+        "settings that vary between several runs.", flag_values=values,
+    )
+    several("run_dir", "Folder of the run; of several, with commas between them, for precision_recall and sensitivity.")
+    text("out", "Folder of the files, a PNG and an SVG each; default: figures/ in the (first) run's folder.")
+    text("table", "sensitivity: a CSV file instead of runs, a line a run, columns mAP... and one a setting.")
+    several("labels", "precision_recall: names of the runs in the legend; default: their folders' names.")
+    flags.DEFINE_enum("curve", "11-point", tuple(curves.RECALLS),
+                      "precision_recall: interpolated at recall 0, .1, ..., 1; or as it is, at each hundredth.",
+                      flag_values=values)
+    flags.DEFINE_integer("items", 1000, "tsne: items of each modality at most; more are thinned out at random.",
+                         lower_bound=1, flag_values=values)
+    flags.DEFINE_float("perplexity", 30.0, "tsne: about the number of neighbours that matter, below that of items.",
+                       lower_bound=0.0, flag_values=values)
+    flags.DEFINE_integer("queries", 3, "examples: queries of each task, drawn at random, of different classes first.",
+                         lower_bound=1, flag_values=values)
+    several("query_ids", "examples: ids of the queries instead, or rows of the test split (from 0) without ids.")
+    flags.DEFINE_integer("seed", 0, "tsne, examples: seed of what is drawn at random; not the run's.", lower_bound=0,
+                         flag_values=values)
+    text("data_dir", "Where the run's data are now; default: where the run had them.")
+    text("manual_dir", "Where the dataset's official files are now; default: where the run had them.")
+    text("word_vectors", "Where the run's word vectors are now; default: where the run had them.")
+
+
+def check(values):
+    """Raises InputError if --figure is missing, or --run_dir and --table do not fit it."""
+    if not values.figure:
+        raise InputError(f"--figure is missing; there are {', '.join(KINDS)}")
+    if values.table and values.figure != "sensitivity":
+        raise InputError(f"--table={values.table} goes with --figure=sensitivity, not with {values.figure}")
+    if values.table and values.run_dir:
+        raise InputError(f"--table={values.table}: takes the place of runs; leave out --run_dir or --table")
+    if not values.table and not values.run_dir:
+        raise InputError("--run_dir=RUN is missing: name the folder of the run to draw")
+    if len(values.run_dir) > (KINDS[values.figure] or len(values.run_dir)):
+        raise InputError(f"--run_dir={','.join(values.run_dir)}: --figure={values.figure} shows one run; name one")

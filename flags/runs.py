@@ -1,0 +1,86 @@
+"""Run folders read back by the flags they keep."""
+import dataclasses
+import pathlib
+
+import tfxmr_flags.data
+import tfxmr_flags.model
+import tfxmr_flags.training
+from absl import flags
+from tfxmr_flags import parsing
+
+from tfxmr.data.multimodal import MultiModalData
+from tfxmr.data.protocol import Protocol
+from tfxmr.errors import InputError
+from tfxmr.settings import Settings
+from tfxmr.training import run, selection
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredRun:
+    """What a run folder says of its run, with the data loaded again.
+
+    Attributes:
+      path: pathlib.Path of the folder.
+      flags: the run's FlagValues, changed by the arguments of `read`.
+      method_class: from tfxmr.models or tfxmr.baselines.
+      settings: an instance of its Settings.
+      data: MultiModalData, features as loaded.
+      protocol: tfxmr.data.protocol.Protocol.
+      foreign: names of the flags that are the command's and no part of the run.
+    """
+
+    path: pathlib.Path
+    flags: flags.FlagValues
+    method_class: type
+    settings: Settings
+    data: MultiModalData
+    protocol: Protocol
+    foreign: frozenset = frozenset()
+
+    def arguments(self):
+        """The arguments of `tfxmr.training.run.evaluate` and `restore`, in order."""
+        options = tfxmr_flags.training.make_options(self.flags)
+        serialised = {name: text for name, text in parsing.serialise(self.flags).items() if name not in self.foreign}
+        return self.method_class, self.settings, self.data, self.protocol, self.path, options, serialised
+
+    def restore(self):
+        """The trained method: (encode, the data with features normalised as in training, their training part)."""
+        return run.restore(*self.arguments())
+
+
+def flagfile(run_dir):
+    """The pathlib.Path of a run's flags.cfg; raises InputError if there is none."""
+    path = pathlib.Path(run_dir) / "flags.cfg"
+    if not path.exists():
+        raise InputError(f"--run_dir={run_dir}: no run is there ({path} is missing)")
+    return path
+
+
+def read(run_dir, arguments=(), command="evaluate", define=None):
+    """Reads a run folder and loads its data.
+
+    Args:
+      run_dir: the folder.
+      arguments: list of str, flags that take the place of the run's own, such as ["--eval_znorm=group"].
+      command: for the messages.
+      define: function that defines the command's own flags in a FlagValues.
+
+    Returns:
+      StoredRun.
+
+    Raises:
+      InputError: no run is there, its data are not, or --protocol is of another kind than the run's.
+    """
+    path = flagfile(run_dir)
+    values, method_class = parsing.parse_run(command, [f"--flagfile={path}", *arguments], define)
+    settings = tfxmr_flags.model.make_settings(values, method_class.Settings)
+    data = tfxmr_flags.data.load(values)
+    protocol = selection.declare(tfxmr_flags.data.make_protocol(values, data), settings)
+    own, _ = parsing.parse_run(command, [f"--flagfile={path}"])
+    if protocol.unseen != tfxmr_flags.data.make_protocol(own, data).unseen:
+        raise InputError(
+            f"--protocol={values.protocol}: this run was trained under --protocol={own.protocol}, on other classes; "
+            "give a protocol of the same kind, or train another run"
+        )
+    foreign = frozenset(values) - frozenset(own)
+    return StoredRun(path.parent, values, method_class, settings, data, protocol, foreign)

@@ -1,0 +1,146 @@
+"""Tests of `tfxmr plot`, from its arguments to its files."""
+import json
+import pathlib
+
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow as tf
+import tfxmr_flags.figures
+from tfxmr_flags import parsing
+
+from tfxmr.__main__ import main
+from tfxmr.commands import plot
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with a dataset of one's own in data/, and runs of CCA on it in runs/2 and runs/3 (components)."""
+    folder = tmp_path_factory.mktemp("plot")
+    (folder / "data").mkdir()
+    rng = np.random.default_rng(0)
+    means = {m: rng.normal(size=(5, d)) for m, d in (("image", 6), ("text", 4))}
+    for split, size in (("train", 60), ("test", 30)):
+        labels = np.arange(size) % 5
+        features = {m: x[labels] + 0.5 * rng.normal(size=(size, x.shape[1])) for m, x in means.items()}
+        np.savez(folder / f"data/{split}.npz", label=labels, **features)
+    for components in (2, 3):
+        assert main([
+            "train", "--model=cca", "--dataset=npz", f"--data_dir={folder}/data", "--protocol=standard",
+            f"--components={components}", f"--run_dir={folder}/runs/{components}",
+        ]) == 0
+    return folder
+
+
+def paths(capsys, *arguments):
+    """Runs the command; returns the paths that it prints."""
+    capsys.readouterr()
+    assert main(["plot", *arguments]) == 0
+    return [pathlib.Path(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def refusal(capsys, *arguments):
+    capsys.readouterr()
+    assert main(["plot", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("tfxmr: error: ") and "Traceback" not in captured.err
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("figure", "flags", "names"),
+    [
+        ("tsne", ["--perplexity=4", "--items=15"], ["tsne"]),
+        ("precision_recall", [], ["precision_recall"]),
+        ("examples", ["--queries=2"], ["examples_image_to_text_all", "examples_text_to_image_all"]),
+    ],
+)
+def test_files(capsys, workplace, figure, flags, names):
+    """Guards against files that differ from call to call, and against a page's width that does not fit."""
+    arguments = [f"--figure={figure}", f"--run_dir={workplace}/runs/2", *flags]
+    found = paths(capsys, *arguments)
+    assert found == [workplace / f"runs/2/figures/{name}.{kind}" for name in names for kind in ("png", "svg")]
+    before = [path.read_bytes() for path in found]
+    assert [path.read_bytes() for path in paths(capsys, *arguments)] == before
+    with PIL.Image.open(found[0]) as picture:
+        picture.load()
+        assert picture.size[0] == 2148  # 7.16 inches of 300 dots
+    assert len(list((workplace / "runs/2/figures").glob("*.tmp"))) == 0
+
+
+def test_several_runs(capsys, workplace, monkeypatch):
+    """Guards against a plot that needs the data where they were: they may have been moved since."""
+    runs = f"--run_dir={workplace}/runs/2,{workplace}/runs/3"
+    drawn = []
+    monkeypatch.setattr(plot.precision_recall, "draw", lambda found, title, kind: drawn.append((list(found), title)) or {})
+    paths(capsys, "--figure=precision_recall", runs)
+    paths(capsys, "--figure=precision_recall", runs, "--labels=two,three")
+    assert drawn[0] == (["2", "3"], "npz, cca, protocol standard (gallery: test split, cosine similarity)")
+    assert drawn[1][0] == ["two", "three"]
+    (workplace / "data").rename(workplace / "moved")
+    message = refusal(capsys, "--figure=precision_recall", runs)
+    assert f"--data_dir={workplace}/data is no folder" in message
+    paths(capsys, "--figure=precision_recall", runs, f"--data_dir={workplace}/moved")
+    (workplace / "moved").rename(workplace / "data")
+    assert len(drawn) == 3
+
+
+def test_sensitivity(capsys, workplace, tmp_path):
+    """Guards against a curve whose figures are not the runs' own."""
+    runs = [workplace / f"runs/{i}" for i in (2, 3)]
+    (png, _) = paths(capsys, "--figure=sensitivity", f"--run_dir={runs[0]},{runs[1]}", f"--out={tmp_path}/new")
+    assert png == tmp_path / "new/sensitivity.png" and png.exists()
+    results = [json.loads((run / "results.json").read_text()) for run in runs]
+    rows = plot.factors.rows_of(results, plot.HARMLESS)
+    panel = plot.sensitivity.draw(rows)["sensitivity"].axes[0]
+    assert panel.get_xlabel() == "components"
+    x, y = panel.containers[0].lines[0].get_data()
+    assert list(x) == [2, 3] and list(y) == [r["metrics"][0]["value"] for r in results]
+    (tmp_path / "t.csv").write_text("alpha,mAP\n1,0.2\n2,0.3\n")
+    assert paths(capsys, "--figure=sensitivity", f"--table={tmp_path}/t.csv")[0] == tmp_path / "figures/sensitivity.png"
+    message = refusal(capsys, "--figure=sensitivity", f"--run_dir={runs[0]}")
+    assert "all runs have the same settings; give runs that differ in one" in message
+
+
+def test_convergence(capsys, workplace, tmp_path):
+    """A run that is not finished has no chance level to draw, and no mAP if none was measured."""
+    message = refusal(capsys, "--figure=convergence", f"--run_dir={workplace}/runs/2")
+    assert "holds no TensorBoard event files" in message and "closed-form method" in message
+    assert not (workplace / "runs/2/figures/convergence.png").exists()
+    (tmp_path / "flags.cfg").write_text("--model=danzcr\n--dataset=scenes\n--protocol=zero_shot\n--batch_size=8\n")
+    with tf.summary.create_file_writer(str(tmp_path)).as_default(step=1):
+        tf.summary.scalar("D/real", 0.5)
+    assert paths(capsys, "--figure=convergence", f"--run_dir={tmp_path}")[0] == tmp_path / "figures/convergence.png"
+    flags = parsing.parse("plot", [f"--run_dir={tmp_path}", "--figure=convergence"], tfxmr_flags.figures.define)
+    figure = plot._convergence(flags)["convergence"]
+    assert figure.get_suptitle() == "scenes, danzcr, protocol zero_shot"
+    assert figure.axes[0].get_xlabel() == "training step (batches of 8)"
+
+
+def test_bad_input(capsys, workplace, tmp_path):
+    """Guards against long work before a wrong flag is found, and folders made by it."""
+    run = f"--run_dir={workplace}/runs/2"
+    message = refusal(capsys, "--figure=pie", run)
+    assert "--figure=pie: value should be one of <convergence|tsne|precision_recall|examples|sensitivity>" in message
+    assert "--figure is missing; there are convergence, tsne" in refusal(capsys, run)
+    assert "--run_dir=RUN is missing" in refusal(capsys, "--figure=tsne")
+    for figure in tfxmr_flags.figures.KINDS:
+        message = refusal(capsys, f"--figure={figure}", f"--run_dir={tmp_path}/none")
+        assert f"--run_dir={tmp_path}/none: no run is there" in message
+    for figure in ("tsne", "examples", "convergence"):
+        message = refusal(capsys, f"--figure={figure}", f"{run},{workplace}/runs/3")
+        assert f"--figure={figure} shows one run; name one" in message
+    assert "--table=t.csv goes with --figure=sensitivity" in refusal(capsys, "--figure=tsne", "--table=t.csv")
+    assert "takes the place of runs" in refusal(capsys, "--figure=sensitivity", "--table=t.csv", run)
+    assert "give 1 different names, one a run" in refusal(capsys, "--figure=precision_recall", run, "--labels=a,b")
+    assert "--perplexity=30: a map of 30 items" in refusal(capsys, "--figure=tsne", run)
+    assert "no query is called nobody" in refusal(capsys, "--figure=examples", run, "--query_ids=nobody")
+    (tmp_path / "flags.cfg").write_text("--seed=0\n")
+    message = refusal(capsys, "--figure=sensitivity", f"--run_dir={tmp_path}")
+    assert "has no results.json; run `tfxmr train` there to the end first" in message
+    assert not (tmp_path / "figures").exists() and not (tmp_path / "none").exists()
+
+
+def test_every_kind_is_drawn():
+    """Guards against a figure that the flag offers and the command lacks."""
+    assert set(plot.DRAW) == set(tfxmr_flags.figures.KINDS)

@@ -1,0 +1,79 @@
+"""Draws the figures of the papers from run folders, as PNG and SVG."""
+import pathlib
+
+import numpy as np
+import tfxmr_flags.figures
+from tfxmr_flags import parsing, runs
+
+from tfxmr.errors import InputError
+from tfxmr.reports import convergence, examples, factors, precision_recall, rankings, sensitivity, style, tsne
+from tfxmr.training.run import HARMLESS
+from tfxmr.training.run_folder import RunFolder, read_flags
+
+PLACES = ("data_dir", "manual_dir", "word_vectors")
+
+
+def main(arguments):
+    """Runs `tfxmr plot` with a list of flags; prints the paths of the files."""
+    flags = parsing.parse("plot", arguments, tfxmr_flags.figures.define)
+    tfxmr_flags.figures.check(flags)
+    for run_dir in flags.run_dir:
+        runs.flagfile(run_dir)
+    beside = pathlib.Path(flags.run_dir[0]) if flags.run_dir else pathlib.Path(flags.table).parent
+    folder = pathlib.Path(flags.out or beside / "figures")
+    for name, figure in DRAW[flags.figure](flags).items():
+        print(*style.save(figure, folder, name), sep="\n")
+
+
+def _convergence(flags):
+    (run_dir,) = flags.run_dir
+    facts = {name: line.partition("=")[2] for name, line in read_flags(runs.flagfile(run_dir)).items()}
+    metrics = (RunFolder(run_dir).results() or {"metrics": []})["metrics"]
+    groups = dict.fromkeys(m["classes"] for m in metrics)
+    chance = {group: np.mean([m["chance"] for m in metrics if m["classes"] == group]) for group in groups}
+    title = style.title(*(facts.get(name, f"{name} not stated") for name in ("dataset", "model", "protocol")))
+    return convergence.draw(run_dir, title, chance, f"training step (batches of {facts.get('batch_size', '?')})")
+
+
+def _tsne(flags):
+    run, title = _read(flags, flags.run_dir[0])
+    encode, prepared, _ = run.restore()
+    return tsne.draw(run.data, prepared, encode, run.protocol, title, flags.items, flags.perplexity, flags.seed)
+
+
+def _precision_recall(flags):
+    labels = flags.labels or [pathlib.Path(run_dir).name for run_dir in flags.run_dir]
+    if len(set(labels)) != len(flags.run_dir):
+        raise InputError(f"--labels={','.join(labels)}: give {len(flags.run_dir)} different names, one a run")
+    found, models = {}, {}
+    for label, run_dir in zip(labels, flags.run_dir, strict=True):
+        run, _ = _read(flags, run_dir)
+        found[label] = run.protocol, rankings.rankings(*run.restore(), run.protocol)
+        models[run.flags.model] = label
+    return precision_recall.draw(found, style.title(run.data.name, ", ".join(models), run.protocol), flags.curve)
+
+
+def _examples(flags):
+    run, title = _read(flags, flags.run_dir[0])
+    places = {name: run.flags[name].value for name in ("data_dir", "manual_dir")}
+    found = rankings.rankings(*run.restore(), run.protocol)
+    return examples.draw(found, run.data, run.protocol, title, flags.queries, flags.query_ids, flags.seed, **places)
+
+
+def _sensitivity(flags):
+    if flags.table:
+        return sensitivity.draw(factors.read_table(flags.table))
+    return sensitivity.draw(factors.rows_of([RunFolder(r).require_results() for r in flags.run_dir], HARMLESS))
+
+
+def _read(flags, run_dir):
+    """(The StoredRun of a folder, the title of its figures.)"""
+    moved = [f"--{name}={flags[name].value}" for name in PLACES if flags[name].value]
+    run = runs.read(run_dir, moved, command="plot")
+    return run, style.title(run.data.name, run.flags.model, run.protocol)
+
+
+DRAW = {
+    "convergence": _convergence, "tsne": _tsne, "precision_recall": _precision_recall, "examples": _examples,
+    "sensitivity": _sensitivity,
+}

@@ -1,0 +1,75 @@
+"""Precision-recall curves averaged over queries, and those of a random ranking."""
+import numpy as np
+
+from tfxmr.evaluation import order
+from tfxmr.evaluation.measures import eleven_point_of
+from tfxmr.evaluation.ranking import is_relevant, over_queries
+
+PERCENT = np.arange(1, 101)
+RECALLS = {"11-point": np.arange(11) / 10, "uninterpolated": PERCENT / 100}
+
+
+def mean_curve(kind, query, gallery, query_labels, gallery_labels, similarity="cosine", *, ties="group", **choices):
+    """The mean over the queries of their precision at each recall.
+
+    Args:
+      kind: "11-point": the highest precision at any recall from r on, at r = 0, .1, ..., 1, see
+        `tfxmr.evaluation.measures.eleven_point`; "uninterpolated": the precision where recall reaches r = .01, .02,
+        ..., 1.
+      query, gallery, query_labels, gallery_labels, similarity, ties: as in
+        `tfxmr.evaluation.ranking.average_precisions`.
+      **choices: block_size, query_ids, gallery_ids, threads, memory, likewise.
+
+    Returns:
+      (recall (n,), precision (n,)), in [0, 1]; a query without a relevant item counts as 0.
+
+    Raises:
+      ValueError: an unknown kind; and as `average_precisions`.
+    """
+    _check(kind)
+
+    def work(scores, relevant):
+        pairs = zip(scores, relevant, strict=True)
+        return np.stack([_curve(kind, *order.hits_and_ranks(-row, wanted, ties)) for row, wanted in pairs])
+
+    curves = over_queries(work, query, gallery, query_labels, gallery_labels, similarity, **choices)
+    return RECALLS[kind], curves.mean(axis=0)
+
+
+def chance_curve(kind, query_labels, gallery_labels, draws=400, seed=0):
+    """`mean_curve` of random rankings, by seeded draws, as no closed form of the interpolated one is known.
+
+    Args:
+      kind: as in `mean_curve`.
+      query_labels, gallery_labels: (Q,) and (G,) ints, or 0/1 (Q, L) and (G, L).
+      draws: rankings drawn for each number of relevant items that occurs.
+      seed: of the draws.
+
+    Returns:
+      (recall (n,), precision (n,)).
+    """
+    _check(kind)
+    rng = np.random.default_rng(seed)
+    patterns, queries = np.unique(np.asarray(query_labels), axis=0, return_counts=True)
+    size = len(gallery_labels)
+    relevant = is_relevant(patterns, np.asarray(gallery_labels)).sum(axis=1)
+    curves = []
+    for count in relevant:
+        ranks = (np.sort(rng.choice(size, count, replace=False)) + 1 for _ in range(draws))
+        curves.append(np.mean([_curve(kind, np.arange(1, count + 1), r) for r in ranks], axis=0))
+    return RECALLS[kind], np.average(curves, axis=0, weights=queries)
+
+
+def _curve(kind, hits, ranks):
+    """Precision at RECALLS of one ranking, of the hits and ranks of its relevant items."""
+    if kind == "11-point":
+        return eleven_point_of(hits, ranks)
+    if not len(ranks):
+        return np.zeros(len(PERCENT))
+    needed = -(-PERCENT * len(ranks) // 100)  # in whole numbers, as .1 * 3 is above 3/10 in floats
+    return (hits / ranks)[needed - 1]
+
+
+def _check(kind):
+    if kind not in RECALLS:
+        raise ValueError(f"no curve {kind!r}; there are {', '.join(RECALLS)}")
