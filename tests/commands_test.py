@@ -224,6 +224,8 @@ def test_compare(capsys, train, tmp_path):
                 if (m["task"], m["classes"]) == ("image->text", "unseen")]
     assert (value, mark, deviation) == (pytest.approx(np.mean(expected)), "", pytest.approx(np.std(expected, ddof=1)))
     assert found["tests"][0]["pairs"] == 3 and found["threshold"].endswith("6 tests: p <= 0.0083")
+    assert main(["compare", str(tmp_path / "all"), "--format=markdown"]) == 0
+    assert "\nsignificant at .05 after Bonferroni, 6 tests" in capsys.readouterr().out  # a sentence, not a mark
     assert "no finished run is there" in refusal(capsys, "compare", str(tmp_path / "nowhere"))
     assert "name the folders of runs" in refusal(capsys, "compare")
     for path in (tmp_path / "all/1_0/results.json", tmp_path / "all/copy/results.json"):

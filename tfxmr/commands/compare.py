@@ -31,7 +31,8 @@ def main(arguments):
         return
     print_table(values.format, rows, footnotes)
     if tests:
-        print_table(values.format, tests, threshold)
+        print_table(values.format, tests, "")
+        print(f"{'% ' if values.format == 'latex' else ''}{threshold}")
 
 
 def find(folders):
