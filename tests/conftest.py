@@ -3,8 +3,10 @@ import pathlib
 
 import numpy as np
 import pytest
+import scipy.io
 
 from tfxmr.data.multimodal import MultiModalData, Split
+from tfxmr.features.normalisation import normalise_features
 
 REAL = pathlib.Path(__file__).parents[2] / "shared/data/wikipedia"
 
@@ -40,3 +42,16 @@ def _make_data(train=60, test=30, classes=5, dims=None, names=True, noise=0.3, s
         class_embeddings=rng.normal(size=(classes, 3)).astype(np.float32) if names else None,
         features={m: {"name": f"{m} features"} for m in dims},
     )
+
+
+@pytest.fixture
+def official_wikipedia(wikipedia_files):
+    """The official features and split of Wikipedia, z-scored by the training items, as MultiModalData."""
+    stored = scipy.io.loadmat(wikipedia_files / "raw_features.mat")
+    splits = {}
+    for name, short in (("train", "tr"), ("test", "te")):
+        lines = (wikipedia_files / f"{name}set_txt_img_cat.list").read_text().splitlines()
+        labels = [int(line.split("\t")[2]) - 1 for line in lines]
+        splits[name] = Split.of_pairs({"image": stored[f"I_{short}"], "text": stored[f"T_{short}"]}, labels)
+    data = MultiModalData("wikipedia", splits, [])
+    return normalise_features(data, "zscore", data.splits["train"])

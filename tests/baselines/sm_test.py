@@ -1,7 +1,6 @@
 """Tests of semantic matching against the definition of its problem, and known figures on Wikipedia."""
 import numpy as np
 import pytest
-import scipy.io
 import scipy.optimize
 import scipy.special
 
@@ -10,7 +9,6 @@ from tfxmr.data import protocol
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.errors import InputError
 from tfxmr.evaluation import evaluate
-from tfxmr.features.normalisation import normalise_features
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -43,16 +41,9 @@ def test_modalities_need_not_be_paired(make_data):
         SM().fit(data).transform("audio", images)
 
 
-def test_wikipedia(wikipedia_files):
+def test_wikipedia(official_wikipedia):
     """Known figures on SIFT words and topics: .278 image to text, .211 text to image; chance is .118."""
-    stored = scipy.io.loadmat(wikipedia_files / "raw_features.mat")
-    splits = {}
-    for name, short in (("train", "tr"), ("test", "te")):
-        lines = (wikipedia_files / f"{name}set_txt_img_cat.list").read_text().splitlines()
-        labels = [int(line.split("\t")[2]) - 1 for line in lines]
-        splits[name] = Split.of_pairs({"image": stored[f"I_{short}"], "text": stored[f"T_{short}"]}, labels)
-    data = MultiModalData("wikipedia", splits, [])
-    data = normalise_features(data, "zscore", data.splits["train"])
+    data = official_wikipedia
     made = protocol.make("standard", data)
     metrics = evaluate(SM().fit(data).transform, made.tasks(data), made)
     values = {m["task"]: m["value"] for m in metrics}
