@@ -133,6 +133,7 @@ def test_stopped_after_the_early_end(data, rule, tmp_path, script, place):
         run(MS2GAN, settings, data, rule, tmp_path / "run", OPTIONS)
     results = run(MS2GAN, settings, data, rule, tmp_path / "run", OPTIONS)
     assert (results["steps"], results["selected_step"], len(measured)) == (16, 8, 4)
+    assert results["validation_mAP"] == 0.4
     np.testing.assert_array_equal(codes(settings, data, rule, tmp_path / "run"), measured[1])
 
 

@@ -21,6 +21,7 @@ class Checkpoints:
 
     Attributes:
       best: tfxmr.training.selection.Best, part of the state; None if the method keeps its last step.
+      selected_value: the validation mAP of the finished networks, if they were selected by it; else -1.
     """
 
     def __init__(self, folder, method):
@@ -29,12 +30,14 @@ class Checkpoints:
         self.method = method
         self.best = Best(method) if selects(method.settings) else None
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        # Not `best.value` itself: that one says that `best` holds weights, which finished networks do without.
+        self.selected_value = tf.Variable(-1.0, dtype=tf.float64, trainable=False)
         self._state = tf.train.Checkpoint(
             method=method.state(), seconds=self.seconds, **({"best": self.best.state()} if self.best else {})
         )
         self._networks = tf.train.Checkpoint(
             step=method.step, seconds=self.seconds, networks=method.network_state(),
-            **({"selected_step": self.best.step} if self.best else {}),
+            **({"selected_step": self.best.step, "selected_value": self.selected_value} if self.best else {}),
         )
 
     @property
@@ -68,6 +71,7 @@ class Checkpoints:
         if not self.finished:
             if self.best:
                 self.best.use()
+                self.selected_value.assign(self.best.value)
             self._networks.write(str(self.final / "networks"))
         shutil.rmtree(self.folder, ignore_errors=True)
 

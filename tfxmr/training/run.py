@@ -215,7 +215,7 @@ def train(method, data, tasks, protocol, folder, options):
     checkpoints.finish()
     facts = {"steps": int(method.step), "seconds": round(float(checkpoints.seconds), 1)}
     if best:
-        facts |= {"selected_step": int(best.step), "validation_mAP": float(best.value)}
+        facts |= {"selected_step": int(best.step), "validation_mAP": float(checkpoints.selected_value)}
     return facts, method.encode
 
 
