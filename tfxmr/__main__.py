@@ -30,7 +30,7 @@ def main(arguments):
       arguments: list of str, the command and its flags.
 
     Returns:
-      Exit status: 0, or 2 for wrong input, which is explained on the standard error.
+      Exit status: 0, 1 if a part of the work failed, or 2 for wrong input, which is explained on the standard error.
     """
     command = arguments[0] if arguments else "--help"
     if command in ("help", "-h", "--help", "--helpfull"):
@@ -39,14 +39,14 @@ def main(arguments):
     try:
         if command not in names():
             raise InputError(f"unknown command {command!r}; there are {', '.join(names())}")
-        importlib.import_module(f"tfxmr.commands.{command}").main(arguments[1:])
+        status = importlib.import_module(f"tfxmr.commands.{command}").main(arguments[1:])
     except (InputError, flags.Error) as error:
         print(f"tfxmr: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("tfxmr: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
-    return 0
+    return status or 0
 
 
 def run():

@@ -5,7 +5,7 @@ import math
 from tfxmr.errors import InputError
 
 
-def setting(default, help_text, *, choices=None, minimum=None, maximum=None):
+def setting(default, help_text, *, choices=None, minimum=None, maximum=None, grid=()):
     """Declares one setting of a method: a dataclass field that can be checked and turned into a flag.
 
     Args:
@@ -15,9 +15,32 @@ def setting(default, help_text, *, choices=None, minimum=None, maximum=None):
       choices: the values allowed, in a tuple each of its values, or None for any.
       minimum: the least value allowed, or None.
       maximum: the largest value allowed, or None.
+      grid: the values that `tfxmr tune` tries, in a tuple; () leaves the setting out of the method's own search.
     """
-    facts = {"help": help_text, "choices": choices, "minimum": minimum, "maximum": maximum}
+    facts = {"help": help_text, "choices": choices, "minimum": minimum, "maximum": maximum, "grid": grid}
     return dataclasses.field(default=default, metadata=facts)
+
+
+def check(field, value):
+    """Checks a value of a setting against its choices and range.
+
+    Args:
+      field: the dataclass field.
+      value: of the setting's type.
+
+    Raises:
+      InputError: names the flag, value and remedy.
+    """
+    facts = field.metadata
+    for number in value if isinstance(value, tuple) else (value,):
+        if facts["choices"] and number not in facts["choices"]:
+            raise InputError(f"--{field.name}={number}: choose one of {', '.join(map(str, facts['choices']))}")
+        if isinstance(number, float) and not math.isfinite(number):
+            raise InputError(f"--{field.name}={value}: give a finite number")
+        if facts["minimum"] is not None and number < facts["minimum"]:
+            raise InputError(f"--{field.name}={value}: the least value is {facts['minimum']}")
+        if facts["maximum"] is not None and number > facts["maximum"]:
+            raise InputError(f"--{field.name}={value}: the largest value is {facts['maximum']}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +50,4 @@ class Settings:
     def __post_init__(self):
         """Raises InputError for a value outside its choices or range, naming the flag, value and remedy."""
         for field in dataclasses.fields(self):
-            facts, value = field.metadata, getattr(self, field.name)
-            for number in value if isinstance(value, tuple) else (value,):
-                if facts["choices"] and number not in facts["choices"]:
-                    raise InputError(f"--{field.name}={number}: choose one of {', '.join(map(str, facts['choices']))}")
-                if isinstance(number, float) and not math.isfinite(number):
-                    raise InputError(f"--{field.name}={value}: give a finite number")
-                if facts["minimum"] is not None and number < facts["minimum"]:
-                    raise InputError(f"--{field.name}={value}: the least value is {facts['minimum']}")
-                if facts["maximum"] is not None and number > facts["maximum"]:
-                    raise InputError(f"--{field.name}={value}: the largest value is {facts['maximum']}")
+            check(field, getattr(self, field.name))

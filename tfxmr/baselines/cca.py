@@ -13,9 +13,12 @@ from tfxmr.settings import setting
 class CCASettings(BaselineSettings):
     """Settings of CCA."""
 
-    components: int = setting(10, "Width of the common space; at most the narrower feature's width.", minimum=1)
+    components: int = setting(
+        10, "Width of the common space; at most the narrower feature's width.", minimum=1, grid=(2, 3, 5, 10, 20, 50)
+    )
     ridge: float = setting(
-        1e-2, "Added to each covariance's diagonal, relative to its mean variance.", minimum=0.0
+        1e-2, "Added to each covariance's diagonal, relative to its mean variance.", minimum=0.0,
+        grid=(1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0),
     )
 
 

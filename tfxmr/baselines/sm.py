@@ -14,7 +14,10 @@ from tfxmr.settings import setting
 class SMSettings(BaselineSettings):
     """Settings of SM."""
 
-    penalty: float = setting(1.0, "Weight of the squared norm of W against the sum of cross-entropies.", minimum=1e-9)
+    penalty: float = setting(
+        1.0, "Weight of the squared norm of W against the sum of cross-entropies.", minimum=1e-9,
+        grid=(1e-2, 1e-1, 1.0, 10.0, 100.0),
+    )
     iterations: int = setting(1000, "Iterations of the solver (L-BFGS) at most.", minimum=1)
 
 

@@ -21,6 +21,9 @@ def main(arguments):
     if not folders:
         raise InputError("tfxmr compare: name the folders of runs, or a folder that holds such")
     results = [json.loads(path.read_text()) for path in find(folders)]
+    results = [result for result in results if result["metrics"]]  # the trials of a search have no test figures
+    if not results:
+        raise InputError(f"{' '.join(folders)}: only trials of a search are there; train RUN/best.cfg first")
     try:
         rows, footnotes = comparison.summary(results)
         tests, threshold = comparison.tests(results)

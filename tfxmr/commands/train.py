@@ -8,7 +8,7 @@ from tfxmr.errors import InputError
 from tfxmr.evaluation import comparison
 from tfxmr.evaluation.results import describe, metrics_rows, to_text
 from tfxmr.training import selection
-from tfxmr.training.run import run, run_pairs
+from tfxmr.training.run import runner
 
 
 def main(arguments):
@@ -29,10 +29,8 @@ def train(flags, method_class):
     data = tfxmr_flags.data.load(flags)
     protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings)
     print(describe(data, protocol))
-    if len(data.modalities) > 2 and not method_class.modalities and not flags.joint:
-        results = run_pairs(method_class, settings, data, protocol, flags.run_dir, options, parsing.serialise(flags))
-    else:
-        results = run(method_class, settings, data, protocol, flags.run_dir, options, parsing.serialise(flags))
+    run = runner(method_class, data, flags.joint)
+    results = run(method_class, settings, data, protocol, flags.run_dir, options, parsing.serialise(flags))
     print(to_text(metrics_rows(results["metrics"])))
     kept = f", weights of step {results['selected_step']}" if "selected_step" in results else ""
     print(

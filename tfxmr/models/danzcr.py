@@ -15,6 +15,7 @@ ORDERS = {  # the players' turns in one step
     "paper": ("D_F", "D_R", "G_F", "G_R"),
     "dadn": ("G_F", "G_F", "G_R", "D_F", "D_R"),
 }
+WEIGHTS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # round the paper's; it names no grid
 LARGE = 5000  # training pairs from which on a dataset gets the long default budget
 
 
@@ -38,8 +39,12 @@ class DANZCRSettings(MethodSettings):
     recovery: str = setting(
         "tf_l2_loss", "Reading of the recovery norm of eq. 3, see tfxmr.losses.recovery.", choices=losses.RECOVERIES
     )
-    lambda_f: float = setting(1e-2, "Weight of the recovery of class embeddings (eq. 9, 10).", minimum=0.0)
-    lambda_r: float = setting(1e-2, "Weight of the recovery of original features (eq. 11, 12).", minimum=0.0)
+    lambda_f: float = setting(
+        1e-2, "Weight of the recovery of class embeddings (eq. 9, 10).", minimum=0.0, grid=WEIGHTS
+    )
+    lambda_r: float = setting(
+        1e-2, "Weight of the recovery of original features (eq. 11, 12).", minimum=0.0, grid=WEIGHTS
+    )
     gan_loss: str = setting("nonsaturating", "Generators' adversarial loss.", choices=losses.GAN_LOSSES)
     schedule: str = setting(
         "paper", "Order of the updates: paper is D_F, D_R, G_F, G_R; dadn is G_F twice, G_R, D_F, D_R.",

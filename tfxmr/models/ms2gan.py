@@ -11,6 +11,8 @@ from tfxmr.models.base import Method, MethodSettings, selection_setting
 from tfxmr.settings import setting
 
 LOSSES = ("sd", "c", "lm", "adv")
+THRESHOLDS = tuple(float(t) for t in range(1, 11))  # the paper's grid (section 4.3)
+WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +25,18 @@ class MS2GANSettings(MethodSettings):
     beta_1: float = setting(
         0.5, "Adam's decay of the mean gradient, in [0, .999]; ACMR's, the paper is silent.", minimum=0.0, maximum=0.999
     )
+    learning_rate: float = setting(
+        1e-4, "Adam's base learning rate; ACMR's, the paper is silent.", minimum=0.0, grid=(1e-4, 2e-4, 5e-4, 1e-3)
+    )
     select: str = selection_setting("validation")
-    tau: float = setting(4.0, "Threshold of the contrastive loss (eq. 3), a squared distance.", minimum=0.0)
-    zeta: float = setting(4.0, "Threshold of the large margin loss (eq. 4), a squared distance.", minimum=0.0)
-    alpha: float = setting(1.0, "Weight of the contrastive loss (eq. 6).", minimum=0.0)
-    beta: float = setting(0.1, "Weight of the large margin loss (eq. 6).", minimum=0.0)
+    tau: float = setting(
+        4.0, "Threshold of the contrastive loss (eq. 3), a squared distance.", minimum=0.0, grid=THRESHOLDS
+    )
+    zeta: float = setting(
+        4.0, "Threshold of the large margin loss (eq. 4), a squared distance.", minimum=0.0, grid=THRESHOLDS
+    )
+    alpha: float = setting(1.0, "Weight of the contrastive loss (eq. 6).", minimum=0.0, grid=WEIGHTS)
+    beta: float = setting(0.1, "Weight of the large margin loss (eq. 6).", minimum=0.0, grid=WEIGHTS)
     contrastive_third: str = setting(
         "cross", "Reading of the third term of eq. 2, see tfxmr.losses.contrastive_distances.",
         choices=losses.CONTRASTIVE_THIRDS,

@@ -27,6 +27,8 @@ class RunOptions:
       eval_every: steps between two measurements of mAP while training; 0 measures only at the end.
       metrics: names of measures beside mAP, see tfxmr.evaluation.named.
       eval_memory: MiB for the similarities that are ranked at once.
+      test: False leaves the test items alone, as a trial of a search does: results.json has no metrics but
+        "validation_mAP", the mean mAP on the validation split, which the training data must have.
     """
 
     seed: int = 0
@@ -36,6 +38,7 @@ class RunOptions:
     eval_every: int = 0
     metrics: tuple = ()
     eval_memory: int = 512
+    test: bool = True
 
 
 # Flags that may differ between a run and its resumption.
@@ -74,10 +77,14 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
         flags = {f.name: f"--{f.name}={getattr(settings, f.name)}" for f in dataclasses.fields(settings)}
     facts = manifest(data)
     data, training_data = prepare(data, protocol, settings, options)
-    tasks = protocol.tasks(data)
+    tasks = protocol.tasks(data) if options.test else []
     folder = RunFolder(run_dir)
     finished = folder.results()
     if finished:
+        if options.test and not finished["metrics"]:
+            raise InputError(
+                f"--run_dir={run_dir}: holds a trial of a search, without test figures; give another folder"
+            )
         folder.compare(flags, facts, HARMLESS)
         return finished
     selection.check(settings, training_data)
@@ -86,18 +93,25 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
         training, encode = (train if isinstance(method, Method) else fit)(
             method, training_data, tasks, protocol, folder, options
         )
+        if options.test:
+            measured = {"metrics": score(encode, data, training_data, protocol, options)}
+        else:
+            own_tasks = selection.validation_tasks(training_data)
+            value = selection.mean_map(encode, own_tasks, protocol, training_data.splits["train"])
+            measured = {"validation_mAP": value, "metrics": []}
         results = {
             "model": method_class.__module__.rpartition(".")[2],
             "dataset": data.name,
             "seed": options.seed,
             **training,
             "protocol": protocol.facts(data),
-            "metrics": score(encode, data, training_data, protocol, options),
+            **measured,
             "flags": flags,
             "versions": versions(),
             "features": facts,
         }
-        projector.write(folder.path, encode, data, protocol.unseen, options.seed)
+        if options.test:
+            projector.write(folder.path, encode, data, protocol.unseen, options.seed)
         folder.write_results(results)
     return results
 
@@ -106,7 +120,7 @@ def run_pairs(method_class, settings, data, protocol, run_dir, options=None, fla
     """Runs a method once for each pair of modalities, each in a folder of its own such as RUN_DIR/image-text.
 
     Arguments, errors and resumption as in `run`, for each pair. RUN_DIR/results.json, written last, holds the tasks of
-    all pairs, the sum of their steps and seconds, and no single step that was selected.
+    all pairs, the sum of their steps and seconds, the mean of their validation mAP, and no single selected step.
     """
     folder, found = RunFolder(run_dir), []
     for pair in itertools.combinations(data.modalities, 2):
@@ -121,9 +135,16 @@ def run_pairs(method_class, settings, data, protocol, run_dir, options=None, fla
         "flags": flags or found[0]["flags"],
         "features": {name: facts for r in found for name, facts in r["features"].items()},
     }
-    results = {name: value for name, value in results.items() if name not in ("selected_step", "validation_mAP")}
+    results.pop("selected_step", None)
+    if "validation_mAP" in results:
+        results["validation_mAP"] = float(np.mean([r["validation_mAP"] for r in found]))
     folder.write_results(results)
     return results
+
+
+def runner(method_class, data, joint=False):
+    """The function that trains a method on data: `run`, or `run_pairs` for many modalities unless they are `joint`."""
+    return run if joint or method_class.modalities or len(data.modalities) <= 2 else run_pairs
 
 
 def needed(method_class, data):

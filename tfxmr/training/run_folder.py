@@ -7,7 +7,9 @@ import pathlib
 
 from tfxmr.errors import InputError
 
-START = (".lock", "features_manifest.json", "features_manifest.json.tmp", "flags.cfg.tmp")  # come before flags.cfg
+START = (  # come before flags.cfg; trial.json is a search's note on the run
+    ".lock", "features_manifest.json", "features_manifest.json.tmp", "flags.cfg.tmp", "trial.json", "trial.json.tmp",
+)
 
 
 class RunFolder:

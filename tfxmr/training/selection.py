@@ -35,6 +35,18 @@ def validation_tasks(data):
     return Protocol("standard", "test").tasks(dataclasses.replace(data, splits=splits))
 
 
+def mean_map(encode, tasks, protocol, training):
+    """The measure by which steps and trials are compared: the mean over all tasks of their mAP.
+
+    Args:
+      encode: function (modality, features (n, d)) -> representations (n, k).
+      tasks: as `validation_tasks` gives them.
+      protocol: tfxmr.data.protocol.Protocol, whose similarity applies.
+      training: Split of the training items, for protocols that normalise by them.
+    """
+    return float(np.mean([result["value"] for result in evaluation.evaluate(encode, tasks, protocol, training)]))
+
+
 class Best:
     """The weights of the best measurement so far, part of the checkpointed state of a run.
 
@@ -124,8 +136,7 @@ class SelectBest(keras.callbacks.Callback):
         step = int(self.best.method.step)
         if step == int(self.best.measured) or (step % self.every and step != self.total):
             return
-        results = evaluation.evaluate(self.best.method.encode, self.tasks, self.protocol, self.training)
-        value = float(np.mean([result["value"] for result in results]))
+        value = mean_map(self.best.method.encode, self.tasks, self.protocol, self.training)
         self.best.record(tf.constant(value, tf.float64))
         with self.writer.as_default(step):
             tf.summary.scalar("validation_mAP/average", value)

@@ -1,0 +1,60 @@
+"""Searches for the settings with the best mAP on validation items; goes on where a stopped search was."""
+import tfxmr_flags.data
+import tfxmr_flags.model
+import tfxmr_flags.training
+import tfxmr_flags.tuning
+from tfxmr_flags import parsing
+
+from tfxmr.errors import InputError
+from tfxmr.evaluation.results import describe, to_text
+from tfxmr.training import selection, tuning
+from tfxmr.training.run import runner
+
+SHOWN = 20  # rows of the table at the end
+
+
+def main(arguments):
+    """Runs `tfxmr tune` with a list of flags. Returns 1 if a trial failed, else 0."""
+    flags, method_class = parsing.parse_run("tune", arguments, tfxmr_flags.tuning.define)
+    if not flags.run_dir:
+        raise InputError("--run_dir is missing: give the folder of the search, such as runs/search")
+    if flags.seeds:
+        raise InputError(f"--seeds={flags.seeds}: a search has one --seed, of its trials and of what it draws")
+    if "select" in flags and not flags["select"].present:
+        flags.select = "validation"
+    settings = tfxmr_flags.model.make_settings(flags, method_class.Settings)
+    search = tfxmr_flags.tuning.make_search(flags, settings)
+    options = tfxmr_flags.training.make_options(flags)
+    data = tfxmr_flags.data.load(flags)
+    protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings)
+    print(describe(data, protocol))
+    print(f"search     {search.describe()}")
+    print(f"validation by mean mAP within the validation items{' of the seen classes' if protocol.unseen else ''}")
+    trials = tuning.tune(
+        method_class, settings, search, data, protocol, flags.run_dir, options, serialise(flags),
+        runner(method_class, data, flags.joint),
+    )
+    return summarise(trials, search, flags.run_dir)
+
+
+def serialise(flags):
+    """The flags of a trial, without the search's own."""
+    return {name: text for name, text in parsing.serialise(flags).items() if name not in tfxmr_flags.tuning.NAMES}
+
+
+def summarise(trials, search, run_dir):
+    """Prints the best trials, and those that failed. Returns the exit status."""
+    ranked = sorted(trials, key=lambda t: -1 if t["validation_mAP"] is None else t["validation_mAP"], reverse=True)
+    shown = [{name: v for name, v in row.items() if name != "message"} for row in tuning.rows(ranked[:SHOWN])]
+    print(to_text(shown))
+    if len(trials) < search.count:
+        print(f"{len(trials)} of {search.count} trials: there are no others left to draw")
+    print(f"all {len(trials)} trials in {run_dir}/trials.csv")
+    if tuning.best(trials):
+        print(f"the best again, with its test figures: tfxmr train --flagfile={run_dir}/best.cfg")
+    failed = [t for t in trials if t["status"] == "failed"]
+    for trial in failed:
+        print(f"trial {trial['trial']} failed: {trial['message']}")
+    if failed:
+        print(f"{len(failed)} of {len(trials)} trials failed; to try one again, delete its folder in {run_dir}/trials")
+    return 1 if failed else 0

@@ -1,0 +1,15 @@
+"""Frees what TensorFlow keeps of the networks of earlier runs in the same process."""
+import keras
+from tensorflow.python.framework import ops
+
+
+def free():
+    """Frees networks that nobody uses any more, of all runs before.
+
+    TensorFlow's registry of gradients holds on to every graph that was traced through a tf.custom_gradient, and by it
+    to the weights, optimiser slots and best weights, for the life of the process. Nothing public removes them.
+    """
+    gradients = ops.gradient_registry._registry
+    for name in [name for name in gradients if name.startswith("CustomGradient-")]:
+        del gradients[name]
+    keras.backend.clear_session()  # collects garbage, too

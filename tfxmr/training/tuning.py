@@ -1,0 +1,223 @@
+"""A search over a method's settings: every trial is a run of its own, compared by mAP on the validation split.
+
+The truth is in the trials' folders alone. RUN/trials/0001/trial.json, replaced in one piece, holds the values that were
+proposed (before the trial starts) and how it ended (after its results.json). A search that is started again makes a
+new oracle and tells it the ended trials in their order (see tfxmr.training.oracles on why Keras Tuner's own state is
+not used); the trial that was killed goes on from its checkpoint, as any run. What was proposed once is kept even if the
+oracle would now propose something else, so that no rounding of another machine loses a trial.
+"""
+import dataclasses
+import datetime
+import json
+import time
+import traceback
+
+from tfxmr.errors import InputError
+from tfxmr.evaluation.tables import to_csv
+from tfxmr.models.base import Method
+from tfxmr.training import hparams, memory, oracles
+from tfxmr.training.grid import flag_line, to_text, value_text
+from tfxmr.training.run import HARMLESS, RunOptions, make, manifest, needed, prepare, run
+from tfxmr.training.run_folder import RunFolder, to_json, write_text
+
+OUTCOME = ("validation_mAP", "selected_step", "seconds", "status", "message")
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What a search tries.
+
+    Attributes:
+      grid: name of a setting -> tuple of its values; of a one-factor search as tfxmr.training.oracles.round_defaults
+        gives it.
+      kind: one of tfxmr.training.oracles.KINDS.
+      max_trials: a bound on the trials; 0: none for a grid and one factor at a time, else oracles.SAMPLES.
+    """
+
+    grid: dict
+    kind: str = "grid"
+    max_trials: int = 0
+
+    @property
+    def count(self):
+        """Trials at most."""
+        return oracles.num_trials(self.kind, self.grid, self.max_trials)
+
+    def describe(self):
+        """What is searched, and how many trials there are, in a line."""
+        sizes = " x ".join(f"{name} {len(values)}" for name, values in self.grid.items())
+        full = oracles.num_trials("grid", self.grid)
+        return f"{self.kind}, {self.count} trials; the full grid has {full} ({sizes})"
+
+
+def tune(method_class, settings, what, data, protocol, run_dir, options=None, flags=None, runner=run):
+    """Searches for the settings with the best validation mAP; goes on where a killed search stopped.
+
+    Under a protocol with unseen classes the validation items are of the seen classes, since a method that is tuned on
+    the classes it must not know would know them. No trial measures anything on test items.
+
+    Args:
+      method_class, settings, data, protocol, options, flags: as of tfxmr.training.run.run; the settings that are not
+        searched keep these values, and flags describe a trial but for its values and folder.
+      what: Search.
+      run_dir: folder of the search; its trials are in trials/0001 and so on.
+      runner: tfxmr.training.run.run or run_pairs.
+
+    Returns:
+      List of the trials in their order, dicts of: trial ("0001"), values (name -> value), varied (in a one-factor
+      search the setting that left its default, else ""), validation_mAP, selected_step (None where none was),
+      seconds of training, status ("finished" or "failed") and message (of a failure).
+
+    Raises:
+      InputError: nothing to validate on, a method that cannot train on the data, or another search's folder.
+    """
+    options = dataclasses.replace(options or RunOptions(), test=False)
+    if flags is None:
+        flags = {f.name: flag_line(f.name, getattr(settings, f.name)) for f in dataclasses.fields(settings)}
+    folder = RunFolder(run_dir)
+    if not (folder.path / "trials").exists():
+        check(method_class, _first(settings, what), data, protocol, options)
+    own_flags = {"grid": to_text(what.grid), "search": what.kind, "max_trials": what.max_trials}
+    own_flags = flags | {name: flag_line(name, value) for name, value in own_flags.items()}
+    with folder.open(own_flags, manifest(needed(method_class, data)), (*HARMLESS, "max_trials")):
+        hparams.write_space(folder.path, what.grid)
+
+        def start(trial_dir, values):
+            if issubclass(method_class, Method):
+                memory.free()
+            changed = flags | {"run_dir": f"--run_dir={trial_dir}"}
+            changed |= {name: flag_line(name, value) for name, value in values.items()}
+            chosen = dataclasses.replace(settings, **values)
+            return runner(method_class, chosen, data, protocol, trial_dir, options, changed)
+
+        trials = _search(folder, start, what, settings, options.seed, lambda t: write(folder.path, t, what, flags))
+        write(folder.path, trials, what, flags)
+    return trials
+
+
+def check(method_class, settings, data, protocol, options):
+    """Raises InputError if the data have no validation split, or the method cannot train on them."""
+    _, training_data = prepare(needed(method_class, data), protocol, settings, options)
+    if "validation" not in training_data.splits:
+        raise InputError(
+            f"dataset {data.name} has no validation split by which trials could be compared. Hold out training items "
+            "with --validation_fraction=.1, or choose a --split that has one"
+        )
+    make(method_class, training_data, settings, options.seed)
+
+
+def _first(settings, what):
+    """The settings of the first trial of a grid."""
+    centre = oracles.centre(what.grid, settings)
+    return dataclasses.replace(settings, **{name: values[centre[name]] for name, values in what.grid.items()})
+
+
+def _search(folder, start, what, settings, seed, save):
+    """Makes the trials in turn; `start` trains one, `save` is given the trials after each. Returns the trials."""
+    oracle = oracles.make(what.kind, what.grid, settings, what.count, seed)
+    centre = oracles.centre(what.grid, settings)
+    trials, durations = [], []
+    while True:
+        path = folder.path / "trials" / f"{len(trials) + 1:04d}"
+        trial = read(path)
+        recorded = trial and {name: what.grid[name].index(value) for name, value in trial["values"].items()}
+        proposal = oracles.propose(oracle, recorded)
+        if not proposal:
+            return trials
+        if not trial:
+            indices = proposal.hyperparameters.values
+            varied = [name for name in what.grid if indices[name] != centre[name]]
+            trial = {
+                "trial": path.name,
+                "values": {name: what.grid[name][index] for name, index in indices.items()},
+                "varied": "".join(varied) if what.kind == "one_factor" else "",
+                "status": "running",
+            }
+            path.mkdir(parents=True, exist_ok=True)
+            write_text(path / "trial.json", to_json(trial))
+        trials.append(trial)
+        if trial["status"] == "running":
+            print(_progress(trials, what.count, durations), flush=True)
+            begin = time.monotonic()
+            trial |= _train(start, path, trial["values"])
+            durations.append(time.monotonic() - begin)
+            write_text(path / "trial.json", to_json(trial))
+            save(trials)
+        oracles.tell(oracle, proposal, trial["validation_mAP"])
+
+
+def _train(start, path, values):
+    """Trains a trial. Returns how it ended: a failure is a result, too."""
+    hparams.clear(path)  # left by a trial that was killed after it had ended
+    ended = dict.fromkeys(OUTCOME)
+    try:
+        results = start(path, values)
+    except Exception as error:  # of any kind: the search goes on
+        message = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        ended |= {"status": "failed", "message": message, "traceback": traceback.format_exc()}
+    else:
+        ended |= {name: results.get(name) for name in OUTCOME[:3]} | {"status": "finished", "message": ""}
+    hparams.write_trial(path, path.name, values, ended["validation_mAP"], ended["selected_step"] or 0)
+    return ended
+
+
+def read(path):
+    """The trial of a folder (pathlib.Path) as `tune` returns it, or None."""
+    path = path / "trial.json"
+    if not path.exists():
+        return None
+    trial = json.loads(path.read_text())
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in trial["values"].items()}
+    return trial | {"values": values}
+
+
+def best(trials):
+    """The trial with the highest validation mAP, the first of equal ones; None if none has finished."""
+    finished = [t for t in trials if t["status"] == "finished"]
+    return max(finished, key=lambda t: t["validation_mAP"], default=None)
+
+
+def _progress(trials, count, durations):
+    """The line before a trial."""
+    leader = best(trials)
+    values = " ".join(f"{name}={value_text(value)}" for name, value in trials[-1]["values"].items())
+    parts = [f"trial {len(trials)}/{count}", values]
+    if leader:
+        parts.append(f"best {leader['validation_mAP']:.3f} (trial {leader['trial']})")
+    if durations:
+        left = round(sum(durations) / len(durations) * (count - len(trials) + 1))
+        parts.append(f"left {datetime.timedelta(seconds=left)}")
+    return "  ".join(parts)
+
+
+def rows(trials):
+    """The trials as rows of a table: trial, one column a setting, varied (one-factor searches), and how each ended.
+
+    The measure's column is "mAP validation", so that plots find it.
+    """
+    return [
+        {"trial": t["trial"], **{name: value_text(value) for name, value in t["values"].items()}}
+        | ({"varied": t["varied"]} if any(other["varied"] for other in trials) else {})
+        | {"mAP validation": t["validation_mAP"]} | {name: t[name] for name in OUTCOME[1:]}
+        for t in trials
+    ]
+
+
+def write(folder, trials, what, flags):
+    """Writes trials.csv and, once a trial has finished, best.cfg into the search's folder (pathlib.Path)."""
+    write_text(folder / "trials.csv", to_csv(rows(trials)))
+    leader = best(trials)
+    if not leader:
+        return
+    flags = flags | {"run_dir": f"--run_dir={folder / 'best'}"}
+    flags |= {name: flag_line(name, value) for name, value in leader["values"].items()}
+    step = f", weights of step {leader['selected_step']}" if leader["selected_step"] is not None else ""
+    header = [
+        f"Best of {len(trials)} trials of a {what.kind} search, by mean mAP on validation items (of seen classes, if",
+        "some are unseen); no trial looked at test items.",
+        f"Trial:    {leader['trial']}, validation mAP {leader['validation_mAP']:.4f}{step}.",
+        f"Searched: {', '.join(what.grid)}; all trials are in {folder / 'trials.csv'}.",
+        f"Command:  tfxmr train --flagfile={folder / 'best.cfg'}",
+    ]
+    text = [*(f"# {line}" for line in header), *(line for line in flags.values() if line)]
+    write_text(folder / "best.cfg", "\n".join(text) + "\n")
