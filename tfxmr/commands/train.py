@@ -7,7 +7,7 @@ from tfxmr_flags import parsing
 from tfxmr.errors import InputError
 from tfxmr.evaluation import comparison
 from tfxmr.evaluation.results import describe, metrics_rows, to_text
-from tfxmr.training import selection
+from tfxmr.training import memory, selection
 from tfxmr.training.run import runner
 
 
@@ -24,6 +24,7 @@ def main(arguments):
 
 def train(flags, method_class):
     """Trains one run, or one for each pair of many modalities, and prints its figures. Returns the results."""
+    memory.free()  # of the repeats before
     settings = tfxmr_flags.model.make_settings(flags, method_class.Settings)
     options = tfxmr_flags.training.make_options(flags)
     data = tfxmr_flags.data.load(flags)
