@@ -4,6 +4,7 @@ import pytest
 from tfxmr.errors import InputError
 from tfxmr.evaluation import tables
 from tfxmr.reports import factors
+from tfxmr.training import tuning
 
 
 def result(alpha="1.0", value=0.5, seed=0, cut=None, **flags):
@@ -61,6 +62,21 @@ def test_read_table(tmp_path):
     assert factors.read_table(tmp_path / "t.csv") == [
         {"model": "cca", "seed": "0", "alpha": "0.1", "mAP image->text all": 0.25}
     ]
+
+
+def test_read_trials(tmp_path):
+    """Guards against a search whose trial numbers and seconds count as settings, and one that a failed trial spoils."""
+    trials = [
+        {"trial": f"000{i}", "values": {"alpha": alpha}, "varied": "alpha", "validation_mAP": value, "selected_step": i,
+         "seconds": i, "status": status, "message": ""}
+        for i, (alpha, value, status) in enumerate([(0.1, 0.25, "finished"), (1.0, None, "failed"), (10.0, 0.5, "finished")])
+    ]
+    (tmp_path / "trials.csv").write_text(tables.to_csv(tuning.rows(trials)))
+    rows = factors.read_table(tmp_path / "trials.csv")
+    assert rows == [{"alpha": "0.1", "mAP validation": 0.25}, {"alpha": "10.0", "mAP validation": 0.5}]
+    (tmp_path / "trials.csv").write_text(tables.to_csv(tuning.rows(trials[1:2])))
+    with pytest.raises(InputError, match="trials.csv: no trial has finished"):
+        factors.read_table(tmp_path / "trials.csv")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ from tfxmr_flags import parsing
 from tfxmr.commands.evaluate import FORMATS
 from tfxmr.errors import InputError
 from tfxmr.evaluation import comparison
+from tfxmr.training.run_folder import HARMLESS
+
+IGNORED = (*HARMLESS, "metrics")
 
 
 def define(values):
@@ -25,8 +28,8 @@ def main(arguments):
     if not results:
         raise InputError(f"{' '.join(folders)}: only trials of a search are there; train RUN/best.cfg first")
     try:
-        rows, footnotes = comparison.summary(results)
-        tests, threshold = comparison.tests(results)
+        rows, footnotes = comparison.summary(results, IGNORED)
+        tests, threshold = comparison.tests(results, IGNORED)
     except ValueError as error:
         raise InputError(f"tfxmr compare: {error}") from error
     if values.format == "json":

@@ -7,8 +7,7 @@ from tfxmr_flags import parsing, runs
 
 from tfxmr.errors import InputError
 from tfxmr.reports import convergence, examples, factors, precision_recall, rankings, sensitivity, style, tsne
-from tfxmr.training.run import HARMLESS
-from tfxmr.training.run_folder import RunFolder, read_flags
+from tfxmr.training.run_folder import HARMLESS, RunFolder, read_flags
 
 PLACES = ("data_dir", "manual_dir", "word_vectors")
 

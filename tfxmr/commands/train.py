@@ -9,6 +9,7 @@ from tfxmr.evaluation import comparison
 from tfxmr.evaluation.results import describe, metrics_rows, to_text
 from tfxmr.training import memory, selection
 from tfxmr.training.run import runner
+from tfxmr.training.run_folder import HARMLESS
 
 
 def main(arguments):
@@ -18,7 +19,7 @@ def main(arguments):
         raise InputError("--run_dir is missing: give the folder for checkpoints and results, such as runs/first")
     results = [train(repeat, method_class) for repeat in tfxmr_flags.training.repeats(flags)]
     if len(results) > 1:
-        rows, footnotes = comparison.summary(results)
+        rows, footnotes = comparison.summary(results, HARMLESS)
         print(to_text(rows, footnotes))
 
 

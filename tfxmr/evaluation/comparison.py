@@ -6,15 +6,14 @@ from tfxmr.evaluation.statistics import bonferroni_threshold, mean_and_deviation
 from tfxmr.evaluation.tables import Marked
 
 REPEATS = ("seed", "split_seed", "class_seed")  # flags that tell the repeats of one configuration apart
-PLACES = ("run_dir", "data_dir", "manual_dir", "word_vectors", "split_file", "checkpoint_seconds", "log_every",
-          "eval_every", "eval_memory", "metrics", "strategy")
 
 
-def repeats(results):
+def repeats(results, harmless=()):
     """Groups runs that differ in nothing but their seeds.
 
     Args:
       results: list of what results.json holds.
+      harmless: names of flags that change no result.
 
     Returns:
       dict: label -> {seeds -> result}, in the order of the first run of each group. A label is the method's name and
@@ -25,7 +24,7 @@ def repeats(results):
     """
     groups = {}
     for result in results:
-        flags = {n: f for n, f in result["flags"].items() if n not in REPEATS + PLACES}
+        flags = {n: f for n, f in result["flags"].items() if n not in (*REPEATS, *harmless)}
         key = result["model"], result["dataset"], tuple(sorted(flags.items()))
         seeds = tuple(result["flags"].get(n) or "" for n in REPEATS[1:]) + (result["seed"],)
         if seeds in groups.setdefault(key, {}):
@@ -40,11 +39,12 @@ def repeats(results):
     return labels
 
 
-def summary(results):
+def summary(results, harmless=()):
     """One row a configuration: mean and deviation over its repeats of every figure, and of the tasks' average.
 
     Args:
       results: list of what results.json holds.
+      harmless: names of flags that change no result.
 
     Returns:
       (rows, footnotes) as `results_rows` gives them: method, dataset, runs and one column a metric, task and class
@@ -54,7 +54,7 @@ def summary(results):
     Raises:
       ValueError: as `repeats` and `results_rows`.
     """
-    groups = repeats(results)
+    groups = repeats(results, harmless)
     notes, values = {}, {label: {} for label in groups}
     for seeds in dict.fromkeys(s for runs in groups.values() for s in runs):
         present = [label for label, runs in groups.items() if seeds in runs]
@@ -76,17 +76,18 @@ def summary(results):
     return table, "\n".join(f"{mark}  {note}" for note, mark in notes.items())
 
 
-def tests(results):
+def tests(results, harmless=()):
     """Tests the first configuration against each other one on its dataset, run by run with equal seeds.
 
     Args:
       results: list of what results.json holds.
+      harmless: names of flags that change no result.
 
     Returns:
       (rows, footnotes): method, dataset, pairs and the exact two-sided p of the Wilcoxon signed-rank test for every
       column of `summary`; what p must not exceed at the level .05 after Bonferroni. No rows if nothing can be paired.
     """
-    groups = repeats(results)
+    groups = repeats(results, harmless)
     firsts, rows = {}, []
     for (label, dataset), runs in groups.items():
         first = firsts.setdefault(dataset, (label, runs))

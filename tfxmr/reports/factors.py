@@ -8,6 +8,8 @@ from tfxmr.errors import InputError
 from tfxmr.evaluation.comparison import REPEATS
 from tfxmr.evaluation.results import results_rows
 
+TRIAL = ("trial", "varied", "selected_step", "seconds", "status", "message")  # a search's notes in trials.csv
+
 
 def rows_of(results, ignore=()):
     """Makes rows of what results.json files hold: the flags as settings, one column a metric and its chance level.
@@ -37,7 +39,8 @@ def read_table(path):
     """Reads rows from a CSV file as tfxmr.evaluation.tables.to_csv writes it, with a column for each setting.
 
     A line a run; columns whose names begin with "mAP" or "chance" hold figures from 0 to 1, "seed" and "split_seed"
-    tell repetitions, "dataset" lines; every other column is a setting.
+    tell repetitions, "dataset" lines; every other column is a setting. Of a search's trials.csv only the finished
+    trials count, and what it notes on a trial beside its settings is left out.
 
     Raises:
       InputError: the file is missing or malformed.
@@ -52,14 +55,22 @@ def read_table(path):
     marked = [name for name in rows[0] if is_result(name) and name.endswith(" mark")]
     if marked:
         raise InputError(f"--table={path}: column {marked[0]!r} marks figures of other protocols; leave those runs out")
+    kept = []
     for line, row in enumerate(rows, 2):
+        if row.get("status", "finished") != "finished":
+            continue
+        if "trial" in row:
+            row = {name: value for name, value in row.items() if name not in TRIAL}
+        kept.append(row)
         if "" in row:
             raise InputError(f"--table={path}, line {line}: has more cells than the header")
         for name in filter(is_result, row):
             row[name] = number(row[name])
             if not 0 <= row[name] <= 1:
                 raise InputError(f"--table={path}, line {line}: {name} must be a number from 0 to 1")
-    return rows
+    if not kept:
+        raise InputError(f"--table={path}: no trial has finished")
+    return kept
 
 
 def one_factor(rows):

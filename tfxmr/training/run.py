@@ -12,7 +12,7 @@ from tfxmr.errors import InputError
 from tfxmr.features.normalisation import normalise_features
 from tfxmr.models.base import Method
 from tfxmr.training import projector, selection
-from tfxmr.training.run_folder import RunFolder, to_json
+from tfxmr.training.run_folder import HARMLESS, RunFolder, to_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +41,6 @@ class RunOptions:
     test: bool = True
 
 
-# Flags that may differ between a run and its resumption.
-HARMLESS = (
-    "run_dir", "data_dir", "manual_dir", "split_file", "checkpoint_seconds", "log_every", "eval_every", "word_vectors",
-    "eval_memory",
-)
 # Flags that change how a trained method is scored, not how it was trained.
 SCORING = (
     "protocol", "gallery", "similarity", "cut", "denominator", "ties", "no_relevant", "eval_znorm", "all_modalities",

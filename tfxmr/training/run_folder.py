@@ -7,6 +7,11 @@ import pathlib
 
 from tfxmr.errors import InputError
 
+# Flags that may differ between a run and its resumption.
+HARMLESS = (
+    "run_dir", "data_dir", "manual_dir", "split_file", "checkpoint_seconds", "log_every", "eval_every", "word_vectors",
+    "eval_memory",
+)
 START = (  # come before flags.cfg; trial.json is a search's note on the run
     ".lock", "features_manifest.json", "features_manifest.json.tmp", "flags.cfg.tmp", "trial.json", "trial.json.tmp",
 )

@@ -17,8 +17,8 @@ from tfxmr.evaluation.tables import to_csv
 from tfxmr.models.base import Method
 from tfxmr.training import hparams, memory, oracles
 from tfxmr.training.grid import flag_line, to_text, value_text
-from tfxmr.training.run import HARMLESS, RunOptions, make, manifest, needed, prepare, run
-from tfxmr.training.run_folder import RunFolder, to_json, write_text
+from tfxmr.training.run import RunOptions, make, manifest, needed, prepare, run
+from tfxmr.training.run_folder import HARMLESS, RunFolder, to_json, write_text
 
 OUTCOME = ("validation_mAP", "selected_step", "seconds", "status", "message")
 
