@@ -2,6 +2,7 @@
 from absl import flags
 
 import tfxmr.data
+from tfxmr import registry
 from tfxmr.data import protocol, splits
 from tfxmr.errors import InputError
 from tfxmr.evaluation import ranking, similarity
@@ -47,7 +48,8 @@ def define(values):
     flags.DEFINE_integer("class_seed", 0, "Seed of --class_split=random.", flag_values=values)
     choice("gallery", None, ("train", "test"), "Split that is searched; default: the protocol's own.")
     choice("similarity", None, similarity.SIMILARITIES,
-           "How representations are compared; l2: by distance. Default: the protocol's own, as of all flags below.")
+           "How representations are compared; l2: by distance. Default: the protocol's own, as of all flags below, or "
+           "where it has none the method's, which is cosine for most.")
     flags.DEFINE_integer("cut", None, "Rank at which average precision stops; 0: none.", lower_bound=0,
                          flag_values=values)
     choice("denominator", None, ranking.DENOMINATORS,
@@ -98,5 +100,6 @@ def make_protocol(values, data):
         gallery=values.gallery,
         normalisation=f"{values.eval_znorm}_zscore".replace("none_zscore", "none") if values.eval_znorm else None,
         all_modalities=values.all_modalities,
+        method_similarity=getattr(registry.get(values.model), "default_similarity", None),
         **{name: values[name].value for name in ("similarity", "cut", "denominator", "ties", "no_relevant")},
     )

@@ -169,6 +169,10 @@ def test_protocol_flags(make_data):
     )
     kept = made("--protocol=acmr@50")
     assert (kept.similarity, kept.cut, kept.denominator, kept.ties, kept.no_relevant) == ("l2", 50, "hits", "index", "zero")
+    assert [made("--model=jrl", *more).similarity for more in ((), ("--similarity=cosine",), ("--protocol=acmr@50",))] == [
+        "dot", "cosine", "l2",  # the method's own, unless the flag or the preset says it
+    ]
+    assert made("--model=cca").similarity == "cosine"
     assert made("--protocol=standard", "--cut=10").cut == 10
     assert made("--class_split=random", "--class_seed=7").class_split == "random, seed 7"
 

@@ -30,6 +30,8 @@ class Baseline:
     modalities = ("image", "text")
     needs_class_embeddings = False
     zero_shot = True
+    default_similarity = None  # how its representations are compared, unless the protocol or --similarity says it
+    transductive = False  # True: `fit` has an argument `unlabelled`, modality -> features of the items to be searched
 
     def __init__(self, settings=None):
         self.settings = settings or self.Settings()

@@ -6,7 +6,10 @@ import scipy.linalg
 
 from tfxmr.baselines.base import Baseline, BaselineSettings
 from tfxmr.errors import InputError
+from tfxmr.linear import View, leading_svd
 from tfxmr.settings import setting
+
+SINGULAR = 100 * np.finfo(float).eps  # share of the total variance that is no more than rounding and jitter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +23,9 @@ class CCASettings(BaselineSettings):
         1e-2, "Added to each covariance's diagonal, relative to its mean variance.", minimum=0.0,
         grid=(1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0),
     )
+    weighting: str = setting(
+        "none", "Modality whose projections are multiplied by the correlations.", choices=("none", "image", "text")
+    )
 
 
 class CCA(Baseline):
@@ -28,7 +34,8 @@ class CCA(Baseline):
     max tr(A' Sxy B)  subject to  A' (Sxx + r I) A = B' (Syy + r I) B = I
 
     With the Cholesky factors Sxx + r I = L L' and Syy + r I = M M', the singular vectors U, V of
-    L^-1 Sxy M'^-1 give A = L'^-1 U and B = M'^-1 V. Retrieval compares X A and Y B by cosine.
+    L^-1 Sxy M'^-1 give A = L'^-1 U and B = M'^-1 V. Retrieval compares X A and Y B by cosine. A modality that is wider
+    than there are items is solved in as many dimensions as items, with the same result (tfxmr.linear.View).
     """
 
     Settings = CCASettings
@@ -42,33 +49,59 @@ class CCA(Baseline):
     def fit(self, data):
         """Learns both projections from the pairs of the training split. Returns self."""
         self.check(data)
-        train = data.splits["train"]
-        x, y = (train.features[m].astype(np.float64) for m in self.modalities)
-        self.image_mean_, self.text_mean_ = x.mean(axis=0), y.mean(axis=0)
-        x, y = x - self.image_mean_, y - self.text_mean_
-        lower_x, lower_y = self._factor(x), self._factor(y)
-        whitened = scipy.linalg.solve_triangular(lower_x, x.T @ y / len(x), lower=True)
-        whitened = scipy.linalg.solve_triangular(lower_y, whitened.T, lower=True).T
-        u, correlations, v = np.linalg.svd(whitened, full_matrices=False)
-        k = min(self.settings.components, len(correlations))
-        self.image_weights_ = scipy.linalg.solve_triangular(lower_x, u[:, :k], lower=True, trans="T")
-        self.text_weights_ = scipy.linalg.solve_triangular(lower_y, v[:k].T, lower=True, trans="T")
-        self.correlations_ = correlations[:k]
+        views = [View(data.splits["train"].features[m]) for m in self.modalities]
+        weights, self.correlations_ = canonical_directions(
+            views, self.settings.components, self.settings.ridge, [view.width for view in views]
+        )
+        for m, view, directions in zip(self.modalities, views, weights, strict=True):
+            scale = self.correlations_ if self.settings.weighting == m else 1.0
+            setattr(self, f"{m}_mean_", view.mean)
+            setattr(self, f"{m}_weights_", directions * scale)
         return self
-
-    def _factor(self, x):
-        """Cholesky factor of the ridged covariance of centred rows (n, d)."""
-        covariance = x.T @ x / len(x)
-        ridge = self.settings.ridge * np.trace(covariance) / len(covariance)
-        try:
-            return np.linalg.cholesky(covariance + ridge * np.eye(len(covariance)))
-        except np.linalg.LinAlgError:
-            raise InputError(
-                f"--ridge={self.settings.ridge}: a covariance of width {len(covariance)} is singular (features that "
-                "depend on each other); take a larger ridge, such as 1e-3"
-            ) from None
 
     def transform(self, modality, features):
         """Projects features (n, d) of "image" or "text" to (n, components)."""
         mean, weights = getattr(self, f"{modality}_mean_"), getattr(self, f"{modality}_weights_")
         return (self.check_width(modality, features, len(mean)) - mean) @ weights
+
+
+def canonical_directions(views, components, ridge, parts=(1, 1)):
+    """Solves the problem of CCA for two views of the same n items.
+
+    Args:
+      views: two of tfxmr.linear.View.
+      components: directions at most.
+      ridge: r of each view is `ridge` times its total variance divided by its part.
+      parts: two numbers; the widths make the ridge relative to the mean variance.
+
+    Returns:
+      ([directions of the first features (d, k), of the second], correlations (k,) in falling order).
+
+    Raises:
+      InputError: a covariance is singular and the ridge too small.
+    """
+    items = len(views[0].rows)
+    lowers = [_factor(view.cross(view) / items, ridge, part) for view, part in zip(views, parts, strict=True)]
+    whitened = scipy.linalg.solve_triangular(lowers[0], views[0].cross(views[1]) / items, lower=True)
+    whitened = scipy.linalg.solve_triangular(lowers[1], whitened.T, lower=True).T
+    u, correlations, v = leading_svd(whitened, min(components, *whitened.shape))
+    sides = [
+        view.lift(scipy.linalg.solve_triangular(lower, vectors, lower=True, trans="T"))
+        for view, lower, vectors in zip(views, lowers, (u, v.T), strict=True)
+    ]
+    return sides, correlations
+
+
+def _factor(covariance, ridge, part):
+    """Cholesky factor of a covariance with `ridge` times its trace / `part` on the diagonal."""
+    total = np.trace(covariance)
+    try:
+        lower = np.linalg.cholesky(covariance + ridge * total / part * np.eye(len(covariance)))
+    except np.linalg.LinAlgError:
+        lower = np.zeros((1, 1))
+    if np.min(np.diag(lower)) ** 2 <= SINGULAR * total:
+        raise InputError(
+            f"--ridge={ridge}: a covariance of width {len(covariance)} is singular (features that depend on each "
+            "other); take a larger ridge, such as 1e-3"
+        )
+    return lower

@@ -194,7 +194,7 @@ def hold_out(split, fraction, seed):
     return split.take(rest), split.take(held)
 
 
-def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, **changes):
+def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, method_similarity=None, **changes):
     """Makes a protocol for a dataset.
 
     Args:
@@ -204,6 +204,8 @@ def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, **ch
         rule of DADN's code at 50 %); "random": a seeded random half; "list": `unseen_classes`.
       unseen_classes: names or labels, for class_split "list".
       class_seed: of the random half.
+      method_similarity: how a method's representations are compared where neither the preset nor `changes` say it;
+        None: by cosine.
       **changes: fields of Protocol that differ from the preset's: gallery, similarity, cut, denominator, ties,
         no_relevant, normalisation, all_modalities. None takes the preset's; a cut of 0 is none.
 
@@ -212,7 +214,8 @@ def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, **ch
     """
     if name not in PRESETS:
         raise InputError(f"--protocol={name}: no such protocol; there are {', '.join(PRESETS)}")
-    fields = PRESETS[name] | {key: value for key, value in changes.items() if value is not None}
+    fields = {"similarity": method_similarity or "cosine"} | PRESETS[name]
+    fields |= {key: value for key, value in changes.items() if value is not None}
     fields["cut"] = fields.get("cut") or None
     needed, split = SPLITS_OF.get(name), data.split_facts.get("name", "official")
     if needed and not split.startswith(needed):

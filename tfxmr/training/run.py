@@ -236,9 +236,22 @@ def train(method, data, tasks, protocol, folder, options):
 
 
 def fit(method, data, tasks, protocol, folder, options):
-    """Fits a closed-form method and saves its arrays. Arguments and results as in `train`."""
+    """Fits a closed-form method and saves its arrays. Arguments and results as in `train`.
+
+    A transductive method sees the features, without labels, of the items that are searched: of the test split, or in a
+    search of settings of the validation split. Raises InputError if some of their classes are to be unseen.
+    """
+    seen = {}
+    if method.transductive:
+        if protocol.unseen:
+            raise InputError(
+                f"--transductive: under --protocol={protocol.name} nothing of the unseen classes may be seen; take "
+                "--notransductive, or --protocol=standard"
+            )
+        searched = tasks or selection.validation_tasks(data)
+        seen["unlabelled"] = {task.query_modality: task.query for task in searched}
     start = time.monotonic()
-    method.fit(data)
+    method.fit(data, **seen)
     seconds = time.monotonic() - start
     folder.checkpoints.mkdir(exist_ok=True)
     np.savez(folder.checkpoints / "arrays.npz", **method.arrays())

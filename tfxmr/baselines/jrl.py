@@ -1,0 +1,191 @@
+"""Joint representation learning (Zhai et al., IEEE TCSVT 2014)."""
+import dataclasses
+import itertools
+
+import numpy as np
+import scipy.sparse
+import scipy.special
+import sklearn.metrics
+import sklearn.neighbors
+
+from tfxmr.baselines.base import Baseline, BaselineSettings
+from tfxmr.errors import InputError
+from tfxmr.linear import Regression, project
+from tfxmr.settings import setting
+
+TINY = 1e-12  # length of a row of P below which it counts as this
+DENSE = 20000  # items above which their (n, n) matrix is refused: 3 GB
+
+
+@dataclasses.dataclass(frozen=True)
+class JRLSettings(BaselineSettings):
+    """Settings of JRL.
+
+    The released ones: --gamma=1000 --sigma=1000 --lambda_pair=1 --mu=1 --laplacian=dense --nolast_update.
+    """
+
+    gamma: float = setting(10.0, "Weight of the row norms, which drop features; released: 1000.", minimum=1e-9,
+                           grid=(1.0, 10.0, 100.0, 1000.0))
+    sigma: float = setting(0.1, "Weight of smoothness over the graphs; released: 1000.", minimum=0.0,
+                           grid=(0.01, 0.1, 1.0))
+    lambda_pair: float = setting(0.1, "Weight of the distance of paired items; released: 1.", minimum=0.0,
+                                 grid=(0.01, 0.1, 1.0))
+    mu: float = setting(1.0, "Weight of the distance to the labels; released: 1.", minimum=0.0)
+    neighbours: int = setting(100, "Nearest items, of the graphs and of the posteriors.", minimum=1)
+    iterations: int = setting(5, "Updates at most.", minimum=1)
+    tolerance: float = setting(0.02, "Stops at a smaller relative decrease of the objective; 0: never.", minimum=0.0)
+    init_seed: int = setting(1, "Seed of the first projections, uniform in (0, 1).", minimum=0)
+    laplacian: str = setting(
+        "knn", "knn: of the nearest items alone; dense: of all, with the degrees of the nearest, as released.",
+        choices=("knn", "dense"),
+    )
+    last_update: bool = setting(True, "False returns the projections before the last update, as released.")
+    similarity_form: str = setting(
+        "posterior", "posterior: class posteriors by the nearest training items; projection: X P, of length 1.",
+        choices=("posterior", "projection"),
+    )
+    transductive: bool = setting(
+        False, "Puts the items that are searched, without labels, into the graphs; never under zero-shot protocols."
+    )
+
+
+class JRL(Baseline):
+    """Regresses every modality to the labels, with few features, and with pairs and neighbours close to each other.
+
+    min over P_m:  gamma sum_m ||P_m||_2,1 + sigma sum_m tr(P_m' Z_m' L_m Z_m P_m)
+                   + lambda_pair sum_{a<b} ||X_a P_a - X_b P_b||_F^2 + mu sum_m ||X_m P_m - Y||_F^2
+
+    Y is one-hot (n, C), Z are the items of X and, if transductive, those that are searched. The graph's weights are
+    K_ij = 1 / (1 + exp ||z_i - z_j||) where i is among the nearest of j or j of i, D its row sums, and L = I - D^-1/2 K
+    D^-1/2. With D_m = diag 1 / (2 ||p_i||) and all projections of the iterate before, an update is
+
+    P_m = (gamma D_m + sigma Z'LZ + (lambda_pair pairs_m + mu) X'X)^-1 X' (lambda_pair sum_b X_b P_b + mu Y)
+
+    where b runs over the pairs_m modalities that m is paired with.
+
+    An item's posterior is the vote of the nearest training items of all modalities in the common space, weighted by
+    1 / (1 + exp distance); the similarity of two items is the dot product of their posteriors.
+
+    Known from the authors' code. Differs from it: the weights that were chosen on hold-outs of Wikipedia's training
+    items in place of its 1000, 1000, 1, 1; a Laplacian whose K and D agree; the last update is
+    kept. Each has a flag (see JRLSettings). Unpaired modalities share the labels alone.
+    """
+
+    Settings = JRLSettings
+    paper = "Zhai et al., IEEE TCSVT 2014"
+    modalities = ()
+    default_similarity = "dot"
+
+    @property
+    def transductive(self):
+        """True if `fit` needs `unlabelled`."""
+        return self.settings.transductive
+
+    def fit(self, data, unlabelled=None):
+        """Learns one projection a modality from the training split.
+
+        Args:
+          data: MultiModalData.
+          unlabelled: modality -> features of the items that are searched (u, d), if transductive.
+
+        Returns:
+          self.
+        """
+        self.check(data)
+        if self.transductive and not unlabelled:
+            raise InputError("--transductive: the items that are searched are needed; give fit(data, unlabelled=...)")
+        train = data.splits["train"]
+        extra = unlabelled if self.transductive else {}
+        partners = {m: [b for b in group if b != m] for group in train.groups for m in group}
+        views = {m: _View(train.features[m], extra.get(m), len(partners[m]), self.settings) for m in data.modalities}
+        labels = {m: np.eye(data.num_classes)[train.labels[m]] for m in data.modalities}
+        start = np.random.default_rng(self.settings.init_seed)
+        weights = {m: start.random((d, data.num_classes)) for m, d in data.dims.items()}
+        self.objectives_ = np.zeros(0)
+        for _ in range(self.settings.iterations):
+            made = {m: project(train.features[m], weights[m]) for m in views}
+            self.objectives_ = np.append(self.objectives_, self._objective(views, weights, made, labels, partners))
+            before, weights = weights, {
+                m: view.update(weights[m], labels[m], [made[b] for b in partners[m]]) for m, view in views.items()
+            }
+            if len(self.objectives_) > 1 and 1 - self.objectives_[-1] / self.objectives_[-2] < self.settings.tolerance:
+                break
+        kept = weights if self.settings.last_update else before
+        for m in views:
+            setattr(self, f"{m}_weights_", kept[m])
+        self.training_ = np.concatenate([project(train.features[m], kept[m]) for m in views])
+        self.training_labels_ = np.concatenate([labels[m] for m in views])
+        return self
+
+    def _objective(self, views, weights, made, labels, partners):
+        pairs = [(a, b) for a, b in itertools.combinations(views, 2) if b in partners[a]]
+        return (
+            sum(self.settings.gamma * np.sum(np.linalg.norm(p, axis=1)) for p in weights.values())
+            + sum(self.settings.sigma * view.roughness(weights[m]) for m, view in views.items())
+            + sum(self.settings.lambda_pair * np.sum((made[a] - made[b]) ** 2) for a, b in pairs)
+            + sum(self.settings.mu * np.sum((made[m] - labels[m]) ** 2) for m in views)
+        )
+
+    def transform(self, modality, features):
+        """Maps features (n, d) of a modality to class posteriors (n, C), or to projections of length 1."""
+        if not hasattr(self, f"{modality}_weights_"):
+            raise InputError(f"JRL was not fitted on the modality {modality}")
+        weights = getattr(self, f"{modality}_weights_")
+        made = self.check_width(modality, features, len(weights)) @ weights
+        if self.settings.similarity_form == "projection":
+            norms = np.linalg.norm(made, axis=1, keepdims=True)
+            return made / np.where(norms > 0, norms, 1.0)
+        near = sklearn.neighbors.NearestNeighbors(n_neighbors=min(self.settings.neighbours, len(self.training_)))
+        distances, rows = near.fit(self.training_).kneighbors(made)
+        votes = scipy.special.softmax(scipy.special.log_expit(-distances), axis=1)
+        return np.einsum("nk,nkc->nc", votes, self.training_labels_[rows])
+
+
+class _View:
+    """One modality, paired with so many others: its items, those without labels after them, and their graph."""
+
+    def __init__(self, labelled, unlabelled, partners, settings):
+        self.settings, self.labelled = settings, len(labelled)
+        self.items = labelled if unlabelled is None else np.concatenate([labelled, unlabelled])
+        self.laplacian = laplacian(self.items, settings.neighbours, settings.laplacian == "dense")
+        known = np.arange(len(self.items)) < self.labelled
+        attraction = scipy.sparse.diags_array((settings.lambda_pair * partners + settings.mu) * known)
+        self.regression = Regression(self.items, metric=settings.sigma * self.laplacian + attraction)
+
+    def update(self, weights, labels, others):
+        """The next projection (d, C); `others` are the projected items of the paired modalities."""
+        targets = np.zeros((len(self.items), labels.shape[1]))
+        targets[: self.labelled] = self.settings.lambda_pair * sum(others) + self.settings.mu * labels
+        penalties = self.settings.gamma / (2 * np.maximum(np.linalg.norm(weights, axis=1), TINY))
+        return self.regression.solve(targets, penalties)
+
+    def roughness(self, weights):
+        """tr(P'Z'LZP)."""
+        made = project(self.items, weights)
+        return float(np.sum(made * (self.laplacian @ made)))
+
+
+def laplacian(items, neighbours, dense=False):
+    """L = I - D^-1/2 K D^-1/2 of the nearest neighbours (n, n), where each item is its own nearest; see JRL.
+
+    Args:
+      items: (n, d).
+      neighbours: nearest items of each.
+      dense: True takes K of all pairs with D of the nearest; such an L may have eigenvalues below 0.
+
+    Raises:
+      InputError: more items than a dense matrix is made for.
+    """
+    size = len(items)
+    if dense and size > DENSE:
+        raise InputError(f"--laplacian=dense: {size} items need {8e-9 * size**2:.0f} GB; take --laplacian=knn")
+    near = sklearn.neighbors.NearestNeighbors(n_neighbors=min(neighbours, size), algorithm="brute").fit(items)
+    graph = scipy.sparse.csr_array(near.kneighbors_graph(items, mode="distance"))
+    graph.data = scipy.special.expit(-graph.data)
+    graph = graph.maximum(graph.T)
+    scale = 1 / np.sqrt(graph.sum(axis=1))
+    if dense:
+        graph = scipy.special.expit(-sklearn.metrics.pairwise.euclidean_distances(np.asarray(items, np.float64)))
+        return np.eye(size) - scale[:, None] * graph * scale
+    scale = scipy.sparse.diags_array(scale)
+    return scipy.sparse.eye_array(size) - scale @ graph @ scale

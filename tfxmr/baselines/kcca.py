@@ -1,0 +1,109 @@
+"""Kernel canonical correlation analysis (Akaho 2001; Hardoon et al., Neural Computation 2004)."""
+import dataclasses
+
+import numpy as np
+import scipy.linalg
+import sklearn.metrics
+
+from tfxmr.baselines.base import Baseline, BaselineSettings
+from tfxmr.baselines.cca import canonical_directions
+from tfxmr.linear import BLOCK, View, gram_root
+from tfxmr.settings import setting
+
+DISTANCES = 1000  # items whose distances give the median
+
+
+@dataclasses.dataclass(frozen=True)
+class KCCASettings(BaselineSettings):
+    """Settings of KCCA."""
+
+    components: int = setting(10, "Width of the common space.", minimum=1, grid=(5, 10, 20))
+    kernel: str = setting("rbf", "exp(-|x - y|^2 / (2 s^2)), or x'y.", choices=("rbf", "linear"))
+    bandwidth: float = setting(
+        1.0, "s of the rbf kernel in medians of the distance of two training items.", minimum=1e-3,
+        grid=(0.25, 0.5, 1.0, 2.0),
+    )
+    ridge: float = setting(
+        1e-2, "Added to each covariance's diagonal in the kernel's space, relative to the total variance there.",
+        minimum=1e-9, grid=(1e-4, 1e-3, 1e-2, 1e-1),
+    )
+    landmarks: int = setting(
+        3000, "Training items at most whose span holds the directions; of more items, so many are drawn.", minimum=2
+    )
+    landmark_seed: int = setting(0, "Seed of that draw.", minimum=0)
+
+
+class KCCA(Baseline):
+    """Finds functions a, b of a kernel's space in which paired items correlate most.
+
+    max corr(a(x), b(y)),  a(x) = sum_i alpha_i k(x, x_i),  b(y) = sum_i beta_i l(y, y_i), with a ridge on |a| and |b|:
+
+    max alpha' Kx Ky beta / n  subject to  alpha' (Kx Kx / n + r Kx) alpha = beta' (Ky Ky / n + r Ky) beta = 1
+
+    for centred kernel matrices. With the Cholesky factor K = L L', the rows k(x, .) L'^-1 have the kernel's products,
+    and the problem is that of CCA on them. Of more items than `landmarks`, i runs over a random draw (Nystroem;
+    Williams and Seeger, NIPS 2000), and all pairs give the covariances. Retrieval compares a(x) and b(y) by cosine.
+    Kernel and ridge are open in the papers; the median distance as bandwidth is a common choice.
+    """
+
+    Settings = KCCASettings
+    paper = "Akaho 2001; Hardoon et al., Neural Computation 2004"
+
+    def check(self, data):
+        """Raises InputError if `data` has no image-text pairs."""
+        super().check(data)
+        data.require_pairs(self.modalities, type(self).__name__)
+
+    def fit(self, data):
+        """Learns both functions from the pairs of the training split. Returns self."""
+        self.check(data)
+        features = data.splits["train"].features
+        items = len(features[self.modalities[0]])
+        chosen = np.arange(items)
+        if items > self.settings.landmarks:
+            chosen = np.sort(
+                np.random.default_rng(self.settings.landmark_seed).permutation(items)[: self.settings.landmarks]
+            )
+        views, roots = [], []
+        for m in self.modalities:
+            landmarks = features[m][chosen].astype(np.float64)
+            setattr(self, f"{m}_landmarks_", landmarks)
+            setattr(self, f"{m}_gamma_", self._gamma(landmarks))
+            root = gram_root(self._kernel(m, landmarks))
+            roots.append(root)
+            views.append(View(self._blocks(m, features[m], lambda kernel, root=root: _solve(root, kernel.T).T)))
+        weights, self.correlations_ = canonical_directions(views, self.settings.components, self.settings.ridge)
+        for m, view, root, directions in zip(self.modalities, views, roots, weights, strict=True):
+            setattr(self, f"{m}_weights_", _solve(root, directions, trans="T"))
+            setattr(self, f"{m}_offset_", view.mean @ directions)
+        return self
+
+    def transform(self, modality, features):
+        """Maps features (n, d) of "image" or "text" to (n, components)."""
+        features = self.check_width(modality, features, getattr(self, f"{modality}_landmarks_").shape[1])
+        weights, offset = getattr(self, f"{modality}_weights_"), getattr(self, f"{modality}_offset_")
+        return self._blocks(modality, features, lambda kernel: kernel @ weights) - offset
+
+    def _gamma(self, landmarks):
+        """1 / (2 s^2) of the rbf kernel."""
+        sample = landmarks[np.linspace(0, len(landmarks) - 1, min(DISTANCES, len(landmarks))).astype(int)]
+        squares = sklearn.metrics.pairwise.euclidean_distances(sample, squared=True)
+        median = np.median(squares[np.triu_indices_from(squares, 1)])
+        return 1 / (2 * self.settings.bandwidth**2 * (median or 1.0))
+
+    def _kernel(self, modality, rows):
+        landmarks = getattr(self, f"{modality}_landmarks_")
+        if self.settings.kernel == "linear":
+            return rows @ landmarks.T
+        return sklearn.metrics.pairwise.rbf_kernel(rows, landmarks, gamma=float(getattr(self, f"{modality}_gamma_")))
+
+    def _blocks(self, modality, features, function):
+        """function(k(x, landmarks)), in blocks of rows."""
+        blocks = range(0, max(len(features), 1), BLOCK)
+        return np.concatenate(
+            [function(self._kernel(modality, features[i : i + BLOCK].astype(np.float64))) for i in blocks]
+        )
+
+
+def _solve(root, right, trans="N"):
+    return scipy.linalg.solve_triangular(root, right, lower=True, trans=trans)
