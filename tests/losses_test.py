@@ -108,6 +108,75 @@ def test_contrastive_is_zero_where_all_pairs_lie_right():
     assert float(losses.contrastive(distances, labels, 4.1)) > 0
 
 
+def test_margin_contrastive_by_a_slow_loop(rng):
+    """Guards against a margin on the squared distance, and against a mean where the released code has a sum."""
+    x, y, labels = rng.normal(size=(5, 2)), rng.normal(size=(5, 2)), np.array([0, 1, 0, 2, 1])
+    expected = np.zeros(5)
+    for u in range(5):
+        for v in range(5):
+            d = math.dist(x[u], y[v])
+            expected[u] += d**2 / 2 if labels[u] == labels[v] else max(0, 1.5 - d) ** 2 / 2
+    found = losses.margin_contrastive(losses.squared_distances(x.astype("f"), y.astype("f")), labels, 1.5)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_margin_contrastive_has_a_finite_gradient_at_zero():
+    """Guards against the square root's infinite slope where two items of different classes coincide."""
+    import tensorflow as tf
+
+    x = tf.zeros((2, 3))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        cost = tf.reduce_sum(losses.margin_contrastive(losses.squared_distances(x, x), np.array([0, 1]), 1.0))
+    assert float(cost) == pytest.approx(1.0, rel=1e-4)
+    assert np.isfinite(tape.gradient(cost, x)).all()
+
+
+def reference_correlation(x, y, ridge):
+    """The paper's form, with symmetric square roots, in NumPy."""
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+
+    def power(view):
+        values, vectors = np.linalg.eigh(view.T @ view / (len(view) - 1) + ridge * np.eye(view.shape[1]))
+        return vectors @ np.diag(values**-0.5) @ vectors.T
+
+    return np.linalg.svd(power(x) @ (x.T @ y / (len(x) - 1)) @ power(y), compute_uv=False).sum()
+
+
+@pytest.mark.parametrize("ridge", [1e-6, 0.3])
+def test_total_correlation(rng, ridge):
+    """Value and gradient, the latter by central differences: guards the divisor n - 1 and each factor's side."""
+    import tensorflow as tf
+
+    x = rng.normal(size=(9, 3))
+    y = x @ rng.normal(size=(3, 4)) + rng.normal(size=(9, 4))
+    with tf.GradientTape() as tape:
+        views = tf.constant(x), tf.constant(y)
+        tape.watch(views)
+        found = losses.total_correlation(*views, ridge)
+    assert float(found) == pytest.approx(reference_correlation(x, y, ridge), rel=1e-9)
+    for view, gradient in zip((x, y), tape.gradient(found, views), strict=True):
+        for place in ((0, 0), (4, 2), (8, 1)):
+            kept, value = view[place], []
+            for step in (1e-5, -1e-5):
+                view[place] = kept + step
+                value.append(reference_correlation(x, y, ridge))
+            view[place] = kept
+            assert float(gradient[place]) == pytest.approx((value[0] - value[1]) / 2e-5, rel=1e-4, abs=1e-8)
+
+
+def test_total_correlation_of_views_that_tell_all(rng):
+    """A view and any invertible map of it correlate fully in each of 3 directions; equal correlations give no NaN."""
+    import tensorflow as tf
+
+    x = tf.constant(rng.normal(size=(20, 3)))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        found = losses.total_correlation(x, tf.matmul(x, tf.constant(rng.normal(size=(3, 3)))) + 5, 1e-9)
+    assert float(found) == pytest.approx(3, abs=1e-6)
+    assert np.isfinite(tape.gradient(found, x)).all()
+
+
 def test_large_margin_pushes_apart():
     """zeta - 2 and 0 at squared gaps of 2 and 9: guards against the sign that would pull the two features together."""
     f, s = np.zeros((2, 1, 2), "f"), np.array([[[1, 1]], [[3, 0]]], "f")

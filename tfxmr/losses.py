@@ -145,6 +145,62 @@ def contrastive(distances, labels, threshold):
     return total + tf.reduce_sum(other * tf.nn.relu(threshold - distances)) / tf.maximum(tf.reduce_sum(other), 1)
 
 
+def margin_contrastive(distances, labels, margin):
+    """Contrastive loss of all pairs of a batch (Hadsell et al., CVPR 2006, eq. 4; between modalities in CCL).
+
+    Row u pays the sum over columns v of d^2 / 2 where the labels agree, and of max(0, margin - d)^2 / 2 where they
+    differ, d the distance.
+
+    Args:
+      distances: (B, B), squared distances d^2, such as those of images (rows) to texts (columns).
+      labels: int (B,), of the rows and of the columns.
+      margin: distance from which two classes count as apart, > 0.
+
+    Returns:
+      (B,), at least 0.
+    """
+    same = labels[:, None] == labels[None, :]
+    short = tf.nn.relu(margin - tf.sqrt(distances + 1e-12))  # the square root has no slope at 0
+    return tf.reduce_sum(tf.where(same, distances, short**2), axis=1) / 2
+
+
+@tf.custom_gradient
+def trace_norm(matrix):
+    """Sum of the singular values of a matrix (m, n), a scalar.
+
+    Its gradient is U V', without the division by differences of singular values that the gradient of a general
+    singular value decomposition needs.
+    """
+    values, left, right = tf.linalg.svd(matrix)
+    return tf.reduce_sum(values), lambda upstream: upstream * tf.matmul(left, right, transpose_b=True)
+
+
+def total_correlation(x, y, ridge):
+    """Sum of the canonical correlations of two views, what deep CCA maximises (Andrew et al., ICML 2013, eq. 10).
+
+    With S the covariances (divisor n - 1) and S_xx + ridge I = L L', S_yy + ridge I = M M', it is the trace norm of
+    L^-1 S_xy M'^-1. The paper's symmetric square roots differ from L and M by rotations, which change no trace norm.
+
+    Args:
+      x: (n, k).
+      y: (n, l), of the same n > 1 items.
+      ridge: > 0, in squared units of x and y; both are whitened in float64.
+
+    Returns:
+      A scalar in [0, min(k, l)], of x's type.
+    """
+    kind, divisor = x.dtype, tf.cast(tf.shape(x)[0] - 1, tf.float64)
+    x, y = (v - tf.reduce_mean(v, axis=0) for v in (tf.cast(x, tf.float64), tf.cast(y, tf.float64)))
+
+    def whiten(view, columns):
+        covariance = tf.matmul(view, view, transpose_a=True) / divisor
+        factor = tf.linalg.cholesky(covariance + ridge * tf.eye(view.shape[-1], dtype=tf.float64))
+        return tf.linalg.triangular_solve(factor, columns)
+
+    half = whiten(x, tf.matmul(x, y, transpose_a=True) / divisor)  # L^-1 S_xy
+    return tf.cast(trace_norm(whiten(y, tf.transpose(half))), kind)
+
+
 def large_margin(specific, shared, threshold):
     """L_lm of MS2GAN, eq. 4 and 5: max(0, zeta - ||m^f - m^s||^2), summed over an item's modalities m.
 

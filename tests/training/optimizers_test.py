@@ -1,10 +1,10 @@
-"""The fused Adam against its equations and Keras' own."""
+"""The fused Adam and SGD against their equations and Keras' own."""
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfxmr.training.optimizers import Adam
+from tfxmr.training.optimizers import SGD, Adam
 
 
 def test_two_steps_by_hand():
@@ -42,3 +42,28 @@ def test_equals_keras_in_a_graph_with_a_schedule():
         apply_all(optimizer, x, gradients)
         found.append(x.numpy())
     np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-6)
+
+
+def test_sgd_by_hand():
+    """v <- m v - rate (g + l2 w), w <- w + v: guards against a penalty beside the momentum, and one on biases."""
+    rate, m, l2 = 0.1, 0.9, 0.5
+    kernel, bias = keras.Variable([[2.0]]), keras.Variable([2.0])
+    sgd = SGD(rate, momentum=m, l2=l2)
+    sgd.build([kernel, bias])
+    w, b, v, u = 2.0, 2.0, 0.0, 0.0
+    for g in (0.5, -2.0, 1.0):
+        v = m * v - rate * (g + l2 * w)
+        w += v
+        u = m * u - rate * g
+        b += u
+        sgd.apply([tf.constant([[g]]), tf.constant([g])], [kernel, bias])
+        assert (float(kernel.numpy()[0, 0]), float(bias.numpy()[0])) == pytest.approx((w, b), rel=1e-6)
+
+
+def test_adam_with_a_penalty():
+    """The first step of Adam is the rate times the sign of g + l2 w: at g = 1, w = -4 the penalty of .5 turns it."""
+    kernel, bias = keras.Variable([[-4.0]]), keras.Variable([-4.0])
+    adam = Adam(0.1, epsilon=1e-8, l2=0.5)
+    adam.build([kernel, bias])
+    adam.apply([tf.constant([[1.0]]), tf.constant([1.0])], [kernel, bias])
+    assert (float(kernel.numpy()[0, 0]), float(bias.numpy()[0])) == pytest.approx((-3.9, -4.1), rel=1e-5)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfxmr import randomness
 from tfxmr.errors import InputError
 from tfxmr.settings import Settings, setting
-from tfxmr.training.optimizers import Adam
+from tfxmr.training.optimizers import SGD, Adam
 
 
 def selection_setting(default):
@@ -39,6 +39,23 @@ class MethodSettings(Settings):
         "none",
         "How features are normalised, with statistics of the training split.",
         choices=("none", "l2", "zscore", "minmax"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerSettings(MethodSettings):
+    """MethodSettings of a method whose optimiser can be chosen; a method overrides the defaults by its paper's."""
+
+    optimizer: str = setting("adam", "Who takes the steps: adam, or sgd with --momentum.", choices=("adam", "sgd"))
+    learning_rate: float = setting(1e-3, "The optimiser's base learning rate.", minimum=0.0)
+    half_life: int = setting(
+        0, "Steps t_h of the decay: the learning rate is divided by 1 + t / t_h at step t; 0: it is constant.",
+        minimum=0,
+    )
+    momentum: float = setting(0.9, "Momentum of sgd, in [0, .999].", minimum=0.0, maximum=0.999)
+    weight_decay: float = setting(
+        0.0, "Times the weight matrices, is added to their gradient: the derivative of half their squared norm.",
+        minimum=0.0,
     )
 
 
@@ -139,7 +156,7 @@ class Method(keras.Model):
         return player, losses, tape.gradient(list(losses.values()), self.variables_of(player))
 
     def compile(self, learning_rate=None, steps_per_epoch=None, **kwargs):
-        """Creates one Adam for each player and builds all its slots, so that a checkpoint finds its place.
+        """Creates one optimiser for each player and builds all its slots, so that a checkpoint finds its place.
 
         Args:
           learning_rate: float or Keras schedule over the player's updates; None takes the settings'.
@@ -151,11 +168,26 @@ class Method(keras.Model):
         self.player_optimizers = {}
         for player in self.players:
             rate = self.settings.learning_rate if learning_rate is None else learning_rate
-            optimizer = Adam(  # with TensorFlow 1's epsilon
-                rate, beta_1=self.settings.beta_1, epsilon=1e-8, name=f"adam_{player}"
-            )
+            optimizer = self.make_optimizer(player, rate)
             optimizer.build(self.variables_of(player))
             self.player_optimizers[player] = optimizer
+
+    def make_optimizer(self, player, learning_rate):
+        """Makes a player's optimiser, without slots yet: Adam, or what OptimizerSettings say. A method may override it.
+
+        Args:
+          player: name of the player.
+          learning_rate: float or Keras schedule.
+        """
+        s, l2 = self.settings, 0.0
+        if isinstance(s, OptimizerSettings):
+            l2 = s.weight_decay
+            if s.half_life and isinstance(learning_rate, float):
+                learning_rate = keras.optimizers.schedules.InverseTimeDecay(learning_rate, s.half_life, 1.0)
+            if s.optimizer == "sgd":
+                return SGD(learning_rate, momentum=s.momentum, l2=l2, name=f"sgd_{player}")
+        # with TensorFlow 1's epsilon
+        return Adam(learning_rate, beta_1=s.beta_1, epsilon=1e-8, l2=l2, name=f"adam_{player}")
 
     def train_step(self, batch):
         """One step: every player's update in turn. Returns each player's losses and gradient norm."""

@@ -1,4 +1,4 @@
-"""Adam as TensorFlow 1 had it, in one pass over the memory."""
+"""Adam as TensorFlow 1 had it, in one pass over the memory, and SGD; both with an L2 penalty of weight matrices."""
 import keras
 import tensorflow as tf
 
@@ -8,7 +8,15 @@ class Adam(keras.optimizers.Adam):
 
     The mathematics, the slots and the checkpoint are Keras'; the separate element-wise operations of Keras cost
     about four times the time on a CPU, which at 180 million parameters and batch 64 rivals the matrix products.
+
+    Args:
+      *args, **kwargs: of keras.optimizers.Adam.
+      l2: see `penalised`.
     """
+
+    def __init__(self, *args, l2=0.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.l2 = l2
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable and its two slots; `gradient` has the variable's shape."""
@@ -24,5 +32,30 @@ class Adam(keras.optimizers.Adam):
             beta1=self.beta_1,
             beta2=self.beta_2,
             epsilon=self.epsilon,
-            grad=gradient,
+            grad=penalised(gradient, variable, self.l2),
         )
+
+
+class SGD(keras.optimizers.SGD):
+    """keras.optimizers.SGD with an L2 penalty that passes through the momentum, as Caffe's solver has it.
+
+    With g the gradient plus l2 times the weights: v <- momentum v - rate g; w <- w + v. Keras' own weight_decay
+    shrinks the weights beside the momentum, at momentum .9 a tenth of this penalty.
+
+    Args:
+      *args, **kwargs: of keras.optimizers.SGD.
+      l2: see `penalised`.
+    """
+
+    def __init__(self, *args, l2=0.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Updates one variable and its slot; `gradient` has the variable's shape."""
+        super().update_step(penalised(gradient, variable, self.l2), variable, learning_rate)
+
+
+def penalised(gradient, variable, l2):
+    """The gradient of loss + l2 / 2 ||W||^2 for a weight matrix W; biases and other vectors are not penalised."""
+    return gradient + l2 * tf.convert_to_tensor(variable) if l2 and len(variable.shape) > 1 else gradient

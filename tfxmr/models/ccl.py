@@ -1,0 +1,150 @@
+"""CCL: cross-modal correlation learning by hierarchical networks (Peng et al., IEEE Transactions on Multimedia 2018)."""
+import dataclasses
+import itertools
+
+import tensorflow as tf
+
+from tfxmr import losses, randomness
+from tfxmr.errors import InputError
+from tfxmr.layers import Tower
+from tfxmr.models.base import Method, OptimizerSettings, selection_setting
+from tfxmr.settings import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class CCLSettings(OptimizerSettings):
+    """Settings of CCL: widths, margin, batch, penalty and length of the released code, where it has them."""
+
+    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
+    epochs: int = setting(100, "Training epochs at most, if --steps is 0; the released code takes 20,000 steps.", minimum=0)
+    batch_size: int = setting(80, "Items in a batch.", minimum=2)
+    learning_rate: float = setting(
+        1e-4, "The optimiser's base learning rate.", minimum=0.0, grid=(1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
+    )
+    weight_decay: float = setting(4e-3, "Times the weight matrices, is added to their gradient.", minimum=0.0)
+    select: str = selection_setting("validation")
+    feature_norm: str = setting(
+        "zscore", "How features are normalised, with statistics of the training split.",
+        choices=("none", "l2", "zscore", "minmax"),
+    )
+    encoder_units: tuple = setting(
+        (2048, 1024), "Widths of an encoder's layers (stage 1); decoders mirror all but the last.", minimum=1
+    )
+    common_units: tuple = setting(
+        (1024, 1024), "Widths of the common network's layers (stage 2), the last of which both tasks share.", minimum=1
+    )
+    correlation: float = setting(
+        0.7, "lambda, weight of the codes' distance against the reconstruction's in stage 1, in [0, 1].",
+        minimum=0.0, maximum=1.0,
+    )
+    margin: float = setting(
+        1.0, "Distance from which two classes count as apart, in the contrastive loss.", minimum=0.0,
+        grid=(1.0, 2.0, 4.0, 8.0),
+    )
+    beta: float = setting(1.0, "Weight of the contrastive loss against the classification.", minimum=0.0)
+    end_to_end: bool = setting(False, "Lets the gradient of stage 2 into the encoders, which the paper does not.")
+
+
+class CCL(Method):
+    """Codes that restore their item and resemble their pair's, and on them a network of two tasks.
+
+    Stage 1, codes c_m = E_m(x^m) with decoders D_m, as a mean over items:
+
+        min over E, D:  (1 - lambda) sum over m of ||x^m - D_m(c_m)||^2 + lambda sum over m < n of ||c_m - c_n||^2
+
+    Stage 2, z_m = F_m(c_m) and the common representation h_m = sigmoid(z_m):
+
+        min over F, P:  beta sum over m < n of L_inter(h_m, h_n) + sum over m of L_intra(P_m(z_m))
+
+        L_inter = 1/2B sum over the B x B pairs (u, v) of ||h_mu - h_nv||^2 where the labels agree,
+                  of max(0, margin - ||h_mu - h_nv||)^2 where they differ
+        L_intra = mean over u of - log softmax(P_m(z_mu))_{l_u}
+
+    All units are logistic. Retrieval compares h_m by cosine; the released evaluation scales each of its dimensions by
+    the test items' statistics first (--eval_znorm=group).
+
+    Differs from the paper: both stages train at once, where the second's gradient stops at the codes as it does there
+    (--end_to_end lets it pass); codes of patches of the image and text, and the restricted Boltzmann machines that
+    pre-train and fuse, are left out, since features of the whole item are all that is given; the released code takes
+    gradient descent (--optimizer=sgd). More than two modalities, and the pairing by class of items that share no
+    rows, are this project's.
+    """
+
+    Settings = CCLSettings
+    paper = "Peng et al., IEEE Transactions on Multimedia 2018"
+    modalities = ()
+
+    def check(self, data):
+        """Raises InputError if the data have a single modality or class."""
+        super().check(data)
+        if len(data.modalities) < 2:
+            raise InputError(f"ccl needs two or more modalities; dataset {data.name} has {data.modalities[0]} alone")
+        if data.num_classes < 2:
+            raise InputError("ccl needs two or more training classes")
+
+    def make_networks(self, data):
+        """Builds encoder, decoder, common network and classifier for each modality."""
+        *hidden, code = self.settings.encoder_units
+        common, shapes = self.settings.common_units, {}
+        for m, d in data.dims.items():
+            shapes |= {
+                f"encoder_{m}": (d, (*hidden, code), tf.sigmoid),
+                f"decoder_{m}": (code, (*reversed(hidden), d), None),
+                f"common_{m}": (code, common, None),
+                f"classifier_{m}": (common[-1], (data.num_classes,), None),
+            }
+        return {
+            name: Tower(
+                inputs, units, activation=tf.sigmoid, output_activation=last, stddev=None,
+                seed=randomness.derive(self.seed, *name.encode()), name=name,
+            )
+            for name, (inputs, units, last) in shapes.items()
+        }
+
+    @property
+    def players(self):
+        """One: between the stages, the gradient stops by itself."""
+        return {"joint": tuple(self.networks)}
+
+    def total_steps(self, num_items):
+        """Length of the training in steps: --steps, or else --epochs."""
+        return self.settings.steps or super().total_steps(num_items)
+
+    def updates(self, batch, seed):
+        """Yields the one update of a step, both stages together."""
+        with tf.GradientTape() as tape:
+            cost = self.costs(batch)
+        yield self.minimise("joint", cost, tape)
+
+    def costs(self, batch):
+        """The weighted losses of a batch, name -> scalar."""
+        s, net, labels = self.settings, self.networks, batch["label"]
+        codes = {m: net[f"encoder_{m}"](batch[m]) for m in self.dims}
+        before = codes if s.end_to_end else {m: tf.stop_gradient(c) for m, c in codes.items()}
+        shared = {m: net[f"common_{m}"](before[m]) for m in self.dims}  # z
+        pairs = list(itertools.combinations(self.dims, 2))
+        inter = sum(
+            losses.margin_contrastive(
+                losses.squared_distances(tf.sigmoid(shared[m]), tf.sigmoid(shared[n])), labels, s.margin
+            )
+            for m, n in pairs
+        )
+        intra = losses.semantic_discrimination(tf.stack([net[f"classifier_{m}"](shared[m]) for m in self.dims]), labels)
+        restored = sum(squares(net[f"decoder_{m}"](codes[m]) - batch[m]) for m in self.dims)
+        apart = sum(squares(codes[m] - codes[n]) for m, n in pairs)
+        cost = {
+            "reconstruction": (1 - s.correlation) * restored,
+            "correlation": s.correlation * apart,
+            "contrastive": s.beta * inter,
+            "class": intra,
+        }
+        return {name: tf.reduce_mean(value) for name, value in cost.items()}
+
+    def embed(self, modality, features):
+        """The common representation h_m."""
+        return tf.sigmoid(self.networks[f"common_{modality}"](self.networks[f"encoder_{modality}"](features)))
+
+
+def squares(x):
+    """Squared length of each row of x (B, d): (B,)."""
+    return tf.reduce_sum(x**2, axis=-1)

@@ -1,0 +1,124 @@
+"""Corr-AE: correspondence autoencoders (Feng et al., ACM MM 2014)."""
+import dataclasses
+import itertools
+
+import tensorflow as tf
+
+from tfxmr import randomness
+from tfxmr.errors import InputError
+from tfxmr.layers import Tower
+from tfxmr.models.base import Method, OptimizerSettings, selection_setting
+from tfxmr.settings import setting
+
+PAPER_ALPHA = {"corr": 0.8, "cross": 0.2, "full": 0.8}
+
+
+@dataclasses.dataclass(frozen=True)
+class CorrAESettings(OptimizerSettings):
+    """Settings of Corr-AE: widths, alpha, batch and decay of the authors' configuration for Wikipedia."""
+
+    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
+    epochs: int = setting(100, "Training epochs at most, if --steps is 0; a choice of this project.", minimum=0)
+    batch_size: int = setting(193, "Items in a batch.", minimum=2)
+    learning_rate: float = setting(
+        1e-3, "The optimiser's base learning rate; of Adam by this project's choice.", minimum=0.0,
+        grid=(1e-4, 3e-4, 1e-3),
+    )
+    weight_decay: float = setting(1e-4, "Times the weight matrices, is added to their gradient.", minimum=0.0)
+    select: str = selection_setting("validation")
+    feature_norm: str = setting(
+        "zscore", "How features are normalised, with statistics of the training split.",
+        choices=("none", "l2", "zscore", "minmax"),
+    )
+    variant: str = setting(
+        "corr", "corr: a code restores its own modality; cross: the others; full: all of them.",
+        choices=("corr", "cross", "full"),
+    )
+    alpha: float = setting(
+        0.0, "Weight of the correlation against that of the reconstruction, in [0, 1]; 0 takes the paper's: .8, with "
+        "--variant=cross .2.", minimum=0.0, maximum=1.0, grid=(0.2, 0.5, 0.8, 0.95),
+    )
+    encoder_units: tuple = setting(
+        (1024, 1024), "Widths of an encoder's layers; the last is the code, decoders mirror the rest.", minimum=1
+    )
+
+
+class CorrAE(Method):
+    """Autoencoders of all modalities whose codes are drawn together.
+
+    With the code h_m = E_m(x^m) of modality m and a decoder D_mn of it into modality n,
+
+        min  (1 - alpha) sum over (m, n) of ||x^n - D_mn(h_m)||^2  +  alpha sum over m < n of ||h_m - h_n||^2
+
+    as a mean over items; (m, n) are m = n (Corr-AE), m != n (Corr-Cross-AE) or all (Corr-Full-AE). Labels are not
+    used. Retrieval compares the codes h_m, of logistic units, by cosine.
+
+    The paper has two modalities; the sums over more, and the pairing by class of items that share no rows
+    (tfxmr.training.sampling), are this project's.
+
+    Differs from the paper: it trains E and D on the outputs of two restricted Boltzmann machines for each modality,
+    by gradient descent (--optimizer=sgd --learning_rate=.05 --half_life=10000, with the momentum raised from .5 to
+    .9); here there is no pre-training, and the encoder has the machines' upper layer as a hidden layer of its own.
+    """
+
+    Settings = CorrAESettings
+    paper = "Feng et al., ACM MM 2014"
+    modalities = ()
+    zero_shot = True
+
+    def check(self, data):
+        """Raises InputError if the data have a single modality."""
+        super().check(data)
+        if len(data.modalities) < 2:
+            raise InputError(f"corrae needs two or more modalities; dataset {data.name} has {data.modalities[0]} alone")
+
+    def make_networks(self, data):
+        """Builds an encoder for each modality, and the decoders that the variant needs."""
+        *hidden, code = self.settings.encoder_units
+        shapes = {f"encoder_{m}": (d, (*hidden, code), tf.sigmoid) for m, d in data.dims.items()}
+        for m, n in itertools.product(data.dims, repeat=2):
+            if self.settings.variant == "full" or (m == n) == (self.settings.variant == "corr"):
+                shapes[f"decoder_{m}_{n}"] = code, (*reversed(hidden), data.dims[n]), None
+        return {
+            name: Tower(
+                inputs, units, activation=tf.sigmoid, output_activation=last, stddev=None,
+                seed=randomness.derive(self.seed, *name.encode()), name=name,
+            )
+            for name, (inputs, units, last) in shapes.items()
+        }
+
+    @property
+    def players(self):
+        """One: all networks descend the same loss."""
+        return {"joint": tuple(self.networks)}
+
+    def total_steps(self, num_items):
+        """Length of the training in steps: --steps, or else --epochs."""
+        return self.settings.steps or super().total_steps(num_items)
+
+    def updates(self, batch, seed):
+        """Yields the one update of a step."""
+        with tf.GradientTape() as tape:
+            cost = self.costs(batch)
+        yield self.minimise("joint", cost, tape)
+
+    def costs(self, batch):
+        """The weighted losses of a batch, name -> scalar."""
+        alpha = self.settings.alpha or PAPER_ALPHA[self.settings.variant]
+        codes = {m: self.embed(m, batch[m]) for m in self.dims}
+        restored = sum(
+            squared_error(self.networks[f"decoder_{m}_{n}"](codes[m]), batch[n])
+            for m, n in itertools.product(self.dims, repeat=2)
+            if f"decoder_{m}_{n}" in self.networks
+        )
+        apart = sum(squared_error(codes[m], codes[n]) for m, n in itertools.combinations(self.dims, 2))
+        return {"reconstruction": (1 - alpha) * restored, "correlation": alpha * apart}
+
+    def embed(self, modality, features):
+        """The code h_m."""
+        return self.networks[f"encoder_{modality}"](features)
+
+
+def squared_error(a, b):
+    """Mean over the rows u of ||a_u - b_u||^2, a scalar."""
+    return tf.reduce_mean(tf.reduce_sum((a - b) ** 2, axis=-1))

@@ -1,0 +1,147 @@
+"""DCCA: deep canonical correlation analysis (Andrew et al., ICML 2013)."""
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from tfxmr import losses, randomness
+from tfxmr.baselines.cca import CCA, CCASettings
+from tfxmr.data.multimodal import MultiModalData, Split
+from tfxmr.layers import Tower
+from tfxmr.models.base import Method, OptimizerSettings, selection_setting
+from tfxmr.settings import setting
+
+
+def cube_root(x):
+    """The paper's unit: the y with y^3 / 3 + y = x, in closed form; x of any shape."""
+    return 2 * tf.sinh(tf.asinh(1.5 * x) / 3)
+
+
+ACTIVATIONS = {"cube_root": cube_root, "relu": tf.nn.relu, "tanh": tf.tanh, "sigmoid": tf.sigmoid}
+
+
+@dataclasses.dataclass(frozen=True)
+class DCCASettings(OptimizerSettings):
+    """Settings of DCCA. The paper chose widths, ridge and penalty on a development set; the values are this project's."""
+
+    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
+    epochs: int = setting(100, "Training epochs at most, if --steps is 0.", minimum=0)
+    batch_size: int = setting(
+        500, "Items in a batch: several times the width of the outputs, since a batch of fewer correlates anyway.",
+        minimum=2,
+    )
+    learning_rate: float = setting(
+        1e-3, "The optimiser's base learning rate.", minimum=0.0, grid=(1e-4, 3e-4, 1e-3, 3e-3)
+    )
+    weight_decay: float = setting(
+        0.0, "Times the weight matrices, is added to their gradient.", minimum=0.0, grid=(0.0, 1e-4, 1e-3)
+    )
+    select: str = selection_setting("validation")
+    units: tuple = setting(
+        (1024, 1024, 50), "Widths of each network's layers; the last are the outputs.", minimum=1,
+        grid=((1024, 1024, 10), (1024, 1024, 20), (1024, 1024, 50)),
+    )
+    activation: str = setting(
+        "cube_root", "Hidden units; cube_root: the paper's, y with y^3/3 + y = x.", choices=tuple(ACTIVATIONS)
+    )
+    ridge: float = setting(
+        1e-3, "r_1 = r_2, added to the diagonal of the outputs' covariances.", minimum=1e-12, grid=(1e-4, 1e-2, 1.0)
+    )
+    top_ridge: float = setting(
+        1e-2, "The same in the linear CCA on top, relative to the outputs' mean variance.", minimum=0.0
+    )
+    components: int = setting(0, "Directions that the linear CCA on top keeps; 0: all.", minimum=0)
+
+
+class DCCA(Method):
+    """Networks f, g whose outputs correlate most between paired items.
+
+    max over f, g of corr(f(X), g(Y)) = ||T||_tr,  T = S_11^-1/2 S_12 S_22^-1/2           (section 3, eq. 10)
+
+    where S are the covariances of the outputs over a batch, S_11 and S_22 with the ridge r on their diagonals, and
+    ||.||_tr is the sum of the singular values. Labels are not used. Retrieval compares the outputs after a linear CCA
+    of the training items' outputs under the present weights, by cosine.
+
+    Differs from the paper: batches with Adam, where it has full batches with L-BFGS (--batch_size may be the size of
+    the training set); no pre-training of the layers as denoising autoencoders.
+    """
+
+    Settings = DCCASettings
+    paper = "Andrew et al., ICML 2013"
+    zero_shot = True
+
+    def check(self, data):
+        """Raises InputError if the data have no image-text pairs."""
+        super().check(data)
+        data.require_pairs(self.modalities, self.name)
+
+    def make_networks(self, data):
+        """Builds a network for each modality, and the linear map on top of it, which no gradient trains."""
+        s, self.training, self.fitted_to = self.settings, data.splits["train"], None
+        towers = {
+            m: Tower(
+                data.dims[m], s.units, activation=ACTIVATIONS[s.activation], stddev=None,
+                seed=randomness.derive(self.seed, *m.encode()), name=m,
+            )
+            for m in self.modalities
+        }
+        width = min(s.components or s.units[-1], s.units[-1])
+        return towers | {f"top_{m}": Top(s.units[-1], width, name=f"top_{m}") for m in self.modalities}
+
+    @property
+    def players(self):
+        """One: both networks ascend the correlation."""
+        return {"joint": self.modalities}
+
+    def total_steps(self, num_items):
+        """Length of the training in steps: --steps, or else --epochs."""
+        return self.settings.steps or super().total_steps(num_items)
+
+    def updates(self, batch, seed):
+        """Yields the one update of a step."""
+        with tf.GradientTape() as tape:
+            outputs = (self.networks[m](batch[m]) for m in self.modalities)
+            cost = {"minus_correlation": -losses.total_correlation(*outputs, self.settings.ridge)}
+        yield self.minimise("joint", cost, tape)
+
+    def encode(self, modality, features, block_size=1024):
+        """As Method.encode, with the maps on top fitted to the present weights."""
+        self.fit_top()
+        return super().encode(modality, features, block_size)
+
+    def fit_top(self):
+        """Fits the linear CCA of the training items' outputs, unless the weights are those that it was fitted to."""
+        weights = tuple(hash(v.numpy().tobytes()) for v in self.variables_of("joint"))
+        if weights == self.fitted_to:
+            return
+        self.fitted_to = weights
+        outputs = {m: self.networks[m](self.training.features[m]).numpy() for m in self.modalities}
+        split = Split.of_pairs(outputs, self.training.labels["image"])
+        top = CCA(CCASettings(components=self.networks["top_image"].width, ridge=self.settings.top_ridge))
+        top.fit(MultiModalData("the outputs", {"train": split}, []))
+        for m in self.modalities:
+            self.networks[f"top_{m}"].set_weights([getattr(top, f"{m}_mean_"), getattr(top, f"{m}_weights_")])
+
+    def embed(self, modality, features):
+        """The outputs, mapped as `fit_top` last found."""
+        return self.networks[f"top_{modality}"](self.networks[modality](features))
+
+
+class Top(keras.layers.Layer):
+    """(x - mean) W, set from outside.
+
+    Args:
+      inputs: width of x.
+      width: width of the result.
+    """
+
+    def __init__(self, inputs, width, **kwargs):
+        super().__init__(**kwargs)
+        self.width = width
+        self.mean = self.add_weight(shape=(inputs,), initializer="zeros", trainable=False, name="mean")
+        self.kernel = self.add_weight(shape=(inputs, width), initializer="zeros", trainable=False, name="kernel")
+        self.built = True
+
+    def call(self, x):
+        """(n, inputs) to (n, width)."""
+        return tf.matmul(x - self.mean, self.kernel)

@@ -1,0 +1,99 @@
+"""Deep-SM: deep semantic matching (Wei et al., IEEE Transactions on Cybernetics 2017)."""
+import dataclasses
+
+import tensorflow as tf
+
+from tfxmr import randomness
+from tfxmr.errors import InputError
+from tfxmr.layers import Tower
+from tfxmr.models.base import Method, OptimizerSettings, selection_setting
+from tfxmr.settings import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class DeepSMSettings(OptimizerSettings):
+    """Settings of Deep-SM. Its code is not public; the widths, batch and length are this project's choice."""
+
+    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
+    epochs: int = setting(100, "Training epochs at most, if --steps is 0.", minimum=0)
+    optimizer: str = setting("sgd", "sgd with --momentum, or adam.", choices=("adam", "sgd"))
+    learning_rate: float = setting(
+        1e-2, "The optimiser's base learning rate.", minimum=0.0, grid=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+    )
+    weight_decay: float = setting(
+        5e-4, "Times the weight matrices, is added to their gradient.", minimum=0.0, grid=(5e-4, 5e-3, 5e-2)
+    )
+    select: str = selection_setting("validation")
+    image_units: tuple = setting((1024,), "Widths of the image network's hidden layers; empty: none.", minimum=1)
+    text_units: tuple = setting(
+        (1024, 512), "Widths of the hidden layers of each other modality's network; empty: none.", minimum=1
+    )
+    dropout_keep: float = setting(
+        1.0, "Probability that dropout keeps a hidden unit, in [.05, 1].", minimum=0.05, maximum=1.0, grid=(0.5, 1.0)
+    )
+    representation: str = setting(
+        "probabilities",
+        "What retrieval compares: class probabilities; centred: these less their mean 1/C, whose cosine is the "
+        "normalised correlation; logits. It changes no loss, so `tfxmr evaluate` may choose another.",
+        choices=("probabilities", "centred", "logits"),
+    )
+
+
+class DeepSM(Method):
+    """Makes each item the vector of its class probabilities, by a deep classifier of each modality's own.
+
+    min over the network f_m of each modality m:  mean over items u of - log softmax(f_m(x_u^m))_{l_u}
+
+    Retrieval compares the probabilities by cosine. Modalities never meet in training, so they need not be paired. Of
+    an item of an unseen class, the probabilities of the seen classes serve as a semantic code.
+
+    Differs from the paper: it fine-tunes a convolutional network on the images, here the input is the features; the
+    gradient of each network is a player of its own.
+    """
+
+    Settings = DeepSMSettings
+    paper = "Wei et al., IEEE Transactions on Cybernetics 2017"
+    modalities = ()
+    zero_shot = True
+
+    def check(self, data):
+        """Raises InputError if the data have a single class."""
+        super().check(data)
+        if data.num_classes < 2:
+            raise InputError("deepsm needs two or more training classes")
+
+    def make_networks(self, data):
+        """Builds one classifier for each modality."""
+        s = self.settings
+        return {
+            m: Tower(
+                d, (*(s.image_units if m == "image" else s.text_units), data.num_classes), keep=s.dropout_keep,
+                stddev=None, seed=randomness.derive(self.seed, *m.encode()), name=m,
+            )
+            for m, d in data.dims.items()
+        }
+
+    @property
+    def players(self):
+        """One for each modality."""
+        return {m: (m,) for m in self.networks}
+
+    def total_steps(self, num_items):
+        """Length of the training in steps: --steps, or else --epochs."""
+        return self.settings.steps or super().total_steps(num_items)
+
+    def updates(self, batch, seed):
+        """Yields each classifier's update."""
+        for i, m in enumerate(self.networks):
+            with tf.GradientTape() as tape:
+                logits = self.networks[m](batch[m], seed=None if seed is None else randomness.fold_in(seed, i))
+                cost = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], logits)
+                cost = {"class": tf.reduce_mean(cost)}
+            yield self.minimise(m, cost, tape)
+
+    def embed(self, modality, features):
+        """Class probabilities (B, C), or what the settings choose, without dropout."""
+        logits, kind = self.networks[modality](features), self.settings.representation
+        if kind == "logits":
+            return logits
+        return tf.nn.softmax(logits) - (1 / logits.shape[-1] if kind == "centred" else 0)
