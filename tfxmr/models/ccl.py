@@ -1,4 +1,4 @@
-"""CCL: cross-modal correlation learning by hierarchical networks (Peng et al., IEEE Transactions on Multimedia 2018)."""
+"""CCL: cross-modal correlation learning with hierarchical networks (Peng et al., IEEE Trans. Multimedia 2018)."""
 import dataclasses
 import itertools
 
@@ -16,7 +16,9 @@ class CCLSettings(OptimizerSettings):
     """Settings of CCL: widths, margin, batch, penalty and length of the released code, where it has them."""
 
     steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
-    epochs: int = setting(100, "Training epochs at most, if --steps is 0; the released code takes 20,000 steps.", minimum=0)
+    epochs: int = setting(
+        100, "Training epochs at most, if --steps is 0; the released code takes 20,000 steps.", minimum=0
+    )
     batch_size: int = setting(80, "Items in a batch.", minimum=2)
     learning_rate: float = setting(
         1e-4, "The optimiser's base learning rate.", minimum=0.0, grid=(1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
@@ -71,7 +73,7 @@ class CCL(Method):
     """
 
     Settings = CCLSettings
-    paper = "Peng et al., IEEE Transactions on Multimedia 2018"
+    paper = "Peng et al., IEEE Trans. Multimedia 2018"
     modalities = ()
 
     def check(self, data):

@@ -154,7 +154,8 @@ class CMDN(Method):
         cost[name] = sum(squared_error(restored[m], parts[m]) for m in self.dims)
         if labels is not None:
             logits = self.networks[f"{name}_classifier"](codes)
-            cost[f"{name}_class"] = tf.reduce_mean(losses.semantic_discrimination(logits, labels)) / (1 + len(self.dims))
+            total = losses.semantic_discrimination(logits, labels)  # over 1 + M inputs
+            cost[f"{name}_class"] = tf.reduce_mean(total) / (1 + len(self.dims))
         return dict(zip(self.dims, tf.unstack(codes[1:]), strict=True))
 
     def embed(self, modality, features):

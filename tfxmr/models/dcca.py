@@ -22,7 +22,7 @@ ACTIVATIONS = {"cube_root": cube_root, "relu": tf.nn.relu, "tanh": tf.tanh, "sig
 
 @dataclasses.dataclass(frozen=True)
 class DCCASettings(OptimizerSettings):
-    """Settings of DCCA. The paper chose widths, ridge and penalty on a development set; the values are this project's."""
+    """Settings of DCCA. The paper tuned widths, ridge and penalty on held-out data; the values are this project's."""
 
     steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
     epochs: int = setting(100, "Training epochs at most, if --steps is 0.", minimum=0)

@@ -1,0 +1,114 @@
+"""Corr-AE against its derivation: parameter counts, losses of the three variants by a slow loop, routing."""
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfxmr.data import MultiModalData, Split
+from tfxmr.errors import InputError
+from tfxmr.evaluation import mean_average_precision
+from tfxmr.models.corr_ae import CorrAE, CorrAESettings
+from tfxmr.training import sampling
+
+DIMS = {"image": 7, "text": 5}
+THREE = {"image": 7, "text": 5, "audio": 4}
+SMALL = {"encoder_units": (6, 3), "batch_size": 8, "steps": 3}
+
+
+def random_data(dims=DIMS, items=24):
+    rng = np.random.default_rng(0)
+    features = {m: rng.normal(size=(items, d)) for m, d in dims.items()}
+    return MultiModalData("random", {"train": Split.of_pairs(features, np.arange(items) % 3)}, [])
+
+
+def make_model(dims=DIMS, **settings):
+    return CorrAE(random_data(dims), CorrAESettings(**(SMALL | settings)))
+
+
+def first_batch(dims=DIMS):
+    return next(iter(sampling.batches(random_data(dims).splits["train"], 8, 0, 0, 1)))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def slow(network, x, last):
+    weights = [v.numpy() for v in network.trainable_variables]
+    for i in range(0, len(weights), 2):
+        x = x @ weights[i] + weights[i + 1]
+        x = sigmoid(x) if i + 2 < len(weights) or last else x
+    return x
+
+
+def restores(variant, m, n):
+    return variant == "full" or (m == n) == (variant == "corr")
+
+
+@pytest.mark.parametrize("variant, count", [
+    ("corr", 13_207_852), ("cross", 13_207_852), ("full", 13_207_852 + 5_248_000 + 1_357_100),
+])
+def test_parameter_counts_at_paper_widths(variant, count):
+    """Encoders 4096 and 300 x 1024 x 1024 (5,244,928; 1,357,824), decoders back (5,248,000; 1,357,100)."""
+    model = CorrAE(random_data({"image": 4096, "text": 300}, items=200), CorrAESettings(variant=variant))
+    assert sum(net.count_params() for net in model.networks.values()) == count
+    assert model.networks["encoder_image"].count_params() == 5_244_928
+    assert model.networks["encoder_text"].count_params() == 1_357_824
+
+
+@pytest.mark.parametrize("dims", [DIMS, THREE], ids=["two modalities", "three"])
+@pytest.mark.parametrize("variant, alpha, used", [("corr", 0.0, 0.8), ("cross", 0.0, 0.2), ("full", 0.0, 0.8), ("cross", 0.6, 0.6)])
+def test_losses_by_a_slow_loop(dims, variant, alpha, used):
+    """Guards the targets of each variant, the paper's alpha of each, and its side."""
+    model, batch = make_model(dims, variant=variant, alpha=alpha), first_batch(dims)
+    restored = apart = 0
+    for u in range(8):
+        codes = {m: slow(model.networks[f"encoder_{m}"], batch[m][u].numpy(), True) for m in dims}
+        for m, n in itertools.product(dims, repeat=2):
+            if restores(variant, m, n):
+                made = slow(model.networks[f"decoder_{m}_{n}"], codes[m], False)
+                restored += sum((made - batch[n][u].numpy()) ** 2)
+        for m, n in itertools.combinations(dims, 2):
+            apart += sum((codes[m] - codes[n]) ** 2)
+    found = {name: float(v) for name, v in model.costs(batch).items()}
+    expected = {"reconstruction": (1 - used) * restored / 8, "correlation": used * apart / 8}
+    assert found == pytest.approx(expected, rel=1e-4)
+    code = slow(model.networks["encoder_text"], batch["text"].numpy(), True)
+    np.testing.assert_allclose(model.encode("text", batch["text"]), code, rtol=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["corr", "cross", "full"])
+def test_routing_of_gradients(variant):
+    """The distance of codes trains the encoders alone; the reconstruction trains all there is."""
+    model, batch = make_model(variant=variant), first_batch()
+    for name, reached in (("reconstruction", set(model.networks)), ("correlation", {"encoder_image", "encoder_text"})):
+        with tf.GradientTape() as tape:
+            cost = model.costs(batch)[name]
+        found = tape.gradient(cost, {n: net.trainable_variables for n, net in model.networks.items()})
+        assert {n for n, gs in found.items() if any(g is not None and np.any(g) for g in gs)} == reached
+    decoders = {n for n in model.networks if n.startswith("decoder")}
+    assert decoders == {f"decoder_{m}_{n}" for m in DIMS for n in DIMS if restores(variant, m, n)}
+
+
+@pytest.mark.parametrize("variant", ["corr", "cross", "full"])
+def test_learns_without_labels(variant, make_data):
+    """Pairs alone bring classes together: guards against codes that restore, but do not meet."""
+    data = make_data(train=200, test=40, classes=4, noise=0.3)
+    settings = CorrAESettings(**(SMALL | {"encoder_units": (16, 16), "variant": variant}))
+    model = CorrAE(data, settings)
+    model.compile(learning_rate=1e-2)
+    test = data.splits["test"]
+    model.fit(sampling.batches(data.splits["train"], 64, 0, 0, 300), shuffle=False, verbose=0)
+    codes = {m: model.encode(m, test.features[m]) for m in data.dims}
+    for a, b in (("image", "text"), ("text", "image")):
+        assert mean_average_precision(codes[a], codes[b], test.labels[a], test.labels[b]) > 0.6
+
+
+def test_length_and_refusals():
+    assert make_model(steps=0, epochs=4).total_steps(24) == 4 * 3
+    assert make_model(steps=5, epochs=4).total_steps(24) == 5
+    with pytest.raises(InputError, match="two or more modalities; dataset random has image alone"):
+        make_model({"image": 4})
+    with pytest.raises(InputError, match=r"--variant=half: choose one of corr, cross, full"):
+        make_model(variant="half")
