@@ -35,6 +35,10 @@ class CCLSettings(OptimizerSettings):
     common_units: tuple = setting(
         (1024, 1024), "Widths of the common network's layers (stage 2), the last of which both tasks share.", minimum=1
     )
+    activation: str = setting(
+        "sigmoid", "Units of all hidden layers, codes and h: sigmoid as in the paper, or tanh, codes of both signs.",
+        choices=("sigmoid", "tanh"),
+    )
     correlation: float = setting(
         0.7, "lambda, weight of the codes' distance against the reconstruction's in stage 1, in [0, 1].",
         minimum=0.0, maximum=1.0,
@@ -87,17 +91,17 @@ class CCL(Method):
     def make_networks(self, data):
         """Builds encoder, decoder, common network and classifier for each modality."""
         *hidden, code = self.settings.encoder_units
-        common, shapes = self.settings.common_units, {}
+        common, shapes, self.activation = self.settings.common_units, {}, getattr(tf, self.settings.activation)
         for m, d in data.dims.items():
             shapes |= {
-                f"encoder_{m}": (d, (*hidden, code), tf.sigmoid),
+                f"encoder_{m}": (d, (*hidden, code), self.activation),
                 f"decoder_{m}": (code, (*reversed(hidden), d), None),
                 f"common_{m}": (code, common, None),
                 f"classifier_{m}": (common[-1], (data.num_classes,), None),
             }
         return {
             name: Tower(
-                inputs, units, activation=tf.sigmoid, output_activation=last, stddev=None,
+                inputs, units, activation=self.activation, output_activation=last, stddev=None,
                 seed=randomness.derive(self.seed, *name.encode()), name=name,
             )
             for name, (inputs, units, last) in shapes.items()
@@ -124,11 +128,10 @@ class CCL(Method):
         codes = {m: net[f"encoder_{m}"](batch[m]) for m in self.dims}
         before = codes if s.end_to_end else {m: tf.stop_gradient(c) for m, c in codes.items()}
         shared = {m: net[f"common_{m}"](before[m]) for m in self.dims}  # z
+        common = {m: self.activation(z) for m, z in shared.items()}  # h
         pairs = list(itertools.combinations(self.dims, 2))
         inter = sum(
-            losses.margin_contrastive(
-                losses.squared_distances(tf.sigmoid(shared[m]), tf.sigmoid(shared[n])), labels, s.margin
-            )
+            losses.margin_contrastive(losses.squared_distances(common[m], common[n]), labels, s.margin)
             for m, n in pairs
         )
         intra = losses.semantic_discrimination(tf.stack([net[f"classifier_{m}"](shared[m]) for m in self.dims]), labels)
@@ -144,7 +147,7 @@ class CCL(Method):
 
     def embed(self, modality, features):
         """The common representation h_m."""
-        return tf.sigmoid(self.networks[f"common_{modality}"](self.networks[f"encoder_{modality}"](features)))
+        return self.activation(self.networks[f"common_{modality}"](self.networks[f"encoder_{modality}"](features)))
 
 
 def squares(x):

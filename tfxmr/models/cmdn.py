@@ -26,6 +26,10 @@ class CMDNSettings(OptimizerSettings):
         "zscore", "How features are normalised, with statistics of the training split.",
         choices=("none", "l2", "zscore", "minmax"),
     )
+    activation: str = setting(
+        "sigmoid", "Units of all layers but the intra ones: sigmoid as in the paper, or tanh, codes of both signs.",
+        choices=("sigmoid", "tanh"),
+    )
     intra_units: tuple = setting((1024, 512), "Widths of each modality's own encoder.", minimum=1)
     inter_units: tuple = setting(
         (1024, 2048), "Widths of each modality's layers below the joint code, and last of the joint code.", minimum=1
@@ -79,23 +83,23 @@ class CMDN(Method):
 
     def make_networks(self, data):
         """Builds the networks of every stage."""
-        s, classes = self.settings, data.num_classes
+        s, classes, activation = self.settings, data.num_classes, getattr(tf, self.settings.activation)
         *below, joint = s.inter_units
         below = below or [joint]
         shapes = {}
         for m, d in data.dims.items():
             merged = s.intra_units[-1], joint
             shapes |= autoencoder(f"intra_{m}", d, s.intra_units, tf.nn.relu)
-            shapes |= autoencoder(f"inter_{m}", d, below)
-            shapes |= autoencoder(f"merge_{m}", merged, s.merged_units)
-            shapes[f"semantic_{m}"] = s.merged_units[-1], s.semantic_units, tf.sigmoid, tf.sigmoid
+            shapes |= autoencoder(f"inter_{m}", d, below, activation)
+            shapes |= autoencoder(f"merge_{m}", merged, s.merged_units, activation)
+            shapes[f"semantic_{m}"] = s.merged_units[-1], s.semantic_units, activation, activation
             shapes[f"semantic_{m}_classifier"] = s.semantic_units[-1], (classes,), None, None
         self.levels = {"joint": (below[-1], joint)}
         for i, widths in enumerate(zip((s.semantic_units[-1], *s.common_units), s.common_units, strict=False), 1):
             self.levels[f"common_{i}"] = widths
             shapes[f"common_{i}_classifier"] = widths[1], (classes,), None, None
         for name, (part, code) in self.levels.items():
-            shapes[name] = (part,) * len(data.dims), (code,), None, tf.sigmoid
+            shapes[name] = (part,) * len(data.dims), (code,), None, activation
             shapes |= {f"{name}_decoder_{m}": (code, (part,), None, None) for m in data.dims}
         return {
             name: Tower(
@@ -172,7 +176,7 @@ class CMDN(Method):
         return self.networks[name](*(part if m == modality else tf.zeros_like(part) for m in self.dims))
 
 
-def autoencoder(name, width, units, activation=tf.sigmoid):
+def autoencoder(name, width, units, activation):
     """The shapes of an encoder, and of a decoder that mirrors it and restores `width`, or the sum of widths."""
     total = sum(width) if isinstance(width, tuple) else width
     return {

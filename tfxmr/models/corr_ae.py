@@ -38,6 +38,10 @@ class CorrAESettings(OptimizerSettings):
         0.0, "Weight of the correlation against that of the reconstruction, in [0, 1]; 0 takes the paper's: .8, with "
         "--variant=cross .2.", minimum=0.0, maximum=1.0, grid=(0.2, 0.5, 0.8, 0.95),
     )
+    activation: str = setting(
+        "sigmoid", "Units of all hidden layers and codes: sigmoid as in the paper, or tanh, codes of both signs.",
+        choices=("sigmoid", "tanh"),
+    )
     encoder_units: tuple = setting(
         (1024, 1024), "Widths of an encoder's layers; the last is the code, decoders mirror the rest.", minimum=1
     )
@@ -51,7 +55,7 @@ class CorrAE(Method):
         min  (1 - alpha) sum over (m, n) of ||x^n - D_mn(h_m)||^2  +  alpha sum over m < n of ||h_m - h_n||^2
 
     as a mean over items; (m, n) are m = n (Corr-AE), m != n (Corr-Cross-AE) or all (Corr-Full-AE). Labels are not
-    used. Retrieval compares the codes h_m, of logistic units, by cosine.
+    used. All hidden units are logistic. Retrieval compares the codes h_m by cosine.
 
     The paper has two modalities; the sums over more, and the pairing by class of items that share no rows
     (tfxmr.training.sampling), are this project's.
@@ -75,13 +79,14 @@ class CorrAE(Method):
     def make_networks(self, data):
         """Builds an encoder for each modality, and the decoders that the variant needs."""
         *hidden, code = self.settings.encoder_units
-        shapes = {f"encoder_{m}": (d, (*hidden, code), tf.sigmoid) for m, d in data.dims.items()}
+        activation = getattr(tf, self.settings.activation)
+        shapes = {f"encoder_{m}": (d, (*hidden, code), activation) for m, d in data.dims.items()}
         for m, n in itertools.product(data.dims, repeat=2):
             if self.settings.variant == "full" or (m == n) == (self.settings.variant == "corr"):
                 shapes[f"decoder_{m}_{n}"] = code, (*reversed(hidden), data.dims[n]), None
         return {
             name: Tower(
-                inputs, units, activation=tf.sigmoid, output_activation=last, stddev=None,
+                inputs, units, activation=activation, output_activation=last, stddev=None,
                 seed=randomness.derive(self.seed, *name.encode()), name=name,
             )
             for name, (inputs, units, last) in shapes.items()
