@@ -99,7 +99,7 @@ def test_routing_of_gradients(end_to_end):
 def test_learns(make_data):
     """On easy data, test mAP goes from near chance to near 1."""
     data = make_data(train=200, test=40, classes=4, noise=0.3)
-    model = CCL(data, CCLSettings(**(SMALL | {"encoder_units": (16, 16), "common_units": (16, 16), "weight_decay": 0.0})))
+    model = CCL(data, CCLSettings(**(SMALL | {"encoder_units": (16, 16), "common_units": (16, 16)})))
     model.compile(learning_rate=1e-2)
     model.fit(sampling.batches(data.splits["train"], 64, 0, 0, 200), shuffle=False, verbose=0)
     test = data.splits["test"]

@@ -18,9 +18,8 @@ class CMDNSettings(OptimizerSettings):
     epochs: int = setting(50, "Training epochs at most, if --steps is 0.", minimum=0)
     batch_size: int = setting(128, "Items in a batch.", minimum=2)
     learning_rate: float = setting(
-        1e-3, "The optimiser's base learning rate.", minimum=0.0, grid=(1e-4, 3e-4, 1e-3)
+        3e-4, "The optimiser's base learning rate.", minimum=0.0, grid=(1e-4, 3e-4, 1e-3)
     )
-    weight_decay: float = setting(1e-4, "Times the weight matrices, is added to their gradient.", minimum=0.0)
     select: str = selection_setting("validation")
     feature_norm: str = setting(
         "zscore", "How features are normalised, with statistics of the training split.",
@@ -65,8 +64,9 @@ class CMDN(Method):
 
     Differs from the paper: autoencoders stand for its restricted Boltzmann machines and deep belief networks; all
     stages train at once, where the gradient stops between them as in training one after another (--end_to_end lets it
-    pass); the reconstructions are means over a layer's units, so that no stage outweighs another. More than two
-    modalities, and the pairing by class of items that share no rows, are this project's.
+    pass); the reconstructions are means over a layer's units, so that no stage outweighs another, and there is no
+    weight decay, which would outweigh them; Adam is the optimiser, where the released code has gradient descent. More than
+    two modalities, and the pairing by class of items that share no rows, are this project's.
     """
 
     Settings = CMDNSettings
