@@ -65,8 +65,8 @@ class CMDN(Method):
     Differs from the paper: autoencoders stand for its restricted Boltzmann machines and deep belief networks; all
     stages train at once, where the gradient stops between them as in training one after another (--end_to_end lets it
     pass); the reconstructions are means over a layer's units, so that no stage outweighs another, and there is no
-    weight decay, which would outweigh them; Adam is the optimiser, where the released code has gradient descent. More than
-    two modalities, and the pairing by class of items that share no rows, are this project's.
+    weight decay, which would outweigh them; Adam is the optimiser, where the released code has gradient descent. More
+    than two modalities, and the pairing by class of items that share no rows, are this project's.
     """
 
     Settings = CMDNSettings
