@@ -38,14 +38,14 @@ class DCCASettings(OptimizerSettings):
     )
     select: str = selection_setting("validation")
     units: tuple = setting(
-        (1024, 1024, 50), "Widths of each network's layers; the last are the outputs.", minimum=1,
-        grid=((1024, 1024, 10), (1024, 1024, 20), (1024, 1024, 50)),
+        (1024, 10), "Widths of each network's layers; the last are the outputs.", minimum=1,
+        grid=((1024, 10), (1024, 20), (1024, 1024, 10), (1024, 1024, 50)),
     )
     activation: str = setting(
         "cube_root", "Hidden units; cube_root: the paper's, y with y^3/3 + y = x.", choices=tuple(ACTIVATIONS)
     )
     ridge: float = setting(
-        1e-3, "r_1 = r_2, added to the diagonal of the outputs' covariances.", minimum=1e-12, grid=(1e-4, 1e-2, 1.0)
+        1e-2, "r_1 = r_2, on the diagonal of the outputs' covariances.", minimum=1e-12, grid=(1e-3, 1e-2, 1e-1, 1.0)
     )
     top_ridge: float = setting(
         1e-2, "The same in the linear CCA on top, relative to the outputs' mean variance.", minimum=0.0
