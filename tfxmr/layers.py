@@ -109,6 +109,15 @@ def reverse_gradient(x, scale=1.0):
     return identity(x)
 
 
+def reversal_ramp(progress):
+    """2 / (1 + exp(-10 p)) - 1, by which the reversal grows from 0 to 1 (Ganin and Lempitsky, section 4).
+
+    Args:
+      progress: p, the share of the training done in [0, 1]; float or scalar tensor.
+    """
+    return 2 / (1 + tf.exp(-10 * progress)) - 1
+
+
 @tf.function(jit_compile=True)
 def _times_transposed(gradient, kernel):
     return tf.matmul(gradient, kernel, transpose_b=True)

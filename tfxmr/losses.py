@@ -91,6 +91,19 @@ def squared_distances(a, b):
     return tf.maximum(squares - 2 * tf.matmul(a, b, transpose_b=True), 0.0)
 
 
+def row_distances(a, b):
+    """||a - b|| of corresponding rows, with a finite gradient where they are equal.
+
+    Args:
+      a: (..., d).
+      b: (..., d); the leading axes broadcast, so that a[:, None] and b[None] give all pairs.
+
+    Returns:
+      (...), at least 1e-6.
+    """
+    return tf.sqrt(tf.reduce_sum((a - b) ** 2, axis=-1) + 1e-12)
+
+
 def contrastive_distances(specific, shared, third="cross"):
     """d_c(u, v) of MS2GAN, eq. 2, for all ordered pairs of a batch.
 
@@ -124,25 +137,30 @@ def contrastive_distances(specific, shared, third="cross"):
     return tf.reduce_sum(squared_distances(specific, specific), axis=0) + tf.reduce_sum(between, axis=0)
 
 
-def contrastive(distances, labels, threshold):
+def contrastive(distances, labels, threshold, margin=0.0):
     """L_c of MS2GAN, eq. 3: items of one class nearer than a threshold, of different classes farther.
 
     The mean of max(0, d_c - tau) over the ordered pairs (u, v) of equal labels, (u, u) among them, plus the mean of
     max(0, tau - d_c) over those of different labels; a kind of which the batch has no pair adds 0. A loss of a whole
     batch: on several devices, each device's own batch gives its own value.
 
+    A margin m keeps the two kinds apart, at most tau - m and at least tau + m: the constraint of deep metric learning
+    (Hu, Lu and Tan, CVPR 2014), whose m is 1.
+
     Args:
       distances: (B, B), d_c(u, v).
       labels: int (B,).
       threshold: tau > 0.
+      margin: m, at least 0.
 
     Returns:
       A scalar, at least 0.
     """
     same = tf.cast(labels[:, None] == labels[None, :], distances.dtype)
-    total = tf.reduce_sum(same * tf.nn.relu(distances - threshold)) / tf.maximum(tf.reduce_sum(same), 1)
     other = 1 - same
-    return total + tf.reduce_sum(other * tf.nn.relu(threshold - distances)) / tf.maximum(tf.reduce_sum(other), 1)
+    near = tf.reduce_sum(same * tf.nn.relu(distances - threshold + margin))
+    far = tf.reduce_sum(other * tf.nn.relu(threshold + margin - distances))
+    return near / tf.maximum(tf.reduce_sum(same), 1) + far / tf.maximum(tf.reduce_sum(other), 1)
 
 
 def margin_contrastive(distances, labels, margin):

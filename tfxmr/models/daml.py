@@ -1,0 +1,131 @@
+"""DAML-style: deep adversarial metric learning for cross-modal retrieval (Xu et al., World Wide Web 2019)."""
+import dataclasses
+import functools
+import itertools
+
+import tensorflow as tf
+
+from tfxmr import losses, randomness
+from tfxmr.errors import InputError
+from tfxmr.layers import Tower, reverse_gradient
+from tfxmr.models.base import Method, MethodSettings, selection_setting
+from tfxmr.settings import setting
+
+WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DAMLSettings(MethodSettings):
+    """Settings of DAML; all are this project's choices after MS2GAN and ACMR, see DAML."""
+
+    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
+    epochs: int = setting(200, "Training epochs at most, if --steps is 0.", minimum=0)
+    batch_size: int = setting(128, "Items in a batch.", minimum=2)
+    beta_1: float = setting(0.5, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
+    learning_rate: float = setting(1e-4, "Adam's base learning rate.", minimum=0.0, grid=(1e-4, 2e-4, 5e-4, 1e-3))
+    select: str = selection_setting("validation")
+    tau: float = setting(
+        4.0, "Squared distance that divides pairs of one class from others.", minimum=0.0, grid=(2.0, 4.0, 8.0, 16.0)
+    )
+    margin: float = setting(
+        1.0, "Distance of either kind of pair from --tau, a squared distance too.", minimum=0.0, grid=(0.0, 1.0, 2.0)
+    )
+    alpha: float = setting(1.0, "Weight of the metric loss.", minimum=0.0, grid=WEIGHTS)
+    beta: float = setting(1.0, "Weight of the squared distance of a pair.", minimum=0.0, grid=WEIGHTS)
+    lambda_adv: float = setting(
+        1.0, "Factor of the reversed gradient of the adversarial loss.", minimum=0.0, grid=(0.0, *WEIGHTS)
+    )
+    common_units: tuple = setting((1024, 512, 128), "Widths of each modality's layers.", minimum=1)
+    modality_units: tuple = setting((64,), "Widths of the modality classifier's hidden layers.", minimum=1)
+
+    def __post_init__(self):
+        """Raises InputError for values out of range, or for no layers."""
+        super().__post_init__()
+        if not self.common_units:
+            raise InputError("--common_units=: give at least one width, such as --common_units=1024,512,128")
+
+
+class DAML(Method):
+    """A metric learnt over all modalities, in a space where a classifier cannot tell the modalities apart.
+
+    A tower of each modality m makes the common representation m_u of item u of class l_u. With the modality
+    classifier A and all pairs (p, q) of representations of a batch, whatever their items and modalities,
+
+        min over towers:  alpha L_metric + beta L_pair - lambda L_adv
+        min over A:       L_adv
+
+        L_metric = mean over pairs of one class of max(0, ||p - q||^2 - (tau - margin))
+                 + mean over pairs of two classes of max(0, (tau + margin) - ||p - q||^2)
+        L_pair   = mean over u of the sum over pairs a < b of modalities of ||a_u - b_u||^2
+        L_adv    = mean over u of the sum over m of -log A_m(m_u)
+
+    Both players take one step at once: the gradient of L_adv is reversed, and multiplied by lambda, between m_u and
+    A. Retrieval compares m_u by cosine.
+
+    Call its results "DAML-style". That the variation within classes is minimised, that between classes maximised and
+    the difference of pairs minimised, in nonlinear networks with an adversarial modality classifier, is what the
+    paper's abstract says. The form of the metric loss (that of deep metric learning, Hu, Lu and Tan, CVPR 2014,
+    with a plain hinge), widths, activations (tanh), weights and optimiser are this project's, taken from MS2GAN where
+    that has the like. With modalities that share no rows, L_pair joins items of one class.
+    """
+
+    Settings = DAMLSettings
+    paper = "Xu et al., World Wide Web 2019"
+    modalities = ()
+    zero_shot = True
+
+    def check(self, data):
+        """Raises InputError if the data have no second modality or class."""
+        super().check(data)
+        if len(data.modalities) < 2:
+            raise InputError(f"daml needs two or more modalities; dataset {data.name} has {data.modalities[0]} alone")
+        if data.num_classes < 2:
+            raise InputError("daml needs two or more training classes")
+
+    def make_networks(self, data):
+        """Builds a tower for each modality, and the modality classifier."""
+        s = self.settings
+        tanh = {"activation": tf.tanh, "output_activation": tf.tanh}
+        leaky = {"activation": functools.partial(tf.nn.leaky_relu, alpha=0.2)}
+        shapes = {f"tower_{m}": (d, s.common_units, tanh) for m, d in data.dims.items()}
+        shapes["modality_classifier"] = s.common_units[-1], (*s.modality_units, len(data.dims)), leaky
+        return {
+            name: Tower(
+                inputs, units, **activations, stddev=None, seed=randomness.derive(self.seed, *name.encode()), name=name
+            )
+            for name, (inputs, units, activations) in shapes.items()
+        }
+
+    @property
+    def players(self):
+        """One: the reversed gradient lets one update serve the towers and the modality classifier."""
+        return {"joint": tuple(self.networks)}
+
+    def total_steps(self, num_items):
+        """Length of the training in steps: --steps, or else --epochs."""
+        return self.settings.steps or super().total_steps(num_items)
+
+    def updates(self, batch, seed):
+        """Yields the one update of a step."""
+        with tf.GradientTape() as tape:
+            cost = self.costs(batch)
+        yield self.minimise("joint", cost, tape)
+
+    def costs(self, batch):
+        """The weighted losses of a batch, name -> scalar."""
+        s = self.settings
+        common = tf.stack([self.embed(m, batch[m]) for m in self.dims])  # (M, B, d)
+        everything = tf.reshape(common, (-1, common.shape[-1]))  # (M B, d)
+        labels = tf.tile(batch["label"], [len(self.dims)])
+        metric = losses.contrastive(losses.squared_distances(everything, everything), labels, s.tau, s.margin)
+        pairs = [tf.reduce_sum((a - b) ** 2, axis=-1) for a, b in itertools.combinations(tf.unstack(common), 2)]
+        logits = self.networks["modality_classifier"](reverse_gradient(common, s.lambda_adv))  # (M, B, M)
+        return {
+            "metric": s.alpha * metric,
+            "pair": s.beta * tf.reduce_mean(sum(pairs)),
+            "adv": tf.reduce_mean(losses.modality_classification(logits)),
+        }
+
+    def embed(self, modality, features):
+        """The modality's tower."""
+        return self.networks[f"tower_{modality}"](features)

@@ -1,0 +1,136 @@
+"""DSCMR: deep supervised cross-modal retrieval (Zhen et al., CVPR 2019)."""
+import dataclasses
+import itertools
+
+import tensorflow as tf
+
+from tfxmr import losses, randomness
+from tfxmr.errors import InputError
+from tfxmr.layers import Tower
+from tfxmr.models.base import Method, MethodSettings, selection_setting
+from tfxmr.settings import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class DSCMRSettings(MethodSettings):
+    """Settings of DSCMR; the defaults are those of the authors' code, which has the paper's weights."""
+
+    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
+    epochs: int = setting(500, "Training epochs at most, if --steps is 0.", minimum=0)
+    batch_size: int = setting(100, "Items in a batch.", minimum=2)
+    beta_1: float = setting(0.5, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
+    learning_rate: float = setting(1e-4, "Adam's base learning rate.", minimum=0.0, grid=(1e-4, 2e-4, 5e-4, 1e-3))
+    select: str = selection_setting("validation")
+    alpha: float = setting(
+        1e-3, "Weight of the similarity of classes in the common space, J2.", minimum=0.0,
+        grid=(0.0, 1e-3, 1e-2, 1e-1, 1.0),
+    )
+    beta: float = setting(
+        0.1, "Weight of the distance of a pair in the common space, J3.", minimum=0.0, grid=(0.0, 1e-2, 1e-1, 1.0)
+    )
+    hidden_units: tuple = setting((2048,), "Widths of each modality's own layers.", minimum=1)
+    common_units: tuple = setting((1024,), "Widths of the layers that all modalities share.", minimum=1)
+
+    def __post_init__(self):
+        """Raises InputError for values out of range, or for no layers."""
+        super().__post_init__()
+        for name in ("hidden_units", "common_units"):
+            if not getattr(self, name):
+                raise InputError(f"--{name}=: give at least one width, such as --{name}=1024")
+
+
+def likelihood(a, b, same):
+    """How well cosines tell the pairs of one class from the others, a term of J2.
+
+    With theta = cos(a_u, b_v) / 2, the mean over all (u, v) of log(1 + exp(theta)) - S_uv theta: the negative log
+    likelihood of S_uv if the odds that u and v are of one class are exp(theta) to 1.
+
+    Args:
+      a: (B, d).
+      b: (B, d).
+      same: S (B, B), 1 for a pair of one class, 0 for one of two.
+
+    Returns:
+      A scalar in [.47, .98], since theta is in [-.5, .5].
+    """
+    theta = tf.matmul(tf.math.l2_normalize(a, -1), tf.math.l2_normalize(b, -1), transpose_b=True) / 2
+    return tf.reduce_mean(tf.nn.softplus(theta) - same * theta)
+
+
+class DSCMR(Method):
+    """A linear classifier shared by all modalities makes the common space discriminative.
+
+    An item n has features x_n^m in each modality m and the one-hot class y_n. A layer of the modality's own and a
+    linear one that all share make its common representation m_n, and a linear classifier p, shared too, minimises
+
+        J  = J1 + alpha J2 + beta J3
+        J1 = mean over n of the sum over m of ||p(m_n) - y_n||
+        J2 = sum over pairs a <= b of modalities of the mean over (u, v) of log(1 + exp(theta)) - S_uv theta,
+             theta = cos(a_u, b_v) / 2, S_uv = 1 if u and v are of one class, else 0
+        J3 = mean over n of the sum over pairs a < b of modalities of ||a_n - b_n||
+
+    over all weights. Retrieval compares m by cosine. For images and texts J2 has the terms of images with images,
+    images with texts and texts with texts, and J3 one; the sums over more modalities are this project's.
+
+    The norms are not squared, as in the authors' code; it has no softmax either. The code reads 500 epochs although
+    its caller means to say so.
+
+    Differs from the authors' code: the best epoch is chosen on validation items, where the code chooses it on the test
+    items, so that its published figures are optimistic; batches are drawn at random, where its loader does not
+    shuffle; initial weights are Glorot uniform with biases of 0, where the code has its library's default.
+    """
+
+    Settings = DSCMRSettings
+    paper = "Zhen et al., CVPR 2019"
+    modalities = ()
+    zero_shot = True
+
+    def make_networks(self, data):
+        """Builds each modality's own layers, the shared linear layer and the classifier."""
+        s = self.settings
+        self.num_classes = data.num_classes
+        shapes = {f"own_{m}": (d, s.hidden_units, tf.nn.relu) for m, d in data.dims.items()}
+        shapes["common"] = s.hidden_units[-1], s.common_units, None
+        shapes["classifier"] = s.common_units[-1], (data.num_classes,), None
+        return {
+            name: Tower(
+                inputs, units, output_activation=last, stddev=None,
+                seed=randomness.derive(self.seed, *name.encode()), name=name,
+            )
+            for name, (inputs, units, last) in shapes.items()
+        }
+
+    @property
+    def players(self):
+        """One: all networks minimise one loss."""
+        return {"joint": tuple(self.networks)}
+
+    def total_steps(self, num_items):
+        """Length of the training in steps: --steps, or else --epochs."""
+        return self.settings.steps or super().total_steps(num_items)
+
+    def updates(self, batch, seed):
+        """Yields the one update of a step."""
+        with tf.GradientTape() as tape:
+            cost = self.costs(batch)
+        yield self.minimise("joint", cost, tape)
+
+    def costs(self, batch):
+        """The weighted losses of a batch, name -> scalar."""
+        labels = batch["label"]
+        common = tf.stack([self.embed(m, batch[m]) for m in self.dims])  # (M, B, d)
+        predicted = self.networks["classifier"](common)  # (M, B, C)
+        truth = tf.one_hot(labels, self.num_classes)
+        same = tf.cast(labels[:, None] == labels[None, :], tf.float32)
+        every = range(len(self.dims))
+        j2 = [likelihood(common[a], common[b], same) for a, b in itertools.combinations_with_replacement(every, 2)]
+        j3 = [tf.reduce_mean(losses.row_distances(common[a], common[b])) for a, b in itertools.combinations(every, 2)]
+        return {
+            "j1": tf.reduce_mean(tf.reduce_sum(losses.row_distances(predicted, truth), axis=0)),
+            "j2": self.settings.alpha * sum(j2),
+            "j3": self.settings.beta * sum(j3),
+        }
+
+    def embed(self, modality, features):
+        """The output of the shared linear layer."""
+        return self.networks["common"](self.networks[f"own_{modality}"](features))

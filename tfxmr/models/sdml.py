@@ -1,0 +1,131 @@
+"""SDML: scalable deep multimodal learning (Hu et al., SIGIR 2019)."""
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tfxmr import losses, randomness
+from tfxmr.errors import InputError
+from tfxmr.layers import Tower
+from tfxmr.models.base import Method, MethodSettings, selection_setting
+from tfxmr.settings import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class SDMLSettings(MethodSettings):
+    """Settings of SDML; the defaults are those of the authors' code."""
+
+    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
+    epochs: int = setting(200, "Training epochs at most, if --steps is 0.", minimum=0)
+    batch_size: int = setting(100, "Items in a batch; the authors take 500 from 100 classes on.", minimum=2)
+    beta_1: float = setting(0.5, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
+    learning_rate: float = setting(
+        1e-4, "Adam's base learning rate of the images' networks.", minimum=0.0, grid=(1e-4, 2e-4, 5e-4, 1e-3)
+    )
+    other_learning_rate: float = setting(
+        2e-4, "Adam's base learning rate of all other modalities' networks.", minimum=0.0,
+        grid=(1e-4, 2e-4, 5e-4, 1e-3),
+    )
+    select: str = selection_setting("validation")
+    alpha: float = setting(
+        0.5, "Share of the reconstruction in the loss, in [0, 1]; the rest is the anchors'.", minimum=0.0, maximum=1.0,
+        grid=(0.0, 0.1, 0.3, 0.5, 0.7, 0.9),
+    )
+    normalise_decoder: bool = setting(
+        True, "Scale a reconstruction to length 1, as the authors' code does whatever the features' length is."
+    )
+    common_width: int = setting(512, "Width of the common space; at least the number of classes.", minimum=1)
+    hidden_units: tuple = setting((1024, 1024), "Widths of the hidden layers of encoders and decoders.", minimum=1)
+
+
+class SDML(Method):
+    """Every modality is trained alone, to meet in a common space that is fixed beforehand.
+
+    W (C columns of length d) are the first columns of a fixed random orthogonal d x d matrix: the classes' anchors. An
+    item of modality m has features x and the one-hot class y; the encoder gives z = f_m(x) / ||f_m(x)||, the decoder
+    r = g_m(z) / ||g_m(z)||. For each m by itself,
+
+        min over f_m, g_m:  alpha mean ||r - x|| + (1 - alpha) mean ||z W - y||
+
+    so that modalities may be added, removed or trained on other machines. Retrieval compares z by cosine.
+
+    The reconstruction of length 1 can reach features of length 1 alone (--feature_norm=l2); --nonormalise_decoder
+    leaves it as it is. Hidden layers have ReLU.
+
+    Differs from the authors' code: the epoch is chosen for all modalities at once by validation mAP, where the code
+    chooses one for each by the anchors' loss on validation items; items without a class, which would have the first
+    term alone, are not supported; initial weights are Glorot uniform with biases of 0, where the code has its
+    library's default. Networks of more than two modalities are trained in one run with --joint.
+    """
+
+    Settings = SDMLSettings
+    paper = "Hu et al., SIGIR 2019"
+    modalities = ()
+    zero_shot = True
+
+    def check(self, data):
+        """Raises InputError if there are more classes than orthogonal anchors."""
+        super().check(data)
+        width = self.settings.common_width
+        if data.num_classes > width:
+            raise InputError(
+                f"--common_width={width}: {data.num_classes} classes need as many orthogonal anchors; give at least "
+                f"--common_width={data.num_classes}"
+            )
+
+    def make_networks(self, data):
+        """Draws the anchors and builds an encoder and a decoder for each modality."""
+        hidden, width = self.settings.hidden_units, self.settings.common_width
+        self.anchors = tf.constant(orthogonal(width, randomness.derive(self.seed, 0))[:, : data.num_classes])  # (d, C)
+        shapes = {f"encoder_{m}": (d, (*hidden, width)) for m, d in data.dims.items()}
+        shapes |= {f"decoder_{m}": (width, (*hidden, d)) for m, d in data.dims.items()}
+        return {
+            name: Tower(inputs, units, stddev=None, seed=randomness.derive(self.seed, *name.encode()), name=name)
+            for name, (inputs, units) in shapes.items()
+        }
+
+    @property
+    def players(self):
+        """One for each modality, with the networks of that modality alone."""
+        return {m: (f"encoder_{m}", f"decoder_{m}") for m in self.dims}
+
+    def compile(self, learning_rate=None, **kwargs):
+        """As Method.compile; without `learning_rate`, images and the other modalities have the settings' own."""
+        super().compile(learning_rate, **kwargs)
+        if learning_rate is None:
+            for m in set(self.dims) - {"image"}:
+                self.player_optimizers[m].learning_rate = self.settings.other_learning_rate
+
+    def total_steps(self, num_items):
+        """Length of the training in steps: --steps, or else --epochs."""
+        return self.settings.steps or super().total_steps(num_items)
+
+    def updates(self, batch, seed):
+        """Yields one update for each modality."""
+        for m in self.dims:
+            with tf.GradientTape() as tape:
+                cost = self.costs(m, batch[m], batch["label"])
+            yield self.minimise(m, cost, tape)
+
+    def costs(self, modality, features, labels):
+        """The weighted losses of a modality's batch, name -> scalar."""
+        alpha = self.settings.alpha
+        z = self.embed(modality, features)
+        made = self.networks[f"decoder_{modality}"](z)
+        if self.settings.normalise_decoder:
+            made = tf.math.l2_normalize(made, -1)
+        truth = tf.one_hot(labels, self.anchors.shape[1])
+        return {
+            "reconstruction": alpha * tf.reduce_mean(losses.row_distances(made, features)),
+            "anchors": (1 - alpha) * tf.reduce_mean(losses.row_distances(tf.matmul(z, self.anchors), truth)),
+        }
+
+    def embed(self, modality, features):
+        """z = f_m(x) / ||f_m(x)||."""
+        return tf.math.l2_normalize(self.networks[f"encoder_{modality}"](features), -1)
+
+
+def orthogonal(size, seed):
+    """Draws an orthogonal matrix uniformly. Returns float32 (size, size)."""
+    q, r = np.linalg.qr(np.random.default_rng(seed).normal(size=(size, size)))
+    return (q * np.sign(np.diag(r))).astype(np.float32)
