@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfxmr.layers import Dense, Tower, matmul, reverse_gradient
+from tfxmr.layers import Dense, Tower, matmul, reversal_ramp, reverse_gradient
 
 
 @pytest.fixture
@@ -114,3 +114,8 @@ def test_reversed_gradient(scale):
         y, dx = gradient(given)
         np.testing.assert_array_equal(y, x)
         np.testing.assert_allclose(dx, -scale * 2 * x)
+
+
+def test_reversal_ramp():
+    """0, .98661 and .99991 at the start, halfway and the end of a training."""
+    assert [float(reversal_ramp(p)) for p in (0.0, 0.5, 1.0)] == pytest.approx([0, 0.986614, 0.999909], abs=1e-6)

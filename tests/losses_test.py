@@ -63,6 +63,20 @@ def test_squared_distances(rng):
     assert np.min(losses.squared_distances(far, far)) == 0
 
 
+def test_row_distances(rng):
+    """Guards against squared distances, all pairs, and the square root's infinite slope at 0."""
+    import tensorflow as tf
+
+    a, b = rng.normal(size=(2, 5, 3)).astype("f"), rng.normal(size=(2, 5, 3)).astype("f")
+    expected = [[math.sqrt(sum((x - y) ** 2)) for x, y in zip(p, q, strict=True)] for p, q in zip(a, b, strict=True)]
+    np.testing.assert_allclose(losses.row_distances(a, b), expected, rtol=1e-5)
+    assert losses.row_distances(a[0][:, None], b[0][None]).shape == (5, 5)
+    x = tf.Variable(a)
+    with tf.GradientTape() as tape:
+        value = losses.row_distances(x, a)
+    assert not np.any(tape.gradient(value, x))
+
+
 @pytest.mark.parametrize("modalities", [2, 3])
 @pytest.mark.parametrize("third", losses.CONTRASTIVE_THIRDS)
 def test_contrastive_distances_by_a_slow_loop(rng, modalities, third):
@@ -175,6 +189,14 @@ def test_total_correlation_of_views_that_tell_all(rng):
         found = losses.total_correlation(x, tf.matmul(x, tf.constant(rng.normal(size=(3, 3)))) + 5, 1e-9)
     assert float(found) == pytest.approx(3, abs=1e-6)
     assert np.isfinite(tape.gradient(found, x)).all()
+
+
+def test_contrastive_margin_by_hand():
+    """tau = 4, m = 1: distances 3 and 5 cost nothing on the right side, 2 on the wrong one; without m, 1."""
+    distances = np.array([[3, 5], [5, 3]], "f")
+    assert float(losses.contrastive(distances, np.array([0, 1]), 4.0, 1.0)) == 0
+    assert float(losses.contrastive(distances[::-1], np.array([0, 1]), 4.0, 1.0)) == pytest.approx(2 + 2)
+    assert float(losses.contrastive(distances[::-1], np.array([0, 1]), 4.0)) == pytest.approx(1 + 1)
 
 
 def test_large_margin_pushes_apart():

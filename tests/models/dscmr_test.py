@@ -1,0 +1,136 @@
+"""DSCMR against its derivation: parameter counts, its three terms by a slow loop, hand-worked values, learning."""
+import itertools
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfxmr.data import MultiModalData, Split
+from tfxmr.errors import InputError
+from tfxmr.evaluation import mean_average_precision
+from tfxmr.models.dscmr import DSCMR, DSCMRSettings, likelihood
+from tfxmr.training import sampling
+
+DIMS = {"image": 7, "text": 5}
+THREE = {"image": 7, "text": 5, "audio": 4}
+SMALL = {"hidden_units": (9,), "common_units": (6,), "batch_size": 8, "steps": 3}
+
+
+def random_data(dims=DIMS, classes=3, items=24):
+    rng = np.random.default_rng(0)
+    features = {m: rng.normal(size=(items, d)) for m, d in dims.items()}
+    return MultiModalData("random", {"train": Split.of_pairs(features, np.arange(items) % classes)},
+                          [f"class {c}" for c in range(classes)])
+
+
+def make_model(dims=DIMS, **settings):
+    model = DSCMR(random_data(dims), DSCMRSettings(**(SMALL | settings)))
+    model.compile()
+    return model
+
+
+def first_batch(model):
+    return next(iter(sampling.batches(random_data(model.dims).splits["train"], 8, 0, 0, 1)))
+
+
+def weights(model, name):
+    return [v.numpy() for v in model.networks[name].trainable_variables]
+
+
+def test_parameter_counts_at_paper_widths():
+    """4,096 / 300 features and 10 classes: guards against a second common layer, one for each modality."""
+    model = DSCMR(random_data({"image": 4096, "text": 300}, 10, items=110))
+    assert {name: net.count_params() for name, net in model.networks.items()} == {
+        "own_image": 8_390_656, "own_text": 616_448, "common": 2_098_176, "classifier": 10_250,
+    }
+    assert len(model.variables_of("joint")) == 8
+
+
+@pytest.mark.parametrize("dims", [DIMS, THREE], ids=["two modalities", "three"])
+def test_terms_by_a_slow_loop(dims):
+    """Guards a squared norm, a softmax, a term of J2 that is missing or there twice, and every weight."""
+    model = make_model(dims, alpha=0.3, beta=0.7)
+    batch = first_batch(model)
+    labels, common, found = batch["label"].numpy(), {}, dict.fromkeys(("j1", "j2", "j3"), 0.0)
+    for m in dims:
+        own, bias = weights(model, f"own_{m}")
+        kernel, shift = weights(model, "common")
+        common[m] = [np.maximum(x @ own + bias, 0) @ kernel + shift for x in batch[m].numpy()]
+    kernel, bias = weights(model, "classifier")
+    for n in range(8):
+        for m in dims:
+            found["j1"] += math.sqrt(sum((common[m][n] @ kernel + bias - np.eye(3)[labels[n]]) ** 2)) / 8
+        for a, b in itertools.combinations(dims, 2):
+            found["j3"] += 0.7 * math.sqrt(sum((common[a][n] - common[b][n]) ** 2)) / 8
+    for a, b in itertools.combinations_with_replacement(dims, 2):
+        for u, v in itertools.product(range(8), repeat=2):
+            x, y = common[a][u], common[b][v]
+            theta = x @ y / (np.linalg.norm(x) * np.linalg.norm(y)) / 2
+            found["j2"] += 0.3 * (math.log(1 + math.exp(theta)) - (labels[u] == labels[v]) * theta) / 64
+    assert {name: float(v) for name, v in model.costs(batch).items()} == pytest.approx(found, rel=1e-5)
+
+
+def test_likelihood_by_hand():
+    """One item of each of two classes: cosines 1 and -1 cost ln(1 + e^(1/2)) - 1/2 and ln(1 + e^(-1/2)), the same."""
+    a = np.array([[2.0, 0], [-3, 0]], "f")
+    right = math.log(1 + math.exp(0.5)) - 0.5
+    assert float(likelihood(a, a, np.eye(2, dtype="f"))) == pytest.approx(right, rel=1e-6)
+    assert float(likelihood(a, a, 1 - np.eye(2, dtype="f"))) == pytest.approx(right + 0.5, rel=1e-6)
+    assert float(likelihood(a, a[:, ::-1], np.eye(2, dtype="f"))) == pytest.approx(math.log(2), rel=1e-6)
+
+
+def test_routing_of_gradients():
+    """Guards against a common layer or a modality that a term leaves alone; J1 alone trains the classifier."""
+    model = make_model(THREE)
+    batch = first_batch(model)
+    towers = {"own_image", "own_text", "own_audio", "common"}
+    for name, expected in {"j1": towers | {"classifier"}, "j2": towers, "j3": towers}.items():
+        with tf.GradientTape() as tape:
+            cost = model.costs(batch)[name]
+        found = tape.gradient(cost, {n: net.trainable_variables for n, net in model.networks.items()})
+        assert {n for n, gs in found.items() if any(g is not None and np.any(g) for g in gs)} == expected
+
+
+def test_equal_representations_have_finite_gradients():
+    """Guards against the norm's infinite slope at 0, where both modalities have the same common representation."""
+    model = make_model({"image": 5, "text": 5})
+    for mine, other in zip(weights(model, "own_image"), model.networks["own_text"].trainable_variables, strict=True):
+        other.assign(mine)
+    batch = first_batch(model)
+    ((_, _, gradients),) = model.updates(batch | {"text": batch["image"]}, None)
+    assert all(np.isfinite(g).all() for g in gradients)
+
+
+def test_representation_is_the_common_layer():
+    model = make_model()
+    x = random_data().splits["train"].features["text"][:4]
+    (own, bias), (kernel, shift) = weights(model, "own_text"), weights(model, "common")
+    np.testing.assert_allclose(
+        model.encode("text", x), np.maximum(x @ own + bias, 0) @ kernel + shift, rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("dims", [DIMS, THREE], ids=["two modalities", "three"])
+def test_learns(dims, make_data):
+    """On easy data, test mAP goes from near chance to near 1 in every direction: guards the signs of the whole."""
+    data = make_data(train=120, test=40, classes=4, dims=dims)
+    model = DSCMR(data, DSCMRSettings(hidden_units=(32,), common_units=(16,), batch_size=32))
+    model.compile(learning_rate=1e-2)
+    model.fit(sampling.batches(data.splits["train"], 32, 0, 0, 60), shuffle=False, verbose=0)
+    test = data.splits["test"]
+    codes = {m: model.encode(m, test.features[m]) for m in dims}
+    for a, b in itertools.permutations(dims, 2):
+        assert mean_average_precision(codes[a], codes[b], test.labels[a], test.labels[b]) > 0.8, (a, b)
+
+
+def test_length_and_optimiser():
+    """500 epochs of 3 batches; guards against a beta_1 that never reaches Adam."""
+    assert DSCMR(random_data(items=300)).total_steps(300) == 500 * 3
+    assert make_model(steps=5, epochs=4).total_steps(24) == 5
+    assert make_model().player_optimizers["joint"].beta_1 == 0.5
+
+
+def test_wrong_settings_are_refused():
+    with pytest.raises(InputError, match="--common_units=: give at least one width"):
+        DSCMRSettings(common_units=())
