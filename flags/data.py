@@ -26,7 +26,9 @@ def define(values):
     text("word_vectors", None, "Word vectors for class names, word2vec binary or text format.")
     choice("split", None, splits.NAMES,
            "official (default): the dataset's own; random: all items divided anew by --split_seed; pku462: "
-           "Wikipedia's 693 test items as 231 for validation and 462 for test, by --split_file or --split_seed.")
+           "Wikipedia's 693 test items as 231 for validation and 462 for test, by --split_file or --split_seed; the "
+           "others are published splits of one dataset: "
+           + "; ".join(f"{dataset} {', '.join(names)}" for dataset, names in splits.OWN.items()) + ".")
     flags.DEFINE_integer("split_seed", None, "Seed of --split=random and pku462, from 0; default 0.", lower_bound=0,
                          flag_values=values)
     flags.DEFINE_list("split_sizes", None,
@@ -68,8 +70,8 @@ def define(values):
                          flag_values=values)
 
 
-def load(values):
-    """Loads the dataset that the flags name, as MultiModalData."""
+def load(values, features=True):
+    """Loads the dataset that the flags name, as MultiModalData; `features` as in tfxmr.data.load."""
     name = values.split or protocol.SPLITS_OF.get(values.protocol)
     rule = splits.SplitRule(name, values.split_seed, values.split_sizes, values.split_file)
     if rule.holds_out and "validation_fraction" in values and values.validation_fraction:
@@ -85,6 +87,7 @@ def load(values):
         text_features=values.text_features,
         word_vectors=values.word_vectors,
         split=rule,
+        features=features,
     )
     return data.only(values.modalities) if values.modalities else data
 

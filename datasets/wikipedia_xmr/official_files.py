@@ -5,8 +5,8 @@ import io
 import re
 
 import numpy as np
-import PIL.Image
 import scipy.io
+from tfxmr_datasets import files
 
 from tfxmr.errors import InputError
 
@@ -145,14 +145,4 @@ def read_image(path):
 
     Some images are grey. A grey JPEG is stored as it is: TFDS decodes it to three equal channels.
     """
-    data = path.read_bytes()
-    try:
-        image = PIL.Image.open(io.BytesIO(data))
-        image.load()
-    except (OSError, SyntaxError) as error:
-        raise InputError(f"{path}: is no readable image ({error}). Copy it again.") from error
-    if image.format == "JPEG" and image.mode in ("RGB", "L"):
-        return data
-    png = io.BytesIO()
-    image.convert("RGB").save(png, "PNG")
-    return png.getvalue()
+    return files.image(path)

@@ -8,9 +8,12 @@ from tfxmr.data import splits
 def main(arguments):
     """Runs `tfxmr prepare` with a list of flags."""
     flags = parsing.parse("prepare", arguments, tfxmr_flags.data.define)
-    data = tfxmr_flags.data.load(flags)
+    data = tfxmr_flags.data.load(flags, features=False)
     for name, split in data.splits.items():
-        widths = ", ".join(f"{m} {split.features[m].shape}" for m in split.modalities)
-        print(f"{data.name} {name}: {widths}, {len(split)} items")
+        widths = ", ".join(f"{m} {split.features[m].shape}" for m in split.modalities if split.features[m].shape[1])
+        print(f"{data.name} {name}: {widths or ', '.join(split.modalities)}, {len(split)} items")
+    if data.instances:
+        print("no classes: an item is found by its counterpart alone (--protocol=standard)")
+        return
     print(splits.class_counts(data))
     print(f"{data.num_classes} classes: {', '.join(data.class_names) or 'no names (classes.txt)'}")

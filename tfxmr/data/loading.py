@@ -2,7 +2,7 @@
 import dataclasses
 import importlib
 
-from tfxmr.data.splits import OFFICIAL
+from tfxmr.data.splits import OFFICIAL, OWN
 from tfxmr.errors import InputError
 
 
@@ -32,6 +32,13 @@ DATASETS = {
         ("lda10", "tfidf1000"),
         "not stated by those who publish the matrices",
     ),
+    "pascal_sentence": _Dataset(
+        "pascal_sentence",
+        "1,000 images of 20 classes with five sentences each (Rashtchian et al., NAACL-HLT workshop 2010)",
+        ("descriptor",),
+        ("tfidf", "counts"),
+        "text: vocabulary and word weights on the published training texts; image: on nothing",
+    ),
     "npz": _Dataset("npz", "your own feature matrices: train.npz, test.npz, classes.txt in --data_dir"),
 }
 NAMES = tuple(DATASETS)
@@ -49,7 +56,8 @@ def describe(name):
 
 
 def load(
-    name, *, data_dir=None, manual_dir=None, image_features=None, text_features=None, word_vectors=None, split=OFFICIAL
+    name, *, data_dir=None, manual_dir=None, image_features=None, text_features=None, word_vectors=None, split=OFFICIAL,
+    features=True,
 ):
     """Loads a dataset as matrices; builds it first where it is not built yet.
 
@@ -61,6 +69,7 @@ def load(
       text_features: name of the text features; None takes the dataset's first.
       word_vectors: word2vec file for the class embeddings; None takes the dataset's own (scenes) or none.
       split: tfxmr.data.SplitRule, how the items are divided; the default keeps the dataset's own splits.
+      features: False builds a dataset of images and texts but leaves them as they are: its matrices are (n, 0).
 
     Returns:
       MultiModalData.
@@ -85,7 +94,10 @@ def load(
         data = module.load(data_dir)
     else:
         defaults = {kind: value or getattr(dataset, kind)[0] for kind, value in chosen.items()}
-        data = module.load(**defaults, data_dir=data_dir, manual_dir=manual_dir)
+        if name in OWN:
+            defaults["split"] = split.own(name)
+        read = module.load if features else getattr(module, "outline", module.load)
+        data = read(**defaults, data_dir=data_dir, manual_dir=manual_dir)
     return with_class_embeddings(split.apply(data, dataset.fitted_on), module, word_vectors)
 
 

@@ -143,6 +143,8 @@ class MultiModalData:
       class_embeddings: float32 (C, e), the word vector of each class name; or None.
       features: modality -> facts on how its matrix was made (name, dimension, ...), kept with every result.
       split_facts: how the items were divided, where it is not the dataset's own way; see tfxmr.data.splits.
+      instances: True if a label is the number of an item, shared by nothing but its counterpart in another modality:
+        data without classes, such as images and their sentences.
     """
 
     name: str
@@ -151,6 +153,7 @@ class MultiModalData:
     class_embeddings: np.ndarray | None = None
     features: dict = dataclasses.field(default_factory=dict)
     split_facts: dict = dataclasses.field(default_factory=dict)
+    instances: bool = False
 
     @property
     def modalities(self):

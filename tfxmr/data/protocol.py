@@ -222,6 +222,11 @@ def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, meth
         raise InputError(f"--protocol={name}: needs --split={needed}, and the data are of --split={split}")
     if PRESETS[name]["gallery"] == "test":
         return Protocol(name, **fields)
+    if data.instances:
+        raise InputError(
+            f"--protocol={name}: dataset {data.name} has no classes, each item is found by its counterpart alone; use "
+            "--protocol=standard"
+        )
     classes = range(data.num_classes)
     if class_split == "parity":
         unseen = [c for c in classes if c % 2 == 0]

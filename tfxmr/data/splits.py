@@ -10,7 +10,13 @@ import numpy as np
 from tfxmr.data.multimodal import Split, ordered
 from tfxmr.errors import InputError
 
-NAMES = ("official", "random", "pku462")
+# Datasets that are published with several splits, the default first, which is their "official" one.
+OWN = {
+    "pascal_sentence": ("800_200", "800_100_100"),
+    "flickr30k": ("karpathy", "entities"),
+    "mscoco": ("karpathy", "2014", "2017"),
+}
+NAMES = ("official", "random", "pku462", *dict.fromkeys(itertools.chain(*OWN.values())))
 PARTS = ("train", "validation", "test")
 PKU_TEST, PKU_VALIDATION = 693, 231  # Wikipedia's official test items, and how many of them validate
 
@@ -24,6 +30,7 @@ class SplitRule:
     other by itself. "pku462" is the division of Wikipedia that most deep methods report on: the 2,173 official
     training items, and of the 693 official test items the first 231 of a permutation for validation, the last
     462 for test. The permutation is no part of this project; without a file it is drawn by the seed.
+    Any other name is one of several splits that a dataset is published with, see OWN.
 
     Attributes:
       name: one of NAMES; None means "official".
@@ -75,6 +82,14 @@ class SplitRule:
                 "--split=pku462 divides Wikipedia's test items (--dataset=wikipedia, or npz with features of them), "
                 f"not those of --dataset={name}"
             )
+        owners = [dataset for dataset, names in OWN.items() if self.name in names]
+        if owners and name not in owners:
+            raise InputError(f"--split={self.name}: a split of --dataset={'|'.join(owners)}, not of {name}")
+
+    def own(self, dataset):
+        """The name of the published split that the dataset (a name) is to be read in; None if it has only one."""
+        names = OWN.get(dataset, (None,))
+        return self.name if self.name in names else names[0]
 
     def apply(self, data, fitted_on=""):
         """Divides the items of a dataset.
@@ -89,9 +104,9 @@ class SplitRule:
         Raises:
           InputError: the data cannot be divided in this way, or a class of the test items has no training item.
         """
-        if self.name == "official":
+        if self.name not in ("random", "pku462"):
             _check(data, drawn=False)
-            return data
+            return data if self.name == "official" else dataclasses.replace(data, split_facts={"name": self.name})
         rng = np.random.default_rng(self.seed or 0)
         facts = {"name": self.name} | ({"source": str(self.file)} if self.file else {"seed": self.seed or 0})
         if self.name == "random":
@@ -236,7 +251,7 @@ def _check(data, drawn):
     untrained = []
     for m in data.modalities:
         trained, tested = (set(data.splits[part].labels[m].tolist()) for part in ("train", "test"))
-        if tested - trained:
+        if tested - trained and not data.instances:
             names = ", ".join(str(data.class_names[c] if data.class_names else c) for c in sorted(tested - trained))
             untrained.append(f"no {m} item trains class {names}, which has test items")
         names = [set(split.ids.get(m, ())) for split in data.splits.values()]

@@ -1,7 +1,10 @@
 """Builds a TFDS dataset where it is missing, and reads it back in the order in which it was written."""
+import contextlib
+import fcntl
 import logging
 import os
 import pathlib
+import shutil
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -12,10 +15,16 @@ from tfxmr.errors import InputError
 logging.getLogger("absl").addFilter(lambda record: "`FeatureConnector.dtype` is" not in record.getMessage())
 
 
+def builder(builder_class, config=None, data_dir=None):
+    """The TFDS builder of a dataset, built or not; arguments as of `build`."""
+    return builder_class(config=config, data_dir=data_dir and os.path.expanduser(data_dir))  # else a folder called ~
+
+
 def build(builder_class, config=None, data_dir=None, manual_dir=None):
     """Returns a builder whose dataset is prepared; prepares it, with TFDS's progress bars, if it is not.
 
-    A dataset is built once for each data_dir, version and config: later calls reuse it.
+    A dataset is built once for each data_dir, version and config: later calls reuse it. What a killed build left behind
+    is removed first.
 
     Args:
       builder_class: a tfds.core.DatasetBuilder.
@@ -27,25 +36,53 @@ def build(builder_class, config=None, data_dir=None, manual_dir=None):
     """
     if manual_dir is not None and not pathlib.Path(manual_dir).expanduser().is_dir():
         raise InputError(f"--manual_dir={manual_dir} is no folder. Name the one with the dataset's files.")
-    data_dir = data_dir and os.path.expanduser(data_dir)  # TFDS would make a folder called ~
     download = tfds.download.DownloadConfig(
         manual_dir=manual_dir, try_download_gcs=False, compute_stats=tfds.download.ComputeStatsMode.SKIP)
     try:
-        builder = builder_class(config=config, data_dir=data_dir)
-        builder.download_and_prepare(download_config=download)
+        found = builder(builder_class, config, data_dir)
+        if not found.is_prepared():
+            with _alone(found):
+                found.download_and_prepare(download_config=download)
     except FileExistsError:  # another run has built it in the meantime
-        builder = builder_class(config=config, data_dir=data_dir)
-        builder.download_and_prepare(download_config=download)
+        found = builder(builder_class, config, data_dir)
+        found.download_and_prepare(download_config=download)
     except (PermissionError, NotADirectoryError) as error:
         raise InputError(f"--data_dir={data_dir}: the dataset cannot be written there ({error}).") from error
-    return builder
+    return found
 
 
-def examples(builder, split):
-    """Yields the split's examples in their order, each a dict of numpy values; texts as str."""
+@contextlib.contextmanager
+def _alone(builder):
+    """Waits until no other process builds this dataset, and removes what killed builds left.
+
+    The lock goes with its process, so that a killed build locks nobody out.
+    """
+    folder = pathlib.Path(builder.data_path)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.parent / f".{folder.name}.lock", "w") as file:
+        with contextlib.suppress(OSError):  # a file system without locks: TFDS copes with builds at once by itself
+            fcntl.flock(file, fcntl.LOCK_EX)
+            for path in folder.parent.glob(f"incomplete.*_{folder.name}"):
+                shutil.rmtree(path, ignore_errors=True)
+        yield
+
+
+def examples(builder, split, images=True):
+    """Yields the split's examples in their order, each a dict of numpy values; texts as str.
+
+    Args:
+      builder: one whose dataset is prepared.
+      split: its name.
+      images: False leaves images encoded, as bytes, which is many times faster.
+    """
     in_order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
-    texts = [name for name, kind in builder.info.features.items() if isinstance(kind, tfds.features.Text)]
-    for example in tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False, read_config=in_order)):
+    kinds = builder.info.features.items()
+    texts = [name for name, kind in kinds if isinstance(kind, tfds.features.Text)]
+    encoded = {name: tfds.decode.SkipDecoding() for name, kind in kinds if isinstance(kind, tfds.features.Image)}
+    found = builder.as_dataset(
+        split=split, shuffle_files=False, read_config=in_order, decoders=None if images else encoded
+    )
+    for example in tfds.as_numpy(found):
         yield example | {name: example[name].decode() for name in texts}
 
 

@@ -1,0 +1,144 @@
+"""The files that a user provides, in folders or in the archives they come in, found by their official names."""
+import dataclasses
+import io
+import pathlib
+import re
+import zipfile
+
+import PIL.Image
+
+from tfxmr.errors import InputError
+
+MAX_NAMED = 20  # missing files are named up to here and counted beyond: there may be 100,000 of them
+MAX_BYTES = 2**30  # of one file read whole; no official one is as large
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A file inside a .zip archive, which is read where it is: nothing is unpacked."""
+
+    archive: zipfile.ZipFile
+    name: str
+
+    def __str__(self):
+        return f"{self.archive.filename}: {self.name}"
+
+    def open(self, mode="rb"):
+        """Opens it as a stream of bytes."""
+        return self.archive.open(self.name)
+
+    def read_bytes(self):
+        """Reads it whole. Raises InputError if it is damaged or larger than MAX_BYTES."""
+        if self.archive.getinfo(self.name).file_size > MAX_BYTES:
+            raise InputError(f"{self}: is larger than {MAX_BYTES} bytes, as no official file is.")
+        try:
+            return self.archive.read(self.name)
+        except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+            raise InputError(f"{self}: cannot be read ({error}). Copy the archive again.") from error
+
+
+class Files:
+    """Finds official files below one folder: in it, in its subfolders, and in the .zip archives of these.
+
+    Folders and archives are listed once, so that looking for 100,000 images takes seconds.
+
+    Args:
+      dataset: its --dataset name, for messages.
+      root: the folder, a path object; None finds nothing.
+      place: where missing files belong, for messages.
+    """
+
+    def __init__(self, dataset, root, place):
+        self.dataset, self.place = dataset, place
+        self._listings, self._members = {}, {}
+        entries = sorted(root.iterdir()) if root is not None else []
+        self.folders = [root, *(e for e in entries if e.is_dir())] if root is not None else []
+        for folder in self.folders:
+            for path in sorted(folder.glob("*.zip")):
+                self._index(path)
+
+    @classmethod
+    def of_download_manager(cls, dataset, dl_manager):
+        """Those in the folder --manual_dir of a TFDS build."""
+        try:
+            root = dl_manager.manual_dir
+        except AssertionError:  # TFDS's way to say that it does not exist or is empty
+            root = None
+        return cls(dataset, root, root or dl_manager._manual_dir)  # where that is: TFDS has no public name for it
+
+    def find(self, *names):
+        """The first file that has one of the names: a path or Member with `open` and `read_bytes`; or None."""
+        for name in names:
+            parent, _, last = name.rpartition("/")
+            for folder in self.folders:
+                place = folder / parent if parent else folder
+                if last in self._listing(place):
+                    return place / last
+            if name in self._members:
+                return self._members[name]
+        return None
+
+    def require(self, *names):
+        """As `find` of each entry, a name or a tuple of alternatives. Raises InputError that lists what is missing."""
+        names = [(name,) if isinstance(name, str) else name for name in names]
+        found = [self.find(*alternatives) for alternatives in names]
+        absent = [alternatives[0] for alternatives, file in zip(names, found, strict=True) if file is None]
+        if absent:
+            more = len(absent) - MAX_NAMED
+            lines = [*absent[:MAX_NAMED], *([f"... and {more} more"] if more > 0 else [])]
+            raise InputError(
+                f"{self.dataset}: {len(absent)} file(s) missing. Put them into the folder {self.place} (flag "
+                "--manual_dir):\n  " + "\n  ".join(lines)
+            )
+        return found
+
+    def _listing(self, folder):
+        if folder not in self._listings:
+            self._listings[folder] = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        return self._listings[folder]
+
+    def _index(self, path):
+        """Lists an archive's files, by their names and by their names without the first folder."""
+        try:
+            archive = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise InputError(f"{path}: is no readable zip archive ({error}). Copy it again.") from error
+        for name in archive.namelist():
+            if not safe_name(name):
+                raise InputError(f"{path}: holds a file called {name!r}, which leads out of its folder. Do not use it.")
+            if not name.endswith("/"):
+                member = Member(archive, name)
+                self._members.setdefault(name, member)
+                self._members.setdefault(name.partition("/")[2] or name, member)
+
+
+def safe_name(name):
+    """True if a relative path with slashes, from a list or an archive, leads to no place outside of its folder."""
+    parts = pathlib.PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and ".." not in parts and not re.search(r"[\\\0]|^\w:", name)
+
+
+def lines(file):
+    """Yields (number from 1 on, line as str without its end) of a text file, one at a time; empty lines too."""
+    with file.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8", errors="replace").rstrip("\r\n")
+
+
+def image(file):
+    """The bytes of an image file that TFDS decodes to RGB; what is no RGB or grey JPEG is coded anew as RGB PNG.
+
+    Raises:
+      InputError: it is no readable image.
+    """
+    data = file.read_bytes()
+    try:
+        picture = PIL.Image.open(io.BytesIO(data))
+        picture.load()
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+        raise InputError(f"{file}: is no readable image ({error}). Copy it again.") from error
+    if picture.format == "JPEG" and picture.mode in ("RGB", "L"):
+        return data
+    png = io.BytesIO()
+    picture.convert("RGB").save(png, "PNG")
+    return png.getvalue()

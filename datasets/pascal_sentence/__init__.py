@@ -1,0 +1,1 @@
+"""The Pascal Sentence dataset of Rashtchian et al. (2010)."""
