@@ -39,6 +39,13 @@ DATASETS = {
         ("tfidf", "counts"),
         "text: vocabulary and word weights on the published training texts; image: on nothing",
     ),
+    "xmedia": _Dataset(
+        "xmedia",
+        "5,000 images and texts, 500 videos, 1,000 sounds and 500 3D models, 20 classes (Zhai et al., TCSVT 2014)",
+        ("cnn4096",),
+        ("bow3000",),
+        "not stated by those who publish the matrices",
+    ),
     "npz": _Dataset("npz", "your own feature matrices: train.npz, test.npz, classes.txt in --data_dir"),
 }
 NAMES = tuple(DATASETS)
