@@ -46,6 +46,14 @@ DATASETS = {
         ("bow3000",),
         "not stated by those who publish the matrices",
     ),
+    "flickr30k": _Dataset(
+        "flickr30k", "31,014 images with five sentences each, no classes (Young et al., TACL 2014)",
+        ("descriptor",), ("tfidf", "counts"), "text: vocabulary and word weights on the published training texts",
+    ),
+    "mscoco": _Dataset(
+        "mscoco", "123,287 images with five sentences each, no classes (Lin et al., ECCV 2014)",
+        ("descriptor",), ("tfidf", "counts"), "text: vocabulary and word weights on the published training texts",
+    ),
     "npz": _Dataset("npz", "your own feature matrices: train.npz, test.npz, classes.txt in --data_dir"),
 }
 NAMES = tuple(DATASETS)

@@ -69,7 +69,7 @@ def media(builder_class, data_dir, modality, ids, configs=None):
     """
     configs = configs or [config.name for config in builder_class.BUILDER_CONFIGS]
     builders = [tfds_io.builder(builder_class, config, data_dir) for config in configs]
-    builder = next((b for b in builders if b.is_prepared()), None)
+    builder = next((b for b in builders if b.data_path.exists()), None)
     found, missing = {}, set(ids)
     for split in builder.info.splits if builder else ():
         for example in tfds_io.examples(builder, split, images=modality == "image"):

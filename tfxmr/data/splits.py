@@ -14,7 +14,7 @@ from tfxmr.errors import InputError
 OWN = {
     "pascal_sentence": ("800_200", "800_100_100"),
     "flickr30k": ("karpathy", "entities"),
-    "mscoco": ("karpathy", "2014", "2017"),
+    "mscoco": ("karpathy", "karpathy_82783", "2014", "2017"),
 }
 NAMES = ("official", "random", "pku462", *dict.fromkeys(itertools.chain(*OWN.values())))
 PARTS = ("train", "validation", "test")

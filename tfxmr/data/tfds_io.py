@@ -40,7 +40,7 @@ def build(builder_class, config=None, data_dir=None, manual_dir=None):
         manual_dir=manual_dir, try_download_gcs=False, compute_stats=tfds.download.ComputeStatsMode.SKIP)
     try:
         found = builder(builder_class, config, data_dir)
-        if not found.is_prepared():
+        if not found.data_path.exists():  # it appears when the build is complete
             with _alone(found):
                 found.download_and_prepare(download_config=download)
     except FileExistsError:  # another run has built it in the meantime

@@ -1,0 +1,137 @@
+"""What the image-sentence datasets share: annotation files, and examples of an image with its sentences."""
+import dataclasses
+import io
+import json
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tfxmr_datasets import files, partition
+
+from tfxmr.errors import InputError
+
+MAX_SENTENCES = 5  # some images of MSCOCO have six or seven; every published result takes the first five
+# Of annotation files of hundreds of megabytes, only what is used is kept in memory.
+_USED = {"images", "annotations", "split", "filename", "filepath", "cocoid", "sentences", "raw", "id", "image_id",
+         "file_name", "caption"}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """An image with its sentences.
+
+    Attributes:
+      name: what it is called, unique in the dataset.
+      paths: where its file may be, relative paths, the official one first.
+      sentences: 1 to MAX_SENTENCES of them.
+    """
+
+    name: str
+    paths: tuple
+    sentences: tuple
+
+
+def item(file, name, paths, sentences):
+    """Makes an Item: spaces and line breaks become one space, empty sentences are dropped.
+
+    Raises:
+      InputError: no sentence is left, or a path that leads out of the folder.
+    """
+    kept = [" ".join(sentence.split()) for sentence in sentences]
+    kept = tuple(filter(None, kept))[:MAX_SENTENCES]
+    if not kept:
+        raise InputError(f"{file}: image {name} has no sentence. Copy the file again.")
+    if not all(map(files.safe_name, paths)):
+        raise InputError(f"{file}: image {name} is called {paths[0]!r}, which leads out of the folder.")
+    return Item(str(name), tuple(paths), kept)
+
+
+def read_json(file):
+    """Reads an annotation file. Raises InputError if it is none."""
+    try:
+        with file.open("rb") as stream:
+            found = json.load(stream, object_hook=lambda entry: {k: v for k, v in entry.items() if k in _USED})
+    except (ValueError, OSError, RecursionError) as error:
+        raise InputError(f"{file}: cannot be read as JSON ({error}). Copy it again.") from error
+    if not isinstance(found, dict) or not isinstance(found.get("images"), list):
+        raise InputError(f"{file}: holds no list 'images'. Is it the right file?")
+    return found
+
+
+def read_karpathy(file, names):
+    """Reads the splits of Karpathy and Fei-Fei (CVPR 2015), which come with the sentences.
+
+    Args:
+      file: dataset_flickr30k.json or dataset_coco.json.
+      names: function from an entry of the file to (name, paths) of its Item.
+
+    Returns:
+      "train", "restval" (MSCOCO alone), "validation", "test" -> list of Items in the order of the file.
+    """
+    splits = {}
+    for number, entry in enumerate(read_json(file)["images"]):
+        try:
+            split = {"val": "validation"}.get(entry["split"], entry["split"])
+            found = item(file, *names(entry), [sentence["raw"] for sentence in entry["sentences"]])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{file}: entry {number} of 'images' lacks {error}. Is it the right file?") from error
+        splits.setdefault(split, []).append(found)
+    return splits
+
+
+def read_coco(file, names):
+    """Reads an official annotation file of MSCOCO: captions in `annotations`, each of an image in `images`.
+
+    Args:
+      file: captions_<train|val><2014|2017>.json.
+      names: as of `read_karpathy`.
+
+    Returns:
+      List of Items in the order of `images`.
+    """
+    found, sentences = read_json(file), {}
+    try:
+        for annotation in found["annotations"]:
+            sentences.setdefault(annotation["image_id"], []).append(annotation["caption"])
+        return [item(file, *names(entry), sentences.get(entry["id"], ())) for entry in found["images"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{file}: an image or annotation lacks {error}. Is it a file of captions?") from error
+
+
+def check(dataset, splits, sizes):
+    """Checks that the splits are disjoint, complete and of the published sizes."""
+    if splits.keys() != sizes.keys():
+        raise InputError(f"{dataset}: found the splits {', '.join(splits)}, expected {', '.join(sizes)}.")
+    partition.check(dataset, {split: [i.name for i in items] for split, items in splits.items()}, sizes)
+
+
+def features():
+    """The features of an example."""
+    return tfds.features.FeaturesDict({
+        "image": tfds.features.Image(shape=(None, None, 3)),
+        "text": tfds.features.Text(doc="The sentences, one a line."),
+        "label": tfds.features.Scalar(np.int64, doc="The image's number: each is a class of its own."),
+        "image_id": tfds.features.Text(),
+        "text_id": tfds.features.Text(),
+    })
+
+
+def locate(where, splits):
+    """Finds every image file; raises InputError that lists the missing ones. Returns split -> (first number, files)."""
+    found = where.require(*(item.paths for items in splits.values() for item in items))
+    located, start = {}, 0
+    for split, items in splits.items():
+        located[split] = start, found[start : start + len(items)]
+        start += len(items)
+    return located
+
+
+def examples(items, start, paths):
+    """Yields (key, example) of each Item; `start` is the number of the first."""
+    for number, (found, path) in enumerate(zip(items, paths, strict=True), start):
+        yield found.name, {
+            "image": io.BytesIO(files.image(path)),
+            "text": "\n".join(found.sentences),
+            "label": number,
+            "image_id": found.name,
+            "text_id": found.name,
+        }

@@ -1,0 +1,1 @@
+"""The Flickr30k dataset of Young et al. (2014)."""

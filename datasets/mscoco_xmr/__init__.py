@@ -1,0 +1,1 @@
+"""The captions of MSCOCO (Lin et al. 2014, Chen et al. 2015)."""

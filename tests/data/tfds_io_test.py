@@ -1,0 +1,61 @@
+"""Tests of building once, alone, and after a killed build."""
+import fcntl
+import threading
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from tfxmr.data import tfds_io
+
+
+class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Three numbers."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    built = 0
+
+    def _info(self):
+        features = tfds.features.FeaturesDict({"n": tfds.features.Scalar(np.int64)})
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, dl_manager):
+        Tiny.built += 1
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        yield from ((n, {"n": n}) for n in range(3))
+
+
+@pytest.fixture(autouse=True)
+def count(monkeypatch):
+    monkeypatch.setattr(Tiny, "built", 0)
+
+
+def test_what_a_killed_build_left_is_removed(tmp_path):
+    """Guards against a disk full of halves, and against the removal of anything else."""
+    left, kept = tmp_path / "tiny/incomplete.ABC123_1.0.0", tmp_path / "tiny/incomplete.ABC123_2.0.0"
+    for folder in (left, kept):
+        folder.mkdir(parents=True)
+        (folder / "half.tfrecord").write_text("half")
+    assert len(list(tfds_io.examples(tfds_io.build(Tiny, None, tmp_path), "train"))) == 3
+    assert not left.exists() and kept.exists()
+
+
+def test_a_finished_build_is_kept(tmp_path):
+    for _ in range(2):
+        tfds_io.build(Tiny, None, tmp_path)
+    assert Tiny.built == 1
+
+
+def test_a_build_waits_for_another(tmp_path):
+    """Guards against the removal of what another process is building at the same time."""
+    (tmp_path / "tiny").mkdir()
+    with open(tmp_path / "tiny/.1.0.0.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        thread = threading.Thread(target=tfds_io.build, args=(Tiny, None, tmp_path))
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive() and Tiny.built == 0
+    thread.join()
+    assert Tiny.built == 1
