@@ -70,9 +70,8 @@ class Files:
         """The first file that has one of the names: a path or Member with `open` and `read_bytes`; or None."""
         for name in names:
             parent, _, last = name.rpartition("/")
-            for folder in self.folders:
-                place = folder / parent if parent else folder
-                if last in self._listing(place):
+            for place, listing in self._places(parent):
+                if last in listing:
                     return place / last
             if name in self._members:
                 return self._members[name]
@@ -92,10 +91,12 @@ class Files:
             )
         return found
 
-    def _listing(self, folder):
-        if folder not in self._listings:
-            self._listings[folder] = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        return self._listings[folder]
+    def _places(self, parent):
+        """The folders of this relative path that there are, with the names of what is in them."""
+        if parent not in self._listings:
+            places = [folder / parent if parent else folder for folder in self.folders]
+            self._listings[parent] = [(p, {path.name for path in p.iterdir()}) for p in places if p.is_dir()]
+        return self._listings[parent]
 
     def _index(self, path):
         """Lists an archive's files, by their names and by their names without the first folder."""

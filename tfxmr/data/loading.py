@@ -39,6 +39,14 @@ DATASETS = {
         ("tfidf", "counts"),
         "text: vocabulary and word weights on the published training texts; image: on nothing",
     ),
+    "nus_wide": _Dataset(
+        "nus_wide", "about 71,602 images of one concept with their tags, 10 classes (Chua et al., CIVR 2009)",
+        ("low634", "bow500"), ("tags1000",), "not stated by those who publish the matrices",
+    ),
+    "nus_wide_10k": _Dataset(
+        "nus_wide_10k", "10,000 of nus_wide's items, 1,000 of each class, drawn by a seed",
+        ("low634", "bow500"), ("tags1000",), "not stated by those who publish the matrices",
+    ),
     "xmedia": _Dataset(
         "xmedia",
         "5,000 images and texts, 500 videos, 1,000 sounds and 500 3D models, 20 classes (Zhai et al., TCSVT 2014)",

@@ -1,0 +1,1 @@
+"""The NUS-WIDE dataset of Chua et al. (2009)."""

@@ -1,0 +1,8 @@
+"""NUS-WIDE-10k: 1,000 items of each of NUS-WIDE's ten classes; see tfxmr.data.nus_wide."""
+import functools
+
+from tfxmr.data import nus_wide
+
+load = functools.partial(nus_wide.load, prefix="10k_")
+raw = functools.partial(nus_wide.raw, prefix="10k_")
+media = nus_wide.media
