@@ -70,10 +70,15 @@ def define(values):
                          flag_values=values)
 
 
-def load(values, features=True):
-    """Loads the dataset that the flags name, as MultiModalData; `features` as in tfxmr.data.load."""
+def split_rule(values):
+    """The tfxmr.data.SplitRule that the flags describe."""
     name = values.split or protocol.SPLITS_OF.get(values.protocol)
-    rule = splits.SplitRule(name, values.split_seed, values.split_sizes, values.split_file)
+    return splits.SplitRule(name, values.split_seed, values.split_sizes, values.split_file)
+
+
+def load(values):
+    """Loads the dataset that the flags name, as MultiModalData."""
+    rule = split_rule(values)
     if rule.holds_out and "validation_fraction" in values and values.validation_fraction:
         raise InputError(
             f"--validation_fraction={values.validation_fraction}: --split={rule.name} gives validation items already; "
@@ -87,7 +92,6 @@ def load(values, features=True):
         text_features=values.text_features,
         word_vectors=values.word_vectors,
         split=rule,
-        features=features,
     )
     return data.only(values.modalities) if values.modalities else data
 

@@ -37,6 +37,7 @@ def test_mscoco(tmp_path, split, sizes, first):
     train = data.splits["train"]
     labels = train.labels["image"].tolist()
     assert train.ids["image"][0] == first and train.paired and labels == sorted(set(labels))
+    assert data.split_facts == ({"name": split} if split else {})
     pictures = media(data, "train", "image", range(len(train)), tmp_path)
     np.testing.assert_array_equal(train.features["image"], image_descriptor(pictures))
 

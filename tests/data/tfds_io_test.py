@@ -16,7 +16,7 @@ class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     built = 0
 
     def _info(self):
-        features = tfds.features.FeaturesDict({"n": tfds.features.Scalar(np.int64)})
+        features = tfds.features.FeaturesDict({"n": tfds.features.Scalar(np.int64), "name": tfds.features.Text()})
         return tfds.core.DatasetInfo(builder=self, features=features)
 
     def _split_generators(self, dl_manager):
@@ -24,7 +24,7 @@ class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {"train": self._generate_examples()}
 
     def _generate_examples(self):
-        yield from ((n, {"n": n}) for n in range(3))
+        yield from ((n, {"n": n, "name": name}) for n, name in enumerate(("zero", "one", "two")))
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +46,14 @@ def test_a_finished_build_is_kept(tmp_path):
     for _ in range(2):
         tfds_io.build(Tiny, None, tmp_path)
     assert Tiny.built == 1
+
+
+def test_single_records(tmp_path):
+    """Guards against a record of another item, in whatever order they are asked for, and over several files."""
+    builder = tfds_io.build(Tiny, None, tmp_path)
+    records = tfds_io.Records(builder, ("name",))
+    assert [records.get("name", name)["n"] for name in ("two", "zero", "one", "two")] == [2, 0, 1, 2]
+    assert records.get("name", "three") is None and records.get("name", "one")["name"] == "one"
 
 
 def test_a_build_waits_for_another(tmp_path):

@@ -2,13 +2,17 @@
 import tfxmr_flags.data
 from tfxmr_flags import parsing
 
-from tfxmr.data import splits
+from tfxmr.data import loading, splits
 
 
 def main(arguments):
     """Runs `tfxmr prepare` with a list of flags."""
     flags = parsing.parse("prepare", arguments, tfxmr_flags.data.define)
-    data = tfxmr_flags.data.load(flags, features=False)
+    if flags.dataset in splits.OWN:  # images and texts, of which no features are needed here
+        places = {"data_dir": flags.data_dir, "manual_dir": flags.manual_dir}
+        data = loading.items(flags.dataset, **places, split=tfxmr_flags.data.split_rule(flags))
+    else:
+        data = tfxmr_flags.data.load(flags)
     for name, split in data.splits.items():
         widths = ", ".join(f"{m} {split.features[m].shape}" for m in split.modalities if split.features[m].shape[1])
         print(f"{data.name} {name}: {widths or ', '.join(split.modalities)}, {len(split)} items")

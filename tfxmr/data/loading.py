@@ -79,8 +79,7 @@ def describe(name):
 
 
 def load(
-    name, *, data_dir=None, manual_dir=None, image_features=None, text_features=None, word_vectors=None, split=OFFICIAL,
-    features=True,
+    name, *, data_dir=None, manual_dir=None, image_features=None, text_features=None, word_vectors=None, split=OFFICIAL
 ):
     """Loads a dataset as matrices; builds it first where it is not built yet.
 
@@ -92,7 +91,6 @@ def load(
       text_features: name of the text features; None takes the dataset's first.
       word_vectors: word2vec file for the class embeddings; None takes the dataset's own (scenes) or none.
       split: tfxmr.data.SplitRule, how the items are divided; the default keeps the dataset's own splits.
-      features: False builds a dataset of images and texts but leaves them as they are: its matrices are (n, 0).
 
     Returns:
       MultiModalData.
@@ -117,11 +115,24 @@ def load(
         data = module.load(data_dir)
     else:
         defaults = {kind: value or getattr(dataset, kind)[0] for kind, value in chosen.items()}
-        if name in OWN:
-            defaults["split"] = split.own(name)
-        read = module.load if features else getattr(module, "outline", module.load)
-        data = read(**defaults, data_dir=data_dir, manual_dir=manual_dir)
+        defaults |= {"split": split.own(name)} if name in OWN else {}
+        data = module.load(**defaults, data_dir=data_dir, manual_dir=manual_dir)
     return with_class_embeddings(split.apply(data, dataset.fitted_on), module, word_vectors)
+
+
+def items(name, *, data_dir=None, manual_dir=None, split=OFFICIAL):
+    """Builds a dataset of images and texts that has several published splits, and lists its items in seconds.
+
+    Args:
+      name: one of tfxmr.data.splits.OWN.
+      data_dir, manual_dir, split: as in `load`.
+
+    Returns:
+      MultiModalData as of `load`, but its matrices have no columns.
+    """
+    split.check_dataset(name)
+    module = importlib.import_module(f"tfxmr.data.{DATASETS[name].module}")
+    return split.apply(module.items(data_dir, manual_dir, split.own(name)))
 
 
 def with_class_embeddings(data, module, path):

@@ -2,6 +2,7 @@
 from tfxmr_datasets.mscoco_xmr.mscoco_xmr_dataset_builder import Builder
 
 from tfxmr.data import raw_media, tfds_io
+from tfxmr.data.splits import OWN
 
 _OFFICIAL = {"train": "train", "test": "validation"}  # the sentences of the official test images are not public
 _KARPATHY = {"train": "train+restval", "validation": "validation", "test": "test"}
@@ -11,14 +12,15 @@ SPLITS = {
     "2014": _OFFICIAL,
     "2017": _OFFICIAL,
 }
+DEFAULT = OWN["mscoco"][0]
 
 
-def raw(data_dir=None, manual_dir=None, split="karpathy"):
+def raw(data_dir=None, manual_dir=None, split=DEFAULT):
     """The TFDS builder of images and texts, built if need be; see tfxmr.data.raw_media."""
     return tfds_io.build(Builder, split.partition("_")[0], data_dir, manual_dir)
 
 
-def load(image_features="descriptor", text_features="tfidf", data_dir=None, manual_dir=None, split="karpathy"):
+def load(image_features="descriptor", text_features="tfidf", data_dir=None, manual_dir=None, split=DEFAULT):
     """Builds the dataset if it is not built yet, and extracts features that need no training; see raw_media.load.
 
     Args:
@@ -31,14 +33,25 @@ def load(image_features="descriptor", text_features="tfidf", data_dir=None, manu
     Returns:
       MultiModalData of pairs without classes.
     """
-    return raw_media.load("mscoco", raw(data_dir, manual_dir, split), SPLITS[split], text_features, instances=True)
+    builder = raw(data_dir, manual_dir, split)
+    return raw_media.load("mscoco", builder, SPLITS[split], text_features, split_name=_named(split), instances=True)
 
 
-def outline(data_dir=None, manual_dir=None, split="karpathy", **features):
-    """As `load`, without features."""
-    return raw_media.outline("mscoco", raw(data_dir, manual_dir, split), SPLITS[split], instances=True)
+def items(data_dir=None, manual_dir=None, split=DEFAULT):
+    """As `load`, without features: the matrices have no columns."""
+    builder = raw(data_dir, manual_dir, split)
+    return raw_media.items("mscoco", builder, SPLITS[split], split_name=_named(split), instances=True)
+
+
+def reader(data_dir=None, manual_dir=None):
+    """A function (modality, ids) that yields items' images, uint8 (h, w, 3), or texts, str, of the built dataset."""
+    return raw_media.reader(raw_media.built(Builder, data_dir))
 
 
 def media(modality, ids, data_dir=None, manual_dir=None):
-    """Some items' images, uint8 (h, w, 3), or texts, str, from the built dataset. See tfxmr.data.media."""
-    return raw_media.media(Builder, data_dir, modality, ids)
+    """As `reader`, a list. See tfxmr.data.media."""
+    return list(reader(data_dir)(modality, ids))
+
+
+def _named(split):
+    return None if split == DEFAULT else split

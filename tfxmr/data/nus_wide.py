@@ -45,6 +45,16 @@ def _split(columns):
     return Split(pairs.features, pairs.labels, {m: columns[f"{m}_id"] for m in ("image", "text")})
 
 
+def items(data_dir=None, manual_dir=None, prefix=""):
+    """As `load`, of the images and tags: the matrices have no columns."""
+    return raw_media.items("nus_wide_10k" if prefix else "nus_wide", raw(data_dir, manual_dir, prefix=prefix))
+
+
+def reader(data_dir=None, manual_dir=None):
+    """A function (modality, ids) that yields items' images, uint8 (h, w, 3), or tags, str, of a built dataset."""
+    return raw_media.reader(raw_media.built(Builder, data_dir, ("images", "10k_images")))
+
+
 def media(modality, ids, data_dir=None, manual_dir=None):
-    """Some items' images, uint8 (h, w, 3), or tags, str, from a built config of images. See tfxmr.data.media."""
-    return raw_media.media(Builder, data_dir, modality, ids, ("images", "10k_images"))
+    """As `reader`, a list. See tfxmr.data.media."""
+    return list(reader(data_dir)(modality, ids))

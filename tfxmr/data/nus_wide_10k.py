@@ -5,4 +5,6 @@ from tfxmr.data import nus_wide
 
 load = functools.partial(nus_wide.load, prefix="10k_")
 raw = functools.partial(nus_wide.raw, prefix="10k_")
+items = functools.partial(nus_wide.items, prefix="10k_")
+reader = nus_wide.reader
 media = nus_wide.media

@@ -2,14 +2,17 @@
 from tfxmr_datasets.pascal_sentence.pascal_sentence_dataset_builder import Builder
 
 from tfxmr.data import raw_media, tfds_io
+from tfxmr.data.splits import OWN
+
+DEFAULT = OWN["pascal_sentence"][0]
 
 
-def raw(data_dir=None, manual_dir=None, split="800_200"):
+def raw(data_dir=None, manual_dir=None, split=DEFAULT):
     """The TFDS builder of images and texts, built if need be; see tfxmr.data.raw_media."""
     return tfds_io.build(Builder, split, data_dir, manual_dir)
 
 
-def load(image_features="descriptor", text_features="tfidf", data_dir=None, manual_dir=None, split="800_200"):
+def load(image_features="descriptor", text_features="tfidf", data_dir=None, manual_dir=None, split=DEFAULT):
     """Builds the dataset if it is not built yet, and extracts features that need no training; see raw_media.load.
 
     Args:
@@ -23,15 +26,24 @@ def load(image_features="descriptor", text_features="tfidf", data_dir=None, manu
       MultiModalData of 1,000 pairs, 20 classes.
     """
     builder = raw(data_dir, manual_dir, split)
-    return raw_media.load("pascal_sentence", builder, {name: name for name in builder.info.splits}, text_features)
+    return raw_media.load("pascal_sentence", builder, text_features=text_features, split_name=_named(split))
 
 
-def outline(data_dir=None, manual_dir=None, split="800_200", **features):
-    """As `load`, without features."""
+def items(data_dir=None, manual_dir=None, split=DEFAULT):
+    """As `load`, without features: the matrices have no columns."""
     builder = raw(data_dir, manual_dir, split)
-    return raw_media.outline("pascal_sentence", builder, {name: name for name in builder.info.splits})
+    return raw_media.items("pascal_sentence", builder, split_name=_named(split))
+
+
+def reader(data_dir=None, manual_dir=None):
+    """A function (modality, ids) that yields items' images, uint8 (h, w, 3), or texts, str, of the built dataset."""
+    return raw_media.reader(raw_media.built(Builder, data_dir))
 
 
 def media(modality, ids, data_dir=None, manual_dir=None):
-    """Some items' images, uint8 (h, w, 3), or texts, str, from the built dataset. See tfxmr.data.media."""
-    return raw_media.media(Builder, data_dir, modality, ids)
+    """As `reader`, a list. See tfxmr.data.media."""
+    return list(reader(data_dir)(modality, ids))
+
+
+def _named(split):
+    return None if split == DEFAULT else split

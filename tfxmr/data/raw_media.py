@@ -2,7 +2,8 @@
 
 The builders share one layout: `image`, `text` (one str; several sentences stand on a line each), `label`, `image_id`
 and `text_id`, as `wikipedia`'s config `articles` has it: code that reads one of them, such as feature extraction, reads
-all. A dataset's module gives its builder by `raw(data_dir, manual_dir, split)`.
+all. A dataset's module gives its builder by `raw(data_dir, manual_dir, split)`, its items without features by
+`items(data_dir, manual_dir, split)`, and a function that reads some of them by `reader(data_dir, manual_dir)`.
 """
 import numpy as np
 import rich.progress
@@ -16,7 +17,7 @@ IMAGE_FEATURES = ("descriptor",)
 TEXT_FEATURES = KINDS
 
 
-def load(name, builder, splits, text_features="tfidf", instances=False):
+def load(name, builder, splits=None, text_features="tfidf", split_name=None, instances=False):
     """Reads a built dataset, describing its images and vectorising its texts.
 
     Images get the descriptor of tfxmr.features.image_descriptor, texts the bag of words of tfxmr.features.bag_of_words
@@ -25,60 +26,59 @@ def load(name, builder, splits, text_features="tfidf", instances=False):
     Args:
       name: the dataset's --dataset name.
       builder: its prepared TFDS builder.
-      splits: split of the result -> the TFDS split it is read from.
+      splits: split of the result -> the TFDS split it is read from; None: each under its own name.
       text_features: "tfidf" or "counts".
+      split_name: which of the published splits this is, where it is not the default.
       instances: True if a label is the number of an image, which no other item shares.
 
     Returns:
-      MultiModalData of pairs, in the order of the labels and names.
+      MultiModalData of pairs, sorted by label and name.
     """
-    items = {split: _read(builder, source, features=True) for split, source in splits.items()}
-    vectorizer = TextVectorizer(text_features).fit(items["train"]["text"])
-    source = f"{builder.info.full_name}"
-    return MultiModalData(
-        name=name,
-        splits={
-            split: _pairs({"image": columns["image"], "text": vectorizer.transform(columns["text"])}, columns)
-            for split, columns in items.items()
-        },
-        class_names=[] if instances else list(builder.info.features["label"].names),
-        features={
-            "image": {"name": "descriptor", "source": source}, "text": {"name": text_features, "source": source},
-        },
-        instances=instances,
-    )
+    columns = _columns(builder, splits, features=True)
+    vectorizer = TextVectorizer(text_features).fit(columns["train"]["text"])
+    matrices = {
+        split: {"image": np.stack(c["image"]), "text": vectorizer.transform(c["text"])} for split, c in columns.items()
+    }
+    source = builder.info.full_name
+    facts = {"image": {"name": "descriptor", "source": source}, "text": {"name": text_features, "source": source}}
+    return _data(name, builder, columns, matrices, facts, split_name, instances)
 
 
-def outline(name, builder, splits, instances=False):
-    """As `load`, without features: their matrices are (n, 0). So splits and classes are counted in seconds."""
-    items = {split: _read(builder, source, features=False) for split, source in splits.items()}
-    empty = {split: np.zeros((len(columns["label"]), 0)) for split, columns in items.items()}
-    return MultiModalData(
-        name=name,
-        splits={split: _pairs(dict.fromkeys(("image", "text"), empty[split]), c) for split, c in items.items()},
-        class_names=[] if instances else list(builder.info.features["label"].names),
-        instances=instances,
-    )
+def items(name, builder, splits=None, split_name=None, instances=False):
+    """As `load`, without features: the matrices have no columns. So splits and classes are counted in seconds."""
+    columns = _columns(builder, splits, features=False)
+    matrices = {
+        split: dict.fromkeys(("image", "text"), np.zeros((len(c["label"]), 0))) for split, c in columns.items()
+    }
+    return _data(name, builder, columns, matrices, {}, split_name, instances)
 
 
-def media(builder_class, data_dir, modality, ids, configs=None):
-    """The images, uint8 (h, w, 3), or texts, str, of some items, from the first of the configs that is built.
+def reader(builder):
+    """A function (modality, ids) that yields images, uint8 (h, w, 3), or texts, str; None where there is no such item.
 
-    Returns:
-      A list, with None for items that it has not got.
+    Args:
+      builder: a prepared TFDS builder; or None, which has no item.
     """
+    records = tfds_io.Records(builder, ("image_id", "text_id")) if builder else None
+
+    def read(modality, ids):
+        for name in ids:
+            example = records.get(f"{modality}_id", name, images=modality == "image") if records else None
+            yield example and example[modality]
+
+    return read
+
+
+def built(builder_class, data_dir, configs=None):
+    """The builder of the first of the configs whose dataset is built; None if there is none."""
     configs = configs or [config.name for config in builder_class.BUILDER_CONFIGS]
     builders = [tfds_io.builder(builder_class, config, data_dir) for config in configs]
-    builder = next((b for b in builders if b.data_path.exists()), None)
-    found, missing = {}, set(ids)
-    for split in builder.info.splits if builder else ():
-        for example in tfds_io.examples(builder, split, images=modality == "image"):
-            if example[f"{modality}_id"] in missing:
-                found[example[f"{modality}_id"]] = example[modality]
-                missing.remove(example[f"{modality}_id"])
-            if not missing:
-                return [found[name] for name in ids]
-    return [found.get(name) for name in ids]
+    return next((b for b in builders if b.data_path.exists()), None)
+
+
+def _columns(builder, splits, features):
+    splits = splits or {split: split for split in builder.info.splits}
+    return {split: _read(builder, source, features) for split, source in splits.items()}
 
 
 def _read(builder, split, features):
@@ -95,6 +95,16 @@ def _read(builder, split, features):
     return {column: [row[column] for row in rows] for column in rows[0]}
 
 
-def _pairs(features, columns):
-    pairs = Split.of_pairs(features, columns["label"])
-    return Split(pairs.features, pairs.labels, {m: columns[f"{m}_id"] for m in ("image", "text")})
+def _data(name, builder, columns, matrices, facts, split_name, instances):
+    splits = {}
+    for split, column in columns.items():
+        pairs = Split.of_pairs(matrices[split], column["label"])
+        splits[split] = Split(pairs.features, pairs.labels, {m: column[f"{m}_id"] for m in ("image", "text")})
+    return MultiModalData(
+        name=name,
+        splits=splits,
+        class_names=[] if instances else list(builder.info.features["label"].names),
+        features=facts,
+        split_facts={"name": split_name} if split_name else {},
+        instances=instances,
+    )

@@ -105,8 +105,11 @@ class SplitRule:
           InputError: the data cannot be divided in this way, or a class of the test items has no training item.
         """
         if self.name not in ("random", "pku462"):
+            found = data.split_facts.get("name", OWN.get(data.name, ("",))[0])
+            if self.name not in ("official", found):
+                raise InputError(f"--split={self.name}: these data of {data.name} are of --split={found or 'official'}")
             _check(data, drawn=False)
-            return data if self.name == "official" else dataclasses.replace(data, split_facts={"name": self.name})
+            return data
         rng = np.random.default_rng(self.seed or 0)
         facts = {"name": self.name} | ({"source": str(self.file)} if self.file else {"seed": self.seed or 0})
         if self.name == "random":

@@ -5,6 +5,7 @@ import logging
 import os
 import pathlib
 import shutil
+import struct
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -76,12 +77,9 @@ def examples(builder, split, images=True):
       images: False leaves images encoded, as bytes, which is many times faster.
     """
     in_order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
-    kinds = builder.info.features.items()
-    texts = [name for name, kind in kinds if isinstance(kind, tfds.features.Text)]
-    encoded = {name: tfds.decode.SkipDecoding() for name, kind in kinds if isinstance(kind, tfds.features.Image)}
-    found = builder.as_dataset(
-        split=split, shuffle_files=False, read_config=in_order, decoders=None if images else encoded
-    )
+    decoders = None if images else _encoded(builder.info.features)
+    found = builder.as_dataset(split=split, shuffle_files=False, read_config=in_order, decoders=decoders)
+    texts = _texts(builder.info.features)
     for example in tfds.as_numpy(found):
         yield example | {name: example[name].decode() for name in texts}
 
@@ -97,3 +95,54 @@ def read(builder, split):
     fixed = [name for name, feature in builder.info.features.items()
              if not isinstance(feature, tfds.features.Text) and None not in feature.shape]
     return columns | {name: np.stack(columns[name]) for name in fixed}
+
+
+class Records:
+    """Reads single examples of a built dataset by one of their texts, in any order.
+
+    The start of each record in the TFRecord files is noted once, in one pass without decoding images.
+
+    Args:
+      builder: one whose dataset is prepared.
+      names: features that name an example, such as "image_id"; texts.
+    """
+
+    def __init__(self, builder, names):
+        self.features, self.places = builder.info.features, {name: {} for name in names}
+        for split in builder.info.splits.values():
+            places = ((path, *place) for path in split.filepaths for place in _places(path))
+            for place, example in zip(places, examples(builder, split.name, images=False), strict=True):
+                for name in names:
+                    self.places[name][example[name]] = place
+
+    def get(self, name, value, images=True):
+        """The example whose feature `name` is `value`, as `examples` gives it; None if there is none."""
+        if value not in self.places[name]:
+            return None
+        path, start, length = self.places[name][value]
+        with open(path, "rb") as file:
+            file.seek(start)
+            record = file.read(length)
+        # By TensorFlow, as `examples` does: NumPy's way has another JPEG decoder, which rounds otherwise.
+        tensors = self.features.deserialize_example(record, decoders=None if images else _encoded(self.features))
+        example = tfds.as_numpy(tensors)
+        return example | {text: example[text].decode() for text in _texts(self.features)}
+
+
+def _places(path):
+    """Yields (start, length) of each record: after its length in 8 bytes and their checksum in 4; 4 more follow it."""
+    with open(path, "rb") as file:
+        while head := file.read(12):
+            (length,) = struct.unpack("<Q", head[:8])
+            yield file.tell(), length
+            file.seek(length + 4, os.SEEK_CUR)
+
+
+def _texts(features):
+    return [name for name, kind in features.items() if isinstance(kind, tfds.features.Text)]
+
+
+def _encoded(features):
+    """Decoders that leave images encoded."""
+    images = (name for name, kind in features.items() if isinstance(kind, tfds.features.Image))
+    return {name: tfds.decode.SkipDecoding() for name in images}
