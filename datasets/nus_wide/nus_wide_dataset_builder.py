@@ -70,6 +70,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager):
         config = self.builder_config
         where = files.Files.of_download_manager("nus_wide_10k" if config.ten_thousand else "nus_wide", dl_manager)
+        official_files.require(where, official_files.TAGS, *([config.image] if config.image else []))
         lists = official_files.read_lists(where)
         tags = official_files.find_matrix(where, official_files.TAGS)
         image = official_files.find_matrix(where, config.image) if config.image else None

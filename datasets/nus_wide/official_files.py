@@ -33,6 +33,23 @@ def in_folders(name, *folders):
     return (*(f"{folder}/{name}" for folder in folders), name)
 
 
+def require(where, *matrices):
+    """Raises InputError that lists all that is missing of the lists, the labels and some matrices (LOW_LEVEL, ...)."""
+    absent = []
+    for parts in matrices:
+        found = find_matrix(where, parts)
+        absent += [f"{a} and {b} (or {whole})" for name, (_, whole, a, b) in parts.items() if found[name] is None]
+    where.require(*_list_names(), *absent, *_label_names())  # what is absent is the name of no file
+
+
+def _list_names():
+    return [in_folders(name, "ImageList") for name in LISTS.values()]
+
+
+def _label_names():
+    return [in_folders(f"Labels_{concept}.txt", "Groundtruth/AllLabels", "AllLabels") for concept in CONCEPTS]
+
+
 def read_lists(where):
     """Reads the three lists of images.
 
@@ -42,7 +59,7 @@ def read_lists(where):
     Raises:
       InputError: a list is missing or cut off, or training and test images are not all images, each once.
     """
-    found = where.require(*(in_folders(name, "ImageList") for name in LISTS.values()))
+    found = where.require(*_list_names())
     lists = {}
     for part, file in zip(LISTS, found, strict=True):
         lists[part] = [line.strip().replace("\\", "/") for _, line in files.lines(file) if line.strip()]
@@ -63,7 +80,7 @@ def read_labels(where):
     Returns:
       (n,) the row in CONCEPTS of the one concept of each image; -1 where an image has none or several.
     """
-    found = where.require(*(in_folders(f"Labels_{c}.txt", "Groundtruth/AllLabels", "AllLabels") for c in CONCEPTS))
+    found = where.require(*_label_names())
     count = np.zeros(LIST_SIZES["all"], np.uint8)
     concept = np.full(LIST_SIZES["all"], -1, np.int16)
     for row, file in enumerate(found):
@@ -119,19 +136,12 @@ def ten_thousand(lists, chosen):
 
 
 def find_matrix(where, parts):
-    """Finds a matrix's files: part -> its file for all images, or those for the training and the test images.
-
-    Raises:
-      InputError: of some part there is neither.
-    """
+    """Finds a matrix's files: part -> its file for all images, or those for training and test images, or None."""
     folders = ("Low_Level_Features", "NUS_WID_Low_Level_Features/Low_Level_Features", "NUS_WID_Tags")
-    found, absent = {}, []
+    found = {}
     for name, (_, whole, *halves) in parts.items():
         candidates = [[where.find(*in_folders(n, *folders)) for n in names] for names in ((whole,), halves)]
         found[name] = next((files for files in candidates if None not in files), None)
-        absent += [f"{halves[0]} and {halves[1]} (or {whole})"] if found[name] is None else []
-    if absent:
-        where.require(*absent)  # none of which is the name of a file
     return found
 
 
@@ -168,7 +178,7 @@ def _read_rows(file, names, position, matrix):
             if row is None:
                 continue
             try:
-                values = np.array(line.split(), np.float32)
+                values = np.fromstring(line, np.float32, sep=" ")  # ten times faster than split
                 if values.shape != matrix.shape[1:] or not np.isfinite(values).all():
                     raise ValueError(f"{len(values)} numbers")
                 if matrix.dtype == np.uint8 and not np.isin(values, (0, 1)).all():

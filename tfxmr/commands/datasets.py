@@ -5,4 +5,4 @@ import tfxmr.data
 def main(arguments):
     """Runs `tfxmr datasets`."""
     for name in tfxmr.data.NAMES:
-        print(f"{name:12} {tfxmr.data.describe(name)}")
+        print(f"{name:15} {tfxmr.data.describe(name)}")
