@@ -312,7 +312,7 @@ def test_learning_rate_decays_by_epochs():
 def test_default_budget():
     model = DANZCR(make_data(), DANZCRSettings(**(SMALL | {"steps": 0})))
     assert (model.total_steps(1189), model.total_steps(21_000)) == (1000, 2500)
-    model = DANZCR(make_data(), DANZCRSettings(**(SMALL | {"epochs": 4})))
+    model = DANZCR(make_data(), DANZCRSettings(**(SMALL | {"steps": 0, "epochs": 4})))
     assert model.total_steps(24) == 4 * 3
 
 

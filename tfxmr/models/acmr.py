@@ -3,9 +3,9 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfxmr import losses, randomness
+from tfxmr import losses
 from tfxmr.errors import InputError
-from tfxmr.layers import Tower, reversal_ramp, reverse_gradient
+from tfxmr.layers import reversal_ramp, reverse_gradient
 from tfxmr.models.base import Method, MethodSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -16,7 +16,6 @@ WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 class ACMRSettings(MethodSettings):
     """Settings of ACMR; the defaults are those of the authors' code for Wikipedia but for what ACMR says."""
 
-    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
     epochs: int = setting(200, "Training epochs at most, if --steps is 0; 50 in the triplet code.", minimum=0)
     beta_1: float = setting(0.5, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
     learning_rate: float = setting(1e-4, "Adam's base learning rate.", minimum=0.0, grid=(1e-4, 2e-4, 5e-4, 1e-3))
@@ -136,9 +135,7 @@ class ACMR(Method):
             "modality_classifier": (width, (*s.modality_units, 2), {"activation": tf.identity}),
         }
         return {
-            name: Tower(
-                inputs, units, **activations, stddev=None, seed=randomness.derive(self.seed, *name.encode()), name=name
-            )
+            name: self.tower(name, inputs, units, **activations)
             for name, (inputs, units, activations) in shapes.items()
         }
 
@@ -147,10 +144,6 @@ class ACMR(Method):
         """The embedding (without the label classifier in the code's form) and the adversary."""
         embedding = ("image", "text") if self.settings.acmr_form == "code" else ("image", "text", "label_classifier")
         return {"embedding": embedding, "adversary": ("modality_classifier",)}
-
-    def total_steps(self, num_items):
-        """Length of the training in steps: --steps, or else --epochs."""
-        return self.settings.steps or super().total_steps(num_items)
 
     def updates(self, batch, seed):
         """Yields the embedding's updates, then the adversary's."""

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfxmr import randomness
 from tfxmr.errors import InputError
+from tfxmr.layers import Tower
 from tfxmr.settings import Settings, setting
 from tfxmr.training.optimizers import SGD, Adam
 
@@ -25,8 +26,8 @@ def selection_setting(default):
 class MethodSettings(Settings):
     """Settings that every neural method has; a method overrides the defaults by its paper's."""
 
-    steps: int = setting(1000, "Training steps (batches).", minimum=0)
-    epochs: int = setting(0, "Training epochs; 0 takes --steps.", minimum=0)
+    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
+    epochs: int = setting(100, "Training epochs at most, if --steps is 0.", minimum=0)
     batch_size: int = setting(64, "Items in a batch.", minimum=2)
     learning_rate: float = setting(1e-4, "Adam's base learning rate.", minimum=0.0)
     beta_1: float = setting(0.9, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
@@ -60,12 +61,14 @@ class OptimizerSettings(MethodSettings):
 
 
 class Method(keras.Model):
-    """Base of the neural methods. A subclass fills four holes:
+    """Base of the neural methods. A subclass fills three holes:
 
     * `make_networks(data)` builds its networks by name, in full (no weights appear later);
-    * `players`, name -> names of the networks that this player's update changes;
-    * `updates(batch, seed)`, the updates of one step in the paper's order;
+    * `costs(batch)`, the losses whose sum all networks minimise;
     * `embed(modality, features)`, the representation that retrieval compares.
+
+    Where networks have different aims, two more instead of `costs`: `players`, name -> names of the networks that this
+    player's update changes, and `updates(batch, seed)`, the updates of one step in the paper's order.
 
     The base owns `train_step`, the optimisers, the random state and the checkpointed state.
 
@@ -118,13 +121,22 @@ class Method(keras.Model):
         """Builds the networks: name -> layer, with all weights created."""
         raise NotImplementedError
 
+    def tower(self, name, inputs, units, **arguments):
+        """Builds a Tower with random weights of its own, by seed and name; Glorot uniform unless `stddev` is given."""
+        arguments = {"stddev": None} | arguments
+        return Tower(inputs, units, **arguments, seed=randomness.derive(self.seed, *name.encode()), name=name)
+
     @property
     def players(self):
-        """Player name -> names of the networks whose weights its update changes."""
+        """Player name -> names of the networks whose weights its update changes; by default one player has all."""
+        return {"joint": tuple(self.networks)}
+
+    def costs(self, batch):
+        """The weighted losses of a batch, name -> scalar."""
         raise NotImplementedError
 
     def updates(self, batch, seed):
-        """Yields the updates of one step in order, each as `minimise` returns it.
+        """Yields the updates of one step in order, each as `minimise` returns it; by default the one that `costs` asks.
 
         The base applies an update before it asks for the next, so a later loss sees the new weights.
 
@@ -132,7 +144,9 @@ class Method(keras.Model):
           batch: modality -> (B, d), and "label" -> int32 (B,).
           seed: int32 (2,), this step's random state.
         """
-        raise NotImplementedError
+        with tf.GradientTape() as tape:
+            cost = self.costs(batch)
+        yield self.minimise("joint", cost, tape)
 
     def embed(self, modality, features):
         """Maps features (B, d) of a modality to the representations (B, k) that retrieval compares."""
@@ -221,8 +235,8 @@ class Method(keras.Model):
         return max(1, num_items // self.settings.batch_size)
 
     def total_steps(self, num_items):
-        """Length of the training in steps for a training set of `num_items`."""
-        return self.settings.epochs * self.steps_per_epoch(num_items) or self.settings.steps
+        """Length of the training in steps for a training set of `num_items`: --steps, or else --epochs."""
+        return self.settings.steps or self.settings.epochs * self.steps_per_epoch(num_items)
 
     @tf.function(reduce_retracing=True)
     def _embed(self, modality, features):

@@ -4,9 +4,8 @@ import itertools
 
 import tensorflow as tf
 
-from tfxmr import losses, randomness
+from tfxmr import losses
 from tfxmr.errors import InputError
-from tfxmr.layers import Tower
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -15,7 +14,6 @@ from tfxmr.settings import setting
 class CCLSettings(OptimizerSettings):
     """Settings of CCL: widths, margin and batch of the released code; optimiser and length are our choice."""
 
-    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
     epochs: int = setting(
         100, "Training epochs at most, if --steps is 0; the released code takes 20,000 steps.", minimum=0
     )
@@ -99,27 +97,9 @@ class CCL(Method):
                 f"classifier_{m}": (common[-1], (data.num_classes,), None),
             }
         return {
-            name: Tower(
-                inputs, units, activation=self.activation, output_activation=last, stddev=None,
-                seed=randomness.derive(self.seed, *name.encode()), name=name,
-            )
+            name: self.tower(name, inputs, units, activation=self.activation, output_activation=last)
             for name, (inputs, units, last) in shapes.items()
         }
-
-    @property
-    def players(self):
-        """One: between the stages, the gradient stops by itself."""
-        return {"joint": tuple(self.networks)}
-
-    def total_steps(self, num_items):
-        """Length of the training in steps: --steps, or else --epochs."""
-        return self.settings.steps or super().total_steps(num_items)
-
-    def updates(self, batch, seed):
-        """Yields the one update of a step, both stages together."""
-        with tf.GradientTape() as tape:
-            cost = self.costs(batch)
-        yield self.minimise("joint", cost, tape)
 
     def costs(self, batch):
         """The weighted losses of a batch, name -> scalar."""

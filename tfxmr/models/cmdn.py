@@ -3,9 +3,8 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfxmr import losses, randomness
+from tfxmr import losses
 from tfxmr.errors import InputError
-from tfxmr.layers import Tower
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -14,7 +13,6 @@ from tfxmr.settings import setting
 class CMDNSettings(OptimizerSettings):
     """Settings of CMDN: widths of the released code; optimiser and length are this project's choice."""
 
-    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
     epochs: int = setting(50, "Training epochs at most, if --steps is 0.", minimum=0)
     batch_size: int = setting(128, "Items in a batch.", minimum=2)
     learning_rate: float = setting(
@@ -102,27 +100,9 @@ class CMDN(Method):
             shapes[name] = (part,) * len(data.dims), (code,), None, activation
             shapes |= {f"{name}_decoder_{m}": (code, (part,), None, None) for m in data.dims}
         return {
-            name: Tower(
-                inputs, units, activation=hidden, output_activation=last, stddev=None,
-                seed=randomness.derive(self.seed, *name.encode()), name=name,
-            )
+            name: self.tower(name, inputs, units, activation=hidden, output_activation=last)
             for name, (inputs, units, hidden, last) in shapes.items()
         }
-
-    @property
-    def players(self):
-        """One: between the stages, the gradient stops by itself."""
-        return {"joint": tuple(self.networks)}
-
-    def total_steps(self, num_items):
-        """Length of the training in steps: --steps, or else --epochs."""
-        return self.settings.steps or super().total_steps(num_items)
-
-    def updates(self, batch, seed):
-        """Yields the one update of a step, all stages together."""
-        with tf.GradientTape() as tape:
-            cost = self.costs(batch)
-        yield self.minimise("joint", cost, tape)
 
     def costs(self, batch):
         """The losses of a batch by stage, name -> scalar."""

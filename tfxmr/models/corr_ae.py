@@ -4,9 +4,7 @@ import itertools
 
 import tensorflow as tf
 
-from tfxmr import randomness
 from tfxmr.errors import InputError
-from tfxmr.layers import Tower
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -17,7 +15,6 @@ PAPER_ALPHA = {"corr": 0.8, "cross": 0.2, "full": 0.8}
 class CorrAESettings(OptimizerSettings):
     """Settings of Corr-AE: widths, alpha, batch and decay of the authors' configuration for Wikipedia."""
 
-    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
     epochs: int = setting(100, "Training epochs at most, if --steps is 0; a choice of this project.", minimum=0)
     batch_size: int = setting(193, "Items in a batch.", minimum=2)
     learning_rate: float = setting(
@@ -85,27 +82,9 @@ class CorrAE(Method):
             if self.settings.variant == "full" or (m == n) == (self.settings.variant == "corr"):
                 shapes[f"decoder_{m}_{n}"] = code, (*reversed(hidden), data.dims[n]), None
         return {
-            name: Tower(
-                inputs, units, activation=activation, output_activation=last, stddev=None,
-                seed=randomness.derive(self.seed, *name.encode()), name=name,
-            )
+            name: self.tower(name, inputs, units, activation=activation, output_activation=last)
             for name, (inputs, units, last) in shapes.items()
         }
-
-    @property
-    def players(self):
-        """One: all networks descend the same loss."""
-        return {"joint": tuple(self.networks)}
-
-    def total_steps(self, num_items):
-        """Length of the training in steps: --steps, or else --epochs."""
-        return self.settings.steps or super().total_steps(num_items)
-
-    def updates(self, batch, seed):
-        """Yields the one update of a step."""
-        with tf.GradientTape() as tape:
-            cost = self.costs(batch)
-        yield self.minimise("joint", cost, tape)
 
     def costs(self, batch):
         """The weighted losses of a batch, name -> scalar."""

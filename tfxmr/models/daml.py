@@ -5,9 +5,9 @@ import itertools
 
 import tensorflow as tf
 
-from tfxmr import losses, randomness
+from tfxmr import losses
 from tfxmr.errors import InputError
-from tfxmr.layers import Tower, reverse_gradient
+from tfxmr.layers import reverse_gradient
 from tfxmr.models.base import Method, MethodSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -18,7 +18,6 @@ WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 class DAMLSettings(MethodSettings):
     """Settings of DAML; all are this project's choices after MS2GAN and ACMR, see DAML."""
 
-    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
     epochs: int = setting(200, "Training epochs at most, if --steps is 0.", minimum=0)
     batch_size: int = setting(128, "Items in a batch.", minimum=2)
     beta_1: float = setting(0.5, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
@@ -90,26 +89,9 @@ class DAML(Method):
         shapes = {f"tower_{m}": (d, s.common_units, tanh) for m, d in data.dims.items()}
         shapes["modality_classifier"] = s.common_units[-1], (*s.modality_units, len(data.dims)), leaky
         return {
-            name: Tower(
-                inputs, units, **activations, stddev=None, seed=randomness.derive(self.seed, *name.encode()), name=name
-            )
+            name: self.tower(name, inputs, units, **activations)
             for name, (inputs, units, activations) in shapes.items()
         }
-
-    @property
-    def players(self):
-        """One: the reversed gradient lets one update serve the towers and the modality classifier."""
-        return {"joint": tuple(self.networks)}
-
-    def total_steps(self, num_items):
-        """Length of the training in steps: --steps, or else --epochs."""
-        return self.settings.steps or super().total_steps(num_items)
-
-    def updates(self, batch, seed):
-        """Yields the one update of a step."""
-        with tf.GradientTape() as tape:
-            cost = self.costs(batch)
-        yield self.minimise("joint", cost, tape)
 
     def costs(self, batch):
         """The weighted losses of a batch, name -> scalar."""

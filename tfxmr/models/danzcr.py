@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tfxmr import losses, randomness
 from tfxmr.errors import InputError
-from tfxmr.layers import Tower
 from tfxmr.models.base import Method, MethodSettings
 from tfxmr.settings import setting
 
@@ -23,8 +22,10 @@ LARGE = 5000  # training pairs from which on a dataset gets the long default bud
 class DANZCRSettings(MethodSettings):
     """Settings of DANZCR; the defaults are the paper's, or its authors' later code's where it is silent."""
 
-    steps: int = setting(
-        0, "Training steps; 0 takes 1000, or 2500 from 5000 training pairs on. The paper is silent.", minimum=0
+    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
+    epochs: int = setting(
+        0, "Training epochs, if --steps is 0; 0 takes 1000 steps, or 2500 from 5000 training pairs on. The paper is "
+        "silent.", minimum=0,
     )
     learning_rate_decay: float = setting(
         0.96, "Factor on the learning rate every --decay_epochs epochs; 1 switches it off.", minimum=0.0, maximum=1.0
@@ -122,13 +123,9 @@ class DANZCR(Method):
                 "D_RT": (text, judge),
             }
         return {
-            name: Tower(
-                inputs,
-                units,
-                keep=self.settings.dropout_keep if name.startswith("G") else 1.0,
+            name: self.tower(
+                name, inputs, units, keep=self.settings.dropout_keep if name.startswith("G") else 1.0,
                 stddev=self.settings.init_stddev,
-                seed=randomness.derive(self.seed, *name.encode()),
-                name=name,
             )
             for name, (inputs, units) in shapes.items()
         }

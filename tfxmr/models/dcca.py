@@ -4,10 +4,9 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from tfxmr import losses, randomness
+from tfxmr import losses
 from tfxmr.baselines.cca import CCA, CCASettings
 from tfxmr.data.multimodal import MultiModalData, Split
-from tfxmr.layers import Tower
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -24,8 +23,6 @@ ACTIVATIONS = {"cube_root": cube_root, "relu": tf.nn.relu, "tanh": tf.tanh, "sig
 class DCCASettings(OptimizerSettings):
     """Settings of DCCA. The paper tuned widths, ridge and penalty on held-out data; the values are this project's."""
 
-    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
-    epochs: int = setting(100, "Training epochs at most, if --steps is 0.", minimum=0)
     batch_size: int = setting(
         500, "Items in a batch: several times the width of the outputs, since a batch of fewer correlates anyway.",
         minimum=2,
@@ -79,11 +76,7 @@ class DCCA(Method):
         """Builds a network for each modality, and the linear map on top of it, which no gradient trains."""
         s, self.training, self.fitted_to = self.settings, data.splits["train"], None
         towers = {
-            m: Tower(
-                data.dims[m], s.units, activation=ACTIVATIONS[s.activation], stddev=None,
-                seed=randomness.derive(self.seed, *m.encode()), name=m,
-            )
-            for m in self.modalities
+            m: self.tower(m, data.dims[m], s.units, activation=ACTIVATIONS[s.activation]) for m in self.modalities
         }
         width = min(s.components or s.units[-1], s.units[-1])
         return towers | {f"top_{m}": Top(s.units[-1], width, name=f"top_{m}") for m in self.modalities}
@@ -93,16 +86,10 @@ class DCCA(Method):
         """One: both networks ascend the correlation."""
         return {"joint": self.modalities}
 
-    def total_steps(self, num_items):
-        """Length of the training in steps: --steps, or else --epochs."""
-        return self.settings.steps or super().total_steps(num_items)
-
-    def updates(self, batch, seed):
-        """Yields the one update of a step."""
-        with tf.GradientTape() as tape:
-            outputs = (self.networks[m](batch[m]) for m in self.modalities)
-            cost = {"minus_correlation": -losses.total_correlation(*outputs, self.settings.ridge)}
-        yield self.minimise("joint", cost, tape)
+    def costs(self, batch):
+        """Minus the correlation of a batch, name -> scalar."""
+        outputs = (self.networks[m](batch[m]) for m in self.modalities)
+        return {"minus_correlation": -losses.total_correlation(*outputs, self.settings.ridge)}
 
     def encode(self, modality, features, block_size=1024):
         """As Method.encode, with the maps on top fitted to the present weights."""

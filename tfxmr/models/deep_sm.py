@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from tfxmr import randomness
 from tfxmr.errors import InputError
-from tfxmr.layers import Tower
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -14,8 +13,6 @@ from tfxmr.settings import setting
 class DeepSMSettings(OptimizerSettings):
     """Settings of Deep-SM. Its code is not public; the widths, batch and length are this project's choice."""
 
-    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
-    epochs: int = setting(100, "Training epochs at most, if --steps is 0.", minimum=0)
     optimizer: str = setting("sgd", "sgd with --momentum, or adam.", choices=("adam", "sgd"))
     learning_rate: float = setting(
         1e-2, "The optimiser's base learning rate.", minimum=0.0, grid=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -66,9 +63,8 @@ class DeepSM(Method):
         """Builds one classifier for each modality."""
         s = self.settings
         return {
-            m: Tower(
-                d, (*(s.image_units if m == "image" else s.text_units), data.num_classes), keep=s.dropout_keep,
-                stddev=None, seed=randomness.derive(self.seed, *m.encode()), name=m,
+            m: self.tower(
+                m, d, (*(s.image_units if m == "image" else s.text_units), data.num_classes), keep=s.dropout_keep
             )
             for m, d in data.dims.items()
         }
@@ -77,10 +73,6 @@ class DeepSM(Method):
     def players(self):
         """One for each modality."""
         return {m: (m,) for m in self.networks}
-
-    def total_steps(self, num_items):
-        """Length of the training in steps: --steps, or else --epochs."""
-        return self.settings.steps or super().total_steps(num_items)
 
     def updates(self, batch, seed):
         """Yields each classifier's update."""

@@ -4,9 +4,8 @@ import itertools
 
 import tensorflow as tf
 
-from tfxmr import losses, randomness
+from tfxmr import losses
 from tfxmr.errors import InputError
-from tfxmr.layers import Tower
 from tfxmr.models.base import Method, MethodSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -15,7 +14,6 @@ from tfxmr.settings import setting
 class DSCMRSettings(MethodSettings):
     """Settings of DSCMR; the defaults are those of the authors' code, which has the paper's weights."""
 
-    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
     epochs: int = setting(500, "Training epochs at most, if --steps is 0.", minimum=0)
     batch_size: int = setting(100, "Items in a batch.", minimum=2)
     beta_1: float = setting(0.5, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
@@ -93,27 +91,9 @@ class DSCMR(Method):
         shapes["common"] = s.hidden_units[-1], s.common_units, None
         shapes["classifier"] = s.common_units[-1], (data.num_classes,), None
         return {
-            name: Tower(
-                inputs, units, output_activation=last, stddev=None,
-                seed=randomness.derive(self.seed, *name.encode()), name=name,
-            )
+            name: self.tower(name, inputs, units, output_activation=last)
             for name, (inputs, units, last) in shapes.items()
         }
-
-    @property
-    def players(self):
-        """One: all networks minimise one loss."""
-        return {"joint": tuple(self.networks)}
-
-    def total_steps(self, num_items):
-        """Length of the training in steps: --steps, or else --epochs."""
-        return self.settings.steps or super().total_steps(num_items)
-
-    def updates(self, batch, seed):
-        """Yields the one update of a step."""
-        with tf.GradientTape() as tape:
-            cost = self.costs(batch)
-        yield self.minimise("joint", cost, tape)
 
     def costs(self, batch):
         """The weighted losses of a batch, name -> scalar."""

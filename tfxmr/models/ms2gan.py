@@ -4,9 +4,9 @@ import functools
 
 import tensorflow as tf
 
-from tfxmr import losses, randomness
+from tfxmr import losses
 from tfxmr.errors import InputError
-from tfxmr.layers import Tower, reverse_gradient
+from tfxmr.layers import reversal_ramp, reverse_gradient
 from tfxmr.models.base import Method, MethodSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -19,7 +19,6 @@ WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 class MS2GANSettings(MethodSettings):
     """Settings of MS2GAN; the defaults are the paper's (section 4.3), or its ancestor ACMR's where it is silent."""
 
-    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
     epochs: int = setting(200, "Training epochs at most, if --steps is 0. The paper is silent.", minimum=0)
     batch_size: int = setting(128, "Items in a batch (U).", minimum=2)
     beta_1: float = setting(
@@ -136,26 +135,9 @@ class MS2GAN(Method):
             leaky = functools.partial(tf.nn.leaky_relu, alpha=0.2)
             shapes["modality_classifier"] = width, (*s.modality_units, len(data.dims)), {"activation": leaky}
         return {
-            name: Tower(
-                inputs, units, **activations, stddev=None, seed=randomness.derive(self.seed, *name.encode()), name=name
-            )
+            name: self.tower(name, inputs, units, **activations)
             for name, (inputs, units, activations) in shapes.items()
         }
-
-    @property
-    def players(self):
-        """One: the reversed gradient lets one update serve the generators and the modality classifier."""
-        return {"joint": tuple(self.networks)}
-
-    def total_steps(self, num_items):
-        """Length of the training in steps: --steps, or else --epochs."""
-        return self.settings.steps or super().total_steps(num_items)
-
-    def updates(self, batch, seed):
-        """Yields the one update of a step, eq. 8 and 9 together."""
-        with tf.GradientTape() as tape:
-            cost = self.costs(batch)
-        yield self.minimise("joint", cost, tape)
 
     def costs(self, batch):
         """The weighted losses of a batch, name -> scalar, without those that the settings leave out."""
@@ -182,7 +164,7 @@ class MS2GAN(Method):
         if s.adv_schedule == "constant":
             return s.lambda_adv
         progress = tf.cast(self.step, tf.float32) / max(1, self.length)
-        return s.lambda_adv * (2 / (1 + tf.exp(-10 * progress)) - 1)
+        return s.lambda_adv * reversal_ramp(progress)
 
     def embed(self, modality, features):
         """[m^f; m^s], or the part of it that the settings choose."""

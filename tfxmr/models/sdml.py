@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from tfxmr import losses, randomness
 from tfxmr.errors import InputError
-from tfxmr.layers import Tower
 from tfxmr.models.base import Method, MethodSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -15,7 +14,6 @@ from tfxmr.settings import setting
 class SDMLSettings(MethodSettings):
     """Settings of SDML; the defaults are those of the authors' code."""
 
-    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
     epochs: int = setting(200, "Training epochs at most, if --steps is 0.", minimum=0)
     batch_size: int = setting(100, "Items in a batch; the authors take 500 from 100 classes on.", minimum=2)
     beta_1: float = setting(0.5, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
@@ -80,7 +78,7 @@ class SDML(Method):
         shapes = {f"encoder_{m}": (d, (*hidden, width)) for m, d in data.dims.items()}
         shapes |= {f"decoder_{m}": (width, (*hidden, d)) for m, d in data.dims.items()}
         return {
-            name: Tower(inputs, units, stddev=None, seed=randomness.derive(self.seed, *name.encode()), name=name)
+            name: self.tower(name, inputs, units)
             for name, (inputs, units) in shapes.items()
         }
 
@@ -95,10 +93,6 @@ class SDML(Method):
         if learning_rate is None:
             for m in set(self.dims) - {"image"}:
                 self.player_optimizers[m].learning_rate = self.settings.other_learning_rate
-
-    def total_steps(self, num_items):
-        """Length of the training in steps: --steps, or else --epochs."""
-        return self.settings.steps or super().total_steps(num_items)
 
     def updates(self, batch, seed):
         """Yields one update for each modality."""
