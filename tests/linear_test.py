@@ -44,7 +44,7 @@ def test_leading_svd(rng, shape, monkeypatch):
     monkeypatch.setattr(linear, "DENSE", 0)
     u, values, v = linear.leading_svd(matrix, 3)
     np.testing.assert_allclose(values, expected[1], rtol=1e-9)
-    np.testing.assert_allclose((u * values) @ v, (expected[0] * expected[1]) @ expected[2], atol=1e-6)
+    np.testing.assert_allclose((u * values) @ v, (expected[0] * expected[1]) @ expected[2], atol=1e-9)
     np.testing.assert_allclose(u.T @ u, np.eye(3), atol=1e-9)
 
 

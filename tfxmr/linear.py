@@ -1,7 +1,6 @@
 """Linear algebra that the closed-form methods share: float64 in blocks of rows, solved on the smaller side."""
 import numpy as np
 import scipy.linalg
-import scipy.sparse.linalg
 
 BLOCK = 4096  # rows that are made float64 at once, so that a large float32 matrix is never copied whole
 DENSE = 512  # up to this size all singular vectors are computed
@@ -75,8 +74,8 @@ def leading_svd(matrix, k):
         u, values, v = np.linalg.svd(matrix, full_matrices=False)
         return u[:, :k], values[:k], v[:k]
     tall = matrix if matrix.shape[1] == smaller else matrix.T
-    start = np.random.default_rng(0).standard_normal(smaller)
-    _, right = scipy.sparse.linalg.eigsh(tall.T @ tall, k, v0=start, tol=1e-10)
+    # Not by Lanczos iterations: the correlations of an overfitted CCA lie too close together for them.
+    _, right = scipy.linalg.eigh(tall.T @ tall, subset_by_index=(smaller - k, smaller - 1))
     left, values, turn = np.linalg.svd(tall @ right, full_matrices=False)  # as exact as the subspace is
     right = turn @ right.T
     return (left, values, right) if tall is matrix else (right.T, values, left.T)
