@@ -31,7 +31,7 @@ setuptools.setup(
     install_requires=[
         "absl-py>=2.5",
         "gensim>=4.4",
-        "h5py>=3.14",  # which Keras brings
+        "h5py>=3.14",
         "importlib_resources>=7.1",  # imported by tensorflow-datasets, which does not declare it
         "keras>=3.15",
         "keras-tuner>=1.4.8",
