@@ -18,7 +18,7 @@ test-slow: $(READY)  ## runs the long tests
 bench: $(READY)  ## times what must be fast, a few minutes on an idle machine
 	$(BIN)/python benchmarks/ranking.py
 	$(BIN)/python benchmarks/ranking.py --items=100000 --sample=2048
-	$(BIN)/python benchmarks/closed_form.py
+	$(BIN)/python benchmarks/closed_form.py --items=2173
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -3,7 +3,8 @@
     python benchmarks/closed_form.py [--items=2173,42941] [--image=4096] [--text=3000] [--methods=cca,...]
 
 Generated pairs: class means and noise, float32, z-scored. Each fit runs in turn, once a size; defaults, but for what
---settings=jrl.neighbours=20,... changes. scikit-learn's CCA iterates, and gets --sklearn_width columns of each modality
+--settings=jrl.neighbours=20,... changes. JRL at 42,941 pairs compares all of them with all: name
+--methods without it for a short run. scikit-learn's CCA iterates, and gets --sklearn_width columns of each modality
 and at most 2,000 pairs; tfxmr's is timed on the same, too.
 """
 import argparse

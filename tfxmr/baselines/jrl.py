@@ -67,8 +67,8 @@ class JRL(Baseline):
     1 / (1 + exp distance); the similarity of two items is the dot product of their posteriors.
 
     Known from the authors' code. Differs from it: the weights that were chosen on hold-outs of Wikipedia's training
-    items in place of its 1000, 1000, 1, 1; a Laplacian whose K and D agree; the last update is
-    kept. Each has a flag (see JRLSettings). Unpaired modalities share the labels alone.
+    items in place of its 1000, 1000, 1, 1; a Laplacian whose K and D agree; the last update is kept. Each has a flag
+    (see JRLSettings). Unpaired modalities share the labels alone.
     """
 
     Settings = JRLSettings
