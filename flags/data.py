@@ -3,7 +3,7 @@ from absl import flags
 
 import tfxmr.data
 from tfxmr import registry
-from tfxmr.data import protocol, splits
+from tfxmr.data import feature_folder, folder, protocol, splits
 from tfxmr.errors import InputError
 from tfxmr.evaluation import ranking, similarity
 
@@ -17,8 +17,16 @@ def define(values):
         flags.DEFINE_enum(name, default, choices, help_text, flag_values=values)
 
     choice("dataset", "scenes", tfxmr.data.NAMES, "Dataset; scenes is generated and needs no download.")
-    text("data_dir", None, "Folder of the npz files; else of the built datasets (default ~/tensorflow_datasets).")
+    text("data_dir", None, "Folder of the npz files, or of your images and texts; else of the built datasets (default "
+         "~/tensorflow_datasets).")
     text("manual_dir", None, "Folder of the dataset's official files, as its owner publishes them.")
+    text("features", None, "Folder that `tfxmr extract` or `tfxmr import` wrote, for --dataset=features.")
+    choice("bad_items", "refuse", folder.BAD_ITEMS,
+           "--dataset=folder: whether unreadable images, empty texts, images or texts without the other, duplicate ids "
+           "and links out of the folder end the command or are left out; both count them.")
+    flags.DEFINE_boolean("allow_leaks", False,
+                         "--dataset=features: takes features that were fitted on items that test, or by the labels of "
+                         "unseen classes.", flag_values=values)
     text("image_features", None, "Image features; default: the dataset's own choice, see `tfxmr datasets`.")
     text("text_features", None, "Text features; default: the dataset's own choice, see `tfxmr datasets`.")
     flags.DEFINE_list("modalities", None, "Uses these modalities alone, such as image,audio; default: all.",
@@ -92,13 +100,16 @@ def load(values):
         text_features=values.text_features,
         word_vectors=values.word_vectors,
         split=rule,
+        features=values.features,
+        bad_items=values.bad_items,
+        allow_leaks=values.allow_leaks,
     )
     return data.only(values.modalities) if values.modalities else data
 
 
 def make_protocol(values, data):
     """Makes the protocol that the flags describe for a dataset."""
-    return protocol.make(
+    found = protocol.make(
         values.protocol,
         data,
         class_split="list" if values.unseen_classes else values.class_split,
@@ -110,3 +121,5 @@ def make_protocol(values, data):
         method_similarity=getattr(registry.get(values.model), "default_similarity", None),
         **{name: values[name].value for name in ("similarity", "cut", "denominator", "ties", "no_relevant")},
     )
+    feature_folder.refuse_labels(data, found, values.allow_leaks)
+    return found

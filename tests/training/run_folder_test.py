@@ -6,7 +6,6 @@ import sys
 import pytest
 
 from tfxmr.errors import InputError
-from tfxmr.training import run_folder
 from tfxmr.training.run_folder import RunFolder, write_text
 
 FLAGS = {"seed": "--seed=0", "eval_znorm": "--noeval_znorm", "normal": "--normal", "data_dir": "--data_dir=a", "gallery": ""}
@@ -92,7 +91,7 @@ def test_killed_at_the_start(tmp_path, monkeypatch, kill_at):
             raise KeyboardInterrupt
         replace(*paths)
 
-    monkeypatch.setattr(run_folder.os, "replace", killed)
+    monkeypatch.setattr("tfxmr.files.os.replace", killed)
     with pytest.raises(KeyboardInterrupt):
         start(tmp_path)
     monkeypatch.undo()
@@ -126,7 +125,7 @@ def test_write_text_is_atomic(tmp_path, monkeypatch):
         written.append((temporary.read_text(), target, path.read_text()))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_folder.os, "replace", killed)
+    monkeypatch.setattr("tfxmr.files.os.replace", killed)
     with pytest.raises(KeyboardInterrupt):
         write_text(path, "new")
     assert written == [("new", path, "old")] and path.read_text() == "old"

@@ -63,6 +63,12 @@ DATASETS = {
         ("descriptor",), ("tfidf", "counts"), "text: vocabulary and word weights on the published training texts",
     ),
     "npz": _Dataset("npz", "your own feature matrices: train.npz, test.npz, classes.txt in --data_dir"),
+    "folder": _Dataset(
+        "folder", "your own images and texts: <split>/<class>/<id>.jpg and <id>.txt, or a CSV, in --data_dir",
+        ("descriptor",), ("tfidf", "counts"),
+        "text: vocabulary and word weights on the training texts; image: on nothing",
+    ),
+    "features": _Dataset("feature_folder", "what `tfxmr extract` or `tfxmr import` wrote, in --features"),
 }
 NAMES = tuple(DATASETS)
 
@@ -79,7 +85,8 @@ def describe(name):
 
 
 def load(
-    name, *, data_dir=None, manual_dir=None, image_features=None, text_features=None, word_vectors=None, split=OFFICIAL
+    name, *, data_dir=None, manual_dir=None, image_features=None, text_features=None, word_vectors=None, split=OFFICIAL,
+    features=None, bad_items="refuse", allow_leaks=False,
 ):
     """Loads a dataset as matrices; builds it first where it is not built yet.
 
@@ -91,6 +98,9 @@ def load(
       text_features: name of the text features; None takes the dataset's first.
       word_vectors: word2vec file for the class embeddings; None takes the dataset's own (scenes) or none.
       split: tfxmr.data.SplitRule, how the items are divided; the default keeps the dataset's own splits.
+      features: folder of extracted or imported matrices, for the dataset "features".
+      bad_items: "refuse" or "skip", for the dataset "folder"; see tfxmr.data.folder.
+      allow_leaks: True takes features that were fitted on items that test.
 
     Returns:
       MultiModalData.
@@ -109,13 +119,22 @@ def load(
                 f"--{kind}={value}: dataset {name} "
                 + (f"has {', '.join(valid)}" if valid else "takes its matrices as they are; leave this flag out")
             )
-    split.check_dataset(name)
+    if bool(features) != (name == "features"):
+        raise InputError(f"--dataset={name} --features={features}: --dataset=features and --features=DIR go together")
+    if name != "features":  # whose dataset the manifest names
+        split.check_dataset(name)
     module = importlib.import_module(f"tfxmr.data.{dataset.module}")
     if name == "npz":
         data = module.load(data_dir)
+    elif name == "features":
+        data = module.load(features, split, allow_leaks)
+        split.check_dataset(data.name)
+        if data.name in DATASETS:
+            module = importlib.import_module(f"tfxmr.data.{DATASETS[data.name].module}")
     else:
         defaults = {kind: value or getattr(dataset, kind)[0] for kind, value in chosen.items()}
         defaults |= {"split": split.own(name)} if name in OWN else {}
+        defaults |= {"bad_items": bad_items} if name == "folder" else {}
         data = module.load(**defaults, data_dir=data_dir, manual_dir=manual_dir)
     return with_class_embeddings(split.apply(data, dataset.fitted_on), module, word_vectors)
 
@@ -138,7 +157,7 @@ def items(name, *, data_dir=None, manual_dir=None, split=OFFICIAL):
 def with_class_embeddings(data, module, path):
     """Adds the word vectors of the class names, from a file or the dataset's own, to MultiModalData."""
     own = getattr(module, "word_vectors", None)
-    if not path and not own:
+    if not path and (not own or data.class_embeddings is not None):
         return data
     from tfxmr.features import word_vectors
 

@@ -3,6 +3,7 @@ import dataclasses
 
 import numpy as np
 
+from tfxmr.data import mapped
 from tfxmr.errors import InputError
 
 MODALITIES = ("image", "text", "video", "audio", "shape3d")  # the order everywhere; other names follow
@@ -19,7 +20,7 @@ class Split:
     """The items of one split (train, validation or test).
 
     Attributes:
-      features: modality -> float32 (n_m, d_m).
+      features: modality -> float32 (n_m, d_m), an array or tfxmr.data.mapped.MappedMatrix.
       labels: modality -> int32 (n_m,), zero-based class of each item.
       ids: modality -> n_m strings that name the items; modalities without names are left out.
       unpaired: modalities whose items have no counterpart in another modality, even if the labels agree.
@@ -116,7 +117,7 @@ class Split:
         if not isinstance(rows, dict):
             rows = {m: rows for m in self.modalities}
         return Split(
-            features={m: self.features[m][rows[m]] for m in self.modalities},
+            features={m: mapped.take(self.features[m], rows[m]) for m in self.modalities},
             labels={m: self.labels[m][rows[m]] for m in self.modalities},
             ids={m: [self.ids[m][i] for i in rows[m]] for m in self.ids},
             unpaired=self.unpaired,

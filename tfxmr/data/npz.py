@@ -5,6 +5,7 @@ import zlib
 
 import numpy as np
 
+from tfxmr.data.mapped import MappedMatrix, blocks
 from tfxmr.data.multimodal import MultiModalData, Split, ordered
 from tfxmr.errors import InputError
 
@@ -27,6 +28,9 @@ def load(data_dir):
     above; if there are none, `label` is left out. So image-text pairs with loose videos are `image`, `text`,
     `label`, `video`, `label_video`.
 
+    In the place of `train.npz` may stand a folder `train` with one .npy file an array (`image.npy`, `label.npy`): its
+    float32 matrices stay in their files, and only the rows that are needed are read.
+
     Args:
       data_dir: the folder.
     Returns:
@@ -37,10 +41,10 @@ def load(data_dir):
     folder = pathlib.Path(data_dir or "").expanduser()
     if not data_dir or not folder.is_dir():
         raise InputError(f"--data_dir={data_dir} is no folder. Name the one with train.npz and test.npz.")
-    class_names = _read_classes(folder / "classes.txt")
+    class_names = read_classes(folder / "classes.txt")
     splits = {
-        split: _read_split(folder / f"{split}.npz", class_names)
-        for split, needed in SPLITS.items() if needed or (folder / f"{split}.npz").exists()
+        split: _read_split(_source(folder, split), class_names)
+        for split, needed in SPLITS.items() if needed or _source(folder, split).exists()
     }
     items = sum(len(split.labels[group[0]]) for split in splits.values() for group in split.groups)
     for name, split in splits.items():
@@ -61,7 +65,15 @@ def load(data_dir):
     )
 
 
-def _read_classes(path):
+def _source(folder, split):
+    """The path of a split's .npz file, or of its folder of .npy files."""
+    file = folder / f"{split}.npz"
+    if file.exists() and (folder / split).is_dir():
+        raise InputError(f"{folder}: holds both {split}.npz and {split}/. Remove one of them.")
+    return folder / split if (folder / split).is_dir() else file
+
+
+def read_classes(path):
     """Returns the class names, or an empty list if there is no such file."""
     if not path.exists():
         return []
@@ -80,7 +92,23 @@ def _read_classes(path):
 
 
 def _read_split(path, class_names):
-    arrays = _read_arrays(path)
+    return split_of(path, _read_arrays(path), class_names)
+
+
+def split_of(path, arrays, class_names):
+    """Checks the arrays of one split as `load` does.
+
+    Args:
+      path: what messages call the split.
+      arrays: name -> array, as in a .npz file.
+      class_names: C names, or an empty list.
+
+    Returns:
+      Split.
+
+    Raises:
+      InputError: as `load`.
+    """
     modalities = ordered(name for name in arrays if name not in SHARED and not name.startswith(OWN))
     if len(modalities) < 2:
         raise InputError(f"{path}: found {len(modalities)} modality array(s) {modalities} besides "
@@ -118,6 +146,8 @@ def _check_names(path, arrays, modalities, own):
 
 def _read_arrays(path):
     """Returns all arrays of a .npz file by name; object arrays, which are pickles, are refused."""
+    if path.is_dir():
+        return {file.stem: _read_array(file) for file in sorted(path.glob("*.npy"))}
     if not path.exists():
         raise InputError(f"{path} is missing. Write it with numpy.savez: one matrix a modality, and 'label'.")
     if not zipfile.is_zipfile(path):
@@ -133,6 +163,17 @@ def _read_arrays(path):
         raise InputError(f"{path}: array {name!r} cannot be read ({error}); expected plain arrays of numbers "
                          "(strings for 'id'), no objects. Write the file with numpy.savez again.") from error
     return arrays
+
+
+def _read_array(path):
+    """Returns the array of a .npy file, a matrix of float32 unread."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); expected a plain array of numbers (strings for 'id'), no "
+                         "objects. Write the file with numpy.save again.") from error
+    mapped = array.dtype == np.float32 and array.ndim == 2 and array.flags.c_contiguous
+    return MappedMatrix([array]) if mapped else np.array(array)
 
 
 def _check_labels(path, name, labels, class_names):
@@ -164,9 +205,10 @@ def _check_matrix(path, name, matrix, label, num_items):
         raise InputError(f"{what} has shape {matrix.shape}, expected a matrix (n, width).")
     if len(matrix) != num_items:
         raise InputError(f"{what} has {len(matrix)} rows, expected {num_items}: one an entry of {label!r}.")
-    with np.errstate(over="ignore"):
-        matrix = np.ascontiguousarray(matrix, np.float32)
-    bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    if not isinstance(matrix, MappedMatrix):
+        with np.errstate(over="ignore"):
+            matrix = np.ascontiguousarray(matrix, np.float32)
+    bad = np.flatnonzero(np.concatenate([~np.isfinite(block).all(axis=1) for block in blocks(matrix)]))
     if len(bad):
         raise InputError(f"{what} holds NaN or infinite values (as float32) in {len(bad)} row(s), first in "
                          f"row {bad[0]}; expected finite numbers.")

@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 
+from tfxmr.data import mapped
 from tfxmr.data.multimodal import Split, ordered
 from tfxmr.errors import InputError
 
@@ -104,6 +105,11 @@ class SplitRule:
         Raises:
           InputError: the data cannot be divided in this way, or a class of the test items has no training item.
         """
+        if "test" not in data.splits and not self.sizes:
+            raise InputError(
+                f"--split={self.name}: dataset {data.name} has no test items; divide its items, for instance with "
+                "--split=random --split_sizes=0.8,0,0.2"
+            )
         if self.name not in ("random", "pku462"):
             found = data.split_facts.get("name", OWN.get(data.name, ("",))[0])
             if self.name not in ("official", found):
@@ -214,7 +220,7 @@ def _pool(splits):
     modalities = splits[0].modalities
     named = [m for m in modalities if all(m in split.ids for split in splits)]
     return Split(
-        features={m: np.concatenate([split.features[m] for split in splits]) for m in modalities},
+        features={m: mapped.concatenate([split.features[m] for split in splits]) for m in modalities},
         labels={m: np.concatenate([split.labels[m] for split in splits]) for m in modalities},
         ids={m: [name for split in splits for name in split.ids[m]] for m in named},
         unpaired=tuple(ordered(set().union(*(split.unpaired for split in splits)))),

@@ -7,13 +7,13 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from tfxmr.errors import InputError
 
 KINDS = ("tfidf", "counts")
-_WORD = r"[^\W\d_]{2,}"  # two or more letters of any alphabet
-_RULES = {"lowercase": True, "token_pattern": _WORD, "stop_words": "english"}
+WORD = r"[^\W\d_]{2,}"  # two or more letters of any alphabet
+_RULES = {"lowercase": True, "token_pattern": WORD, "stop_words": "english"}
 
 
 def split_words(text):
     """Lower-cases a text, splits it on non-letters and returns the words of two letters or more."""
-    return re.findall(_WORD, text.lower())
+    return re.findall(WORD, text.lower())
 
 
 class TextVectorizer:

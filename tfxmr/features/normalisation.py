@@ -3,6 +3,8 @@ import dataclasses
 
 import numpy as np
 
+from tfxmr.data import mapped
+
 
 def normalise_features(data, kind, train):
     """Normalises every split of a dataset.
@@ -33,6 +35,8 @@ def _statistics(train, kind):
     """(centre, scale) of the columns; None for a row-wise normalisation."""
     if kind == "l2":
         return None, None
+    if isinstance(train, mapped.MappedMatrix):
+        return _statistics_by_blocks(train, kind)
     train = train.astype(np.float64)  # in float32 a constant column's deviation comes out above 0
     if kind == "zscore":
         centre, scale = train.mean(axis=0), train.std(axis=0)
@@ -41,7 +45,21 @@ def _statistics(train, kind):
     return centre, np.where(scale > 0, scale, 1.0)
 
 
+def _statistics_by_blocks(train, kind):
+    """As `_statistics`, of a matrix that is never in memory as a whole."""
+    if kind == "zscore":
+        centre = sum(block.sum(axis=0, dtype=np.float64) for block in mapped.blocks(train)) / len(train)
+        squares = sum(((block - centre) ** 2).sum(axis=0) for block in mapped.blocks(train))
+        scale = np.sqrt(squares / len(train))
+    else:
+        centre = np.min([block.min(axis=0) for block in mapped.blocks(train)], axis=0).astype(np.float64)
+        scale = np.max([block.max(axis=0) for block in mapped.blocks(train)], axis=0) - centre
+    return centre, np.where(scale > 0, scale, 1.0)
+
+
 def _apply(rows, centre, scale):
+    if isinstance(rows, mapped.MappedMatrix):
+        return rows.map(lambda block: _apply(block, centre, scale))
     if centre is None:
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         return (rows / np.where(norms > 0, norms, 1.0)).astype(np.float32)

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr import randomness
+from tfxmr.data.mapped import MappedMatrix
 from tfxmr.errors import InputError
 from tfxmr.layers import Tower
 from tfxmr.settings import Settings, setting
@@ -247,7 +248,7 @@ class Method(keras.Model):
 
         Args:
           modality: "image", "text", ...
-          features: float array (n, d), d as in training.
+          features: float array or MappedMatrix (n, d), d as in training.
           block_size: items encoded at once; bounds the memory.
 
         Returns:
@@ -258,11 +259,13 @@ class Method(keras.Model):
         """
         if modality not in self.dims:
             raise InputError(f"unknown modality {modality!r}; {self.name} has {', '.join(self.dims)}")
-        features = np.asarray(features, np.float32)
+        if not isinstance(features, MappedMatrix):
+            features = np.asarray(features, np.float32)
         if features.ndim != 2 or features.shape[1] != self.dims[modality]:
             raise InputError(
                 f"{modality} features have the shape {features.shape}; this {self.name} was built for the "
                 f"width {self.dims[modality]}, that is (n, {self.dims[modality]})"
             )
-        blocks = [features[i : i + block_size] for i in range(0, len(features), block_size)] or [features]
-        return np.concatenate([self._embed(modality, tf.constant(block)).numpy() for block in blocks])
+        starts = range(0, len(features), block_size) or [0]
+        blocks = (tf.constant(features[i : i + block_size]) for i in starts)
+        return np.concatenate([self._embed(modality, block).numpy() for block in blocks])

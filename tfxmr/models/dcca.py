@@ -2,6 +2,7 @@
 import dataclasses
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfxmr import losses
@@ -102,7 +103,7 @@ class DCCA(Method):
         if weights == self.fitted_to:
             return
         self.fitted_to = weights
-        outputs = {m: self.networks[m](self.training.features[m]).numpy() for m in self.modalities}
+        outputs = {m: self.networks[m](np.asarray(self.training.features[m])).numpy() for m in self.modalities}
         split = Split.of_pairs(outputs, self.training.labels["image"])
         top = CCA(CCASettings(components=self.networks["top_image"].width, ridge=self.settings.top_ridge))
         top.fit(MultiModalData("the outputs", {"train": split}, []))

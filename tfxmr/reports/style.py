@@ -8,7 +8,7 @@ import matplotlib.colors
 import matplotlib.style
 from matplotlib.figure import Figure
 
-from tfxmr.training.run_folder import write_bytes
+from tfxmr.files import write_bytes
 
 WIDTH = 7.16  # inches, both columns of a two-column page
 COLUMN = 3.5  # inches, one column

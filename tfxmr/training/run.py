@@ -8,6 +8,7 @@ import time
 import numpy as np
 
 from tfxmr import __version__, evaluation
+from tfxmr.data import mapped
 from tfxmr.errors import InputError
 from tfxmr.features.normalisation import normalise_features
 from tfxmr.models.base import Method
@@ -143,9 +144,10 @@ def runner(method_class, data, joint=False):
 
 
 def needed(method_class, data):
-    """The modalities of the data that a method uses: all, if it takes any."""
+    """The modalities of the data that a method uses: all, if it takes any; in memory for a closed-form method."""
     wanted = method_class.modalities
-    return data.only(wanted) if wanted and set(wanted) < set(data.modalities) else data
+    data = data.only(wanted) if wanted and set(wanted) < set(data.modalities) else data
+    return data if issubclass(method_class, Method) else mapped.in_memory(data)  # a closed form needs all rows at once
 
 
 def make(method_class, data, settings, seed):
@@ -311,7 +313,8 @@ def manifest(data):
     for m in data.modalities:
         digest = hashlib.sha256()
         for name in sorted(data.splits):
-            digest.update(np.ascontiguousarray(data.splits[name].features[m]))
+            for block in mapped.blocks(data.splits[name].features[m]):
+                digest.update(block)
             digest.update(np.ascontiguousarray(data.splits[name].labels[m]))
         facts[m] |= {"dim": data.dims[m], "sha256": digest.hexdigest()}
     if data.split_facts:

@@ -2,15 +2,15 @@
 import contextlib
 import fcntl
 import json
-import os
 import pathlib
 
 from tfxmr.errors import InputError
+from tfxmr.files import to_json, write_text
 
 # Flags that may differ between a run and its resumption.
 HARMLESS = (
     "run_dir", "data_dir", "manual_dir", "split_file", "checkpoint_seconds", "log_every", "eval_every", "word_vectors",
-    "eval_memory",
+    "eval_memory", "features",
 )
 START = (  # come before flags.cfg; trial.json is a search's note on the run
     ".lock", "features_manifest.json", "features_manifest.json.tmp", "flags.cfg.tmp", "trial.json", "trial.json.tmp",
@@ -136,23 +136,3 @@ def read_flags(path, known=()):
 def _flag_name(line, known):
     name, has_value, _ = line[2:].partition("=")
     return name if has_value or name in known else name.removeprefix("no")  # absl writes a false boolean as --noNAME
-
-
-def to_json(value):
-    """JSON text, readable, with a final newline."""
-    return json.dumps(value, indent=1) + "\n"
-
-
-def write_text(path, text):
-    """Writes a text file as `write_bytes` does."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path, content):
-    """Writes a file so that a reader, or a kill at any moment, finds the old content or the new one whole."""
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

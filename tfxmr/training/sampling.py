@@ -3,6 +3,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr import randomness
+from tfxmr.data.mapped import MappedMatrix
 
 _BATCHES = 0  # what the seed is derived for
 
@@ -34,7 +35,7 @@ def batches(split, batch_size, seed, start, stop):
     """
     split.require_classes()
     groups = sorted(split.groups, key=lambda group: -len(split.labels[group[0]]))  # stable: the first of equals leads
-    arrays = {m: tf.constant(split.features[m]) for m in split.modalities}
+    gather = {m: _gather(split.features[m]) for m in split.modalities}
     labels = tf.constant(split.labels[groups[0][0]])
     same_class = [_same_class(split.labels[group[0]]) for group in groups[1:]]
     items = tf.range(len(split))
@@ -45,10 +46,23 @@ def batches(split, batch_size, seed, start, stop):
         rows = [tf.random.experimental.stateless_shuffle(items, state)[:batch_size]]
         label = tf.gather(labels, rows[0])
         rows += [pick(label, randomness.fold_in(state, i)) for i, pick in enumerate(same_class)]
-        batch = {m: tf.gather(arrays[m], r) for group, r in zip(groups, rows, strict=True) for m in group}
+        batch = {m: gather[m](r) for group, r in zip(groups, rows, strict=True) for m in group}
         return batch | {"label": label}
 
     return tf.data.Dataset.range(start, stop).map(draw, num_parallel_calls=1).prefetch(2)
+
+
+def _gather(matrix):
+    """Prepares to read rows of a matrix (n, d): a function of row numbers (B,), giving (B, d)."""
+    if not isinstance(matrix, MappedMatrix):
+        array = tf.constant(matrix)
+        return lambda rows: tf.gather(array, rows)
+
+    def read(rows):
+        batch = tf.numpy_function(matrix.__getitem__, [rows], tf.float32, stateful=False)
+        return tf.ensure_shape(batch, (rows.shape[0], matrix.shape[1]))
+
+    return read
 
 
 def _same_class(labels):

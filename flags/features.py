@@ -1,0 +1,85 @@
+"""Flags of feature extraction and import."""
+from absl import flags
+
+import tfxmr.data
+from tfxmr.data import folder, foreign, splits
+from tfxmr.features import text_features
+
+IMAGE_NAMES = (
+    "vgg19_fc7 (4,096), vgg19_fc6, vgg19_pool5 (49 x 512), the same of vgg16, descriptor (1,956, no weights), or a "
+    "network of keras.applications, such as ResNet50"
+)
+
+
+def define_out(values):
+    """Defines --out in a FlagValues."""
+    flags.DEFINE_string("out", None, "Feature folder to write; the same command goes on in it.", flag_values=values)
+
+
+def define_extract(values):
+    """Defines the flags of `tfxmr extract` in a FlagValues."""
+    def text(name, default, help_text):
+        flags.DEFINE_string(name, default, help_text, flag_values=values)
+
+    define_out(values)
+    media = [name for name in tfxmr.data.NAMES if name not in ("npz", "features")]
+    flags.DEFINE_enum("dataset", "scenes", media, "Dataset with images and texts.", flag_values=values)
+    text("data_dir", None, "Folder (or CSV) of your images and texts; else of the built datasets.")
+    text("manual_dir", None, "Folder of the dataset's official files, with images and texts.")
+    flags.DEFINE_enum("bad_items", "refuse", folder.BAD_ITEMS, "--dataset=folder: as in `tfxmr train`.",
+                      flag_values=values)
+    flags.DEFINE_enum("split", None, splits.NAMES,
+                      "As in `tfxmr train`; text features are fitted on its training part.", flag_values=values)
+    flags.DEFINE_integer("split_seed", None, "As in `tfxmr train`.", lower_bound=0, flag_values=values)
+    flags.DEFINE_list("split_sizes", None, "As in `tfxmr train`.", flag_values=values)
+    text("split_file", None, "As in `tfxmr train`.")
+    text("image_features", "vgg19_fc7", f"Image features: {IMAGE_NAMES}.")
+    text("image_layer", None, "Layer of the network, by its name in Keras; default: that of --image_features.")
+    text("image_weights", "imagenet",
+         "Weights of the network: imagenet (Keras downloads them), a file (.h5, .keras, .npz), or none (random, for "
+         "tests).")
+    text("text_features", "doc2vec", f"Text features: {text_features.NAMES}.")
+    text("text_corpus", None, "UTF-8 file, a text a line, on which text features are fitted, not on the dataset's.")
+    text("word_vectors", None,
+         "word2vec file: for class names, and for word2vec, sequence and sentence_cnn, which train their own without.")
+    text("doc2vec_model", None, "doc2vec.npz that an earlier extraction wrote, to be used instead of training one.")
+    flags.DEFINE_enum("doc2vec_mode", "dbow", ("dbow", "dm"), "PV-DBOW or PV-DM.", flag_values=values)
+    for name, default, least, help_text in (
+        ("min_documents", 5, 1, "Fitted texts that a word of bowN and tfidfN must be in; its occurrences for doc2vec."),
+        ("text_epochs", 0, 0, "Passes over the fitted texts; 0: 20 for doc2vec, 10 for sentence_cnn."),
+        ("max_length", 0, 0, "Words of a text at most, for sequence and sentence_cnn; 0: the longest fitted text."),
+        ("seed", 0, 0, "Seed of everything that is drawn."),
+    ):
+        flags.DEFINE_integer(name, default, help_text, lower_bound=least, flag_values=values)
+    flags.DEFINE_list("fit_on", ["train"], "Splits whose texts text features are fitted on.", flag_values=values)
+
+
+def text_options(values):
+    """The text options of parsed flags."""
+    return text_features.TextOptions(
+        seed=values.seed, min_documents=values.min_documents, mode=values.doc2vec_mode, epochs=values.text_epochs,
+        max_length=values.max_length, model=values.doc2vec_model, vectors=values.word_vectors,
+    )
+
+
+def define_import(values):
+    """Defines the flags of `tfxmr import` in a FlagValues."""
+    define_out(values)
+    flags.DEFINE_enum(
+        "layout", None, list(foreign.LAYOUTS), "Names of the arrays, as the dataset's matrices are passed around.",
+        flag_values=values,
+    )
+    flags.DEFINE_multi_string(
+        "array", [],
+        "SPLIT/ARRAY=NAME, such as train/image=I_tr: which array of the files is which; given again for each. ARRAY is "
+        "a modality, label, or label_MODALITY where the modality is no pair with the others.", flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "label_base", None, "Number of the first class in the files; default: 1 if the smallest label is 1, else 0.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "classes", None, "File of class names, one a line in label order; Wikipedia's and XMedia's are known.",
+        flag_values=values,
+    )
+    flags.DEFINE_string("dataset", None, "Name of the dataset; default: the layout's.", flag_values=values)

@@ -1,0 +1,89 @@
+"""Tests of `tfxmr import`, from other people's files to a trained method."""
+import json
+
+import numpy as np
+import pytest
+import scipy.io
+
+from tfxmr.__main__ import main
+from tfxmr.data import feature_folder, splits
+
+
+@pytest.fixture
+def xmedia(tmp_path):
+    """A small XMediaFeatures.mat: images and texts share their labels, the other three have their own."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for short, n in (("tr", 40), ("te", 20)):
+        for key, label, dim, size in (
+            (f"I_{short}_CNN", f"{short}ImgCat", 8, n), (f"T_{short}_BOW", f"{short}TxtCat", 6, n),
+            (f"A_{short}", f"{short}AudCat", 5, n // 2), (f"d3_{short}", f"{short}3dCat", 4, n // 2),
+            (f"V_{short}_CNN", f"{short}VidCat", 7, n // 2),
+        ):
+            arrays[key] = rng.normal(size=(size, dim))
+            arrays[label] = np.arange(size)[:, None] % 20 + 1.0
+    scipy.io.savemat(tmp_path / "XMediaFeatures.mat", arrays)
+    return tmp_path / "XMediaFeatures.mat"
+
+
+def test_xmedia(xmedia, tmp_path, capsys):
+    out = tmp_path / "features"
+    assert main(["import", str(xmedia), "--layout=xmedia", f"--out={out}"]) == 0
+    assert "labels counted from 1" in capsys.readouterr().out
+    data = feature_folder.load(out, splits.OFFICIAL)
+    train = data.splits["train"]
+    assert data.name == "xmedia" and data.modalities == ["image", "text", "video", "audio", "shape3d"]
+    assert train.groups == [["image", "text"], ["video"], ["audio"], ["shape3d"]]
+    stored = scipy.io.loadmat(xmedia)
+    assert np.array_equal(train.features["audio"][:], stored["A_tr"].astype(np.float32))
+    assert train.labels["audio"].tolist() == [n % 20 for n in range(20)]
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["configuration"]["arrays"]["train/shape3d"].endswith("XMediaFeatures.mat:d3_tr")
+    assert main(["import", str(xmedia), "--layout=xmedia", f"--out={out}"]) == 0  # again: nothing to do
+    arguments = ["--modalities=image,text", "--protocol=standard", "--components=3", f"--run_dir={tmp_path / 'run'}"]
+    assert main(["train", "--model=cca", "--dataset=features", f"--features={out}", *arguments]) == 0
+    facts = json.loads((tmp_path / "run/features_manifest.json").read_text())
+    assert facts["image"]["splits"]["train"]["sha256"] == manifest["modalities"]["image"]["splits"]["train"]["sha256"]
+
+
+def test_named_arrays(tmp_path, capsys):
+    for name, n in (("a", 12), ("b", 6)):
+        np.savez(tmp_path / f"{name}.npz", **{f"{name}_img": np.ones((n, 2)), f"{name}_txt": np.ones((n, 3)),
+                                              f"{name}_y": np.arange(n) % 3})
+    arrays = [f"--array={split}/{array}={name}_{key}" for split, name in (("train", "a"), ("test", "b"))
+              for array, key in (("image", "img"), ("text", "txt"), ("label", "y"))]
+    files = [str(tmp_path / "a.npz"), str(tmp_path / "b.npz")]
+    assert main(["import", *files, *arrays, f"--out={tmp_path / 'out'}"]) == 0
+    assert main(["import", *files, *arrays[1:], f"--out={tmp_path / 'other'}"]) == 2
+    assert "train: found 1 modality array(s) ['text']" in capsys.readouterr().err
+    assert main(["import", *files, "--array=nonsense", f"--out={tmp_path / 'other'}"]) == 2
+    assert "--array=nonsense" in capsys.readouterr().err
+    assert main(["import", *files, f"--out={tmp_path / 'other'}"]) == 2
+    assert main(["import", *files, *arrays, "--label_base=1", f"--out={tmp_path / 'out'}"]) == 2
+
+
+def test_leaks_are_refused(xmedia, tmp_path, capsys):
+    """Guards against a figure on test items that the features were fitted on."""
+    out = tmp_path / "features"
+    assert main(["import", str(xmedia), "--layout=xmedia", f"--out={out}"]) == 0
+    manifest = json.loads((out / "manifest.json").read_text())
+    train = ["train", "--model=cca", "--dataset=features", f"--features={out}", "--modalities=image,text",
+             "--components=3", f"--run_dir={tmp_path / 'run'}"]
+
+    def facts(**changes):
+        manifest["modalities"]["text"] |= changes
+        (out / "manifest.json").write_text(json.dumps(manifest))
+
+    facts(fitted_on=["train", "test"])
+    assert main([*train, "--protocol=standard"]) == 2
+    assert "the text features (T_tr_BOW) were fitted on the test split" in capsys.readouterr().err
+    facts(fitted_on=["train"])
+    assert main([*train, "--protocol=standard", "--split=random"]) == 2
+    assert "--split=random divides anew" in capsys.readouterr().err
+    facts(labels_used=True)
+    assert main([*train, "--protocol=zero_shot"]) == 2
+    assert "labels of all classes, the unseen ones too" in capsys.readouterr().err
+    assert main([*train, "--protocol=zero_shot", "--allow_leaks"]) == 0
+    (out / "progress.json").write_text("{}")
+    assert main([*train, "--protocol=standard"]) == 2
+    assert "the extraction is not finished" in capsys.readouterr().err

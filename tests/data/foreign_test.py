@@ -1,0 +1,73 @@
+"""Tests of foreign matrices: every container gives the same array, and nothing is ever unpickled."""
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+import scipy.sparse
+
+from tfxmr.data import foreign
+from tfxmr.errors import InputError
+
+MATRIX = np.arange(6.0).reshape(3, 2)
+
+
+def test_every_container_gives_the_same(tmp_path):
+    scipy.io.savemat(tmp_path / "five.mat", {"x": MATRIX})
+    scipy.io.savemat(tmp_path / "sparse.mat", {"x": scipy.sparse.csr_array(MATRIX)})
+    np.save(tmp_path / "x.npy", MATRIX)
+    np.savez(tmp_path / "many.npz", x=MATRIX)
+    with h5py.File(tmp_path / "plain.h5", "w") as file:
+        file["x"] = MATRIX
+    for name in ("five.mat", "sparse.mat", "x.npy", "many.npz", "plain.h5"):
+        assert np.array_equal(foreign.read(tmp_path / name)["x"], MATRIX), name
+
+
+def test_matlab_7_3_is_turned_back(tmp_path):
+    """Guards against features by items: MATLAB writes HDF5 with its axes reversed, after a text of 128 bytes."""
+    with h5py.File(tmp_path / "seven.mat", "w", userblock_size=512) as file:
+        file["x"] = MATRIX.T
+    with open(tmp_path / "seven.mat", "r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file")
+    assert np.array_equal(foreign.read(tmp_path / "seven.mat")["x"], MATRIX)
+
+
+def test_links_to_other_files_are_not_followed(tmp_path):
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["x"] = MATRIX
+    with h5py.File(tmp_path / "linked.h5", "w") as file:
+        file["linked"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "x")
+    assert foreign.read(tmp_path / "linked.h5") == {}
+
+
+def test_refuses_pickles_and_damage(tmp_path):
+    """Guards against unpickling, which runs whatever the file says."""
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"x": MATRIX}))
+    np.save(tmp_path / "b.npy", np.array([{"x": 1}]), allow_pickle=True)
+    scipy.io.savemat(tmp_path / "c.mat", {"x": MATRIX})
+    (tmp_path / "c.mat").write_bytes((tmp_path / "c.mat").read_bytes()[:150])
+    for name in ("a.pkl", "b.npy", "c.mat", "none.mat"):
+        with pytest.raises(InputError, match=name):
+            foreign.read(tmp_path / name)
+
+
+def test_labels_become_zero_based():
+    one_based = {"train": {"label": np.array([[1.0], [3.0]])}, "test": {"label": np.array([[2, 3]])}}
+    assert foreign.tidy_labels(one_based) == 1
+    assert one_based["train"]["label"].tolist() == [0, 2] and one_based["test"]["label"].tolist() == [1, 2]
+    one_hot = {"train": {"label_image": np.eye(3)[[1, 2]]}}
+    assert foreign.tidy_labels(one_hot) == 0 and one_hot["train"]["label_image"].tolist() == [1, 2]
+    assert foreign.tidy_labels({"train": {"label": np.array([1, 2])}}, base=0) == 0
+    with pytest.raises(InputError, match="holds 1.5"):
+        foreign.tidy_labels({"train": {"label": np.array([1.5])}})
+
+
+def test_arranges_by_name():
+    mapping = {"train/image": ("a", "b"), "test/image": ("c",), "train/text": ("d",)}
+    splits, sources = foreign.arrange({"f": {"b": MATRIX}, "g": {"c": MATRIX}}, mapping)
+    assert list(splits["train"]) == ["image"] and sources == {"train/image": "f:b", "test/image": "g:c"}
+    with pytest.raises(InputError, match="'c' stands in f and in g"):
+        foreign.arrange({"f": {"b": MATRIX, "c": MATRIX}, "g": {"c": MATRIX}}, mapping)
+    with pytest.raises(InputError, match="no test arrays: found b; expected some of a, b, c, d"):
+        foreign.arrange({"f": {"b": MATRIX}}, mapping)

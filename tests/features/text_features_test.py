@@ -1,0 +1,112 @@
+"""Tests of text features: by hand where they can be counted, and the same bits in every process."""
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tfxmr.errors import InputError
+from tfxmr.features import doc2vec, text_features
+from tfxmr.features.text_features import TextOptions
+
+TEXTS = [f"the {a} {v} near the {b}" for a in ("cat", "dog", "bird") for v in ("sleeps", "runs") for b in ("tree", "house")]
+LABELS = [n // 4 for n in range(12)]
+OPTIONS = TextOptions(min_documents=1, epochs=2)
+
+REPEAT = """
+import hashlib, sys
+sys.path.insert(0, {folder!r})
+from text_features_test import *
+for name in {names!r}:
+    feature = text_features.make(name, OPTIONS).fit(TEXTS, LABELS)
+    print(name, hashlib.sha256(feature.transform(TEXTS + ["a cat"])).hexdigest())
+"""
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("4 2\ncat 1 0\ndog 0 1\nruns 1 1\nParis 5 5\n")
+    return TextOptions(min_documents=1, vectors=str(path))
+
+
+def test_word_counts():
+    found = text_features.make("bow2", OPTIONS).fit(["red red car", "red bus", "car"]).transform(["red car car", "bus"])
+    assert found.tolist() == [[2, 1], [0, 0]]  # columns car, red: bus is the third in frequency
+    assert text_features.make("tfidf5", OPTIONS).fit(TEXTS).transform(TEXTS).shape == (12, 5)
+
+
+def test_mean_of_word_vectors(vectors):
+    """Words are looked up in lower case, then as written; the file was not fitted on the texts."""
+    feature = text_features.make("word2vec", vectors).fit(TEXTS)
+    assert feature.transform(["The CAT runs", "Paris", "nothing"]).tolist() == [[1, 0.5], [5, 5], [0, 0]]
+    assert not feature.fitted and len(feature.rule["word_vectors_sha256"]) == 64
+
+
+def test_word_sequence(vectors, tmp_path):
+    """Numbers are alphabetical from 1; the row of the table is the word's vector; longer texts are cut."""
+    feature = text_features.make("sequence", vectors).fit(["a dog runs", "the cat"])
+    assert feature.transform(["runs, cat! runs", "unknown dog"]).tolist() == [[3, 1], [2, 0]]
+    feature.save(tmp_path)
+    assert np.load(tmp_path / "word_table.npy").tolist() == [[0, 0], [1, 0], [0, 1], [1, 1]]
+
+
+@pytest.mark.parametrize("mode", ["dbow", "dm"])
+def test_doc2vec_does_not_depend_on_the_texts_before(mode):
+    """Guards against gensim's inference, which goes on in the random state that the text before has left."""
+    feature = text_features.make("doc2vec", TextOptions(min_documents=1, mode=mode)).fit(TEXTS)
+    whole = feature.transform(TEXTS)
+    assert whole.shape == (12, 300) and np.array_equal(feature.transform(TEXTS[5:6]), whole[5:6])
+    assert not feature.transform(["zzz"]).any()
+
+
+@pytest.mark.parametrize("mode", ["dbow", "dm"])
+def test_stored_doc2vec_infers_alike(mode, tmp_path):
+    """Guards against rows of the stored model in another order: gensim sorts words of one frequency anew."""
+    feature = text_features.make("doc2vec", TextOptions(min_documents=1, mode=mode)).fit(TEXTS)
+    feature.save(tmp_path)
+    options = TextOptions(model=str(tmp_path / "doc2vec.npz"))
+    stored = text_features.make("doc2vec", options).fit([])
+    assert np.array_equal(stored.transform(TEXTS), feature.transform(TEXTS)) and not stored.fitted
+
+
+def test_pickled_models_are_refused(tmp_path):
+    """Guards against gensim's own format, which is a pickle."""
+    path = tmp_path / "model.d2v"
+    doc2vec.train(TEXTS, OPTIONS).save(str(path))
+    with pytest.raises(InputError, match="are pickles, which can run any code, and are never read"):
+        doc2vec.load(path)
+    with pytest.raises(InputError, match="there is no such file"):
+        doc2vec.load(tmp_path / "none")
+
+
+def test_sentence_network_learns_its_classes():
+    feature = text_features.make("sentence_cnn", TextOptions(min_documents=1, epochs=25)).fit(TEXTS, LABELS)
+    rows = feature.transform(TEXTS)
+    assert rows.shape == (12, 300) and rows.min() >= 0 and feature.labels_used
+    centres = np.stack([rows[4 * c : 4 * c + 4].mean(axis=0) for c in range(3)])
+    nearest = ((rows[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+    assert nearest.tolist() == LABELS
+
+
+def test_the_same_bits_in_every_process():
+    """Guards against PYTHONHASHSEED, by which gensim starts inference, and against any state left by other tests."""
+    names = ["bow10", "doc2vec", "word2vec", "sequence", "sentence_cnn"]
+    here = []
+    for name in names:
+        rows = text_features.make(name, OPTIONS).fit(TEXTS, LABELS).transform([*TEXTS, "a cat"])
+        here.append(f"{name} {hashlib.sha256(rows).hexdigest()}")
+    code = REPEAT.format(folder=str(pathlib.Path(__file__).parent), names=names)
+    there = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": "7"}, check=True,
+                           capture_output=True, text=True).stdout.splitlines()
+    assert there == here
+
+
+def test_refuses():
+    with pytest.raises(InputError, match="there are bowN, tfidfN"):
+        text_features.make("bert", OPTIONS)
+    with pytest.raises(InputError, match="no word occurs 50 times in 12 texts"):
+        text_features.make("doc2vec", TextOptions(min_documents=50)).fit(TEXTS)

@@ -1,0 +1,30 @@
+"""Makes features of a dataset's images and texts, in a feature folder for --dataset=features; goes on after a kill."""
+import tfxmr_flags.features
+from tfxmr_flags import parsing
+
+from tfxmr.data import splits
+from tfxmr.errors import InputError
+from tfxmr.features import extract, text_features
+
+
+def main(arguments):
+    """Runs `tfxmr extract` with a list of flags."""
+    flags = parsing.parse("extract", arguments, tfxmr_flags.features.define_extract)
+    if not flags.out:
+        raise InputError("--out=DIR is missing: give the feature folder to write")
+    options = tfxmr_flags.features.text_options(flags)
+    rule = splits.SplitRule(flags.split, flags.split_seed, flags.split_sizes, flags.split_file)
+    data, read = extract.items(flags.dataset, flags.data_dir, flags.manual_dir, rule, flags.bad_items)
+    absent = [name for name in flags.fit_on if name not in data.splits]
+    if absent:
+        raise InputError(f"--fit_on={','.join(flags.fit_on)}: there is no split {', '.join(absent)}")
+    features = {
+        "image": extract.image_feature(flags.image_features, flags.image_layer, flags.image_weights, flags.seed),
+        "text": text_features.make(flags.text_features, options),
+    }
+    folder = extract.extract(
+        data, read, features, flags.out, flags.fit_on, flags.text_corpus, flags.word_vectors, {"dataset": flags.dataset}
+    )
+    for name, split in data.splits.items():
+        print(f"{name}: {len(split)} items, " + ", ".join(f"{m} {f.name} ({f.dim})" for m, f in features.items()))
+    print(f"in {folder}; tfxmr train --dataset=features --features={folder}")

@@ -1,0 +1,66 @@
+"""Puts matrices that people pass around (.mat, .npy, .npz, .h5) into a feature folder for --dataset=features."""
+import pathlib
+
+import tfxmr_flags.features
+from tfxmr_flags import parsing
+
+from tfxmr.data import foreign, npz
+from tfxmr.errors import InputError
+from tfxmr.features.store import FeatureStore, file_sha256
+
+
+def main(arguments):
+    """Runs `tfxmr import FILE... --layout=L --out=DIR`."""
+    flags, paths = parsing.parse_with_words("import FILE ...", arguments, tfxmr_flags.features.define_import)
+    if not paths or not flags.out:
+        raise InputError("tfxmr import: name the files, and the folder to write as --out=DIR")
+    mapping = dict(foreign.LAYOUTS.get(flags.layout, {}))
+    for entry in flags.array:
+        target, _, name = entry.partition("=")
+        if target.partition("/")[0] not in npz.SPLITS or not name or not target.partition("/")[2]:
+            raise InputError(f"--array={entry}: write SPLIT/ARRAY=NAME, such as train/image=I_tr; splits are "
+                             f"{', '.join(npz.SPLITS)}")
+        mapping[target] = (name,)
+    if not mapping:
+        raise InputError("tfxmr import: say what the arrays are, by --layout or --array")
+    splits, sources = foreign.arrange({path: foreign.read(path) for path in paths}, mapping)
+    base = foreign.tidy_labels(splits, flags.label_base)
+    names = _class_names(flags)
+    checked = {}
+    for split, arrays in splits.items():
+        foreign.share_labels(arrays)
+        checked[split] = npz.split_of(f"{split}", arrays, names)
+    configuration = {
+        "files": {pathlib.Path(p).name: file_sha256(p) for p in paths}, "arrays": sources, "label_base": base,
+        "classes": names,
+    }
+    dataset = flags.dataset or (flags.layout if flags.layout in foreign.LAYOUTS else "imported")
+    with FeatureStore(flags.out, configuration) as store:
+        if not store.finished:
+            _write(store, dataset, splits, checked, names, sources)
+    for name, split in checked.items():
+        print(f"{name}: {', '.join(f'{m} {split.features[m].shape}' for m in split.modalities)}")
+    print(f"labels counted from {base} in the files; tfxmr train --dataset=features --features={flags.out}")
+
+
+def _class_names(flags):
+    if flags.classes:
+        names = npz.read_classes(pathlib.Path(flags.classes).expanduser())
+        if not names:
+            raise InputError(f"--classes={flags.classes}: there is no such file")
+        return names
+    return list(foreign.CLASSES.get(flags.layout, ()))
+
+
+def _write(store, dataset, splits, checked, names, sources):
+    for name, split in checked.items():
+        labels = {key: values for key, values in splits[name].items() if key.partition("_")[0] == "label"}
+        store.put_items(name, labels, {}, names)
+        for m in split.modalities:
+            rows = split.features[m]
+            store.fill(name, m, rows.shape, lambda done, rows=rows: [(rows[done:], rows[done:].tobytes())])
+    facts = {
+        m: {"name": sources[f"train/{m}"].rpartition(":")[2], "fitted_on": [], "fitted_on_note": "not stated"}
+        for m in checked["train"].modalities
+    }
+    store.finish(dataset, facts)

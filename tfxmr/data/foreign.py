@@ -1,0 +1,185 @@
+"""Matrices as people pass them around: .mat of both kinds, .npy, .npz, .h5."""
+import pathlib
+import zipfile
+
+import h5py
+import numpy as np
+import scipy.io
+import scipy.sparse
+
+from tfxmr.errors import InputError
+
+SUFFIXES = (".mat", ".npy", ".npz", ".h5", ".hdf5", ".h5py")
+
+# layout -> array of the npz format -> the names under which it has been published.
+LAYOUTS = {
+    "wikipedia": {
+        "train/image": ("I_tr", "I_cnn_tr", "train_imgs_deep"), "test/image": ("I_te", "I_cnn_te", "test_imgs_deep"),
+        "train/text": ("T_tr", "T_tfidf_tr", "train_text"), "test/text": ("T_te", "T_tfidf_te", "test_text"),
+        "train/label": ("train_imgs_labels", "trainset_txt_img_cat"),
+        "test/label": ("test_imgs_labels", "testset_txt_img_cat"),
+    },
+    "pascal_sentence": {
+        f"{split}/{name}": (f"{short}_{key}",)
+        for split, short in (("train", "train"), ("validation", "valid"), ("test", "test"))
+        for name, key in (("image", "img"), ("text", "txt"), ("label", "img_lab"))
+    },
+    "xmedia": {
+        f"{split}/{name}": (key.format(short),)
+        for split, short in (("train", "tr"), ("test", "te"))
+        for name, key in (
+            ("image", "I_{}_CNN"), ("text", "T_{}_BOW"), ("audio", "A_{}"), ("shape3d", "d3_{}"), ("video", "V_{}_CNN"),
+            ("label_image", "{}ImgCat"), ("label_text", "{}TxtCat"), ("label_audio", "{}AudCat"),
+            ("label_shape3d", "{}3dCat"), ("label_video", "{}VidCat"),
+        )
+    },
+}
+CLASSES = {
+    "xmedia": (
+        "insect", "bird", "wind", "dog", "tiger", "explosion", "elephant", "flute", "airplane", "drum", "train",
+        "laughter", "wolf", "thunder", "horse", "autobike", "gun", "stream", "piano", "violin",
+    ),
+    "wikipedia": (
+        "art", "biology", "geography", "history", "literature", "media", "music", "royalty", "sport", "warfare",
+    ),
+}
+
+
+def read(path):
+    """Reads all arrays of a file.
+
+    A MATLAB file of version 7.3 is HDF5 with its axes reversed: they are turned back. A .npy file holds one array,
+    under the file's name without its ending. An official list of Wikipedia, `<text id> TAB <image id> TAB <class>`,
+    gives the column of classes.
+
+    Args:
+      path: a file; what it holds is told by its content where the ending does not tell.
+
+    Returns:
+      name -> array of numbers; names in HDF5 groups are joined by "/". What is no array of numbers is left out.
+
+    Raises:
+      InputError: no such file, another kind of file, a damaged one, or one that holds pickled objects.
+    """
+    path = pathlib.Path(path).expanduser()
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    try:
+        arrays = _read(path)
+    except InputError:
+        raise
+    except Exception as error:  # SciPy and h5py raise a dozen different types on damaged files
+        raise InputError(
+            f"{path}: cannot be read ({error}); expected plain arrays in {', '.join(SUFFIXES)}, no pickled objects"
+        ) from error
+    dense = {k: v.toarray() if scipy.sparse.issparse(v) else v for k, v in arrays.items()}
+    return {k: v for k, v in dense.items() if isinstance(v, np.ndarray) and v.dtype.kind in "biuf"}
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        start = file.read(128)
+    if path.suffix == ".list":
+        lines = path.read_bytes().decode(errors="replace").splitlines()
+        return {path.stem: np.array([int(line.split("\t")[2]) for line in lines])}
+    if h5py.is_hdf5(path):
+        return _read_hdf5(path, start.startswith(b"MATLAB 7.3"))
+    if path.suffix == ".mat":
+        return {k: v for k, v in scipy.io.loadmat(path).items() if not k.startswith("__")}
+    if start.startswith(b"\x93NUMPY"):
+        return {path.stem: np.load(path, allow_pickle=False)}
+    if zipfile.is_zipfile(path):
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    raise InputError(f"{path}: is none of {', '.join(SUFFIXES)}; a pickle is never read. Save the matrices as .npz")
+
+
+def _read_hdf5(path, matlab):
+    found = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset) and item.external is None and not item.is_virtual:
+            found[name] = item[()]
+
+    with h5py.File(path, "r") as file:
+        file.visititems(visit)  # which follows no link out of the file
+    return {name: value.T if matlab and isinstance(value, np.ndarray) else value for name, value in found.items()}
+
+
+def arrange(files, mapping):
+    """Puts arrays of several files into the splits of the npz format.
+
+    Args:
+      files: path -> (name -> array), as `read` gives them.
+      mapping: "split/array" -> names, the first of which that is there is taken; those that are nowhere are left out.
+
+    Returns:
+      (split -> (array name -> array), "split/array" -> "file:name" it was taken from).
+
+    Raises:
+      InputError: two files hold an array of that name, or there is none for training or for test.
+    """
+    places = {}
+    for path, arrays in files.items():
+        for name, array in arrays.items():
+            places.setdefault(name, []).append((path, array))
+    splits, sources = {}, {}
+    for target, names in mapping.items():
+        name = next((n for n in names if n in places), None)
+        if name is None:
+            continue
+        if len(places[name]) > 1:
+            raise InputError(f"array {name!r} stands in {' and in '.join(p for p, _ in places[name])}; name one file")
+        (path, array), = places[name]
+        split, _, array_name = target.partition("/")
+        splits.setdefault(split, {})[array_name] = array
+        sources[target] = f"{path}:{name}"
+    missing = [split for split in ("train", "test") if split not in splits]
+    if missing:
+        known = [name for names in mapping.values() for name in names]
+        raise InputError(
+            f"no {' and no '.join(missing)} arrays: found {', '.join(sorted(places)) or 'nothing'}; expected some of "
+            f"{', '.join(known)}. Say which is which by --array=train/image=NAME and so on"
+        )
+    return splits, sources
+
+
+def tidy_labels(splits, base=None):
+    """Makes the label arrays of all splits zero-based whole numbers (n,); changes `splits`.
+
+    Args:
+      splits: split -> (array name -> array); labels (n,), (n, 1), (1, n), or one-hot rows (n, C).
+      base: number of the first class; None takes 1 if the smallest label of all is 1, else 0.
+
+    Returns:
+      The base.
+
+    Raises:
+      InputError: labels that are no whole numbers, or below the base.
+    """
+    labels = [(arrays, name) for arrays in splits.values() for name in arrays if name.partition("_")[0] == "label"]
+    for arrays, name in labels:
+        values = np.asarray(arrays[name])
+        if values.ndim == 2 and 1 not in values.shape:
+            if not np.isin(values, (0, 1)).all() or not (values.sum(axis=1) == 1).all():
+                raise InputError(f"array {name}: has the shape {values.shape} and no one-hot rows; one label an item")
+            values = values.argmax(axis=1)
+            base = base or 0
+        values = values.ravel()
+        if not np.array_equal(values, np.rint(values)):
+            raise InputError(f"array {name}: holds {values[values != np.rint(values)][0]}, expected whole numbers")
+        arrays[name] = values.astype(np.int64)
+    if base is None:
+        base = int(min((arrays[name].min() for arrays, name in labels if arrays[name].size), default=0) == 1)
+    for arrays, name in labels:
+        arrays[name] -= base
+    return base
+
+
+def share_labels(arrays):
+    """Makes images and texts pairs where their own labels agree, as XMedia has them; changes `arrays` of a split."""
+    pair = [arrays.get(f"label_{m}") for m in ("image", "text")]
+    if "label" not in arrays and all(labels is not None for labels in pair):
+        if np.array_equal(*pair):
+            arrays["label"] = arrays.pop("label_image")
+            arrays.pop("label_text")

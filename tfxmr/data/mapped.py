@@ -1,0 +1,110 @@
+"""Matrices that stay in their file: rows are read when they are asked for."""
+import dataclasses
+import mmap
+
+import numpy as np
+
+BLOCK = 1024  # rows read at once where a whole matrix is gone through
+_KEPT = 2**26  # bytes read from a file before its pages are handed back to the system
+
+
+class MappedMatrix:
+    """A matrix (n, d) of float32 in .npy files, of which no more than a few blocks are ever in memory.
+
+    It has the shape, the dtype, the length and the row indexing of an array; indexing gives an array. Where an array
+    is needed whole, NumPy makes one of it (`np.asarray`).
+
+    Args:
+      parts: arrays (n_p, d) as `numpy.load(path, mmap_mode="r")` gives them, one after the other.
+      rows: which of their rows, in which order, whole numbers from 0; None: all.
+      functions: what is done to rows when they are read, in turn: (k, d) -> (k, d).
+    """
+
+    ndim = 2
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, parts, rows=None, functions=()):
+        self._parts = list(parts)
+        self._starts = np.cumsum([0, *(len(part) for part in self._parts)])
+        self._rows = np.arange(self._starts[-1]) if rows is None else rows
+        self._functions = tuple(functions)
+        self._read = 0
+
+    @property
+    def shape(self):
+        """(n, d)."""
+        return len(self._rows), self._parts[0].shape[1]
+
+    def __len__(self):
+        return len(self._rows)
+
+    def take(self, rows):
+        """Some of the rows, unread: MappedMatrix."""
+        return MappedMatrix(self._parts, self._rows[rows], self._functions)
+
+    def map(self, function):
+        """The same rows, with one more function to be done to them: MappedMatrix."""
+        return MappedMatrix(self._parts, self._rows, (*self._functions, function))
+
+    def __getitem__(self, key):
+        rows = np.atleast_1d(self._rows[key])
+        block = np.empty((len(rows), self.shape[1]), np.float32)
+        of_part = np.searchsorted(self._starts, rows, side="right") - 1
+        for number in np.unique(of_part):
+            here = of_part == number
+            block[here] = self._parts[number][rows[here] - self._starts[number]]
+        self._release(block.nbytes)
+        for function in self._functions:
+            block = function(block)
+        return block if np.ndim(self._rows[key]) else block[0]
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("a MappedMatrix becomes an array by being read into one")
+        whole = np.empty(self.shape, dtype or np.float32)
+        for start in range(0, len(self), BLOCK):
+            whole[start : start + BLOCK] = self[start : start + BLOCK]
+        return whole
+
+    def astype(self, dtype):
+        """The whole matrix as an array of a type."""
+        return np.asarray(self, dtype)
+
+    def _release(self, size):
+        """Hands pages back once many were read: the system counts them as the process's memory, though it need not."""
+        self._read += size
+        if self._read > _KEPT:
+            self._read = 0
+            for part in self._parts:
+                if isinstance(part.base, mmap.mmap):
+                    part.base.madvise(mmap.MADV_DONTNEED)
+
+
+def take(matrix, rows):
+    """Some rows of an array or MappedMatrix, as one of the same kind."""
+    return matrix.take(rows) if isinstance(matrix, MappedMatrix) else matrix[rows]
+
+
+def concatenate(matrices):
+    """Matrices below each other: mapped if all are, and nothing is done to their rows; else an array."""
+    if all(isinstance(m, MappedMatrix) and not m._functions for m in matrices):
+        parts = [part for m in matrices for part in m._parts]
+        starts = np.cumsum([0, *(m._starts[-1] for m in matrices)])
+        rows = [m._rows + start for m, start in zip(matrices, starts[:-1], strict=True)]
+        return MappedMatrix(parts, np.concatenate(rows))
+    return np.concatenate([np.asarray(m) for m in matrices])
+
+
+def in_memory(data):
+    """MultiModalData with arrays in the place of every MappedMatrix."""
+    splits = {
+        name: dataclasses.replace(split, features={m: np.asarray(x) for m, x in split.features.items()})
+        for name, split in data.splits.items()
+    }
+    return dataclasses.replace(data, splits=splits)
+
+
+def blocks(matrix):
+    """Yields a matrix, an array or MappedMatrix, by contiguous arrays of some of its rows in order."""
+    for start in range(0, len(matrix), BLOCK):
+        yield np.ascontiguousarray(matrix[start : start + BLOCK])

@@ -1,0 +1,170 @@
+"""From media to a feature folder: streaming, and after a kill from the block that was not finished."""
+import hashlib
+import importlib
+import json
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tfxmr.data import DATASETS
+from tfxmr.data.splits import OFFICIAL, OWN
+from tfxmr.errors import InputError
+from tfxmr.features import text_features, word_vectors
+from tfxmr.features.image_descriptor import image_descriptor
+from tfxmr.features.store import FeatureStore, file_sha256
+
+BLOCK = {"image": 16, "text": 256}  # items between two points from which a killed extraction can go on
+
+
+class Descriptor:
+    """descriptor: tfxmr.features.image_descriptor as an image feature; it needs no weights."""
+
+    name, fitted, labels_used, dim = "descriptor", False, False, 1956
+    rule = {"rule": "HOG and a colour thumbnail"}
+    transform = staticmethod(image_descriptor)
+
+
+def image_feature(name, layer=None, weights="imagenet", seed=0):
+    """The image feature of a name; see tfxmr.features.image_network."""
+    if name == "descriptor":
+        return Descriptor()
+    from tfxmr.features.image_network import ImageNetwork
+
+    return ImageNetwork(name, layer, weights, seed)
+
+
+def items(name, data_dir=None, manual_dir=None, split=OFFICIAL, bad_items="refuse"):
+    """The items of a dataset with media, and the function that reads them.
+
+    A dataset's module may have `items(data_dir, manual_dir)`, with `split` where it is published with several, which
+    gives MultiModalData whose matrices have no columns; else it is loaded with its own features, whose labels and ids
+    are taken. It may have `reader(data_dir, manual_dir)`; else its `media` is asked.
+
+    Args:
+      name: of a dataset with media.
+      data_dir, manual_dir: folders, as `tfxmr.data.load` takes them.
+      split: tfxmr.data.SplitRule, how the items are divided.
+      bad_items: "refuse" or "skip", for the dataset "folder".
+
+    Returns:
+      (MultiModalData, read): read(modality, ids) yields uint8 (height, width, 3) or str, or None where there is none.
+
+    Raises:
+      InputError: the dataset has no media, or its files are not there.
+    """
+    entry = DATASETS[name]
+    module = importlib.import_module(f"tfxmr.data.{entry.module}")
+    if not hasattr(module, "media"):
+        raise InputError(f"--dataset={name}: has no images and texts to extract features of")
+    split.check_dataset(name)
+    places = {"data_dir": data_dir, "manual_dir": manual_dir}
+    own = {"split": split.own(name)} if name in OWN else {"bad_items": bad_items} if name == "folder" else {}
+    data = split.apply((module.items if hasattr(module, "items") else module.load)(**places, **own))
+    if hasattr(module, "reader"):
+        return data, module.reader(**places)
+    return data, lambda modality, ids: module.media(modality, ids, **places)
+
+
+def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=None, origin=None):
+    """Extracts features of every split, or goes on where it was killed.
+
+    Args:
+      data: MultiModalData, of which labels, ids and class names are used.
+      read: function (modality, ids) as `items` gives it.
+      features: modality -> image or text feature.
+      out: the feature folder.
+      fit_on: splits whose texts (and labels) text features are fitted on.
+      corpus: path of a text file, a text a line, to be fitted on instead; None: none.
+      vectors: path of a word2vec file for the class names; None: none.
+      origin: JSON facts for the manifest on where the items come from.
+
+    Returns:
+      pathlib.Path of the folder.
+
+    Raises:
+      InputError: media that are missing, or a folder with other features.
+    """
+    fitted = {m: _fit(feature, m, data, read, fit_on, corpus) for m, feature in features.items()}
+    facts = {m: {"name": f.name, **f.rule, **fitted[m], "labels_used": f.labels_used} for m, f in features.items()}
+    configuration = {
+        "dataset": data.name, "origin": origin or {}, "split": data.split_facts, "items": _digests(data, features),
+        "features": facts, "word_vectors": file_sha256(vectors) if vectors else None,
+        "skipped": {m: data.features.get(m, {}).get("skipped", {}) for m in features},
+    }
+    with FeatureStore(out, configuration) as store:
+        if store.finished:
+            return store.path
+        for name, split in data.splits.items():
+            label = {"label": split.labels["text" if "text" in features else next(iter(features))]}
+            store.put_items(name, label, {m: split.ids[m] for m in features}, data.class_names)
+            for m, feature in features.items():
+                _fill(store, name, m, feature, split.ids[m], read)
+        for feature in features.values():
+            if hasattr(feature, "save"):
+                feature.save(store.path)
+        more = {"split": data.split_facts, "instances": data.instances}
+        if vectors:
+            matrix, decisions = word_vectors.class_embeddings(data.class_names, word_vectors.load(vectors))
+            store.put("class_embeddings", matrix)
+            more["class_embeddings"] = {"source": str(vectors), "source_sha256": configuration["word_vectors"],
+                                        "decisions": decisions}
+        store.finish(data.name, facts, **more)
+    return store.path
+
+
+def _fit(feature, modality, data, read, fit_on, corpus):
+    """Fits a text feature. Returns what it was fitted on, for the manifest."""
+    if not isinstance(feature, text_features.TextFeature):
+        return {"fitted_on": []}
+    if corpus:
+        if feature.labels_used:
+            raise InputError(f"--text_corpus={corpus}: {feature.name} learns by labels, which a corpus has not")
+        with open(corpus, encoding="utf-8") as file:
+            texts, labels = [line.strip() for line in file if line.strip()], None
+        source = {"fitted_on": [], "corpus": str(corpus), "corpus_sha256": file_sha256(corpus)}
+    else:
+        texts = [t for name in fit_on for t in _contents(read, modality, data.splits[name].ids[modality])]
+        labels = [int(y) for name in fit_on for y in data.splits[name].labels[modality]]
+        source = {"fitted_on": list(fit_on), "fitted_texts_sha256": text_features.sha256_of_texts(texts)}
+    feature.fit(texts, labels)
+    return source if feature.fitted or feature.name == "sequence" else {"fitted_on": []}
+
+
+def _fill(store, split, modality, feature, ids, read):
+    """Writes one matrix, with a progress bar."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        bar = progress.add_task(f"{split} {modality} {feature.name}", total=len(ids))
+
+        def rows_from(done):
+            for start in range(done, len(ids), BLOCK[modality]):
+                contents = _contents(read, modality, ids[start : start + BLOCK[modality]])
+                yield feature.transform(contents), b"".join(_bytes(content) for content in contents)
+                progress.update(bar, completed=start + len(contents))
+
+        store.fill(split, modality, (len(ids), feature.dim), rows_from)
+        progress.update(bar, completed=len(ids))
+
+
+def _contents(read, modality, ids):
+    """The media of some items; raises InputError if there is none of one."""
+    contents = list(read(modality, ids))
+    for id_, content in zip(ids, contents, strict=True):
+        if content is None:
+            raise InputError(
+                f"there is no {modality} of item {id_!r}: give the folder of the official files, with their images and "
+                "texts, as --manual_dir (--data_dir for --dataset=folder)"
+            )
+    return contents
+
+
+def _bytes(content):
+    return content.encode() if isinstance(content, str) else repr(content.shape).encode() + content.tobytes()
+
+
+def _digests(data, modalities):
+    """Split -> digest of its items' names and labels."""
+    found = {}
+    for name, split in data.splits.items():
+        listed = {m: [split.ids[m], split.labels[m].tolist()] for m in modalities}
+        found[name] = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
+    return found

@@ -1,0 +1,156 @@
+"""Activations of an image classification network: VGG19's fc7 above all (Simonyan and Zisserman, ICLR 2015)."""
+import hashlib
+import importlib
+import inspect
+import pathlib
+import zipfile
+
+import keras
+import numpy as np
+from PIL import Image
+
+from tfxmr.errors import InputError
+
+BATCH = 16  # images at once; always that many, so that a row never depends on how many there are
+LAYERS = {  # name -> (network, layer)
+    "vgg19_fc7": ("VGG19", "fc2"), "vgg19_fc6": ("VGG19", "fc1"), "vgg19_pool5": ("VGG19", "block5_pool"),
+    "vgg16_fc7": ("VGG16", "fc2"), "vgg16_fc6": ("VGG16", "fc1"), "vgg16_pool5": ("VGG16", "block5_pool"),
+}
+NAMES = f"{', '.join(LAYERS)}, descriptor, and any network of keras.applications, such as ResNet50"
+FILES = (".h5", ".hdf5", ".keras", ".npz")
+
+
+class ImageNetwork:
+    """The output of one layer of a network of keras.applications, flattened.
+
+    fc6 and fc7 are taken after their ReLU, so that no entry is below 0. pool5's 25,088 entries are 7 x 7 places, rows
+    first, of 512 maps each: `rows.reshape(-1, 49, 512)` has a region a row. Of a network without a named layer, what
+    goes into its last layer with weights is taken. Pictures are resized to the network's side, whatever their shape
+    (bilinear, antialiased), and preprocessed as it was trained; for VGG that is Caffe's: BGR, less the ImageNet mean.
+
+    Args:
+      name: one of LAYERS, or a network's name in keras.applications.
+      layer: name of a layer to be taken instead; None: as above.
+      weights: "imagenet", which Keras downloads; the path of a file, .h5 and .keras as Keras writes them or .npz with
+        an array a weight, such as "block1_conv1/kernel"; or "none": random ones by the seed, for tests alone.
+      seed: of random weights.
+
+    Raises:
+      InputError: unknown network or layer, or weights that are missing or do not fit.
+    """
+
+    fitted = labels_used = False
+
+    def __init__(self, name, layer=None, weights="imagenet", seed=0):
+        self.name = name
+        network, own_layer = LAYERS.get(name, (name, None))
+        build, self._preprocess = _find(network)
+        full = _build(build, network, weights)
+        self.side = full.input_shape[1]
+        layer, output = _output(full, layer or own_layer)
+        as_row = keras.layers.Flatten(name="features_as_row")  # VGG has a layer "flatten" already
+        self._network = keras.Model(full.input, as_row(output))
+        self.dim = self._network.output_shape[1]
+        if weights == "none":
+            _randomise(self._network, seed)
+        elif weights.endswith(".npz"):
+            _load_npz(self._network, weights)
+        self.rule = {
+            "network": network, "layer": layer, "shape": list(output.shape[1:]),
+            "preprocessing": f"resized to {self.side} x {self.side}, bilinear; keras.applications' for {network}",
+            "weights": f"RANDOM, seed {seed}: worthless but for tests" if weights == "none" else weights,
+            "weights_sha256": _sha256(self._network),
+        }
+
+    def transform(self, pictures):
+        """Returns float32 (n, dim) of n pictures, uint8 (height, width, 3)."""
+        rows = []
+        for start in range(0, len(pictures), BATCH):
+            chosen = pictures[start : start + BATCH]
+            batch = np.zeros((BATCH, self.side, self.side, 3), np.float32)
+            for place, picture in zip(batch, chosen, strict=False):
+                place[:] = resize(picture, self.side)
+            activations = self._network.predict_on_batch(self._preprocess(batch))
+            rows.append(np.asarray(activations, np.float32)[: len(chosen)])
+        return np.concatenate(rows)
+
+
+def resize(picture, side):
+    """A picture, uint8 (height, width, 3), as uint8 (side, side, 3)."""
+    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR))
+
+
+def _find(network):
+    """(builder, preprocessing) of a network of keras.applications, by its name."""
+    builder = getattr(keras.applications, network, None)
+    if not inspect.isfunction(builder):
+        raise InputError(f"--image_features={network}: there is no such feature to extract; there are {NAMES}")
+    return builder, importlib.import_module(builder.__module__).preprocess_input
+
+
+def _build(build, network, weights):
+    if weights == "none" or weights.endswith(".npz"):
+        return build(weights=None)
+    if weights != "imagenet":
+        path = pathlib.Path(weights).expanduser()
+        if not path.is_file() or path.suffix not in FILES:
+            raise InputError(f"--image_weights={weights}: is no file that ends in {', '.join(FILES)}")
+        full = build(weights=None)
+        try:
+            full.load_weights(path)
+        except Exception as error:  # Keras and h5py raise many types on files that do not fit
+            raise InputError(f"--image_weights={weights}: does not fit {network} with its top ({error})") from error
+        return full
+    try:
+        return build(weights="imagenet")
+    except Exception as error:  # no network, no room, a broken file
+        raise InputError(
+            f"--image_weights=imagenet: Keras could not get the weights of {network} ({error}). Get the file elsewhere "
+            "and name it as --image_weights=FILE"
+        ) from error
+
+
+def _output(full, layer):
+    """(name, symbolic output) of a layer, or of what goes into the last layer with weights."""
+    names = [found.name for found in full.layers]
+    if layer is None:
+        last = next(found for found in reversed(full.layers) if found.weights)
+        return f"input of {last.name}", last.input
+    if layer not in names:
+        raise InputError(f"--image_layer={layer}: no such layer; there are {', '.join(names)}")
+    return layer, full.get_layer(layer).output
+
+
+def _randomise(network, seed):
+    """Gives every kernel normal entries of variance 2 / fan-in (He et al., ICCV 2015), by the seed."""
+    rng = np.random.default_rng(seed)
+    for variable in network.trainable_variables:
+        if len(variable.shape) > 1:
+            scale = np.sqrt(2 / np.prod(variable.shape[:-1]))
+            variable.assign(scale * rng.standard_normal(variable.shape, np.float32))
+
+
+def _load_npz(network, path):
+    file = pathlib.Path(path).expanduser()
+    if not file.is_file() or not zipfile.is_zipfile(file):
+        raise InputError(f"--image_weights={path}: is no .npz file")
+    with np.load(file, allow_pickle=False) as stored:
+        for variable in network.variables:
+            name = variable.path
+            if name not in stored.files:
+                raise InputError(f"--image_weights={path}: lacks the array {name!r}, {variable.shape}")
+            array = stored[name]
+            if array.shape != tuple(variable.shape) or array.dtype.kind != "f":
+                raise InputError(
+                    f"--image_weights={path}: array {name!r} is {array.dtype} {array.shape}, expected real numbers "
+                    f"{tuple(variable.shape)}"
+                )
+            variable.assign(array)
+
+
+def _sha256(network):
+    """Digest of a network's weights in the order of its layers, whatever file they came from."""
+    digest = hashlib.sha256()
+    for variable in network.variables:
+        digest.update(np.ascontiguousarray(variable.numpy()))
+    return digest.hexdigest()
