@@ -33,7 +33,7 @@ class CorrAESettings(OptimizerSettings):
     )
     alpha: float = setting(
         0.0, "Weight of the correlation against that of the reconstruction, in [0, 1]; 0 takes the paper's: .8, with "
-        "--variant=cross .2.", minimum=0.0, maximum=1.0, grid=(0.2, 0.5, 0.8, 0.95),
+        "--variant=cross .2.", minimum=0.0, maximum=1.0, grid=(0.0, 0.5, 0.95),
     )
     activation: str = setting(
         "sigmoid", "Units of all hidden layers and codes: sigmoid as in the paper, or tanh, codes of both signs.",
