@@ -67,3 +67,18 @@ def test_a_build_waits_for_another(tmp_path):
         assert thread.is_alive() and Tiny.built == 0
     thread.join()
     assert Tiny.built == 1
+
+
+def test_a_build_that_another_process_has_just_finished(tmp_path):
+    """Guards against a builder that was made before the other process was ready, and knows no splits."""
+    (tmp_path / "tiny").mkdir()
+    found = []
+    with open(tmp_path / "tiny/.1.0.0.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        thread = threading.Thread(target=lambda: found.append(tfds_io.build(Tiny, None, tmp_path)))
+        thread.start()
+        thread.join(0.5)
+        tfds_io.builder(Tiny, None, tmp_path).download_and_prepare()
+    thread.join()
+    assert Tiny.built == 1
+    assert [example["n"] for example in tfds_io.examples(found[0], "train")] == [0, 1, 2]

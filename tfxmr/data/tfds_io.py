@@ -43,6 +43,7 @@ def build(builder_class, config=None, data_dir=None, manual_dir=None):
         found = builder(builder_class, config, data_dir)
         if not found.data_path.exists():  # it appears when the build is complete
             with _alone(found):
+                found = builder(builder_class, config, data_dir)  # which another process may have built by now
                 found.download_and_prepare(download_config=download)
     except FileExistsError:  # another run has built it in the meantime
         found = builder(builder_class, config, data_dir)
