@@ -232,6 +232,11 @@ def test_representation():
         found = make_model(representation=representation).encode("image", x)
         assert found.shape == (5, 12 if representation == "both" else 6)
         np.testing.assert_allclose(found, rows, rtol=1e-4, atol=1e-6)
+    parts = weights(model, "classifier")
+    kernel, bias = np.concatenate([w for w in parts if w.ndim == 2]), next(w for w in parts if w.ndim == 1)
+    powers = np.exp(expected["both"] @ kernel + bias)
+    found = make_model(representation="probabilities").encode("image", x)
+    np.testing.assert_allclose(found, powers / powers.sum(axis=1, keepdims=True), rtol=1e-4)
 
 
 @pytest.mark.parametrize("dims", [DIMS, THREE], ids=["two modalities", "three"])
@@ -261,6 +266,7 @@ def test_adam_takes_beta_1():
 @pytest.mark.parametrize("setting, message", [
     ({"without": ("sd", "gan")}, r"--without=gan: choose one of sd, c, lm, adv"),
     ({"without": LOSSES}, r"--without=sd,c,lm,adv: leaves no loss"),
+    ({"without": ("sd",), "representation": "probabilities"}, r"--representation=probabilities: --without=sd"),
     ({"shared_units": (7,)}, r"--specific_units=\(9, 8, 6\), --shared_units=\(7,\).*same last width"),
     ({"specific_units": ()}, r"--specific_units=\(\)"),
     ({"contrastive_third": "intra"}, r"--contrastive_third=intra"),

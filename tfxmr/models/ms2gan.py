@@ -53,9 +53,9 @@ class MS2GANSettings(MethodSettings):
     )
     representation: str = setting(
         "both",
-        "What retrieval compares: specific (MSGAN1) or shared (MSGAN2) features, or both. It changes no loss, so "
-        "`tfxmr evaluate` may choose another.",
-        choices=("both", "specific", "shared"),
+        "What retrieval compares: specific (MSGAN1) or shared (MSGAN2) features, or both; or, which the paper does not, "
+        "the classifier's class probabilities. It changes no loss, so `tfxmr evaluate` may choose another.",
+        choices=("both", "specific", "shared", "probabilities"),
     )
     specific_units: tuple = setting((1024, 512, 128), "Widths of each modality's own layers.", minimum=1)
     shared_units: tuple = setting((128, 128), "Widths of the layers that all modalities share.", minimum=1)
@@ -66,6 +66,8 @@ class MS2GANSettings(MethodSettings):
         super().__post_init__()
         if set(self.without) == set(LOSSES):
             raise InputError(f"--without={','.join(self.without)}: leaves no loss to minimise; leave one out less")
+        if self.representation == "probabilities" and "sd" in self.without:
+            raise InputError("--representation=probabilities: --without=sd leaves no classifier; take another of the two")
         if not self.specific_units or self.specific_units[-1:] != self.shared_units[-1:]:
             raise InputError(
                 f"--specific_units={self.specific_units}, --shared_units={self.shared_units}: the large margin loss "
@@ -167,9 +169,11 @@ class MS2GAN(Method):
         return s.lambda_adv * reversal_ramp(progress)
 
     def embed(self, modality, features):
-        """[m^f; m^s], or the part of it that the settings choose."""
-        specific = self.networks[f"specific_{modality}"](features)
-        if self.settings.representation == "specific":
+        """[m^f; m^s], or what else the settings choose."""
+        wanted, specific = self.settings.representation, self.networks[f"specific_{modality}"](features)
+        if wanted == "specific":
             return specific
         shared = self.networks["shared"](specific)
-        return shared if self.settings.representation == "shared" else tf.concat((specific, shared), axis=-1)
+        if wanted == "probabilities":
+            return tf.nn.softmax(self.networks["classifier"](specific, shared))
+        return shared if wanted == "shared" else tf.concat((specific, shared), axis=-1)
