@@ -53,8 +53,8 @@ class MS2GANSettings(MethodSettings):
     )
     representation: str = setting(
         "both",
-        "What retrieval compares: specific (MSGAN1) or shared (MSGAN2) features, or both; or, which the paper does not, "
-        "the classifier's class probabilities. It changes no loss, so `tfxmr evaluate` may choose another.",
+        "What retrieval compares: specific (MSGAN1) or shared (MSGAN2) features, or both; or, which the paper does "
+        "not, the classifier's class probabilities. It changes no loss, so `tfxmr evaluate` may choose another.",
         choices=("both", "specific", "shared", "probabilities"),
     )
     specific_units: tuple = setting((1024, 512, 128), "Widths of each modality's own layers.", minimum=1)
@@ -67,7 +67,7 @@ class MS2GANSettings(MethodSettings):
         if set(self.without) == set(LOSSES):
             raise InputError(f"--without={','.join(self.without)}: leaves no loss to minimise; leave one out less")
         if self.representation == "probabilities" and "sd" in self.without:
-            raise InputError("--representation=probabilities: --without=sd leaves no classifier; take another of the two")
+            raise InputError("--representation=probabilities: --without=sd leaves no classifier; change one of them")
         if not self.specific_units or self.specific_units[-1:] != self.shared_units[-1:]:
             raise InputError(
                 f"--specific_units={self.specific_units}, --shared_units={self.shared_units}: the large margin loss "
