@@ -44,9 +44,9 @@ def test_command(line, workplace):
             pytest.skip(f"{path} is not there")
         line = line.replace(place, str(path))
     arguments = shlex.split(line, comments=True)[1:]
-    if arguments[0] in ("train", "tune", "prepare") and "--data_dir" not in line:
+    if arguments[0] in ("train", "tune", "prepare", "extract") and not re.search("--data_dir|--features=", line):
         arguments.append(f"--data_dir={workplace}/tfds")
-    if arguments[0] == "train" and not re.search("cca|best.cfg", line):
+    if arguments[0] == "train" and "danzcr" in line:
         arguments += SHORT
     assert main(arguments) == 0
 
