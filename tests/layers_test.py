@@ -97,6 +97,11 @@ def test_glorot_counts_the_concatenated_width():
         assert abs(values.std() - 0.1 / np.sqrt(3)) < 1e-3
 
 
+def test_reversal_ramp():
+    """0, .98661 and .99991 at the start, halfway and the end of a training."""
+    assert [float(reversal_ramp(p)) for p in (0.0, 0.5, 1.0)] == pytest.approx([0, 0.986614, 0.999909], abs=1e-6)
+
+
 @pytest.mark.parametrize("scale", [1.0, 0.5, 0.0])
 def test_reversed_gradient(scale):
     """Identity forward, -scale backward; as a number and as a tensor that changes within a graph."""
@@ -114,8 +119,3 @@ def test_reversed_gradient(scale):
         y, dx = gradient(given)
         np.testing.assert_array_equal(y, x)
         np.testing.assert_allclose(dx, -scale * 2 * x)
-
-
-def test_reversal_ramp():
-    """0, .98661 and .99991 at the start, halfway and the end of a training."""
-    assert [float(reversal_ramp(p)) for p in (0.0, 0.5, 1.0)] == pytest.approx([0, 0.986614, 0.999909], abs=1e-6)

@@ -12,7 +12,7 @@ from tfxmr.settings import setting
 
 @dataclasses.dataclass(frozen=True)
 class DSCMRSettings(MethodSettings):
-    """Settings of DSCMR; the defaults are those of the authors' code, which has the paper's weights."""
+    """Settings of DSCMR; the defaults are those of the authors' code."""
 
     epochs: int = setting(500, "Training epochs at most, if --steps is 0.", minimum=0)
     batch_size: int = setting(100, "Items in a batch.", minimum=2)
@@ -70,8 +70,7 @@ class DSCMR(Method):
     over all weights. Retrieval compares m by cosine. For images and texts J2 has the terms of images with images,
     images with texts and texts with texts, and J3 one; the sums over more modalities are this project's.
 
-    The norms are not squared, as in the authors' code; it has no softmax either. The code reads 500 epochs although
-    its caller means to say so.
+    As in the authors' code, the norms are not squared and p has no softmax.
 
     Differs from the authors' code: the best epoch is chosen on validation items, where the code chooses it on the test
     items, so that its published figures are optimistic; batches are drawn at random, where its loader does not
