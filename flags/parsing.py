@@ -31,8 +31,11 @@ def parse(command, arguments, define):
     return values
 
 
-def parse_with_words(command, arguments, define):
-    """As `parse`, for a command that takes words beside flags. Returns (the parsed FlagValues, the words)."""
+def parse_with_words(command, arguments, define, known_only=False):
+    """As `parse`, for a command that takes words beside flags. Returns (the parsed FlagValues, the words).
+
+    With `known_only`, unknown flags are words.
+    """
     values = flags.FlagValues()
     define(values)
     if asks_help(arguments):
@@ -40,7 +43,7 @@ def parse_with_words(command, arguments, define):
         print(values.get_help())
         sys.exit(0)
     values.set_gnu_getopt(True)  # flags may follow words
-    return values, values(["tfxmr", *arguments])[1:]
+    return values, values(["tfxmr", *arguments], known_only=known_only)[1:]
 
 
 def asks_help(arguments):

@@ -234,6 +234,28 @@ def test_compare(capsys, train, tmp_path):
     assert "cca on npz, seed 0, is there twice" in refusal(capsys, "compare", str(tmp_path / "all"))
 
 
+def test_compare_trains_flagfiles(capsys, train, tmp_path):
+    """Guards against a table in which something else is mixed, runs made again, and a mistake found after the first run."""
+    common = [flag for flag in train[1:] if not flag.startswith(("--model", "--run_dir", "--components"))]
+    for model, flags in (("cca", ["--ridge=0.1"]), ("sm", ["--penalty=2"])):
+        (tmp_path / f"{model}_x.cfg").write_text("\n".join([f"--model={model}", *common, *flags]))
+    files = [f"{tmp_path}/cca_x.cfg", f"{tmp_path}/sm_x.cfg"]
+    call = ["compare", *files, "--class_split=random", "--seeds=0..2", "--format=json"]
+    assert "--run_dir is missing" in refusal(capsys, *call)
+    call.append(f"--run_dir={tmp_path}/table")
+    assert "ridge" in refusal(capsys, *call, "--ridge=1") and not (tmp_path / "table").exists()  # SM has none
+    assert main(call) == 0
+    printed = capsys.readouterr().out
+    assert [(r["method"], r["runs"]) for r in json.loads(printed)["summary"]] == [("cca", 3), ("sm", 3)]
+    stamps = [path.stat().st_mtime_ns for path in sorted((tmp_path / "table").rglob("results.json"))]
+    assert main(call) == 0 and capsys.readouterr().out == printed
+    assert [path.stat().st_mtime_ns for path in sorted((tmp_path / "table").rglob("results.json"))] == stamps
+    assert len(stamps) == 6
+    assert main(["compare", f"{tmp_path}/table/cca_x", "--format=csv"]) == 0
+    assert "--seeds=1: no flag of this command" in refusal(capsys, "compare", f"{tmp_path}/table", "--seeds=1")
+    assert "two flagfiles of one name" in refusal(capsys, "compare", files[0], files[0], f"--run_dir={tmp_path}")
+
+
 def test_seeds(capsys, train, tmp_path):
     """Guards against repeats that share a split, and a repeated command that fits again."""
     arguments = [*train, "--protocol=standard", "--split=random", "--split_sizes=70,5,15", "--seeds=1..3"]

@@ -44,7 +44,8 @@ def test_command(line, workplace):
             pytest.skip(f"{path} is not there")
         line = line.replace(place, str(path))
     arguments = shlex.split(line, comments=True)[1:]
-    if arguments[0] in ("train", "tune", "prepare", "extract") and not re.search("--data_dir|--features=", line):
+    builds = arguments[0] in ("train", "tune", "prepare", "extract") or ".cfg" in line
+    if builds and not re.search("--data_dir|--features=", line):
         arguments.append(f"--data_dir={workplace}/tfds")
     if arguments[0] == "train" and "danzcr" in line:
         arguments += SHORT

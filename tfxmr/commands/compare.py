@@ -1,10 +1,16 @@
-"""Puts runs into one table: mean and deviation over seeds, exact tests of the first method against the others."""
+"""Puts runs into one table: mean and deviation over seeds, exact tests of the first method against the others.
+
+A flagfile (its name ends in .cfg) among the runs is trained first, in --run_dir, or goes on where it was stopped.
+"""
+import contextlib
 import json
 import pathlib
+import sys
 
 from absl import flags as absl_flags
 from tfxmr_flags import parsing
 
+from tfxmr.commands import train
 from tfxmr.commands.evaluate import FORMATS
 from tfxmr.errors import InputError
 from tfxmr.evaluation import comparison
@@ -16,13 +22,20 @@ IGNORED = (*HARMLESS, "metrics")
 def define(values):
     """Defines the command's flags in a FlagValues."""
     absl_flags.DEFINE_enum("format", "text", [*FORMATS, "json"], "How the table is printed.", flag_values=values)
+    absl_flags.DEFINE_string(
+        "run_dir", None, "Folder in which flagfiles are trained, each in one of its name. All flags that are not "
+        "listed here, such as --seeds=0..9, go to `tfxmr train` and override the flagfiles'.", flag_values=values,
+    )
 
 
 def main(arguments):
-    """Runs `tfxmr compare RUN RUN ... [--format=F]`; a RUN is a run folder, or a folder of such."""
-    values, folders = parsing.parse_with_words("compare RUN RUN ...", arguments, define)
-    if not folders:
-        raise InputError("tfxmr compare: name the folders of runs, or a folder that holds such")
+    """Runs `tfxmr compare RUN FILE.cfg ... [--format=F]`; a RUN is a run folder, or a folder of such."""
+    values, rest = parsing.parse_with_words("compare RUN FILE.cfg ...", arguments, define, known_only=True)
+    words = [word for word in rest if not word.startswith("-")]
+    flags = [word for word in rest if word.startswith("-")]
+    if not words:
+        raise InputError("tfxmr compare: name the folders of runs, or a folder that holds such, or flagfiles to train")
+    folders = trained(words, flags, values.run_dir)
     results = [json.loads(path.read_text()) for path in find(folders)]
     results = [result for result in results if result["metrics"]]  # the trials of a search have no test figures
     if not results:
@@ -39,6 +52,31 @@ def main(arguments):
     if tests:
         print_table(values.format, tests, "")
         print(f"{'% ' if values.format == 'latex' else ''}{threshold}")
+
+
+def trained(words, flags, run_dir):
+    """Trains the flagfiles among the words. Returns the words with each flagfile's run folder in its place.
+
+    Raises:
+      InputError: flags without a flagfile, no --run_dir, two flagfiles of one name, or a wrong flag.
+    """
+    files = [word for word in words if word.endswith(".cfg")]
+    if not files:
+        if flags:
+            raise InputError(f"tfxmr compare: {flags[0]}: no flag of this command, and there is no flagfile to train")
+        return words
+    if not run_dir:
+        raise InputError(f"--run_dir is missing: give the folder in which {files[0]} is trained, such as runs/table")
+    places = {file: f"{run_dir}/{pathlib.Path(file).stem}" for file in files}
+    if len(set(places.values())) < len(files):
+        raise InputError(f"tfxmr compare: {' '.join(files)}: two flagfiles of one name; rename one")
+    calls = [[f"--flagfile={file}", *flags, f"--run_dir={places[file]}"] for file in files]
+    for call in calls:
+        parsing.parse_run("train", call)  # so that the last one's mistake is found before the first is trained
+    with contextlib.redirect_stdout(sys.stderr):  # the table alone is what this command prints
+        for call in calls:
+            train.main(call)
+    return [places.get(word, word) for word in words]
 
 
 def find(folders):
