@@ -34,7 +34,7 @@ def data(make_data):
 def test_contract(name, data, tmp_path):
     """Trains, saves, loads, encodes, evaluates, repeats itself, and refuses features of the wrong width."""
     method = registry.get(name)
-    assert method.paper and method.__doc__
+    assert method.paper and method.certainty and method.__doc__
     for field in dataclasses.fields(method.Settings):
         assert field.metadata["help"], f"--{field.name} has no help"
     rule = protocol.make("zero_shot" if method.zero_shot else "standard", data)

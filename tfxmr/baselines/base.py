@@ -27,6 +27,7 @@ class Baseline:
 
     Settings = BaselineSettings
     paper = ""
+    certainty = ""  # where its details come from, or how sure they are
     modalities = ("image", "text")
     needs_class_embeddings = False
     zero_shot = True

@@ -40,6 +40,7 @@ class CCA(Baseline):
 
     Settings = CCASettings
     paper = "Hotelling 1936; Rasiwasia et al., ACM MM 2010"
+    certainty = "textbook"
 
     def check(self, data):
         """Raises InputError if `data` has no image-text pairs."""

@@ -29,6 +29,7 @@ class CFA(Baseline):
 
     Settings = CFASettings
     paper = "Li et al., ACM Multimedia 2003"
+    certainty = "90 %: no code is public"
 
     def check(self, data):
         """Raises InputError if `data` has no image-text pairs."""

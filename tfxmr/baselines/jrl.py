@@ -73,6 +73,7 @@ class JRL(Baseline):
 
     Settings = JRLSettings
     paper = "Zhai et al., IEEE TCSVT 2014"
+    certainty = "the authors' code"
     modalities = ()
     default_similarity = "dot"
 

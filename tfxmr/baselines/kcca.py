@@ -48,6 +48,7 @@ class KCCA(Baseline):
 
     Settings = KCCASettings
     paper = "Akaho 2001; Hardoon et al., Neural Computation 2004"
+    certainty = "textbook"
 
     def check(self, data):
         """Raises InputError if `data` has no image-text pairs."""

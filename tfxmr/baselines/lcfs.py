@@ -45,6 +45,7 @@ class LCFS(Baseline):
 
     Settings = LCFSSettings
     paper = "Wang et al., ICCV 2013"
+    certainty = "90 %: no code is public"
     modalities = ()
 
     def check(self, data):

@@ -39,7 +39,8 @@ class LGCFL(Baseline):
     """
 
     Settings = LGCFLSettings
-    paper = "Kang et al., IEEE TMM 2015 (LGCFL-style, certainty 45 %)"
+    paper = "Kang et al., IEEE TMM 2015"
+    certainty = "45 %: no code is public"
     modalities = ()
 
     def fit(self, data):

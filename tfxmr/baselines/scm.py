@@ -23,6 +23,7 @@ class SCM(Baseline):
 
     Settings = SCMSettings
     paper = "Rasiwasia et al., ACM MM 2010"
+    certainty = "textbook; the published figures are met"
 
     def __init__(self, settings=None):
         super().__init__(settings)

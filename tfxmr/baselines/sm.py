@@ -31,6 +31,7 @@ class SM(Baseline):
 
     Settings = SMSettings
     paper = "Rasiwasia et al., ACM MM 2010"
+    certainty = "textbook; the published figures are met"
     modalities = ()
 
     def check(self, data):

@@ -1,4 +1,4 @@
-"""Lists the methods, a line each with its paper."""
+"""Lists the methods, a line each: modalities, classes, paper, and where its details come from."""
 from tfxmr import registry
 
 
@@ -7,4 +7,5 @@ def main(arguments):
     for name in registry.names():
         method = registry.get(name)
         zero_shot = "zero-shot" if method.zero_shot else "seen classes"
-        print(f"{name:12} {'-'.join(method.modalities) or 'any':12} {zero_shot:12} {method.paper}")
+        modalities = "-".join(method.modalities) or "any"
+        print(f"{name:12} {modalities:12} {zero_shot:13} {method.paper:52} {method.certainty}")

@@ -112,6 +112,7 @@ class ACMR(Method):
 
     Settings = ACMRSettings
     paper = "Wang et al., ACM MM 2017"
+    certainty = "networks, margin and batch from the authors' code; the paper's weights are not known"
     zero_shot = True
 
     def check(self, data):

@@ -88,6 +88,7 @@ class Method(keras.Model):
 
     Settings = MethodSettings
     paper = ""
+    certainty = ""  # where its details come from, or how sure they are
     modalities = ("image", "text")
     needs_class_embeddings = False
     zero_shot = False

@@ -75,6 +75,7 @@ class CCL(Method):
 
     Settings = CCLSettings
     paper = "Peng et al., IEEE Trans. Multimedia 2018"
+    certainty = "widths and losses from the authors' code; patches and pre-training left out"
     modalities = ()
 
     def check(self, data):

@@ -69,6 +69,7 @@ class CMDN(Method):
 
     Settings = CMDNSettings
     paper = "Peng et al., IJCAI 2016"
+    certainty = "widths from the authors' code; its Boltzmann machines are autoencoders here"
     modalities = ()
 
     def check(self, data):

@@ -64,6 +64,7 @@ class CorrAE(Method):
 
     Settings = CorrAESettings
     paper = "Feng et al., ACM MM 2014"
+    certainty = "a public configuration; pre-training left out"
     modalities = ()
     zero_shot = True
 

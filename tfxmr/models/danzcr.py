@@ -94,6 +94,7 @@ class DANZCR(Method):
 
     Settings = DANZCRSettings
     paper = "Chi and Peng, IJCAI 2018"
+    certainty = "the paper; what it leaves open is from its authors' later code"
     needs_class_embeddings = True
     zero_shot = True
 

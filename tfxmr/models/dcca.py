@@ -66,6 +66,7 @@ class DCCA(Method):
 
     Settings = DCCASettings
     paper = "Andrew et al., ICML 2013"
+    certainty = "the paper"
     zero_shot = True
 
     def check(self, data):

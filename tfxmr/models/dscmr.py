@@ -79,6 +79,7 @@ class DSCMR(Method):
 
     Settings = DSCMRSettings
     paper = "Zhen et al., CVPR 2019"
+    certainty = "the authors' code"
     modalities = ()
     zero_shot = True
 
