@@ -10,7 +10,7 @@ demo: $(READY)  ## trains DANZCR on the embedded dataset, within a minute or so,
 	$(BIN)/tfxmr train --flagfile=flags/danzcr_scenes_small.cfg --run_dir=runs/demo
 
 test: $(READY) lint  ## runs the tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(READY)  ## runs the long tests
 	$(BIN)/python -m pytest -m slow

@@ -49,7 +49,7 @@ setuptools.setup(
     ],
     extras_require={
         "fast": ["numba>=0.68"],  # several times faster ranking of large galleries
-        "test": ["dill>=0.4", "hypothesis>=6.170", "numba>=0.68", "pytest>=9.2", "ruff>=0.17"],
+        "test": ["dill>=0.4", "hypothesis>=6.170", "numba>=0.68", "pytest>=9.2", "pytest-xdist>=3.8", "ruff>=0.17"],
     },
     entry_points={"console_scripts": ["tfxmr = tfxmr.__main__:run"]},
 )
