@@ -40,7 +40,10 @@ class StoredRun:
     def arguments(self):
         """The arguments of `tfxmr.training.run.evaluate` and `restore`, in order."""
         options = tfxmr_flags.training.make_options(self.flags)
-        serialised = {name: text for name, text in parsing.serialise(self.flags).items() if name not in self.foreign}
+        serialised = {  # without flags that nobody named: of a later version than the run's
+            name: text for name, text in parsing.serialise(self.flags).items()
+            if name not in self.foreign and self.flags[name].present
+        }
         return self.method_class, self.settings, self.data, self.protocol, self.path, options, serialised
 
     def restore(self):

@@ -208,6 +208,20 @@ def test_evaluate_in_other_ways(capsys, train, tmp_path):
     assert "--metrics=map: no measure 'map'" in refusal(capsys, *again, "--metrics=map")
 
 
+def test_run_of_an_earlier_version(capsys, train, tmp_path):
+    """Guards against a new flag after which no older run can be evaluated."""
+    assert main(train) == 0
+    expected = capsys.readouterr().out.splitlines()[-4:-1]
+    path = tmp_path / "run/flags.cfg"
+    lines = path.read_text().splitlines(keepends=True)
+    older = [line for line in lines if not line.startswith("--bad_items")]
+    assert len(older) == len(lines) - 1
+    path.write_text("".join(older))
+    assert main(["evaluate", f"--run_dir={tmp_path}/run"]) == 0
+    assert set(expected) <= set(capsys.readouterr().out.splitlines())
+    assert "--bad_items=skip here" in refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run", "--bad_items=skip")
+
+
 def test_compare(capsys, train, tmp_path):
     """Guards against repeats that are not told apart, and a run that is counted as another's repeat."""
     for seed in range(3):
