@@ -114,12 +114,11 @@ class ACMR(Method):
     paper = "Wang et al., ACM MM 2017"
     certainty = "networks, margin and batch from the authors' code; the paper's weights are not known"
     zero_shot = True
+    least_classes = 2
 
     def check(self, data):
-        """Raises InputError if the data have one class, or no pairs where the form needs them."""
+        """Raises InputError if the data have no pairs where the form needs them, or as Method.check."""
         super().check(data)
-        if data.num_classes < 2:
-            raise InputError("acmr needs two or more training classes")
         if self.settings.acmr_form == "code":
             data.require_pairs(self.modalities, self.name)
 

@@ -92,6 +92,8 @@ class Method(keras.Model):
     modalities = ("image", "text")
     needs_class_embeddings = False
     zero_shot = False
+    least_modalities = 1  # in the training data
+    least_classes = 1
 
     def __init__(self, data, settings=None, seed=0):
         super().__init__(name=type(self).__name__.lower())
@@ -107,6 +109,12 @@ class Method(keras.Model):
         """Raises InputError if the method cannot train on `data`."""
         data.require(self.modalities, self.name)
         data.splits["train"].require_classes(data.class_names)
+        if len(data.modalities) < self.least_modalities:
+            raise InputError(
+                f"{self.name} needs two or more modalities; dataset {data.name} has {data.modalities[0]} alone"
+            )
+        if data.num_classes < self.least_classes:
+            raise InputError(f"{self.name} needs two or more training classes")
         if self.needs_class_embeddings and data.class_embeddings is None:
             raise InputError(
                 f"{self.name} needs word vectors of the class names, and dataset {data.name} has none: give "

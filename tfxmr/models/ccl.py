@@ -5,7 +5,6 @@ import itertools
 import tensorflow as tf
 
 from tfxmr import losses
-from tfxmr.errors import InputError
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -77,14 +76,8 @@ class CCL(Method):
     paper = "Peng et al., IEEE Trans. Multimedia 2018"
     certainty = "widths and losses from the authors' code; patches and pre-training left out"
     modalities = ()
-
-    def check(self, data):
-        """Raises InputError if the data have a single modality or class."""
-        super().check(data)
-        if len(data.modalities) < 2:
-            raise InputError(f"ccl needs two or more modalities; dataset {data.name} has {data.modalities[0]} alone")
-        if data.num_classes < 2:
-            raise InputError("ccl needs two or more training classes")
+    least_modalities = 2
+    least_classes = 2
 
     def make_networks(self, data):
         """Builds encoder, decoder, common network and classifier for each modality."""

@@ -4,7 +4,6 @@ import dataclasses
 import tensorflow as tf
 
 from tfxmr import losses
-from tfxmr.errors import InputError
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -71,14 +70,8 @@ class CMDN(Method):
     paper = "Peng et al., IJCAI 2016"
     certainty = "widths from the authors' code; its Boltzmann machines are autoencoders here"
     modalities = ()
-
-    def check(self, data):
-        """Raises InputError if the data have a single modality or class."""
-        super().check(data)
-        if len(data.modalities) < 2:
-            raise InputError(f"cmdn needs two or more modalities; dataset {data.name} has {data.modalities[0]} alone")
-        if data.num_classes < 2:
-            raise InputError("cmdn needs two or more training classes")
+    least_modalities = 2
+    least_classes = 2
 
     def make_networks(self, data):
         """Builds the networks of every stage."""

@@ -4,7 +4,6 @@ import itertools
 
 import tensorflow as tf
 
-from tfxmr.errors import InputError
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -67,12 +66,7 @@ class CorrAE(Method):
     certainty = "a public configuration; pre-training left out"
     modalities = ()
     zero_shot = True
-
-    def check(self, data):
-        """Raises InputError if the data have a single modality."""
-        super().check(data)
-        if len(data.modalities) < 2:
-            raise InputError(f"corrae needs two or more modalities; dataset {data.name} has {data.modalities[0]} alone")
+    least_modalities = 2
 
     def make_networks(self, data):
         """Builds an encoder for each modality, and the decoders that the variant needs."""

@@ -74,14 +74,8 @@ class DAML(Method):
     certainty = "50 %: known by its abstract"
     modalities = ()
     zero_shot = True
-
-    def check(self, data):
-        """Raises InputError if the data have no second modality or class."""
-        super().check(data)
-        if len(data.modalities) < 2:
-            raise InputError(f"daml needs two or more modalities; dataset {data.name} has {data.modalities[0]} alone")
-        if data.num_classes < 2:
-            raise InputError("daml needs two or more training classes")
+    least_modalities = 2
+    least_classes = 2
 
     def make_networks(self, data):
         """Builds a tower for each modality, and the modality classifier."""

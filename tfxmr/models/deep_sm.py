@@ -4,7 +4,6 @@ import dataclasses
 import tensorflow as tf
 
 from tfxmr import randomness
-from tfxmr.errors import InputError
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -53,12 +52,7 @@ class DeepSM(Method):
     certainty = "85 %: no code is public"
     modalities = ()
     zero_shot = True
-
-    def check(self, data):
-        """Raises InputError if the data have a single class."""
-        super().check(data)
-        if data.num_classes < 2:
-            raise InputError("deepsm needs two or more training classes")
+    least_classes = 2
 
     def make_networks(self, data):
         """Builds one classifier for each modality."""

@@ -114,14 +114,8 @@ class MS2GAN(Method):
     paper = "Wu et al., Pattern Recognition 2020"
     certainty = "the paper alone; its eq. 2 is read against the print (80 %)"
     modalities = ()
-
-    def check(self, data):
-        """Raises InputError if the data have no second modality or class."""
-        super().check(data)
-        if len(data.modalities) < 2:
-            raise InputError(f"ms2gan needs two or more modalities; dataset {data.name} has {data.modalities[0]} alone")
-        if data.num_classes < 2:
-            raise InputError("ms2gan needs two or more training classes")
+    least_modalities = 2
+    least_classes = 2
 
     def make_networks(self, data):
         """Builds a tower for each modality, the shared network, and the classifiers that some loss needs."""
