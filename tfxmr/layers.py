@@ -118,26 +118,19 @@ def reversal_ramp(progress):
     return 2 / (1 + tf.exp(-10 * progress)) - 1
 
 
-@tf.function(jit_compile=True)
-def _times_transposed(gradient, kernel):
-    return tf.matmul(gradient, kernel, transpose_b=True)
-
-
 @tf.custom_gradient
 def matmul(x, kernel):
-    """x (..., d) times the tensor kernel (d, units), with the faster of TensorFlow's two CPU products each way.
+    """x (..., d) times the tensor kernel (d, units), with the fastest of TensorFlow's CPU products each way.
 
-    On a CPU, XLA computes the gradient with respect to x about twice as fast as the stock kernel does, the
-    stock kernel computes the rest faster. The mathematics is tf.matmul's.
+    MatMul with a transposed kernel leaves oneDNN for a product that is three times slower at 64 rows; BatchMatMul
+    passes the transposition to oneDNN as strides. The mathematics is tf.matmul's.
     """
     rows = tf.reshape(x, (-1, kernel.shape[0]))
     shape = tf.concat((tf.shape(x)[:-1], (kernel.shape[1],)), 0)
 
     def backward(upstream):
         upstream = tf.reshape(upstream, (-1, kernel.shape[1]))
-        return (
-            tf.reshape(_times_transposed(upstream, kernel), tf.shape(x)),
-            tf.matmul(rows, upstream, transpose_a=True),
-        )
+        to_x = tf.raw_ops.BatchMatMulV2(x=upstream[None], y=kernel[None], adj_y=True)
+        return tf.reshape(to_x, tf.shape(x)), tf.matmul(rows, upstream, transpose_a=True)
 
     return tf.reshape(tf.matmul(rows, kernel), shape), backward
