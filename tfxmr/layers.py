@@ -54,6 +54,8 @@ class Tower(keras.layers.Layer):
       keep: probability that dropout keeps a hidden unit, in (0, 1].
       stddev: standard deviation of the normal initial weights; None draws them uniformly, see Dense.
       seed: of the initial weights; towers of one model take different seeds.
+      dtype: "float32", or Keras' policies "mixed_bfloat16" and "mixed_float16": the layers compute in 16 bits, weights
+        and output have 32.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Tower(keras.layers.Layer):
         widths = [input_dims if isinstance(input_dims, (tuple, list)) else (input_dims,)]
         widths += [(width,) for width in units[:-1]]
         self.layers = [
-            Dense(dims, width, stddev, seed=randomness.derive(seed, i), name=f"dense_{i}")
+            Dense(dims, width, stddev, seed=randomness.derive(seed, i), name=f"dense_{i}", dtype=self.dtype_policy)
             for i, (dims, width) in enumerate(zip(widths, units, strict=True))
         ]
         self.built = True
@@ -86,8 +88,10 @@ class Tower(keras.layers.Layer):
         for i, layer in enumerate(self.layers[1:]):
             x = self.activation(x)
             if seed is not None and self.rate > 0:
+                x = tf.cast(x, tf.float32)  # 16 bits would draw masks of another rate
                 x = tf.nn.experimental.stateless_dropout(x, self.rate, randomness.fold_in(seed, i))
             x = layer(x)
+        x = tf.cast(x, tf.float32)
         return x if self.output_activation is None else self.output_activation(x)
 
 

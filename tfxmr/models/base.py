@@ -37,6 +37,15 @@ class MethodSettings(Settings):
         20, "With --select=validation, epochs without a better validation mAP that end the training; 0: none do.",
         minimum=0,
     )
+    precision: str = setting(
+        "float32",
+        "What the networks compute in. bfloat16 and float16 keep weights, losses and updates in float32; float16 takes "
+        "a loss scale that adapts itself. bfloat16 pays on a CPU with AVX512-BF16 or AMX, and on a GPU.",
+        choices=("float32", "bfloat16", "float16"),
+    )
+    jit_compile: bool = setting(
+        False, "Compiles the step by XLA, which draws other random numbers; on a CPU it is slower than without."
+    )
     feature_norm: str = setting(
         "none",
         "How features are normalised, with statistics of the training split.",
@@ -133,7 +142,9 @@ class Method(keras.Model):
 
     def tower(self, name, inputs, units, **arguments):
         """Builds a Tower with random weights of its own, by seed and name; Glorot uniform unless `stddev` is given."""
-        arguments = {"stddev": None} | arguments
+        precision = self.settings.precision
+        dtype = precision if precision == "float32" else f"mixed_{precision}"
+        arguments = {"stddev": None, "dtype": dtype} | arguments
         return Tower(inputs, units, **arguments, seed=randomness.derive(self.seed, *name.encode()), name=name)
 
     @property
@@ -177,7 +188,24 @@ class Method(keras.Model):
         Returns:
           (player, losses, gradients of the player's variables).
         """
-        return player, losses, tape.gradient(list(losses.values()), self.variables_of(player))
+        return player, losses, self.gradient(player, losses, tape, self.variables_of(player))
+
+    def gradient(self, player, losses, tape, sources):
+        """Gradient of the sum of a player's losses, times its loss scale, which is 1 unless networks are in float16.
+
+        Args:
+          player, losses, tape: as in `minimise`.
+          sources: tensors or variables.
+
+        Returns:
+          As `sources`.
+        """
+        scale = self.loss_scale(player)
+        return tape.gradient(list(losses.values()), sources, output_gradients=[scale] * len(losses))
+
+    def loss_scale(self, player):
+        """The factor, scalar tensor, on a player's gradients that its optimiser divides out again."""
+        return tf.convert_to_tensor(self.player_optimizers[player].scale_loss(1.0), tf.float32)
 
     def compile(self, learning_rate=None, steps_per_epoch=None, **kwargs):
         """Creates one optimiser for each player and builds all its slots, so that a checkpoint finds its place.
@@ -187,12 +215,14 @@ class Method(keras.Model):
           steps_per_epoch: not used here; for a method whose learning rate changes by epochs.
           **kwargs: `run_eagerly` and the like, for keras.Model.compile.
         """
-        kwargs.setdefault("jit_compile", False)
+        kwargs.setdefault("jit_compile", self.settings.jit_compile)
         super().compile(optimizer=None, loss=None, **kwargs)
         self.player_optimizers = {}
         for player in self.players:
             rate = self.settings.learning_rate if learning_rate is None else learning_rate
             optimizer = self.make_optimizer(player, rate)
+            if self.settings.precision == "float16":
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name=f"scaled_{optimizer.name}")
             optimizer.build(self.variables_of(player))
             self.player_optimizers[player] = optimizer
 
@@ -218,7 +248,7 @@ class Method(keras.Model):
         logs = {}
         for player, losses, gradients in self.updates(batch, randomness.step_seed(self.seed, self.step)):
             logs |= {f"{player}/{name}": value for name, value in losses.items()}
-            logs[f"{player}/gradient_norm"] = tf.linalg.global_norm(gradients)
+            logs[f"{player}/gradient_norm"] = tf.linalg.global_norm(gradients) / self.loss_scale(player)
             self.player_optimizers[player].apply(gradients, self.variables_of(player))
         self.step.assign_add(1)
         return logs

@@ -241,7 +241,7 @@ class DANZCR(Method):
                 "adversarial": adversarial,
                 "recovery": self.settings.lambda_f * sum(self.recovery(s, word) for s in common),
             }
-        upstream = tape.gradient(list(cost.values()), common)
+        upstream = self.gradient("G_F", cost, tape, common)
         return "G_F", cost, made_by.gradient(common, self.variables_of("G_F"), output_gradients=upstream)
 
     def update_all_generators(self, features, seed):
