@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
+# PyTorch, where it is installed, is a rival of `make bench`.
+TORCH_PYTHON ?= $(BIN)/python
 
 .PHONY: demo test test-slow bench lint clean
 
@@ -15,10 +17,11 @@ test: $(READY) lint  ## runs the tests
 test-slow: $(READY)  ## runs the long tests
 	$(BIN)/python -m pytest -m slow
 
-bench: $(READY)  ## times what must be fast, a few minutes on an idle machine
+bench: $(READY)  ## times what must be fast, half an hour on an idle machine
 	$(BIN)/python benchmarks/ranking.py
 	$(BIN)/python benchmarks/ranking.py --items=100000 --sample=2048
 	$(BIN)/python benchmarks/closed_form.py --items=2173
+	$(BIN)/python benchmarks/training_step.py --torch_python=$(TORCH_PYTHON)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -48,6 +48,7 @@ setuptools.setup(
         "threadpoolctl>=3.8",  # which scikit-learn brings
     ],
     extras_require={
+        "bench": ["torch>=2.13"],  # a rival of benchmarks/training_step.py
         "fast": ["numba>=0.68"],  # several times faster ranking of large galleries
         "test": ["dill>=0.4", "hypothesis>=6.170", "numba>=0.68", "pytest>=9.2", "pytest-xdist>=3.8", "ruff>=0.17"],
     },
