@@ -9,6 +9,8 @@ may not hold all at once; then there are several groups, each with tfxmr in it, 
 PyTorch may live in another environment: --torch_python=/path/to/its/python. Writes training_step.json, .md and .png.
 """
 import argparse
+import contextlib
+import itertools
 import json
 import math
 import os
@@ -38,8 +40,7 @@ CONTESTANTS = {
     "torch_compiled": ("pytorch", {"fused": True, "compiled": True}, {}),
 }
 NOT_BY_DEFAULT = ("tfxmr_jit", "tf_naive_xla")
-SLOW = ("tf_naive", "torch_compiled")  # these run at the smallest and the third batch size alone
-MODES = {"ours": ("fit", "resident")}  # of a contestant: fit reads batches as training does, the others repeat one
+ONLY = {"tf_naive": (64, 256), "torch_compiled": (256,)}  # batch sizes of the slow: to step, and to compile
 LIBRARIES = {"tensorflow": {ONEDNN: "1"}, "xla": {ONEDNN: "1"}, "numpy": {}, "torch": {}}
 FORMS = ("xw", "gw'", "x'g")
 LOSSES, WEIGHTS = 1e-4, 0.01  # of the check: relative, and in units of the learning rate
@@ -57,8 +58,9 @@ class Child:
 
     def ask(self, order, **entries):
         """Sends an order and waits for its answer."""
-        self.process.stdin.write(json.dumps({"order": order} | entries) + "\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps({"order": order} | entries) + "\n")
+            self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
             raise SystemExit(f"{' '.join(self.process.args[1:])} ended during {order!r}; its message is above")
@@ -68,7 +70,8 @@ class Child:
         return self
 
     def __exit__(self, *error):
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         if error[0]:
             self.process.kill()
         self.process.wait()
@@ -97,25 +100,21 @@ def grouped(names, weights):
     return [[OURS, *others[i::parts]] for i in range(parts)]
 
 
-def peak(options):
-    """GFLOP/s of matrix products, a dict by library, shape and form, each {"wall": .., "processor": ..}."""
+def peak(options, sizes):
+    """GFLOP/s of products (size, 4096) x (4096, 4096): library, size and form -> {"wall": .., "processor": ..}."""
     found = {}
-    shapes = [(b, 4096) for b in options.batches] + [(4096, 4096)]
-    if options.quick:
-        shapes = [(options.batches[-1], 4096)]
     for library, environment in LIBRARIES.items():
         if library == "torch" and not options.torch:
             continue
         say(f"products: {library}")
         python = options.torch_python if library == "torch" else sys.executable
         with Child(python, "products", (library,), environment) as child:
-            for size, width in shapes:
-                for form in FORMS:
-                    run = child.ask("run", size=size, width=width, form=form, seconds=0.25)
-                    flops = 2e-9 * size * width * width * run["steps"]
-                    found[f"{library} {size} {form}"] = {
-                        "wall": flops / run["wall"], "processor": flops * os.cpu_count() / run["processor"]
-                    }
+            for size, form in itertools.product(sizes, FORMS):
+                run = child.ask("run", size=size, form=form, seconds=0.25)
+                flops = 2e-9 * size * 4096**2 * run["steps"]
+                found[f"{library} {size} {form}"] = {
+                    "wall": flops / run["wall"], "processor": flops * os.cpu_count() / run["processor"]
+                }
     return found
 
 
@@ -133,9 +132,20 @@ def checked(children, path):
     return found
 
 
-def compete(method, names, options, folder):
-    """Runs one group. Returns (runs, differences, input, profile): runs are dicts, one a contestant, mode and round."""
+def turns(name, batch, with_fit):
+    """The modes in which a contestant runs in a round: "fit" reads batches as training does, "resident" repeats one."""
+    if batch not in ONLY.get(name, (batch,)):
+        return ()
+    return ("fit", "resident") if with_fit and CONTESTANTS[name][0] == "ours" else ("resident",)
+
+
+def compete(method, names, options, folder, first):
+    """Runs one group. Returns (runs, differences, input, profile): runs are dicts, one a contestant, mode and round.
+
+    The input pipeline and the parts of the step are measured in the first group alone.
+    """
     runs, reads = [], {}
+    seconds = options.seconds if method == "danzcr" else options.seconds / 2
     children = {}
     try:
         for name in names:
@@ -143,17 +153,15 @@ def compete(method, names, options, folder):
         differences = checked(children, str(folder / f"{method}.npz"))
         for batch in options.batches:
             rounds = options.rounds if batch in options.batches[::2] else min(2, options.rounds)
-            for number in range(rounds):
-                for name, child in children.items():
-                    if name in SLOW and batch not in options.batches[::2]:
-                        continue
-                    for mode in MODES.get(CONTESTANTS[name][0], ("resident",)):
-                        say(f"{method} batch {batch} round {number + 1}/{rounds}: {name}, {mode}")
-                        run = child.ask("run", size=batch, seconds=options.seconds, mode=mode)
-                        runs.append(run | {"contestant": name, "mode": mode, "batch": batch, "round": number})
-            reads[batch] = children[OURS].ask("read", size=batch, seconds=0.3)
+            for number, (name, child) in itertools.product(range(rounds), children.items()):
+                for mode in turns(name, batch, first):
+                    say(f"{method} batch {batch} round {number + 1}/{rounds}: {name}, {mode}")
+                    run = child.ask("run", size=batch, seconds=seconds, mode=mode)
+                    runs.append(run | {"contestant": name, "mode": mode, "batch": batch, "round": number})
+            if first:
+                reads[batch] = children[OURS].ask("read", size=batch, seconds=0.3)
         profile = {}
-        if method == "danzcr":
+        if first and method == "danzcr":
             profile = {b: children[OURS].ask("profile", size=b) for b in options.batches[:1]}
     finally:
         for child in children.values():
@@ -191,27 +199,30 @@ def parse(arguments=None):
     names = dict.fromkeys((OURS, *options.contestants.split(",")))
     if unknown := [name for name in names if name not in CONTESTANTS]:
         raise SystemExit(f"--contestants={','.join(unknown)}: there are {', '.join(CONTESTANTS)}")
-    options.names = [n for n in names if options.torch or CONTESTANTS[n][0] != "pytorch"]
+    names = [n for n in names if options.torch or CONTESTANTS[n][0] != "pytorch"]
+    options.names = [n for n in names if set(ONLY.get(n, options.batches)) & set(options.batches)]
     return options
 
 
 def main():
     """Runs all, prints the tables and writes them."""
     options, began = parse(), time.time()
-    facts = {"machine": report.machine(options.torch), "peak": peak(options), "methods": {}}
+    sizes = options.batches if options.quick else [*options.batches, 4096]
+    facts = {"machine": report.machine(options.torch), "peak": peak(options, sizes), "methods": {}}
     for method in options.methods.split(","):
         groups = grouped(options.names, arithmetic.weights(method))
         found = {"groups": [], "differences": {}, "input": {}, "profile": {}}
         with tempfile.TemporaryDirectory() as folder:
             for names in groups:
-                runs, differences, reads, profile = compete(method, names, options, pathlib.Path(folder))
+                first = names is groups[0]
+                runs, differences, reads, profile = compete(method, names, options, pathlib.Path(folder), first)
                 found["groups"].append(runs)
-                found["differences"] |= differences
-                found["input"], found["profile"] = reads, profile
+                for entry, facts_of_group in (("differences", differences), ("input", reads), ("profile", profile)):
+                    found[entry] |= facts_of_group
         facts["methods"][method] = found
     with start(OURS, "danzcr", options) as child:
         facts["memory"] = child.ask("peak_memory", size=64)
-    for name, rate in peak(options).items():  # again, as the machine may have been disturbed before
+    for name, rate in peak(options, sizes[-1:]).items():  # again, as the machine may have been disturbed before
         facts["peak"][name] = {clock: max(rate[clock], facts["peak"][name][clock]) for clock in rate}
     facts["seconds"] = round(time.time() - began)
     print(report.write(facts, options.results))

@@ -37,6 +37,7 @@ def check(name, path, **arguments):
 
 def main(name, arguments):
     """Serves the orders of training_step.py."""
+    torch.set_flush_denormal(True)  # as TensorFlow does
     arguments, case = json.loads(arguments), cases.CASES[name]
     runner = cases.Runner(lambda: METHODS[name](case, **arguments), case, place)
     cases.serve({"run": runner.run, "check": lambda path: check(name, path, **arguments)})

@@ -9,6 +9,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # a plain checkout will do
 
 import arithmetic  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 
 from tfxmr.files import to_json, write_text  # noqa: E402
 from tfxmr.reports import style  # noqa: E402
@@ -114,7 +115,8 @@ def text(facts):
         + ", ".join(f"{k} {v}" for k, v in m["versions"].items() if v) + f"; {facts['seconds']} s in all.", "",
         "Medians over rounds in which the contestants take turns, with ranges. GFLOP/s count only the products that "
         "the mathematics needs, the same for every contestant. Processor time stands for undisturbed processors: "
-        "work / processor seconds x processors.", "",
+        "work / processor seconds x processors. A thread that waits by spinning counts as busy, so that beside other "
+        "work it understates PyTorch.", "",
         f"Peak of matrix products: {best['wall'][1]:.0f} GFLOP/s ({best['wall'][0]}), by processor time "
         f"{best['processor'][1]:.0f} ({best['processor'][0]}).",
     ]
@@ -126,16 +128,20 @@ def text(facts):
         lines += ["", "Check against tfxmr at small widths (losses relative, weights in units of the learning rate): "
                   + "; ".join(f"{n} {d['losses']:.0e}, {d['weights']:.0e}" for n, d in found["differences"].items())]
         for batch, parts in found["profile"].items():
-            step = parts["step"]["wall"]
-            shares = [f"{n} {p['wall']:.3f} s ({p['wall'] / step:.0%})" for n, p in parts.items() if n != "step"]
-            lines += ["", f"Parts of tfxmr's step at batch {batch}, each alone: {', '.join(shares)}, of {step:.3f} s."]
+            step = parts["step"]["processor"]
+            own = {n: p["processor"] for n, p in parts.items() if n != "step"}
+            shares = [f"{n} {used:.3f} ({used / step:.0%})" for n, used in own.items()]
+            lines += ["", f"Parts of tfxmr's step at batch {batch}, each alone, in processor seconds of {step:.3f}: "
+                      f"{', '.join(shares)}; the rest are products and what is element-wise."]
     return "\n".join([*lines, "", "## Memory", "", *memory_lines(facts["memory"]), ""])
 
 
 @style.styled
 def draw(facts):
     """Bars of samples/s by batch size, a panel a method, with the limit that the peak sets."""
-    figure, axes = style.panels(len(facts["methods"]), "Training steps, samples a second", columns=1)
+    figure = Figure(figsize=(style.WIDTH, 2.3 * len(facts["methods"]) + 0.8), layout="constrained")
+    axes = figure.subplots(len(facts["methods"]), squeeze=False)[:, 0]
+    style.set_title(figure, "Training steps: pairs a second, by batch size")
     for panel, (method, found) in zip(axes, facts["methods"].items(), strict=True):
         names = list(dict.fromkeys(map(label, found["rows"])))
         batches = list(dict.fromkeys(row["batch"] for row in found["rows"]))
@@ -154,7 +160,7 @@ def draw(facts):
             panel.plot([i - 0.45, i + 0.45], [limit, limit], **style.CHANCE, label=name)
         panel.set_xticks(range(len(batches)), [f"batch {b}" for b in batches])
         panel.set_ylabel(method)
-        style.legend_above(panel, 4)
+    style.legend_below(figure, axes[0].get_legend_handles_labels()[0], 5)
     return figure
 
 
