@@ -1,9 +1,12 @@
 """Flags of feature extraction and import."""
+import tfxmr_flags.model
 from absl import flags
 
 import tfxmr.data
-from tfxmr.data import folder, foreign, splits
+from tfxmr.data import folder, foreign, protocol, splits
+from tfxmr.errors import InputError
 from tfxmr.features import text_features
+from tfxmr.features.fine_tuning_options import FineTuning
 
 IMAGE_NAMES = (
     "vgg19_fc7 (4,096), vgg19_fc6, vgg19_pool5 (49 x 512), the same of vgg16, descriptor (1,956, no weights), or a "
@@ -52,6 +55,33 @@ def define_extract(values):
     ):
         flags.DEFINE_integer(name, default, help_text, lower_bound=least, flag_values=values)
     flags.DEFINE_list("fit_on", ["train"], "Splits whose texts text features are fitted on.", flag_values=values)
+    tfxmr_flags.model.define_settings(values, FineTuning)
+    flags.DEFINE_enum("class_split", None, protocol.CLASS_SPLITS,
+                      "As in `tfxmr train`: features that learn by labels (--finetune, sentence_cnn) learn nothing of "
+                      "items of the classes that are unseen by it; default: they learn of all classes.",
+                      flag_values=values)
+    flags.DEFINE_list("unseen_classes", [], "As in `tfxmr train`; implies --class_split=list.", flag_values=values)
+    flags.DEFINE_integer("class_seed", 0, "As in `tfxmr train`.", flag_values=values)
+
+
+def tuning(values):
+    """The FineTuning of parsed flags."""
+    return tfxmr_flags.model.make_settings(values, FineTuning)
+
+
+def unseen(values, data, features):
+    """Labels of the classes that the flags hold back from features (modality -> feature) that learn by labels."""
+    split = "list" if values.unseen_classes else values.class_split
+    if split is None:
+        return ()
+    if not any(feature.labels_used for feature in features.values()):
+        raise InputError(
+            f"--class_split={split}: no feature here learns by labels; use it with --finetune or --text_features="
+            "sentence_cnn"
+        )
+    return protocol.make(
+        "zero_shot", data, class_split=split, unseen_classes=values.unseen_classes, class_seed=values.class_seed
+    ).unseen
 
 
 def text_options(values):

@@ -13,17 +13,20 @@ def main(arguments):
     if not flags.out:
         raise InputError("--out=DIR is missing: give the feature folder to write")
     options = tfxmr_flags.features.text_options(flags)
+    tuning = tfxmr_flags.features.tuning(flags)
     rule = splits.SplitRule(flags.split, flags.split_seed, flags.split_sizes, flags.split_file)
     data, read = extract.items(flags.dataset, flags.data_dir, flags.manual_dir, rule, flags.bad_items)
     absent = [name for name in flags.fit_on if name not in data.splits]
     if absent:
         raise InputError(f"--fit_on={','.join(flags.fit_on)}: there is no split {', '.join(absent)}")
-    features = {
-        "image": extract.image_feature(flags.image_features, flags.image_layer, flags.image_weights, flags.seed),
-        "text": text_features.make(flags.text_features, options),
-    }
+    if tuning.finetune and data.instances:
+        raise InputError(f"--finetune={tuning.finetune}: dataset {data.name} has no classes to be learned")
+    image = extract.image_feature(flags.image_features, flags.image_layer, flags.image_weights, flags.seed, tuning)
+    features = {"image": image, "text": text_features.make(flags.text_features, options)}
+    unseen = tfxmr_flags.features.unseen(flags, data, features)
     folder = extract.extract(
-        data, read, features, flags.out, flags.fit_on, flags.text_corpus, flags.word_vectors, {"dataset": flags.dataset}
+        data, read, features, flags.out, flags.fit_on, flags.text_corpus, flags.word_vectors,
+        {"dataset": flags.dataset}, unseen,
     )
     for name, split in data.splits.items():
         print(f"{name}: {len(split)} items, " + ", ".join(f"{m} {f.name} ({f.dim})" for m, f in features.items()))

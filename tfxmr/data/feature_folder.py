@@ -102,10 +102,16 @@ def refuse_labels(data, protocol, allow_leaks=False):
       allow_leaks: True lets them pass.
     """
     for m in data.modalities:
-        if protocol.unseen and data.features.get(m, {}).get("labels_used") and not allow_leaks:
+        facts = data.features.get(m, {})
+        leaked = sorted(set(protocol.unseen) & set(facts.get("fitted_labels", protocol.unseen)))
+        if leaked and facts.get("labels_used") and not allow_leaks:
+            named = ", ".join(data.class_names[c] if data.class_names else str(c) for c in leaked)
+            which = f"some classes, of which {named} are unseen" if "fitted_labels" in facts else (
+                "all classes, the unseen ones too")
             raise InputError(
-                f"--protocol={protocol.name}: the {m} features ({data.features[m].get('name', m)}) were fitted by the "
-                "labels of all classes, the unseen ones too; take other features, --protocol=standard, or --allow_leaks"
+                f"--protocol={protocol.name}: the {m} features ({facts.get('name', m)}) were fitted by the labels of "
+                f"{which}; extract them without these (--class_split or --unseen_classes of tfxmr extract), take other "
+                "features, --protocol=standard, or --allow_leaks"
             )
 
 

@@ -3,6 +3,7 @@ import hashlib
 import importlib
 import json
 
+import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tfxmr.data import DATASETS
@@ -10,7 +11,7 @@ from tfxmr.data.splits import OFFICIAL, OWN
 from tfxmr.errors import InputError
 from tfxmr.features import text_features, word_vectors
 from tfxmr.features.image_descriptor import image_descriptor
-from tfxmr.features.store import FeatureStore, file_sha256
+from tfxmr.features.store import SCRATCH, FeatureStore, file_sha256
 
 BLOCK = {"image": 16, "text": 256}  # items between two points from which a killed extraction can go on
 
@@ -23,10 +24,17 @@ class Descriptor:
     transform = staticmethod(image_descriptor)
 
 
-def image_feature(name, layer=None, weights="imagenet", seed=0):
-    """The image feature of a name; see tfxmr.features.image_network."""
+def image_feature(name, layer=None, weights="imagenet", seed=0, tuning=None):
+    """The image feature of a name, fine-tuned by a FineTuning; see tfxmr.features.image_network and fine_tuning."""
+    tuned = tuning is not None and tuning.finetune > 0
     if name == "descriptor":
+        if tuned:
+            raise InputError(f"--finetune={tuning.finetune}: --image_features={name} has no weights to be trained")
         return Descriptor()
+    if tuned:
+        from tfxmr.features.fine_tuning import FineTunedNetwork
+
+        return FineTunedNetwork(name, layer, weights, seed, tuning)
     from tfxmr.features.image_network import ImageNetwork
 
     return ImageNetwork(name, layer, weights, seed)
@@ -64,7 +72,7 @@ def items(name, data_dir=None, manual_dir=None, split=OFFICIAL, bad_items="refus
     return data, lambda modality, ids: module.media(modality, ids, **places)
 
 
-def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=None, origin=None):
+def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=None, origin=None, unseen=()):
     """Extracts features of every split, or goes on where it was killed.
 
     Args:
@@ -76,6 +84,7 @@ def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=N
       corpus: path of a text file, a text a line, to be fitted on instead; None: none.
       vectors: path of a word2vec file for the class names; None: none.
       origin: JSON facts for the manifest on where the items come from.
+      unseen: labels of classes whose items teach nothing to a feature that learns by labels.
 
     Returns:
       pathlib.Path of the folder.
@@ -83,7 +92,8 @@ def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=N
     Raises:
       InputError: media that are missing, or a folder with other features.
     """
-    fitted = {m: _fit(feature, m, data, read, fit_on, corpus) for m, feature in features.items()}
+    classes = [c for c in range(data.num_classes) if c not in unseen]
+    fitted = {m: _fit(feature, m, data, read, fit_on, corpus, classes) for m, feature in features.items()}
     facts = {m: {"name": f.name, **f.rule, **fitted[m], "labels_used": f.labels_used} for m, f in features.items()}
     configuration = {
         "dataset": data.name, "origin": origin or {}, "split": data.split_facts, "items": _digests(data, features),
@@ -93,6 +103,10 @@ def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=N
     with FeatureStore(out, configuration) as store:
         if store.finished:
             return store.path
+        for m, feature in features.items():
+            if hasattr(feature, "train"):
+                learned = _train(store, m, feature, data.splits["train"], read, classes)
+                facts[m]["fine_tuning"] = {**facts[m]["fine_tuning"], **learned}
         for name, split in data.splits.items():
             label = {"label": split.labels["text" if "text" in features else next(iter(features))]}
             store.put_items(name, label, {m: split.ids[m] for m in features}, data.class_names)
@@ -111,10 +125,11 @@ def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=N
     return store.path
 
 
-def _fit(feature, modality, data, read, fit_on, corpus):
-    """Fits a text feature. Returns what it was fitted on, for the manifest."""
+def _fit(feature, modality, data, read, fit_on, corpus, classes):
+    """Fits a text feature. Returns what the feature is fitted on (or will be, by `_train`), for the manifest."""
+    by_labels = {"fitted_labels": classes, "fitted_classes": [data.class_names[c] for c in classes if data.class_names]}
     if not isinstance(feature, text_features.TextFeature):
-        return {"fitted_on": []}
+        return {"fitted_on": ["train"], **by_labels} if feature.labels_used else {"fitted_on": []}
     if corpus:
         if feature.labels_used:
             raise InputError(f"--text_corpus={corpus}: {feature.name} learns by labels, which a corpus has not")
@@ -122,17 +137,51 @@ def _fit(feature, modality, data, read, fit_on, corpus):
             texts, labels = [line.strip() for line in file if line.strip()], None
         source = {"fitted_on": [], "corpus": str(corpus), "corpus_sha256": file_sha256(corpus)}
     else:
-        texts = [t for name in fit_on for t in _contents(read, modality, data.splits[name].ids[modality])]
-        labels = [int(y) for name in fit_on for y in data.splits[name].labels[modality]]
+        chosen = classes if feature.labels_used else range(data.num_classes)
+        ids, labels = _of_classes([data.splits[name] for name in fit_on], modality, chosen)
+        texts = _contents(read, modality, ids)
         source = {"fitted_on": list(fit_on), "fitted_texts_sha256": text_features.sha256_of_texts(texts)}
+        source |= by_labels if feature.labels_used else {}
     feature.fit(texts, labels)
     return source if feature.fitted or feature.name == "sequence" else {"fitted_on": []}
 
 
+def _of_classes(parts, modality, classes):
+    """(Ids, labels) of the items of some classes in some splits."""
+    pairs = [(i, int(y)) for part in parts for i, y in zip(part.ids[modality], part.labels[modality], strict=True)]
+    chosen = set(classes)
+    return [i for i, y in pairs if y in chosen], [y for _, y in pairs if y in chosen]
+
+
+def _train(store, modality, feature, split, read, classes):
+    """Trains a feature on the training items of some classes. Returns what it learned, for the manifest."""
+    ids, labels = _of_classes([split], modality, classes)
+    numbers = {label: number for number, label in enumerate(sorted(set(labels)))}
+    if feature.frozen:
+        _fill(store, SCRATCH, modality, feature.frozen, ids, read)
+        matrix = np.load(store.path / SCRATCH / f"{modality}.npy", mmap_mode="r")
+
+    def inputs(rows):
+        return matrix[rows] if feature.frozen else feature.inputs(_contents(read, modality, [ids[r] for r in rows]))
+
+    with _progress() as progress:
+        bar = progress.add_task(f"fine-tuning {feature.name}", total=feature.tuning.finetune * len(ids))
+
+        def report(epoch, items, loss, accuracy):
+            progress.update(bar, completed=epoch * len(ids) + items)
+            if items == len(ids):
+                progress.console.print(f"epoch {epoch + 1}: loss {loss:.4g}, accuracy {accuracy:.3f}")
+
+        return feature.train(inputs, [numbers[y] for y in labels], store.path / SCRATCH, report)
+
+
+def _progress():
+    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+
+
 def _fill(store, split, modality, feature, ids, read):
     """Writes one matrix, with a progress bar."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
+    with _progress() as progress:
         bar = progress.add_task(f"{split} {modality} {feature.name}", total=len(ids))
 
         def rows_from(done):

@@ -34,6 +34,12 @@ class ImageNetwork:
       weights: "imagenet", which Keras downloads; the path of a file, .h5 and .keras as Keras writes them or .npz with
         an array a weight, such as "block1_conv1/kernel"; or "none": random ones by the seed, for tests alone.
       seed: of random weights.
+      whole: True needs the weights of all layers but the last one with weights, not of those up to `layer` alone, for
+        fine-tuning.
+
+    Attributes:
+      network: keras.Model from pictures to rows.
+      trunk: keras.Model from pictures to what goes into the network's last layer with weights, if `whole`.
 
     Raises:
       InputError: unknown network or layer, or weights that are missing or do not fit.
@@ -41,7 +47,7 @@ class ImageNetwork:
 
     fitted = labels_used = False
 
-    def __init__(self, name, layer=None, weights="imagenet", seed=0):
+    def __init__(self, name, layer=None, weights="imagenet", seed=0, whole=False):
         self.name = name
         network, own_layer = LAYERS.get(name, (name, None))
         build, self._preprocess = _find(network)
@@ -49,30 +55,45 @@ class ImageNetwork:
         self.side = full.input_shape[1]
         layer, output = _output(full, layer or own_layer)
         as_row = keras.layers.Flatten(name="features_as_row")  # VGG has a layer "flatten" already
-        self._network = keras.Model(full.input, as_row(output))
-        self.dim = self._network.output_shape[1]
+        self.network = keras.Model(full.input, as_row(output))
+        self.dim = self.network.output_shape[1]
+        needed = self.network
+        if whole:
+            needed = self.trunk = keras.Model(full.input, _output(full, None)[1])
+            if layer not in [found.name for found in needed.layers] and not layer.startswith("input of "):
+                raise InputError(f"--image_layer={layer}: fine-tuning replaces it; take a layer before the last one")
         if weights == "none":
-            _randomise(self._network, seed)
+            _randomise(needed, seed)
         elif weights.endswith(".npz"):
-            _load_npz(self._network, weights)
+            _load_npz(needed, weights)
         self.rule = {
             "network": network, "layer": layer, "shape": list(output.shape[1:]),
             "preprocessing": f"resized to {self.side} x {self.side}, bilinear; keras.applications' for {network}",
             "weights": f"RANDOM, seed {seed}: worthless but for tests" if weights == "none" else weights,
-            "weights_sha256": _sha256(self._network),
+            "weights_sha256": weights_sha256(self.network),
         }
 
     def transform(self, pictures):
         """Returns float32 (n, dim) of n pictures, uint8 (height, width, 3)."""
-        rows = []
-        for start in range(0, len(pictures), BATCH):
-            chosen = pictures[start : start + BATCH]
-            batch = np.zeros((BATCH, self.side, self.side, 3), np.float32)
-            for place, picture in zip(batch, chosen, strict=False):
-                place[:] = resize(picture, self.side)
-            activations = self._network.predict_on_batch(self._preprocess(batch))
-            rows.append(np.asarray(activations, np.float32)[: len(chosen)])
-        return np.concatenate(rows)
+        return in_batches(self.network, self.inputs(pictures))
+
+    def inputs(self, pictures):
+        """What the network takes for n pictures, uint8 (height, width, 3): float32 (n, side, side, 3)."""
+        batch = np.zeros((len(pictures), self.side, self.side, 3), np.float32)
+        for place, picture in zip(batch, pictures, strict=True):
+            place[:] = resize(picture, self.side)
+        return self._preprocess(batch)
+
+
+def in_batches(network, inputs):
+    """Float32 (n, dim): a network's outputs for inputs (n, ...), BATCH at a time and always that many."""
+    rows = []
+    for start in range(0, len(inputs), BATCH):
+        chosen = inputs[start : start + BATCH]
+        padding = [(0, BATCH - len(chosen))] + [(0, 0)] * (chosen.ndim - 1)
+        activations = network.predict_on_batch(np.pad(chosen, padding))
+        rows.append(np.asarray(activations, np.float32)[: len(chosen)])
+    return np.concatenate(rows)
 
 
 def resize(picture, side):
@@ -148,7 +169,7 @@ def _load_npz(network, path):
             variable.assign(array)
 
 
-def _sha256(network):
+def weights_sha256(network):
     """Digest of a network's weights in the order of its layers, whatever file they came from."""
     digest = hashlib.sha256()
     for variable in network.variables:

@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 import pathlib
+import shutil
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from tfxmr.data.mapped import blocks
 from tfxmr.errors import InputError
 from tfxmr.files import to_json, write_text
 
+SCRATCH = "scratch"  # folder in it of what is needed until it is finished
 PACKAGES = ("gensim", "h5py", "keras", "numpy", "pillow", "scikit-learn", "scipy", "tensorflow")
 
 
@@ -55,7 +57,7 @@ class FeatureStore:
             self._progress |= json.loads(source.read_text())
             self._compare(self._progress["configuration"], configuration)
         if self.finished:
-            progress.unlink(missing_ok=True)  # of a process that was killed between the two
+            self._clear()  # after a process that was killed between the two
         else:
             self._save()
 
@@ -94,7 +96,7 @@ class FeatureStore:
         """Writes the matrix of a modality and split, from the first row that is not yet there.
 
         Args:
-          split, modality: names.
+          split, modality: names; a split SCRATCH is removed when the folder is finished.
           shape: (n, d).
           rows_from: function of the number of rows done that yields what follows: pairs of float32 (k, d) and the bytes
             that the rows were made of, whose digest stands in the manifest.
@@ -128,6 +130,8 @@ class FeatureStore:
         found = {m: dict(facts) for m, facts in modalities.items()}
         for key, state in sorted(self._progress["matrices"].items()):
             split, modality = key.split("/")
+            if split == SCRATCH:
+                continue
             matrix = np.load(self.path / f"{key}.npy", mmap_mode="r")
             facts = {"items": len(matrix), "source_sha256": state["source_sha256"], "sha256": _sha256(matrix)}
             found[modality].setdefault("splits", {})[split] = facts
@@ -135,8 +139,13 @@ class FeatureStore:
         manifest = {"dataset": dataset, "modalities": found, "configuration": self._progress["configuration"]}
         versions = {"tfxmr": __version__} | {name: importlib.metadata.version(name) for name in PACKAGES}
         write_text(self.path / feature_folder.MANIFEST, to_json(manifest | more | {"versions": versions}))
-        (self.path / feature_folder.PROGRESS).unlink()
+        self._clear()
         self.finished = True
+
+    def _clear(self):
+        """Removes what a finished folder does not hold; the note of progress last."""
+        shutil.rmtree(self.path / SCRATCH, ignore_errors=True)
+        (self.path / feature_folder.PROGRESS).unlink(missing_ok=True)
 
 
 def _sha256(matrix):
