@@ -106,16 +106,6 @@ def test_a_divided_split_is_fitted_on_its_own_training_part(media, tmp_path):
     assert manifest["modalities"]["text"]["fitted_texts_sha256"] == text_features.sha256_of_texts(texts)
 
 
-def test_labels_of_unseen_classes_teach_nothing(media, tmp_path):
-    """Guards against a text network that learned the unseen classes, which training could then only refuse."""
-    flags = ["--text_features=sentence_cnn", "--text_epochs=1", "--class_split=parity"]
-    assert run(media, tmp_path / "out", *flags) == 0
-    facts = json.loads((tmp_path / "out/manifest.json").read_text())["modalities"]["text"]
-    texts = [(media / f"train/dog/{n}.txt").read_text() for n in sorted(range(20), key=str)]
-    assert facts["fitted_texts_sha256"] == text_features.sha256_of_texts(texts)
-    assert facts["fitted_labels"] == [1] and facts["fitted_classes"] == ["dog"]
-
-
 def test_refusals(media, tmp_path, capsys):
     for arguments, message in (
         (["--image_features=resnet"], "--image_features=resnet: there is no such feature"),

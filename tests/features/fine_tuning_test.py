@@ -15,7 +15,7 @@ from tfxmr_datasets.scenes import generator
 
 from tfxmr.__main__ import main
 from tfxmr.errors import InputError
-from tfxmr.features import extract, fine_tuning, image_network
+from tfxmr.features import extract, fine_tuning, image_network, text_features
 from tfxmr.features.fine_tuning import FineTunedNetwork
 from tfxmr.features.fine_tuning_options import FineTuning
 from tfxmr.features.image_network import ImageNetwork
@@ -190,8 +190,14 @@ def test_only_training_items_of_the_given_classes_teach(media, tmp_path, capsys)
     assert main([*train, "--unseen_classes=ant,dog"]) == 2
     assert "fitted by the labels of some classes, of which ant are unseen" in capsys.readouterr().err
     assert main([*train, "--unseen_classes=dog,bee"]) == 0
-    assert main([*FLAGS, f"--data_dir={media}", f"--out={tmp_path / 'c'}", "--class_split=parity"]) == 0
-    assert manifest_of(tmp_path / "c")["modalities"]["image"]["fitted_labels"] == [1, 3]
+
+
+def test_text_networks_learn_nothing_of_unseen_classes_either(media, tmp_path):
+    arguments = ["--finetune=0", "--finetune_rate=0.001", "--text_features=sentence_cnn", "--text_epochs=1"]
+    assert main([*FLAGS, *arguments, f"--data_dir={media}", f"--out={tmp_path / 'o'}", "--class_split=parity"]) == 0
+    facts = manifest_of(tmp_path / "o")["modalities"]["text"]
+    texts = ["bee is its class"] * 30 + ["dog is its class"] * 30
+    assert facts["fitted_texts_sha256"] == text_features.sha256_of_texts(texts) and facts["fitted_labels"] == [1, 3]
 
 
 def test_tuned_features_tell_scenes_apart(tmp_path, monkeypatch):

@@ -76,6 +76,18 @@ def test_only_the_weights_up_to_the_layer_are_needed(tmp_path):
         ImageNetwork("TinyVGG", "fc2", str(tmp_path / "wrong.npz"))
 
 
+def test_networks_for_pictures_of_any_size(monkeypatch):
+    """MobileNetV3 is built without a side."""
+    def build(weights=None):
+        image = keras.Input((None, None, 3))
+        pooled = keras.layers.GlobalAveragePooling2D()(image)
+        return keras.Model(image, keras.layers.Dense(2, name="predictions")(pooled))
+
+    monkeypatch.setattr(image_network, "_find", lambda name: (build, lambda batch: batch / 255))
+    rows = ImageNetwork("Any", None, "none").transform([PIXELS])
+    np.testing.assert_allclose(rows, resize(PIXELS, 224).mean((0, 1))[None] / 255, rtol=1e-5)
+
+
 def test_refuses(tmp_path):
     with pytest.raises(InputError, match="--image_layer=fc9: no such layer; there are .*fc2"):
         ImageNetwork("TinyVGG", "fc9", "none")

@@ -17,6 +17,7 @@ LAYERS = {  # name -> (network, layer)
     "vgg16_fc7": ("VGG16", "fc2"), "vgg16_fc6": ("VGG16", "fc1"), "vgg16_pool5": ("VGG16", "block5_pool"),
 }
 NAMES = f"{', '.join(LAYERS)}, descriptor, and any network of keras.applications, such as ResNet50"
+SIDE = 224  # of networks that take pictures of any size, as MobileNetV3; they were trained at this
 FILES = (".h5", ".hdf5", ".keras", ".npz")
 
 
@@ -52,7 +53,7 @@ class ImageNetwork:
         network, own_layer = LAYERS.get(name, (name, None))
         build, self._preprocess = _find(network)
         full = _build(build, network, weights)
-        self.side = full.input_shape[1]
+        self.side = full.input_shape[1] or SIDE
         layer, output = _output(full, layer or own_layer)
         as_row = keras.layers.Flatten(name="features_as_row")  # VGG has a layer "flatten" already
         self.network = keras.Model(full.input, as_row(output))
