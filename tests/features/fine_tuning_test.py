@@ -173,6 +173,26 @@ def test_killed_extraction_goes_on(media, tmp_path):
     assert content(tmp_path / "killed") == content(tmp_path / "straight")
 
 
+@pytest.mark.parametrize("calls", [3, 12])  # while the lower layers' outputs are written, and while the features are
+def test_interrupted_extraction_goes_on(calls, media, tmp_path):
+    """Guards against features of the first weights after a resume that has no epoch to train."""
+    data, read = extract.items("folder", media)
+    left = iter(range(calls))
+
+    def interrupted(modality, ids):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return read(modality, ids)
+
+    def run(out, reader):
+        return extract.extract(data, reader, {"image": tuned()}, tmp_path / out)
+
+    straight = content(run("straight", read))
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped", interrupted)
+    assert content(run("stopped", read)) == straight
+
+
 def test_only_training_items_of_the_given_classes_teach(media, tmp_path, capsys):
     """Guards against test items, or items of unseen classes, that decide the weights: noise in them changes nothing."""
     arguments = [*FLAGS, f"--data_dir={media}", "--unseen_classes=bee,dog"]
