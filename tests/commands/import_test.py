@@ -87,3 +87,25 @@ def test_leaks_are_refused(xmedia, tmp_path, capsys):
     (out / "progress.json").write_text("{}")
     assert main([*train, "--protocol=standard"]) == 2
     assert "the extraction is not finished" in capsys.readouterr().err
+
+
+def test_ids(tmp_path, capsys):
+    """Guards against items that are only rows, so that no list of names divides or shows them; and other items' names."""
+    arrays, lists = {}, []
+    for short, split, n in (("tr", "train", 12), ("te", "test", 6)):
+        arrays |= {f"I_{short}": np.ones((n, 2)), f"T_{short}": np.ones((n, 3))}
+        lists.append(tmp_path / f"{split}set_txt_img_cat.list")
+        lists[-1].write_text("".join(f"{split}{i}-3.{i}\t{split}_{i}\t{i % 10 + 1}\n" for i in range(n)))
+    scipy.io.savemat(tmp_path / "raw_features.mat", arrays)
+    files = [str(tmp_path / "raw_features.mat"), *map(str, lists)]
+    assert main(["import", *files, "--layout=wikipedia", f"--out={tmp_path / 'out'}"]) == 0
+    test = feature_folder.load(tmp_path / "out", splits.OFFICIAL).splits["test"]
+    assert test.ids["image"] == [f"test_{i}" for i in range(6)] and test.ids["text"][5] == "test5-3.5"
+    np.savez(tmp_path / "labels.npz", train_imgs_labels=np.arange(12) % 10, test_imgs_labels=np.arange(6)[::-1])
+    again = ["import", *files, str(tmp_path / "labels.npz"), "--layout=wikipedia", f"--out={tmp_path / 'other'}"]
+    assert main(again) == 2
+    assert "testset_txt_img_cat.list: its classes are not the labels of the test items" in capsys.readouterr().err
+    np.savez(tmp_path / "names.npz", names=np.array(["a", "b"]))
+    assert main(["import", *files, str(tmp_path / "names.npz"), "--layout=wikipedia", "--array=test/id_image=names",
+                 f"--out={tmp_path / 'other'}"]) == 2  # fmt: skip
+    assert "names of the test image items are 6 strings" in capsys.readouterr().err

@@ -17,15 +17,17 @@ def main(arguments):
     mapping = dict(foreign.LAYOUTS.get(flags.layout, {}))
     for entry in flags.array:
         target, _, name = entry.partition("=")
-        if target.partition("/")[0] not in npz.SPLITS or not name or not target.partition("/")[2]:
+        split, _, array = target.partition("/")
+        if split not in npz.SPLITS or not name or not array or array.startswith(npz.ROW):
             raise InputError(f"--array={entry}: write SPLIT/ARRAY=NAME, such as train/image=I_tr; splits are "
                              f"{', '.join(npz.SPLITS)}")
         mapping[target] = (name,)
     if not mapping:
         raise InputError("tfxmr import: say what the arrays are, by --layout or --array")
-    splits, sources = foreign.arrange({path: foreign.read(path) for path in paths}, mapping)
+    files = {path: foreign.read(path) for path in paths}
+    splits, sources = foreign.arrange(files, mapping)
     base = foreign.tidy_labels(splits, flags.label_base)
-    names = _class_names(flags)
+    names, ids = _class_names(flags), foreign.take_ids(files, splits, sources)
     checked = {}
     for split, arrays in splits.items():
         foreign.share_labels(arrays)
@@ -37,7 +39,7 @@ def main(arguments):
     dataset = flags.dataset or (flags.layout if flags.layout in foreign.LAYOUTS else "imported")
     with FeatureStore(flags.out, configuration) as store:
         if not store.finished:
-            _write(store, dataset, splits, checked, names, sources)
+            _write(store, dataset, splits, checked, ids, names, sources)
     for name, split in checked.items():
         print(f"{name}: {', '.join(f'{m} {split.features[m].shape}' for m in split.modalities)}")
     print(f"labels counted from {base} in the files; tfxmr train --dataset=features --features={flags.out}")
@@ -52,10 +54,10 @@ def _class_names(flags):
     return list(foreign.CLASSES.get(flags.layout, ()))
 
 
-def _write(store, dataset, splits, checked, names, sources):
+def _write(store, dataset, splits, checked, ids, names, sources):
     for name, split in checked.items():
         labels = {key: values for key, values in splits[name].items() if key.partition("_")[0] == "label"}
-        store.put_items(name, labels, {}, names)
+        store.put_items(name, labels, ids[name], names)
         for m in split.modalities:
             rows = split.features[m]
             store.fill(name, m, rows.shape, lambda done, rows=rows: [(rows[done:], rows[done:].tobytes())])

@@ -18,6 +18,8 @@ LAYOUTS = {
         "train/text": ("T_tr", "T_tfidf_tr", "train_text"), "test/text": ("T_te", "T_tfidf_te", "test_text"),
         "train/label": ("train_imgs_labels", "trainset_txt_img_cat"),
         "test/label": ("test_imgs_labels", "testset_txt_img_cat"),
+        "train/id_image": ("trainset_txt_img_cat.image_id",), "test/id_image": ("testset_txt_img_cat.image_id",),
+        "train/id_text": ("trainset_txt_img_cat.text_id",), "test/id_text": ("testset_txt_img_cat.text_id",),
     },
     "pascal_sentence": {
         f"{split}/{name}": (f"{short}_{key}",)
@@ -50,13 +52,13 @@ def read(path):
 
     A MATLAB file of version 7.3 is HDF5 with its axes reversed: they are turned back. A .npy file holds one array,
     under the file's name without its ending. An official list of Wikipedia, `<text id> TAB <image id> TAB <class>`,
-    gives the column of classes.
+    gives the column of classes under the file's name without its ending, and NAME.text_id and NAME.image_id.
 
     Args:
       path: a file; what it holds is told by its content where the ending does not tell.
 
     Returns:
-      name -> array of numbers; names in HDF5 groups are joined by "/". What is no array of numbers is left out.
+      name -> array of numbers, or of strings; names in HDF5 groups are joined by "/". What is neither is left out.
 
     Raises:
       InputError: no such file, another kind of file, a damaged one, or one that holds pickled objects.
@@ -73,7 +75,7 @@ def read(path):
             f"{path}: cannot be read ({error}); expected plain arrays in {', '.join(SUFFIXES)}, no pickled objects"
         ) from error
     dense = {k: v.toarray() if scipy.sparse.issparse(v) else v for k, v in arrays.items()}
-    return {k: v for k, v in dense.items() if isinstance(v, np.ndarray) and v.dtype.kind in "biuf"}
+    return {k: v for k, v in dense.items() if isinstance(v, np.ndarray) and v.dtype.kind in "biufU"}
 
 
 def _read(path):
@@ -81,7 +83,9 @@ def _read(path):
         start = file.read(128)
     if path.suffix == ".list":
         lines = path.read_bytes().decode(errors="replace").splitlines()
-        return {path.stem: np.array([int(line.split("\t")[2]) for line in lines])}
+        text_ids, image_ids, classes = zip(*(line.split("\t") for line in lines), strict=True)
+        return {path.stem: np.array(classes, int), f"{path.stem}.text_id": np.array(text_ids),
+                f"{path.stem}.image_id": np.array(image_ids)}
     if h5py.is_hdf5(path):
         return _read_hdf5(path, start.startswith(b"MATLAB 7.3"))
     if path.suffix == ".mat":
@@ -174,6 +178,41 @@ def tidy_labels(splits, base=None):
     for arrays, name in labels:
         arrays[name] -= base
     return base
+
+
+def take_ids(files, splits, sources):
+    """Takes the names of the items out of `splits`, whose labels are tidy.
+
+    Args:
+      files: as in `arrange`.
+      splits, sources: what `arrange` gave; arrays `id` name the items of all modalities, `id_M` those of one.
+
+    Returns:
+      split -> modality -> list of n names.
+
+    Raises:
+      InputError: names that are no n strings, or a list of other items than the labels, or in another order.
+    """
+    found = {}
+    for split, arrays in splits.items():
+        modalities = [n for n in arrays if n.partition("_")[0] not in ("label", "id")]
+        names = {m: next((n for n in (f"id_{m}", "id") if n in arrays), None) for m in modalities}
+        found[split] = {}
+        for m, name in names.items():
+            if name:
+                ids, (path, _, array) = arrays[name], sources[f"{split}/{name}"].rpartition(":")
+                if ids.dtype.kind != "U" or ids.shape != (len(arrays[m]),):
+                    raise InputError(
+                        f"{path}: array {array!r} has type {ids.dtype} and shape {ids.shape}; names of the {split} {m} "
+                        f"items are {len(arrays[m])} strings"
+                    )
+                classes = files[path].get(array.rpartition(".")[0])  # of an official list, counted from 1
+                if classes is not None and not np.array_equal(classes - 1, arrays.get("label")):
+                    raise InputError(f"{path}: its classes are not the labels of the {split} items; it is another list")
+                found[split][m] = ids.tolist()
+        for name in [n for n in arrays if n.partition("_")[0] == "id"]:
+            del arrays[name]
+    return found
 
 
 def share_labels(arrays):
