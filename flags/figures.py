@@ -38,6 +38,7 @@ def define(values):
     flags.DEFINE_integer("seed", 0, "tsne, examples: seed of what is drawn at random; not the run's.", lower_bound=0,
                          flag_values=values)
     text("data_dir", "Where the run's data are now; default: where the run had them.")
+    text("features", "Where the run's feature folder is now (--dataset=features); default: where the run had it.")
     text("manual_dir", "Where the dataset's official files are now; default: where the run had them.")
     text("word_vectors", "Where the run's word vectors are now; default: where the run had them.")
 

@@ -9,7 +9,7 @@ from tfxmr.errors import InputError
 from tfxmr.reports import convergence, examples, factors, precision_recall, rankings, sensitivity, style, tsne
 from tfxmr.training.run_folder import HARMLESS, RunFolder, read_flags
 
-PLACES = ("data_dir", "manual_dir", "word_vectors")
+PLACES = ("data_dir", "manual_dir", "features", "word_vectors")
 
 
 def main(arguments):
