@@ -1,4 +1,5 @@
 """Flags of feature extraction and import."""
+import tfxmr_flags.data
 import tfxmr_flags.model
 from absl import flags
 
@@ -36,6 +37,7 @@ def define_extract(values):
     flags.DEFINE_integer("split_seed", None, "As in `tfxmr train`.", lower_bound=0, flag_values=values)
     flags.DEFINE_list("split_sizes", None, "As in `tfxmr train`.", flag_values=values)
     text("split_file", None, "As in `tfxmr train`.")
+    tfxmr_flags.data.define_text_items(values)
     text("image_features", "vgg19_fc7", f"Image features: {IMAGE_NAMES}.")
     text("image_layer", None, "Layer of the network, by its name in Keras; default: that of --image_features.")
     text("image_weights", "imagenet",
@@ -102,7 +104,8 @@ def define_import(values):
     flags.DEFINE_multi_string(
         "array", [],
         "SPLIT/ARRAY=NAME, such as train/image=I_tr: which array of the files is which; given again for each. ARRAY is "
-        "a modality, label, or label_MODALITY where the modality is no pair with the others.", flag_values=values,
+        "a modality, label, or label_MODALITY where the modality is no pair with the others; id or id_MODALITY: "
+        "strings that name the items, which the official lists of Wikipedia give by themselves.", flag_values=values,
     )
     flags.DEFINE_integer(
         "label_base", None, "Number of the first class in the files; default: 1 if the smallest label is 1, else 0.",

@@ -42,6 +42,42 @@ def test_reads(folder):
     assert sorted(data.splits) == ["test", "train"]
 
 
+def test_several_texts_of_an_image(tmp_path):
+    """Guards against images that are searched once a sentence, and test images that share numbers with others."""
+    sizes = {"train": 2, "test": 3}
+    for split, n in sizes.items():
+        text, image = np.arange(4.0 * n).reshape(2 * n, 2), np.arange(3.0 * n).reshape(n, 3)
+        np.savez(tmp_path / f"{split}.npz", text=text, image=image, row_image=np.arange(2 * n) % n)
+    data = npz.load(tmp_path)
+    train, test = data.splits["train"], data.splits["test"]
+    assert data.instances and data.repeated == ("image",) and train.paired
+    assert train.features["image"][:].tolist() == [[0, 1, 2], [3, 4, 5]] * 2
+    assert train.labels["image"].tolist() == [0, 1] * 2 and test.labels["text"].tolist() == [2, 3, 4] * 2
+    tasks = {task.name: task for task in protocol.make("standard", data).tasks(data)}
+    assert tasks["text->image"].gallery["image"][:].tolist() == np.arange(9.0).reshape(3, 3).tolist()
+    assert tasks["image->text"].gallery_labels.tolist() == [2, 3, 4] * 2
+    rest, held = protocol.hold_out(test, 1 / 3, 0, data.repeated)
+    assert len(held) == 2 and len(rest) == 4 and len(set(held.labels["text"].tolist())) == 1
+    (batch,) = sampling.batches(train, 4, 0, 0, 1)
+    assert (batch["image"][:, 0].numpy() == 3 * (batch["text"][:, 0].numpy() / 2 % 2)).all()
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"row_image": np.array([0, 0])}, "'row_image' leaves out 1 of 2 rows, first row 1"),
+    ({"row_image": np.array([0, 2])}, "'row_image' holds 0 to 2, expected row numbers from 0 to 1"),
+    ({"row_image": np.array([0.0, 1.0])}, "'row_image' has type float64"),
+    ({"row_image": np.array([0, 1]), "row_text": np.array([0, 1])}, "is for one modality that shares 'label'"),
+    ({"row_image": np.array([0, 1]), "label_image": np.array([0, 1])}, "is for one modality that shares 'label'"),
+    ({"row_image": np.array([0, 1]), "id_image": np.array(["a"])}, "'id_image' has type <U1 and shape (1,)"),
+    ({"row_audio": np.array([0, 1])}, "array 'row_audio' has no matrix 'audio' beside it"),
+    ({"row_image": np.array([0, 1])}, "test.npz: found row arrays of ('image',), expected of nothing"),
+])  # fmt: skip
+def test_bad_rows(folder, changes, message):
+    """Guards against a sentence that is paired with another image."""
+    np.savez(folder / "test.npz", **arrays(2, **changes))
+    assert message in refusal(folder)
+
+
 def test_optional_parts(folder):
     """Guards against needing ids, class names or the standard modality names, and against losing validation.npz."""
     (folder / "classes.txt").unlink()

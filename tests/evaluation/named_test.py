@@ -35,6 +35,27 @@ def test_measures_of_single_rankings(ties):
     assert found == {name: pytest.approx(np.mean(v), rel=1e-12) for name, v in expected.items()}
 
 
+def test_instance_measures():
+    """Guards against a median of means, and ties or the query itself that help. Ranks: 1, 2 (a tie counts), 4."""
+    scores = np.array([[9, 1, 2, 3], [5, 5, 1, 0], [4, 3, 2, 1.0]])
+    names = ("hit@1", "hit@2", "median_rank")
+    assert values(scores, [0, 1, 3], [0, 1, 0, 3], names) == {"hit@1": 1 / 3, "hit@2": 2 / 3, "median_rank": 2}
+    assert values(scores, [0, 1, 3], [0, 1, 0, 3], ("nDCG", *names))["median_rank"] == 2
+    assert values(scores[:1], [0], [0, 1, 0, 3], ("hit@1", "hit@2"), query_ids=[1], gallery_ids=[1, 2, 3, 4]) == {
+        "hit@1": 0, "hit@2": 1}  # fmt: skip
+    with warnings.catch_warnings(action="ignore"):
+        assert values(scores, [7, 7, 7], [0, 1, 0, 3], names) == {"hit@1": 0, "hit@2": 0, "median_rank": 5}
+
+
+def test_chance_of_instance_measures():
+    """One of 9 in three draws: 1/3. Any of 2 in 4 in two draws: 1 - 2/4 1/3. First of 9: 5 is the middle."""
+    problem = None, None, [0, 1], [0, *range(1, 9)], np.ones((2, 9))
+    found = measure(["hit@3", "median_rank"], *problem)
+    assert found["hit@3"][1] == pytest.approx(1 / 3) and found["median_rank"][1] == 5
+    found = measure(["hit@2", "median_rank"], None, None, [0], [0, 0, 1, 2], np.ones((1, 4)))
+    assert found["hit@2"][1] == pytest.approx(5 / 6) and found["median_rank"][1] == 1
+
+
 def test_tied_items_share_their_places():
     """Guards against figures that the gallery's order decides: all tie, two of four relevant, so half of any head."""
     found = values(np.ones((1, 4)), [1], [1, 1, 0, 0], ("P@1", "P@3", "R@1", "R@2"))

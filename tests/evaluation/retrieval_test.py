@@ -7,7 +7,7 @@ import pytest
 from tfxmr.data.multimodal import Split
 from tfxmr.data.protocol import Protocol, Task
 from tfxmr.errors import InputError
-from tfxmr.evaluation import evaluate
+from tfxmr.evaluation import evaluate, image_sentence_recalls
 from tfxmr.evaluation.retrieval import normalise
 
 # Images are points of the plane, texts the same with the axes swapped and a third number that means nothing.
@@ -18,6 +18,24 @@ TASK = Task("image", ("text",), "unseen", IMAGES, {"text": TEXTS}, np.array([4, 
 
 def encode(modality, features):
     return {"image": features, "text": features[:, [0, 1]]}[modality]
+
+
+def test_folds():
+    """Guards against other folds, or other means over them, than those of tfxmr.evaluation.image_sentence_recalls."""
+    rng = np.random.default_rng(0)
+    image, text = rng.normal(size=(12, 3)), rng.normal(size=(24, 3))
+    owners = np.repeat(np.arange(12), 2)
+    tasks = [Task("image", ("text",), "all", image, {"text": text}, np.arange(12), owners),
+             Task("text", ("image",), "all", text, {"image": image}, owners, np.arange(12))]  # fmt: skip
+    names = ("hit@1", "hit@5", "median_rank")
+    found = evaluate(lambda _, features: features, tasks, Protocol("standard", "test", folds=3), metrics=names)
+    expected = image_sentence_recalls(image, text, 2, 3, (1, 5))
+    for m in found:
+        if m["metric"] != "mAP":
+            assert m["value"] == pytest.approx(expected[m["task"]][m["metric"].replace("hit", "R")], rel=1e-12)
+        assert m["num_queries"] == (12 if m["task"] == "image->text" else 24) and "interval" not in m
+        assert m["gallery_size"] == (8 if m["task"] == "image->text" else 4)
+    assert len(found) == 8
 
 
 def test_one_task():

@@ -15,7 +15,9 @@ def main(arguments):
     options = tfxmr_flags.features.text_options(flags)
     tuning = tfxmr_flags.features.tuning(flags)
     rule = splits.SplitRule(flags.split, flags.split_seed, flags.split_sizes, flags.split_file)
-    data, read = extract.items(flags.dataset, flags.data_dir, flags.manual_dir, rule, flags.bad_items)
+    data, read = extract.items(
+        flags.dataset, flags.data_dir, flags.manual_dir, rule, flags.bad_items, flags.text_items
+    )
     absent = [name for name in flags.fit_on if name not in data.splits]
     if absent:
         raise InputError(f"--fit_on={','.join(flags.fit_on)}: there is no split {', '.join(absent)}")

@@ -9,8 +9,8 @@ def main(arguments):
     """Runs `tfxmr prepare` with a list of flags."""
     flags = parsing.parse("prepare", arguments, tfxmr_flags.data.define)
     if flags.dataset in splits.OWN:  # images and texts, of which no features are needed here
-        places = {"data_dir": flags.data_dir, "manual_dir": flags.manual_dir}
-        data = loading.items(flags.dataset, **places, split=tfxmr_flags.data.split_rule(flags))
+        chosen = {name: flags[name].value for name in ("data_dir", "manual_dir", "text_items")}
+        data = loading.items(flags.dataset, **chosen, split=tfxmr_flags.data.split_rule(flags))
     else:
         data = tfxmr_flags.data.load(flags)
     for name, split in data.splits.items():

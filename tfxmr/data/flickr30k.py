@@ -13,7 +13,10 @@ def raw(data_dir=None, manual_dir=None, split=DEFAULT):
     return tfds_io.build(Builder, split, data_dir, manual_dir)
 
 
-def load(image_features="descriptor", text_features="tfidf", data_dir=None, manual_dir=None, split=DEFAULT):
+def load(
+    image_features="descriptor", text_features="tfidf", data_dir=None, manual_dir=None, split=DEFAULT,
+    text_items="sentences",
+):
     """Builds the dataset if it is not built yet, and extracts features that need no training; see raw_media.load.
 
     Args:
@@ -22,18 +25,21 @@ def load(image_features="descriptor", text_features="tfidf", data_dir=None, manu
       data_dir: folder of the prepared datasets; None means TFDS's default.
       manual_dir: folder with the official files; None means <data_dir>/downloads/manual.
       split: "karpathy" or "entities".
+      text_items: "sentences", each an item of its own; or "joined", all sentences of an image one text.
 
     Returns:
       MultiModalData of pairs without classes.
     """
     builder = raw(data_dir, manual_dir, split)
-    return raw_media.load("flickr30k", builder, SPLITS, text_features, split_name=_named(split), instances=True)
+    facts = {"split_name": _named(split), "sentences": text_items == "sentences", "instances": True}
+    return raw_media.load("flickr30k", builder, SPLITS, text_features, **facts)
 
 
-def items(data_dir=None, manual_dir=None, split=DEFAULT):
+def items(data_dir=None, manual_dir=None, split=DEFAULT, text_items="sentences"):
     """As `load`, without features: the matrices have no columns."""
     builder = raw(data_dir, manual_dir, split)
-    return raw_media.items("flickr30k", builder, SPLITS, split_name=_named(split), instances=True)
+    facts = {"split_name": _named(split), "sentences": text_items == "sentences", "instances": True}
+    return raw_media.items("flickr30k", builder, SPLITS, **facts)
 
 
 def reader(data_dir=None, manual_dir=None):

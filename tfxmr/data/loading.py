@@ -11,6 +11,7 @@ class _Dataset:
     """What --dataset stands for: a module of this folder, its feature names (defaults first) and a line of text.
 
     `fitted_on` says which items the features were fitted on, as far as it is known: after a random split some test.
+    `text_items` is what a text may be where an image has several sentences.
     """
 
     module: str
@@ -18,6 +19,7 @@ class _Dataset:
     image_features: tuple = ()
     text_features: tuple = ()
     fitted_on: str = ""
+    text_items: tuple = ()
 
 
 DATASETS = {
@@ -38,6 +40,7 @@ DATASETS = {
         ("descriptor",),
         ("tfidf", "counts"),
         "text: vocabulary and word weights on the published training texts; image: on nothing",
+        ("joined", "sentences"),
     ),
     "nus_wide": _Dataset(
         "nus_wide", "about 71,602 images of one concept with their tags, 10 classes (Chua et al., CIVR 2009)",
@@ -57,10 +60,12 @@ DATASETS = {
     "flickr30k": _Dataset(
         "flickr30k", "31,014 images with five sentences each, no classes (Young et al., TACL 2014)",
         ("descriptor",), ("tfidf", "counts"), "text: vocabulary and word weights on the published training texts",
+        ("sentences", "joined"),
     ),
     "mscoco": _Dataset(
         "mscoco", "123,287 images with five sentences each, no classes (Lin et al., ECCV 2014)",
         ("descriptor",), ("tfidf", "counts"), "text: vocabulary and word weights on the published training texts",
+        ("sentences", "joined"),
     ),
     "npz": _Dataset("npz", "your own feature matrices: train.npz, test.npz, classes.txt in --data_dir"),
     "folder": _Dataset(
@@ -78,7 +83,7 @@ def describe(name):
     dataset = DATASETS[name]
     choices = [
         f"--{kind}={'|'.join(getattr(dataset, kind))}"
-        for kind in ("image_features", "text_features")
+        for kind in ("image_features", "text_features", "text_items")
         if getattr(dataset, kind)
     ]
     return "; ".join([dataset.description, *choices])
@@ -86,7 +91,7 @@ def describe(name):
 
 def load(
     name, *, data_dir=None, manual_dir=None, image_features=None, text_features=None, word_vectors=None, split=OFFICIAL,
-    features=None, bad_items="refuse", allow_leaks=False,
+    features=None, bad_items="refuse", allow_leaks=False, text_items=None,
 ):
     """Loads a dataset as matrices; builds it first where it is not built yet.
 
@@ -101,6 +106,7 @@ def load(
       features: folder of extracted or imported matrices, for the dataset "features".
       bad_items: "refuse" or "skip", for the dataset "folder"; see tfxmr.data.folder.
       allow_leaks: True takes features that were fitted on items that test.
+      text_items: "sentences" or "joined", for datasets with several sentences an image; None takes the dataset's first.
 
     Returns:
       MultiModalData.
@@ -111,7 +117,7 @@ def load(
     if name not in DATASETS:
         raise InputError(f"--dataset={name}: no such dataset; there are {', '.join(NAMES)}")
     dataset = DATASETS[name]
-    chosen = {"image_features": image_features, "text_features": text_features}
+    chosen = {"image_features": image_features, "text_features": text_features, "text_items": text_items}
     for kind, value in chosen.items():
         valid = getattr(dataset, kind)
         if value is not None and value not in valid:
@@ -132,26 +138,27 @@ def load(
         if data.name in DATASETS:
             module = importlib.import_module(f"tfxmr.data.{DATASETS[data.name].module}")
     else:
-        defaults = {kind: value or getattr(dataset, kind)[0] for kind, value in chosen.items()}
+        valid = {kind: getattr(dataset, kind) for kind in chosen}
+        defaults = {kind: chosen[kind] or names[0] for kind, names in valid.items() if names}
         defaults |= {"split": split.own(name)} if name in OWN else {}
         defaults |= {"bad_items": bad_items} if name == "folder" else {}
         data = module.load(**defaults, data_dir=data_dir, manual_dir=manual_dir)
     return with_class_embeddings(split.apply(data, dataset.fitted_on), module, word_vectors)
 
 
-def items(name, *, data_dir=None, manual_dir=None, split=OFFICIAL):
+def items(name, *, data_dir=None, manual_dir=None, split=OFFICIAL, text_items=None):
     """Builds a dataset of images and texts that has several published splits, and lists its items in seconds.
 
     Args:
       name: one of tfxmr.data.splits.OWN.
-      data_dir, manual_dir, split: as in `load`.
+      data_dir, manual_dir, split, text_items: as in `load`.
 
     Returns:
       MultiModalData as of `load`, but its matrices have no columns.
     """
     split.check_dataset(name)
     module = importlib.import_module(f"tfxmr.data.{DATASETS[name].module}")
-    return split.apply(module.items(data_dir, manual_dir, split.own(name)))
+    return split.apply(module.items(data_dir, manual_dir, split.own(name), text_items or DATASETS[name].text_items[0]))
 
 
 def with_class_embeddings(data, module, path):

@@ -15,7 +15,7 @@ class MappedMatrix:
     is needed whole, NumPy makes one of it (`np.asarray`).
 
     Args:
-      parts: arrays (n_p, d) as `numpy.load(path, mmap_mode="r")` gives them, one after the other.
+      parts: arrays (n_p, d) as `numpy.load(path, mmap_mode="r")` gives them, one after the other; or arrays in memory.
       rows: which of their rows, in which order, whole numbers from 0; None: all.
       functions: what is done to rows when they are read, in turn: (k, d) -> (k, d).
     """
@@ -78,6 +78,13 @@ class MappedMatrix:
             for part in self._parts:
                 if isinstance(part.base, mmap.mmap):
                     part.base.madvise(mmap.MADV_DONTNEED)
+
+
+def repeat(matrix, rows):
+    """Rows of an array or MappedMatrix, also again and again, without a copy: MappedMatrix. None: all, as they are."""
+    if rows is None:
+        return matrix
+    return take(matrix if isinstance(matrix, MappedMatrix) else MappedMatrix([matrix]), rows)
 
 
 def take(matrix, rows):

@@ -123,6 +123,21 @@ class Split:
             unpaired=self.unpaired,
         )
 
+    def items_of(self, modality):
+        """Which rows of a modality with ids are the same item: those of one id.
+
+        Returns:
+          (the first row of each item; the item, from 0 in the order of these, of each row (n,)).
+        """
+        number = {name: i for i, name in enumerate(dict.fromkeys(self.ids[modality]))}
+        items = np.array([number[name] for name in self.ids[modality]])
+        return np.unique(items, return_index=True)[1], items
+
+    def distinct(self, repeated):
+        """Keeps one row of each item of the modalities `repeated`, see MultiModalData; then nothing is paired."""
+        rows = {m: np.arange(len(self.labels[m])) for m in self.modalities}
+        return self.take(rows | {m: self.items_of(m)[0] for m in repeated}) if repeated else self
+
     def only(self, modalities):
         """Keeps some modalities (names)."""
         return Split(
@@ -146,6 +161,9 @@ class MultiModalData:
       split_facts: how the items were divided, where it is not the dataset's own way; see tfxmr.data.splits.
       instances: True if a label is the number of an item, shared by nothing but its counterpart in another modality:
         data without classes, such as images and their sentences.
+      repeated: modalities of pairs of which an item stands in several rows, one for each counterpart, by one id: the
+        images, where each of their five sentences is an item. In training a row is a pair; in retrieval an item is
+        one item.
     """
 
     name: str
@@ -155,6 +173,7 @@ class MultiModalData:
     features: dict = dataclasses.field(default_factory=dict)
     split_facts: dict = dataclasses.field(default_factory=dict)
     instances: bool = False
+    repeated: tuple = ()
 
     @property
     def modalities(self):
@@ -184,7 +203,8 @@ class MultiModalData:
         splits = {name: split.only(ordered(modalities)) for name, split in self.splits.items()}
         dropped = set(self.modalities) - set(modalities)
         features = {m: facts for m, facts in self.features.items() if m not in dropped}
-        return dataclasses.replace(self, splits=splits, features=features)
+        repeated = tuple(m for m in self.repeated if m not in dropped)
+        return dataclasses.replace(self, splits=splits, features=features, repeated=repeated)
 
     def require(self, modalities, method):
         """Raises InputError if one of the modalities that `method` (a name) needs is missing."""

@@ -5,13 +5,14 @@ import zlib
 
 import numpy as np
 
-from tfxmr.data.mapped import MappedMatrix, blocks
+from tfxmr.data.mapped import MappedMatrix, blocks, repeat
 from tfxmr.data.multimodal import MultiModalData, Split, ordered
 from tfxmr.errors import InputError
 
 SPLITS = {"train": True, "validation": False, "test": True}  # split -> must be there
 SHARED = ("label", "id")  # arrays of the modalities that share their rows
 OWN = ("label_", "id_")  # how the arrays of one modality alone begin
+ROW = "row_"  # how an array begins that says which rows of a modality's matrix belong to the items
 
 
 def load(data_dir):
@@ -28,6 +29,10 @@ def load(data_dir):
     above; if there are none, `label` is left out. So image-text pairs with loose videos are `image`, `text`,
     `label`, `video`, `label_video`.
 
+    Where several texts belong to one image, as five sentences do, `image` may hold each image once, (N, d), beside
+    `row_image` (n,), the row of `image` that belongs to each text, and perhaps `id_image` (N,). If `label` is left out
+    then, the data have no classes, and an image is found by its own texts alone.
+
     In the place of `train.npz` may stand a folder `train` with one .npy file an array (`image.npy`, `label.npy`): its
     float32 matrices stay in their files, and only the rows that are needed are read.
 
@@ -42,10 +47,12 @@ def load(data_dir):
     if not data_dir or not folder.is_dir():
         raise InputError(f"--data_dir={data_dir} is no folder. Name the one with train.npz and test.npz.")
     class_names = read_classes(folder / "classes.txt")
-    splits = {
-        split: _read_split(_source(folder, split), class_names)
-        for split, needed in SPLITS.items() if needed or _source(folder, split).exists()
-    }
+    paths = {split: _source(folder, split) for split in SPLITS}
+    arrays = {split: _read_arrays(path) for split, path in paths.items() if SPLITS[split] or path.exists()}
+    instances = _number_items(paths, arrays)
+    splits = {split: split_of(paths[split], found, class_names) for split, found in arrays.items()}
+    repeated = {split: tuple(sorted(n.removeprefix(ROW) for n in found if n.startswith(ROW)))
+                for split, found in arrays.items()}
     items = sum(len(split.labels[group[0]]) for split in splits.values() for group in split.groups)
     for name, split in splits.items():
         for m, labels in split.labels.items():
@@ -59,8 +66,11 @@ def load(data_dir):
         if found != widths["train"]:
             raise InputError(f"{folder / split}.npz: found the widths {found}, expected {widths['train']} as in "
                              "train.npz. All splits need the same modalities and widths.")
+        if repeated[split] != repeated["train"]:
+            raise InputError(f"{folder / split}.npz: found row arrays of {repeated[split] or 'nothing'}, expected of "
+                             f"{repeated['train'] or 'nothing'} as in train.npz.")
     return MultiModalData(
-        name="npz", splits=splits, class_names=class_names,
+        name="npz", splits=splits, class_names=class_names, instances=instances, repeated=repeated["train"],
         features={m: {"name": m, "dim": d, "source": "train.npz"} for m, d in widths["train"].items()},
     )
 
@@ -91,8 +101,17 @@ def read_classes(path):
     return names
 
 
-def _read_split(path, class_names):
-    return split_of(path, _read_arrays(path), class_names)
+def _number_items(paths, arrays):
+    """Labels items by their number over all splits, if no split has labels but a row array; returns if it did."""
+    rows = {split: next((n for n in found if n.startswith(ROW)), None) for split, found in arrays.items()}
+    if any("label" in found or rows[split] is None for split, found in arrays.items()):
+        return False
+    start = 0
+    for split, found in arrays.items():
+        matrix = found.get(rows[split].removeprefix(ROW), ())
+        found["label"] = start + _check_rows(paths[split], rows[split], found[rows[split]], len(matrix))
+        start += len(matrix)
+    return True
 
 
 def split_of(path, arrays, class_names):
@@ -109,7 +128,7 @@ def split_of(path, arrays, class_names):
     Raises:
       InputError: as `load`.
     """
-    modalities = ordered(name for name in arrays if name not in SHARED and not name.startswith(OWN))
+    modalities = ordered(name for name in arrays if name not in SHARED and not name.startswith((*OWN, ROW)))
     if len(modalities) < 2:
         raise InputError(f"{path}: found {len(modalities)} modality array(s) {modalities} besides "
                          "labels and ids, expected at least two, such as 'image' and 'text'.")
@@ -119,6 +138,13 @@ def split_of(path, arrays, class_names):
     for m in modalities:
         label, id_ = (f"label_{m}", f"id_{m}") if m in own else SHARED
         labels[m] = _check_labels(path, label, arrays[label], class_names)
+        if ROW + m in arrays:
+            rows = _check_rows(path, ROW + m, arrays[ROW + m], len(arrays[m]), len(labels[m]))
+            features[m] = repeat(_check_matrix(path, m, arrays[m], ROW + m, len(arrays[m])), rows)
+            names = np.array([f"{m} {row} of {path.name}" for row in range(len(arrays[m]))])
+            names = _check_ids(path, f"id_{m}", arrays.get(f"id_{m}", names), m, len(names))
+            ids[m] = [names[row] for row in rows]
+            continue
         features[m] = _check_matrix(path, m, arrays[m], label, len(labels[m]))
         if id_ in arrays:
             ids[m] = _check_ids(path, id_, arrays[id_], label, len(labels[m]))
@@ -136,10 +162,13 @@ def _check_names(path, arrays, modalities, own):
             raise InputError(f"{path}: array {name!r} is of no use: every modality has a label array of its own. "
                              "Remove it, or the own arrays of the modalities that are to share it.")
         kind, _, modality = name.partition("_")
-        if name.startswith(OWN) and modality not in modalities:
+        if name.startswith(ROW) and (modality in own or sum(n.startswith(ROW) for n in arrays) > 1):
+            raise InputError(f"{path}: array {name!r} is for one modality that shares 'label' with the others; found "
+                             f"{sorted(n for n in arrays if n.startswith((ROW, 'label_')))}. Remove the others.")
+        if name.startswith((*OWN, ROW)) and modality not in modalities:
             raise InputError(f"{path}: array {name!r} has no matrix {modality!r} beside it, found {modalities}. Add "
                              f"the matrix or remove {name!r}; no matrix may have a name that starts with '{kind}_'.")
-        if name.startswith(OWN) and modality not in own:
+        if name.startswith(OWN) and modality not in own and not (kind == "id" and ROW + modality in arrays):
             raise InputError(f"{path}: array {name!r} needs 'label_{modality}' beside it; the ids of items that "
                              "share 'label' stand in 'id'.")
 
@@ -194,6 +223,21 @@ def _check_labels(path, name, labels, class_names):
     if high > np.iinfo(np.int32).max:
         raise InputError(f"{what} holds {high}, expected zero-based class numbers that fit in 32 bits.")
     return labels.astype(np.int32)
+
+
+def _check_rows(path, name, rows, size, num_items=None):
+    """Returns row numbers, int64 (n,), of a matrix with `size` rows, each of which is there."""
+    what = f"{path}: array {name!r}"
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or num_items not in (None, len(rows)):
+        raise InputError(f"{what} has type {rows.dtype} and shape {rows.shape}, expected integers of shape "
+                         f"({'n' if num_items is None else num_items},): one an item.")
+    lacking = np.setdiff1d(np.arange(size), rows)
+    if rows.min(initial=0) < 0 or rows.max(initial=0) >= size:
+        raise InputError(f"{what} holds {rows.min()} to {rows.max()}, expected row numbers from 0 to {size - 1}.")
+    if len(lacking):
+        raise InputError(f"{what} leaves out {len(lacking)} of {size} rows, first row {lacking[0]}. Remove them from "
+                         "the matrix, or add the items that belong to them.")
+    return rows.astype(np.int64)
 
 
 def _check_matrix(path, name, matrix, label, num_items):

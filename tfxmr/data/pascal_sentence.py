@@ -12,7 +12,10 @@ def raw(data_dir=None, manual_dir=None, split=DEFAULT):
     return tfds_io.build(Builder, split, data_dir, manual_dir)
 
 
-def load(image_features="descriptor", text_features="tfidf", data_dir=None, manual_dir=None, split=DEFAULT):
+def load(
+    image_features="descriptor", text_features="tfidf", data_dir=None, manual_dir=None, split=DEFAULT,
+    text_items="joined",
+):
     """Builds the dataset if it is not built yet, and extracts features that need no training; see raw_media.load.
 
     Args:
@@ -21,18 +24,21 @@ def load(image_features="descriptor", text_features="tfidf", data_dir=None, manu
       data_dir: folder of the prepared datasets; None means TFDS's default.
       manual_dir: folder with the official files; None means <data_dir>/downloads/manual.
       split: "800_200" or "800_100_100", which has validation items, too.
+      text_items: "sentences", each an item of its own; or "joined", all sentences of an image one text.
 
     Returns:
       MultiModalData of 1,000 pairs, 20 classes.
     """
     builder = raw(data_dir, manual_dir, split)
-    return raw_media.load("pascal_sentence", builder, text_features=text_features, split_name=_named(split))
+    facts = {"split_name": _named(split), "sentences": text_items == "sentences"}
+    return raw_media.load("pascal_sentence", builder, text_features=text_features, **facts)
 
 
-def items(data_dir=None, manual_dir=None, split=DEFAULT):
+def items(data_dir=None, manual_dir=None, split=DEFAULT, text_items="joined"):
     """As `load`, without features: the matrices have no columns."""
     builder = raw(data_dir, manual_dir, split)
-    return raw_media.items("pascal_sentence", builder, split_name=_named(split))
+    facts = {"split_name": _named(split), "sentences": text_items == "sentences"}
+    return raw_media.items("pascal_sentence", builder, **facts)
 
 
 def reader(data_dir=None, manual_dir=None):

@@ -82,6 +82,8 @@ class Protocol:
       generalised: True if queries of seen and of unseen classes search the gallery of all classes; else each group of
         classes is searched by itself.
       all_modalities: True adds tasks that search the items of all modalities together, without the query itself.
+      folds: parts of equal size that the test items are cut into in their order, each searched by itself; figures are
+        means over them. MSCOCO's "1K" is 5 folds of its 5,000 test images, its "5K" 1 (Faghri et al., BMVC 2018).
       selected_on: what the training step was chosen on; "none" means the last step.
     """
 
@@ -97,6 +99,7 @@ class Protocol:
     normalisation: str = "none"
     generalised: bool = False
     all_modalities: bool = False
+    folds: int = 1
     selected_on: str = "none"
 
     def training_data(self, data, validation_fraction=0.0, seed=0):
@@ -124,7 +127,7 @@ class Protocol:
                 labels = {m: renumber[kept.labels[m]] for m in kept.modalities}
                 splits[name] = dataclasses.replace(kept, labels=labels)
         if validation_fraction:
-            splits["train"], splits["validation"] = hold_out(splits["train"], validation_fraction, seed)
+            splits["train"], splits["validation"] = hold_out(splits["train"], validation_fraction, seed, data.repeated)
         return dataclasses.replace(
             data,
             splits=splits,
@@ -142,7 +145,10 @@ class Protocol:
         found = []
         for group, classes in groups.items():
             searched = range(data.num_classes) if self.generalised else classes
-            query, gallery = (_of_classes(data.splits[s], c) for s, c in (("test", classes), (self.gallery, searched)))
+            query, gallery = (
+                _of_classes(data.splits[s].distinct(data.repeated), c)
+                for s, c in (("test", classes), (self.gallery, searched))
+            )
             for m in data.modalities:
                 others = [(other,) for other in data.modalities if other != m]
                 others += [tuple(data.modalities)] if self.all_modalities else []
@@ -180,10 +186,18 @@ def _of_classes(split, classes):
     return dataclasses.replace(split, ids=ids).of_classes(classes)
 
 
-def hold_out(split, fraction, seed):
-    """Splits off a random share of the items, of each modality where they are no pairs. Returns (rest, held-out)."""
+def hold_out(split, fraction, seed, repeated=()):
+    """Splits off a random share of the items, of each modality where they are no pairs. Returns (rest, held-out).
+
+    Of modalities `repeated`, see MultiModalData, it is a share of their items, whose rows stay together.
+    """
+    rng = np.random.default_rng(seed)
+    orders = split.permute(rng)
+    if repeated:
+        _, items = split.items_of(repeated[0])
+        orders = dict.fromkeys(split.modalities, rng.permutation(items.max() + 1))
     rest, held = {}, {}
-    for m, order in split.permute(np.random.default_rng(seed)).items():
+    for m, order in orders.items():
         size = round(fraction * len(order))
         if not 0 < size < len(order):
             what = "pairs" if split.paired else f"{m} items"
@@ -191,6 +205,8 @@ def hold_out(split, fraction, seed):
                 f"--validation_fraction={fraction}: leaves {size} of {len(order)} training {what} to hold out"
             )
         rest[m], held[m] = np.sort(order[size:]), np.sort(order[:size])
+        if repeated:
+            rest[m], held[m] = (np.flatnonzero(np.isin(items, part)) for part in (rest[m], held[m]))
     return split.take(rest), split.take(held)
 
 
@@ -207,7 +223,7 @@ def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, meth
       method_similarity: how a method's representations are compared where neither the preset nor `changes` say it;
         None: by cosine.
       **changes: fields of Protocol that differ from the preset's: gallery, similarity, cut, denominator, ties,
-        no_relevant, normalisation, all_modalities. None takes the preset's; a cut of 0 is none.
+        no_relevant, normalisation, all_modalities, folds. None takes the preset's; a cut of 0 is none.
 
     Raises:
       InputError: unknown names, or classes that leave nothing seen or unseen.
@@ -220,6 +236,7 @@ def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, meth
     needed, split = SPLITS_OF.get(name), data.split_facts.get("name", "official")
     if needed and not split.startswith(needed):
         raise InputError(f"--protocol={name}: needs --split={needed}, and the data are of --split={split}")
+    _check_folds(fields.get("folds", 1), data)
     if PRESETS[name]["gallery"] == "test":
         return Protocol(name, **fields)
     if data.instances:
@@ -242,6 +259,14 @@ def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, meth
             "be unseen and two seen (--class_split, --unseen_classes)"
         )
     return Protocol(name, unseen=unseen, class_split=class_split, **fields)
+
+
+def _check_folds(folds, data):
+    if folds > 1 and not data.instances:
+        raise InputError(f"--folds={folds}: for data without classes, such as mscoco; dataset {data.name} has classes")
+    items = len(np.unique(next(iter(data.splits["test"].labels.values()))))
+    if items % folds:
+        raise InputError(f"--folds={folds}: does not divide the {items} test items into equal parts")
 
 
 def _label_of(name, data):

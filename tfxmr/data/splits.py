@@ -116,6 +116,11 @@ class SplitRule:
                 raise InputError(f"--split={self.name}: these data of {data.name} are of --split={found or 'official'}")
             _check(data, drawn=False)
             return data
+        if data.repeated:
+            raise InputError(
+                f"--split={self.name}: the rows of dataset {data.name} are pairs that share items (texts of one "
+                f"{data.repeated[0]}) and are not divided anew; use its own split, or --text_items=joined"
+            )
         rng = np.random.default_rng(self.seed or 0)
         facts = {"name": self.name} | ({"source": str(self.file)} if self.file else {"seed": self.seed or 0})
         if self.name == "random":

@@ -33,15 +33,19 @@ def chance_of(name, query_labels, gallery_labels, own=False):
     """Expected value of one of `tfxmr.evaluation.named.NAMES` under a random ranking.
 
     An item is relevant with probability R/n at every rank. So P@k is expected to be R/n, R@k to be k/n, and the
-    discounted gain up to k to be R/n of the sum of discounts, over the ideal gain of R items.
+    discounted gain up to k to be R/n of the sum of discounts, over the ideal gain of R items. None of k items drawn
+    from n is relevant with probability C(n - R, k) / C(n, k), the rest of 1 is hit@k; median_rank is the smallest k
+    whose hit@k reaches one half.
 
     Args:
-      name: "P@10", "R@10", "nDCG", "nDCG@10" or "11-point", for any k.
+      name: "P@10", "R@10", "hit@10", "nDCG", "nDCG@10", "median_rank" or "11-point", for any k.
       query_labels, gallery_labels, own: as in `chance_level`.
 
     Returns:
-      float in [0, 1]; None for "11-point", of which no closed form is known.
+      float in [0, 1], median_rank from 1 on; None for "11-point", of which no closed form is known.
     """
+    if name == "median_rank":
+        return _median_rank(query_labels, gallery_labels, own)
     kind, _, k = name.partition("@")
     n = len(gallery_labels) - own
     k = min(int(k or n), n)
@@ -49,6 +53,7 @@ def chance_of(name, query_labels, gallery_labels, own=False):
     expected = {
         "P": lambda relevant: relevant / n * k / int(name.partition("@")[2] or n),
         "R": lambda relevant: k / n if relevant else 0.0,
+        "hit": lambda relevant: float(scipy.stats.hypergeom.sf(0, n, relevant, k)),
         "nDCG": lambda relevant: relevant / n * discounts[-1] / discounts[min(relevant, k) - 1] if relevant else 0.0,
     }
     if kind not in expected:
@@ -58,10 +63,25 @@ def chance_of(name, query_labels, gallery_labels, own=False):
 
 def _mean(value, query_labels, gallery_labels):
     """Mean over the queries of value(number of relevant items in the gallery)."""
+    relevant, counts = _relevant(query_labels, gallery_labels)
+    return float(np.average([value(int(number)) for number in relevant], weights=counts))
+
+
+def _relevant(query_labels, gallery_labels):
+    """(different numbers of relevant items in the gallery, the number of queries with each)."""
     patterns, counts = np.unique(np.asarray(query_labels), axis=0, return_counts=True)
     gallery_labels = np.asarray(gallery_labels)
-    values = [value(int(is_relevant(pattern[None], gallery_labels).sum())) for pattern in patterns]
-    return float(np.average(values, weights=counts))
+    numbers = [int(is_relevant(pattern[None], gallery_labels).sum()) for pattern in patterns]
+    relevant, of_number = np.unique(numbers, return_inverse=True)
+    return relevant, np.bincount(of_number, weights=counts)
+
+
+def _median_rank(query_labels, gallery_labels, own):
+    relevant, counts = _relevant(query_labels, gallery_labels)
+    n = len(gallery_labels) - own
+    hits = scipy.stats.hypergeom.sf(0, n, relevant[:, None] - own, np.arange(1, n + 1))
+    reached = np.average(hits, axis=0, weights=counts) >= 0.5
+    return float(np.argmax(reached) + 1 if reached.any() else n + 1)
 
 
 def _chance(relevant, n, k, denominator):

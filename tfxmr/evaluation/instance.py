@@ -26,6 +26,11 @@ def instance_ranks(similarity, correct):
     correct = _correct_mask(correct, similarity.shape)
     if not correct.any(axis=1).all():
         raise ValueError(f"query {int(np.argmin(correct.any(axis=1)))} has no correct item, so it has no rank")
+    return best_ranks(similarity, correct)
+
+
+def best_ranks(similarity, correct):
+    """As `instance_ranks`, without its checks: of a query without a correct item, 1 + the number of items."""
     best = np.max(similarity, axis=1, keepdims=True, where=correct, initial=-np.inf)
     return 1 + np.sum((similarity >= best) & ~correct, axis=1)
 

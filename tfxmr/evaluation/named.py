@@ -1,19 +1,20 @@
-"""Measures by name, averaged over all queries: P@10, R@10, nDCG, nDCG@10, 11-point."""
+"""Measures by name, over all queries: P@10, R@10, hit@10, nDCG, nDCG@10, 11-point, median_rank."""
 import re
 
 import numpy as np
 
-from tfxmr.evaluation import order
+from tfxmr.evaluation import instance, order
 from tfxmr.evaluation.chance import chance_of
 from tfxmr.evaluation.measures import eleven_point_of
 from tfxmr.evaluation.ranking import over_queries
 
-NAMES = "P@k, R@k, nDCG, nDCG@k (k from 1 on) and 11-point"
+NAMES = "P@k, R@k, hit@k, nDCG, nDCG@k (k from 1 on), 11-point and median_rank"
+INSTANCE = ("hit@1", "hit@5", "hit@10", "median_rank")  # of data without classes, where each item has its counterparts
 
 
 def check(name):
     """Raises ValueError if there is no measure of this name."""
-    if not re.fullmatch(r"(P|R|nDCG)@[1-9]\d*|nDCG|11-point", name):
+    if not re.fullmatch(r"(P|R|hit|nDCG)@[1-9]\d*|nDCG|11-point|median_rank", name):
         raise ValueError(f"no measure {name!r}; there are {NAMES}")
 
 
@@ -25,6 +26,10 @@ def measure(names, query, gallery, query_labels, gallery_labels, similarity="cos
     precision at recall 0, .1, ..., 1. Under ties "group" the first three are their expected values over all orders of
     the tied items, as in scikit-learn's `ndcg_score`.
 
+    hit@k is the share of the queries with any relevant item among the first k, which papers on images and sentences
+    call R@k; median_rank is the median of the best relevant item's rank. Ties count against both, whatever `ties` says:
+    see tfxmr.evaluation.instance.instance_ranks.
+
     Args:
       names: of NAMES.
       query, gallery, query_labels, gallery_labels, similarity, ties: as in
@@ -32,7 +37,8 @@ def measure(names, query, gallery, query_labels, gallery_labels, similarity="cos
       **choices: block_size, query_ids, gallery_ids, threads, memory, likewise.
 
     Returns:
-      {name: (mean over the queries, chance level or None)}; a query without a relevant item counts as 0.
+      {name: (mean over the queries, chance level or None)}; a query without a relevant item counts as 0, its rank as
+        1 + the number of items.
 
     Raises:
       ValueError: unknown names; and as `average_precisions`.
@@ -42,12 +48,18 @@ def measure(names, query, gallery, query_labels, gallery_labels, similarity="cos
 
     def work(scores, relevant):
         total = relevant.sum(axis=1)
+        ranks = instance.best_ranks(scores, relevant)
+        if all(name.startswith(("hit", "median")) for name in names):  # which need no sort
+            return np.stack([_of_ranks(name, ranks) for name in names], axis=1)
         ranked = order.ranked_relevance(scores, relevant, ties)
         discounts = 1 / np.log2(np.arange(2, ranked.shape[1] + 2))
         ideal = np.concatenate(([1.0], np.cumsum(discounts)))
         columns = []
         for name in names:
             kind, _, k = name.partition("@")
+            if kind in ("hit", "median_rank"):
+                columns.append(_of_ranks(name, ranks))
+                continue
             head = ranked[:, : int(k or ranked.shape[1])]
             if kind == "P":
                 columns.append(head.sum(axis=1) / int(k))
@@ -62,8 +74,15 @@ def measure(names, query, gallery, query_labels, gallery_labels, similarity="cos
         return np.stack(columns, axis=1)
 
     own = choices.get("query_ids") is not None and bool(np.isin(choices["query_ids"], choices["gallery_ids"]).all())
-    values = over_queries(work, query, gallery, query_labels, gallery_labels, similarity, **choices).mean(axis=0)
+    values = over_queries(work, query, gallery, query_labels, gallery_labels, similarity, **choices)
     return {
-        name: (float(value), chance_of(name, query_labels, gallery_labels, own))
-        for name, value in zip(names, values, strict=True)
+        name: (
+            float((np.median if name == "median_rank" else np.mean)(column)),
+            chance_of(name, query_labels, gallery_labels, own),
+        )
+        for name, column in zip(names, values.T, strict=True)
     }
+
+
+def _of_ranks(name, ranks):
+    return ranks.astype(float) if name == "median_rank" else (ranks <= int(name.partition("@")[2])).astype(float)

@@ -5,7 +5,7 @@ from tfxmr.evaluation.tables import Marked
 
 # What a protocol of an older results.json does not say.
 DEFAULTS = {
-    "unseen": (), "split": "official", "no_relevant": "zero", "generalised": False, "all_modalities": False,
+    "unseen": (), "split": "official", "no_relevant": "zero", "generalised": False, "all_modalities": False, "folds": 1,
 }
 
 
@@ -19,14 +19,21 @@ def describe(data, protocol):
     features = ", ".join(
         f"{m} {data.features.get(m, {}).get('name', 'features')} ({data.dims[m]})" for m in data.modalities
     )
-    sizes = ", ".join(f"{name} {len(split)}" for name, split in data.splits.items())
+    sizes = ", ".join(f"{name} {_size(split, data.repeated)}" for name, split in data.splits.items())
     lines = [f"dataset    {data.name}: {features}; {sizes}"]
     facts = protocol.facts(data)
     unseen = facts.pop("unseen")
     lines.append("protocol   " + ", ".join(f"{name} {value}" for name, value in facts.items()))
     if unseen:
         lines.append(f"unseen     {', '.join(map(str, unseen))}")
+    if data.instances:
+        lines.append("measures   hit@k: a counterpart is among the first k, R@k of papers on images and sentences")
     return "\n".join(lines)
+
+
+def _size(split, repeated):
+    distinct = [f"{len(split.items_of(m)[0])} {m}" for m in repeated]
+    return f"{len(split)} pairs ({', '.join(distinct)})" if distinct else str(len(split))
 
 
 def metrics_rows(metrics):

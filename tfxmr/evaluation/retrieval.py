@@ -1,4 +1,6 @@
 """Runs a protocol's retrieval tasks with a method's encoder."""
+import dataclasses
+
 import numpy as np
 
 from tfxmr.errors import InputError
@@ -21,9 +23,9 @@ def evaluate(encode, tasks, protocol, training=None, metrics=(), memory=None):
 
     Returns:
       One dict a task and measure: task ("image->text"), classes ("seen", "unseen" or "all"), metric, value, chance
-      (None where unknown), num_queries, gallery_size; with mAP also interval (95 % bootstrap over the queries) and
-      by_class (label -> mAP of its queries). Under a generalised protocol the harmonic means of seen and unseen
-      follow, as classes "harmonic mean".
+      (None where unknown), num_queries, gallery_size; with mAP, if it is no mean over folds, also interval (95 %
+      bootstrap over the queries) and by_class (label -> mAP of its queries). Under a generalised protocol the harmonic
+      means of seen and unseen follow, as classes "harmonic mean".
     """
     encoded = {}
 
@@ -47,33 +49,70 @@ def evaluate(encode, tasks, protocol, training=None, metrics=(), memory=None):
     for task in tasks:
         query = represent(task.query_modality, task.query, "query")
         gallery = np.concatenate([represent(m, task.gallery[m], "gallery") for m in task.gallery_modalities])
-        problem = query, gallery, task.query_labels, task.gallery_labels, protocol.similarity
-        choices = {"ties": protocol.ties, "memory": memory}
-        choices |= {"query_ids": task.query_ids, "gallery_ids": task.gallery_ids}
-        values = average_precisions(*problem, cut=protocol.cut, denominator=protocol.denominator,
-                                    no_relevant=protocol.no_relevant, **choices)
-        kept = np.flatnonzero(~np.isnan(values))
-        if not len(kept):
-            raise InputError(f"{task.name} {task.classes}: no query has a relevant item, and --no_relevant=drop")
-        if len(kept) < len(values):
-            values, query = values[kept], query[kept]
-            problem = query, gallery, task.query_labels[kept], task.gallery_labels, protocol.similarity
-            choices["query_ids"] = task.query_ids and [task.query_ids[i] for i in kept]
-        labels = problem[2]
-        chance = chance_level(
-            labels, task.gallery_labels, protocol.cut, protocol.denominator, own=task.query_ids is not None
-        )
-        facts = {"num_queries": len(query), "gallery_size": len(gallery)}
-        results.append({
-            "task": task.name, "classes": task.classes, "metric": map_name(protocol),
-            "value": float(np.mean(values)), "chance": chance, **facts,
-            "interval": list(statistics.bootstrap_interval(values)),
-            "by_class": mean_by_class(values, labels),
-        })
-        for name, (value, by_chance) in (named.measure(metrics, *problem, **choices) if metrics else {}).items():
-            results.append({"task": task.name, "classes": task.classes, "metric": name, "value": value,
-                            "chance": by_chance, **facts})
+        folds = _folds(task, protocol.folds)
+        parts = [_measure(part, query[q], gallery[g], protocol, metrics, memory) for part, q, g in folds]
+        results.extend(parts[0] if protocol.folds == 1 else _mean_of_folds(parts))
     return results + (harmonic_means(results) if protocol.generalised else [])
+
+
+def _folds(task, folds):
+    """Yields each fold's labels and ids as a Task, its rows of the queries and of the gallery."""
+    if folds == 1:
+        yield task, slice(None), slice(None)
+        return
+    for labels in np.array_split(np.unique(task.query_labels), folds):
+        q, g = (np.flatnonzero(np.isin(own, labels)) for own in (task.query_labels, task.gallery_labels))
+        part = dataclasses.replace(
+            task,
+            query_labels=task.query_labels[q],
+            gallery_labels=task.gallery_labels[g],
+            query_ids=task.query_ids and [task.query_ids[i] for i in q],
+            gallery_ids=task.gallery_ids and [task.gallery_ids[i] for i in g],
+        )
+        yield part, q, g
+
+
+def _measure(task, query, gallery, protocol, metrics, memory):
+    """The measures of one task, or fold of one, whose queries and gallery are encoded."""
+    problem = query, gallery, task.query_labels, task.gallery_labels, protocol.similarity
+    choices = {"ties": protocol.ties, "memory": memory}
+    choices |= {"query_ids": task.query_ids, "gallery_ids": task.gallery_ids}
+    values = average_precisions(*problem, cut=protocol.cut, denominator=protocol.denominator,
+                                no_relevant=protocol.no_relevant, **choices)
+    kept = np.flatnonzero(~np.isnan(values))
+    if not len(kept):
+        raise InputError(f"{task.name} {task.classes}: no query has a relevant item, and --no_relevant=drop")
+    if len(kept) < len(values):
+        values, query = values[kept], query[kept]
+        problem = query, gallery, task.query_labels[kept], task.gallery_labels, protocol.similarity
+        choices["query_ids"] = task.query_ids and [task.query_ids[i] for i in kept]
+    labels = problem[2]
+    chance = chance_level(
+        labels, task.gallery_labels, protocol.cut, protocol.denominator, own=task.query_ids is not None
+    )
+    facts = {"num_queries": len(query), "gallery_size": len(gallery)}
+    results = [{
+        "task": task.name, "classes": task.classes, "metric": map_name(protocol),
+        "value": float(np.mean(values)), "chance": chance, **facts,
+        "interval": list(statistics.bootstrap_interval(values)),
+        "by_class": mean_by_class(values, labels),
+    }]
+    for name, (value, by_chance) in (named.measure(metrics, *problem, **choices) if metrics else {}).items():
+        results.append({"task": task.name, "classes": task.classes, "metric": name, "value": value,
+                        "chance": by_chance, **facts})
+    return results
+
+
+def _mean_of_folds(parts):
+    """One list of measures from those of each fold: means, without an interval; the gallery is that of a fold."""
+    results = []
+    for same in zip(*parts, strict=True):
+        means = {
+            key: None if same[0][key] is None else float(np.mean([m[key] for m in same])) for key in ("value", "chance")
+        }
+        kept = {key: same[0][key] for key in ("task", "classes", "metric", "gallery_size")}
+        results.append(kept | means | {"num_queries": sum(m["num_queries"] for m in same)})
+    return results
 
 
 def map_name(protocol):

@@ -7,6 +7,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tfxmr.data import DATASETS
+from tfxmr.data.npz import ROW
 from tfxmr.data.splits import OFFICIAL, OWN
 from tfxmr.errors import InputError
 from tfxmr.features import text_features, word_vectors
@@ -40,18 +41,19 @@ def image_feature(name, layer=None, weights="imagenet", seed=0, tuning=None):
     return ImageNetwork(name, layer, weights, seed)
 
 
-def items(name, data_dir=None, manual_dir=None, split=OFFICIAL, bad_items="refuse"):
+def items(name, data_dir=None, manual_dir=None, split=OFFICIAL, bad_items="refuse", text_items=None):
     """The items of a dataset with media, and the function that reads them.
 
-    A dataset's module may have `items(data_dir, manual_dir)`, with `split` where it is published with several, which
-    gives MultiModalData whose matrices have no columns; else it is loaded with its own features, whose labels and ids
-    are taken. It may have `reader(data_dir, manual_dir)`; else its `media` is asked.
+    A dataset's module may have `items(data_dir, manual_dir)`, with `split` and `text_items` where there are several,
+    which gives MultiModalData whose matrices have no columns; else it is loaded with its own features, whose labels and
+    ids are taken. It may have `reader(data_dir, manual_dir)`; else its `media` is asked.
 
     Args:
       name: of a dataset with media.
       data_dir, manual_dir: folders, as `tfxmr.data.load` takes them.
       split: tfxmr.data.SplitRule, how the items are divided.
       bad_items: "refuse" or "skip", for the dataset "folder".
+      text_items: "sentences" or "joined", for a dataset with several sentences an image; None: its first.
 
     Returns:
       (MultiModalData, read): read(modality, ids) yields uint8 (height, width, 3) or str, or None where there is none.
@@ -65,7 +67,10 @@ def items(name, data_dir=None, manual_dir=None, split=OFFICIAL, bad_items="refus
         raise InputError(f"--dataset={name}: has no images and texts to extract features of")
     split.check_dataset(name)
     places = {"data_dir": data_dir, "manual_dir": manual_dir}
+    if text_items and text_items not in entry.text_items:
+        raise InputError(f"--text_items={text_items}: an image of dataset {name} has one text; leave this flag out")
     own = {"split": split.own(name)} if name in OWN else {"bad_items": bad_items} if name == "folder" else {}
+    own |= {"text_items": text_items or entry.text_items[0]} if entry.text_items else {}
     data = split.apply((module.items if hasattr(module, "items") else module.load)(**places, **own))
     if hasattr(module, "reader"):
         return data, module.reader(**places)
@@ -108,10 +113,12 @@ def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=N
                 learned = _train(store, m, feature, data.splits["train"], read, classes)
                 facts[m]["fine_tuning"] = {**facts[m]["fine_tuning"], **learned}
         for name, split in data.splits.items():
-            label = {"label": split.labels["text" if "text" in features else next(iter(features))]}
-            store.put_items(name, label, {m: split.ids[m] for m in features}, data.class_names)
+            arrays = {"label": split.labels["text" if "text" in features else next(iter(features))]}
+            arrays |= {f"{ROW}{m}": split.items_of(m)[1] for m in data.repeated}
+            store.put_items(name, arrays, {m: split.ids[m] for m in features}, data.class_names)
+            distinct = split.distinct(data.repeated)  # an image of five sentences is described once
             for m, feature in features.items():
-                _fill(store, name, m, feature, split.ids[m], read)
+                _fill(store, name, m, feature, distinct.ids[m], read)
         for feature in features.values():
             if hasattr(feature, "save"):
                 feature.save(store.path)

@@ -85,7 +85,7 @@ class FeatureStore:
         np.save(path, array, allow_pickle=False)
 
     def put_items(self, split, labels, ids, class_names):
-        """Writes what is no matrix: labels (name of the array -> (n,)), ids (modality -> n names), the class names."""
+        """Writes what is no matrix: labels, rows (name of array -> (n,)), ids (modality -> n names), class names."""
         for name, values in labels.items():
             self.put(f"{split}/{name}", np.asarray(values, np.int32))
         write_text(self.path / split / feature_folder.IDS, to_json(ids))

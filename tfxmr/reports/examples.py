@@ -137,4 +137,4 @@ def _names(data, items):
 
 
 def _class(data, label):
-    return data.class_names[label] if data.class_names else f"class {label}"
+    return data.class_names[label] if data.class_names else f"{'item' if data.instances else 'class'} {label}"

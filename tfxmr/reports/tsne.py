@@ -32,14 +32,16 @@ def draw(data, prepared, encode, protocol, title, items=1000, perplexity=30.0, s
       {"tsne": Figure}.
 
     Raises:
-      InputError: the perplexity does not fit the number of items.
+      InputError: the perplexity does not fit the number of items, or data without classes.
     """
-    test = data.splits["test"]
+    if data.instances:
+        raise InputError(f"--figure=tsne: shows classes, and dataset {data.name} has none; draw --figure=examples")
+    test, ready = (part.splits["test"].distinct(data.repeated) for part in (data, prepared))
     rows = {m: np.sort(order[:items]) for m, order in test.permute(np.random.default_rng(seed)).items()}
     labels = {m: test.labels[m][rows[m]] for m in rows}
     _check(perplexity, min(map(len, rows.values())))
     maps = {f"{m}\noriginal features ({data.dims[m]}-d)": {m: test.features[m][rows[m]]} for m in test.modalities}
-    common = {m: encode(m, prepared.splits["test"].features[m][rows[m]]) for m in test.modalities}
+    common = {m: encode(m, ready.features[m][rows[m]]) for m in test.modalities}
     if protocol.similarity == "cosine":
         common = {m: prepare(m, vectors, "cosine") for m, vectors in common.items()}
     width = next(iter(common.values())).shape[1]

@@ -16,7 +16,7 @@ def write(folder, encode, data, unseen=(), seed=0):
       unseen: labels of the classes that were not trained on.
       seed: of the draw of POINTS items where there are more.
     """
-    split = data.splits["test"]
+    split = data.splits["test"].distinct(data.repeated)
     points, rows = [], []
     for m in split.modalities:
         points.append(np.asarray(encode(m, split.features[m]), np.float32))

@@ -10,6 +10,7 @@ import numpy as np
 from tfxmr import __version__, evaluation
 from tfxmr.data import mapped
 from tfxmr.errors import InputError
+from tfxmr.evaluation import named
 from tfxmr.features.normalisation import normalise_features
 from tfxmr.models.base import Method
 from tfxmr.training import projector, selection
@@ -45,7 +46,7 @@ class RunOptions:
 # Flags that change how a trained method is scored, not how it was trained.
 SCORING = (
     "protocol", "gallery", "similarity", "cut", "denominator", "ties", "no_relevant", "eval_znorm", "all_modalities",
-    "metrics", "representation",
+    "metrics", "representation", "folds",
 )
 
 
@@ -168,13 +169,18 @@ def prepare(data, protocol, settings, options):
 
 
 def score(encode, data, training_data, protocol, options):
-    """Measures every task of the protocol, as `tfxmr.evaluation.evaluate` does, with names for the classes."""
+    """Measures every task of the protocol, as `tfxmr.evaluation.evaluate` does, with names for the classes.
+
+    Of data without classes also the measures named.INSTANCE, and no figures by class.
+    """
+    names = dict.fromkeys((*options.metrics, *(named.INSTANCE if data.instances else ())))
     metrics = evaluation.evaluate(
-        encode, protocol.tasks(data), protocol, training_data.splits["train"], options.metrics,
-        options.eval_memory * 2**20,
+        encode, protocol.tasks(data), protocol, training_data.splits["train"], tuple(names), options.eval_memory * 2**20
     )
     for m in metrics:
-        if "by_class" in m and data.class_names:
+        if data.instances:
+            m.pop("by_class", None)  # a figure for each item
+        elif "by_class" in m and data.class_names:
             m["by_class"] = {data.class_names[c]: value for c, value in m["by_class"].items()}
     return metrics
 
