@@ -2,9 +2,9 @@
 
     python benchmarks/builders.py [--datasets=pascal_sentence,xmedia,...] [--fraction=1] [--folder=DIR]
 
-The files are random: JPEGs of 500 x 375 pixels, sentences, matrices. pascal_sentence and xmedia are always of the
-official size; of the others --fraction of the official items is made. Each build runs in a process of its own, and its
-memory is counted above that of the bare imports.
+The files are random: JPEGs of 500 x 375 pixels, sentences, matrices. pascal_sentence, xmedia, wikipedia's articles and
+scenes, which needs no files, are always of the official size; of the others --fraction of the official items is made.
+Each build runs in a process of its own, and its memory is counted above that of the bare imports.
 """
 import argparse
 import contextlib
@@ -28,6 +28,8 @@ import PIL.Image
 import scipy.io
 
 BUILDERS = {
+    "scenes": ("scenes", "", 1),
+    "wikipedia": ("wikipedia_xmr", "articles", 1),
     "pascal_sentence": ("pascal_sentence", "800_200", 1),
     "xmedia": ("xmedia", "image text video audio shape3d", 1),
     "flickr30k": ("flickr30k_xmr", "karpathy", 0.1),
@@ -56,6 +58,25 @@ def write_images(paths):
     for n, path in enumerate(paths):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(pool[n % POOL])
+
+
+def scenes(folder, official, fraction):
+    """Nothing: the builder draws its pictures."""
+    return {}
+
+
+def wikipedia(folder, official, fraction):
+    """The lists, 2,866 images, and as many articles of 200 words."""
+    for split, size in official.SPLIT_SIZES.items():
+        items = [official.Item(f"{split}{n:032}-3.{n % 9}", f"{split}_{n}", n % 10) for n in range(size)]
+        lines = (f"{item.text_id}\t{item.image_id}\t{item.label + 1}\n" for item in items)
+        (folder / official.LIST_FILES[split]).write_text("".join(lines))
+        write_images(folder / item.image_file for item in items)
+        for item in items:
+            path = folder / item.text_file
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"<article><text>{' '.join([SENTENCE] * 14)}</text></article>")
+    return {}
 
 
 def pascal_sentence(folder, official, fraction):
@@ -148,7 +169,8 @@ def build(name, folder, changes):
     with contextlib.ExitStack() as stack:
         for constant, value in changes.items():
             stack.enter_context(mock.patch.object(module.official_files, constant, value))
-        builders = [tfds_io.build(module.Builder, c, folder / "tfds", folder / "manual") for c in configs.split()]
+        configs = configs.split() or [None]
+        builders = [tfds_io.build(module.Builder, c, folder / "tfds", folder / "manual") for c in configs]
     seconds = time.perf_counter() - start
     peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
     items = sum(split.num_examples for builder in builders for split in builder.info.splits.values())
@@ -175,7 +197,7 @@ def main():
     print(f"{'dataset':18} {'items':>7} {'files MiB':>10} {'built MiB':>10} {'seconds':>8} {'peak MiB':>9}")
     for name in options.datasets.split(","):
         package, _, fraction = BUILDERS[name]
-        official = importlib.import_module(f"tfxmr_datasets.{package}.official_files")
+        official = name != "scenes" and importlib.import_module(f"tfxmr_datasets.{package}.official_files")
         with tempfile.TemporaryDirectory(dir=options.folder) as place:
             folder = pathlib.Path(place)
             (folder / "manual").mkdir()

@@ -71,3 +71,12 @@ def test_arranges_by_name():
         foreign.arrange({"f": {"b": MATRIX, "c": MATRIX}, "g": {"c": MATRIX}}, mapping)
     with pytest.raises(InputError, match="no test arrays: found b; expected some of a, b, c, d"):
         foreign.arrange({"f": {"b": MATRIX}}, mapping)
+
+
+def test_what_is_missing_is_named():
+    """Guards against a message that leaves open which array is missing, and against items that train and test."""
+    files = {"a.mat": {"test_img": MATRIX, "test_txt": MATRIX, "test_img_lab": MATRIX[:, :1], "train_txt": MATRIX}}
+    with pytest.raises(InputError, match="no array for train/image: expected train_img, found test_img"):
+        foreign.arrange(files, foreign.LAYOUTS["pascal_sentence"])
+    with pytest.raises(InputError, match="array a.mat:test_img stands for train/image and test/image: what trains may"):
+        foreign.arrange(files, {"train/image": ("test_img",), "test/image": ("test_img",)})

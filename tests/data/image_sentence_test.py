@@ -46,6 +46,13 @@ def test_mscoco(tmp_path, split, sizes, first):
     np.testing.assert_array_equal(train.features["image"], image_descriptor(pictures))
 
 
+def test_prepare_counts_images(tmp_path, capsys):
+    """Guards against sentences that are counted as images."""
+    places = [f"--data_dir={tmp_path}", f"--manual_dir={flickr30k.DUMMY}", "--dataset=flickr30k"]
+    assert main(["prepare", *places]) == 0
+    assert capsys.readouterr().out.splitlines()[-4] == "flickr30k train: image, text, 10 pairs (2 image items)"
+
+
 def test_flickr30k(tmp_path, capsys):
     """Guards against classes made of single images: by zero-shot protocols, in tables of a line each, in warnings."""
     places = [f"--data_dir={tmp_path}", f"--manual_dir={flickr30k.DUMMY}", "--dataset=flickr30k", "--text_items=joined"]
@@ -123,7 +130,7 @@ def test_from_files_to_recalls(tmp_path, capsys):
     of_folder = ["--dataset=features", f"--features={tmp_path}/features"]
     assert main(["train", *run, *of_folder, f"--run_dir={tmp_path}/run"]) == 0
     printed = capsys.readouterr().out
-    assert "image->text  all      hit@1" in printed and "train 15 pairs (3 image), test 15 pairs (3 image)" in printed
+    assert "image->text  all      hit@1" in printed and "train 15 pairs (3 image items), test 15 pairs (3 image items)" in printed
     assert main(["evaluate", f"--run_dir={tmp_path}/run", "--folds=3"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [row[3] for row in rows if row[:1] == ["text->image"]] == ["1.000"] * 5  # one image in each fold

@@ -30,6 +30,7 @@ def main(arguments):
         data, read, features, flags.out, flags.fit_on, flags.text_corpus, flags.word_vectors,
         {"dataset": flags.dataset}, unseen,
     )
-    for name, split in data.splits.items():
-        print(f"{name}: {len(split)} items, " + ", ".join(f"{m} {f.name} ({f.dim})" for m, f in features.items()))
-    print(f"in {folder}; tfxmr train --dataset=features --features={folder}")
+    for name in data.splits:
+        print(f"{name}: {data.size(name)}, " + ", ".join(f"{m} {f.name} ({f.dim})" for m, f in features.items()))
+    protocol = " --protocol=standard" if data.instances else ""
+    print(f"in {folder}; tfxmr train --dataset=features --features={folder}{protocol}")

@@ -15,7 +15,7 @@ def main(arguments):
         data = tfxmr_flags.data.load(flags)
     for name, split in data.splits.items():
         widths = ", ".join(f"{m} {split.features[m].shape}" for m in split.modalities if split.features[m].shape[1])
-        print(f"{data.name} {name}: {widths or ', '.join(split.modalities)}, {len(split)} items")
+        print(f"{data.name} {name}: {widths or ', '.join(split.modalities)}, {data.size(name)}")
     if data.instances:
         print("no classes: an item is found by its counterpart alone (--protocol=standard)")
         return

@@ -121,7 +121,8 @@ def arrange(files, mapping):
       (split -> (array name -> array), "split/array" -> "file:name" it was taken from).
 
     Raises:
-      InputError: two files hold an array of that name, or there is none for training or for test.
+      InputError: two files hold an array of that name, there is none for training or for test, one that another split
+        has, or one array for two splits.
     """
     places = {}
     for path, arrays in files.items():
@@ -138,6 +139,15 @@ def arrange(files, mapping):
         split, _, array_name = target.partition("/")
         splits.setdefault(split, {})[array_name] = array
         sources[target] = f"{path}:{name}"
+    repeated = [source for source in sources.values() if list(sources.values()).count(source) > 1]
+    if repeated:
+        targets = " and ".join(target for target in sources if sources[target] == repeated[0])
+        raise InputError(f"array {repeated[0]} stands for {targets}: what trains may not test; name one array a split")
+    known = {name for arrays in splits.values() for name in arrays if not name.startswith("id")}
+    lacking = {f"{s}/{name}" for s in splits for name in known} - sources.keys()
+    for target in (t for t in mapping if t in lacking):
+        raise InputError(f"no array for {target}: expected {' or '.join(mapping[target])}, found "
+                         f"{', '.join(sorted(places))}. Say which one it is by --array={target}=NAME")
     missing = [split for split in ("train", "test") if split not in splits]
     if missing:
         known = [name for names in mapping.values() for name in names]

@@ -206,6 +206,12 @@ class MultiModalData:
         repeated = tuple(m for m in self.repeated if m not in dropped)
         return dataclasses.replace(self, splits=splits, features=features, repeated=repeated)
 
+    def size(self, split):
+        """How many items a split (a name) has: "800 items", or "4000 pairs (800 image items)" if some are repeated."""
+        found = self.splits[split]
+        distinct = ", ".join(f"{len(found.items_of(m)[0])} {m} items" for m in self.repeated)
+        return f"{len(found)} pairs ({distinct})" if distinct else f"{len(found)} items"
+
     def require(self, modalities, method):
         """Raises InputError if one of the modalities that `method` (a name) needs is missing."""
         missing = [m for m in modalities if m not in self.modalities]

@@ -19,7 +19,7 @@ def describe(data, protocol):
     features = ", ".join(
         f"{m} {data.features.get(m, {}).get('name', 'features')} ({data.dims[m]})" for m in data.modalities
     )
-    sizes = ", ".join(f"{name} {_size(split, data.repeated)}" for name, split in data.splits.items())
+    sizes = ", ".join(f"{name} {data.size(name).removesuffix(' items')}" for name in data.splits)
     lines = [f"dataset    {data.name}: {features}; {sizes}"]
     facts = protocol.facts(data)
     unseen = facts.pop("unseen")
@@ -29,11 +29,6 @@ def describe(data, protocol):
     if data.instances:
         lines.append("measures   hit@k: a counterpart is among the first k, R@k of papers on images and sentences")
     return "\n".join(lines)
-
-
-def _size(split, repeated):
-    distinct = [f"{len(split.items_of(m)[0])} {m}" for m in repeated]
-    return f"{len(split)} pairs ({', '.join(distinct)})" if distinct else str(len(split))
 
 
 def metrics_rows(metrics):
