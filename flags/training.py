@@ -3,6 +3,7 @@ from absl import flags
 
 from tfxmr.errors import InputError
 from tfxmr.evaluation import named
+from tfxmr.training import distribution
 from tfxmr.training.run import RunOptions
 
 
@@ -41,6 +42,29 @@ def define(values):
     )
 
 
+    flags.DEFINE_enum(
+        "strategy", "none", distribution.STRATEGIES,
+        "Devices that train together; --batch_size is the batch of all of them, and the result that of one, but for "
+        "rounding. none: one device; mirrored: all GPUs of this machine; multi_worker: several processes or machines, "
+        "by --workers or TF_CONFIG, of which the first alone evaluates and writes --run_dir.", flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "logical_devices", 0, "Devices that the CPU is divided into under --strategy=mirrored, to try it without GPUs; "
+        "0: the real devices.", lower_bound=0, flag_values=values,
+    )
+    flags.DEFINE_list(
+        "workers", [], "HOST:PORT of every process of --strategy=multi_worker, the same list for each.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "worker_index", None, "Place of this process in --workers, from 0, the one that writes.", lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "steps_per_execution", 1, "Steps that TensorFlow takes in one call, at most: a call ends at every multiple of "
+        "--log_every and --eval_every, at epochs with --select=validation, and every tenth of the way. It changes no "
+        "result.", lower_bound=1, flag_values=values,
+    )
     flags.DEFINE_list(
         "metrics", [], f"Measures beside mAP: {named.NAMES}, such as P@10,R@10,nDCG.", flag_values=values
     )
@@ -97,4 +121,9 @@ def make_options(values):
         eval_every=values.eval_every,
         metrics=tuple(values.metrics),
         eval_memory=values.eval_memory,
+        strategy=values.strategy,
+        logical_devices=values.logical_devices,
+        workers=tuple(values.workers),
+        worker_index=values.worker_index,
+        steps_per_execution=values.steps_per_execution,
     )

@@ -138,10 +138,12 @@ def test_refuses_unknown_measures():
 
 def test_all_options_have_a_flag():
     values, _ = parse("--seed=3", "--validation_fraction=0.1", "--checkpoint_seconds=0", "--log_every=2", "--eval_every=5",
-                      "--metrics=P@10,nDCG", "--eval_memory=64")
+                      "--metrics=P@10,nDCG", "--eval_memory=64", "--strategy=multi_worker", "--logical_devices=2",
+                      "--workers=a:1,b:2", "--worker_index=1", "--steps_per_execution=4")
     assert dataclasses.asdict(tfxmr_flags.training.make_options(values)) == {
         "seed": 3, "validation_fraction": 0.1, "checkpoint_seconds": 0.0, "log_every": 2, "eval_every": 5,
-        "metrics": ("P@10", "nDCG"), "eval_memory": 64,
+        "metrics": ("P@10", "nDCG"), "eval_memory": 64, "strategy": "multi_worker", "logical_devices": 2,
+        "workers": ("a:1", "b:2"), "worker_index": 1, "steps_per_execution": 4,
         "test": True,  # no flag: `tfxmr tune` alone leaves the test items out
     }
 

@@ -14,6 +14,9 @@ __version__ = "0.1.0"
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+# Takes a GPU's memory as it is needed; TensorFlow's default takes all of it from the start.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
 # NumPy reads this at its import. On AMD's Zen 3 and 4 (family 25; of these only Zen 4 has AVX-512) the AVX-512 sort is
 # five times slower than the AVX2 one, because compress-store is microcoded: x86-simd-sort issue 6.
 _CPU = pathlib.Path("/proc/cpuinfo")

@@ -7,7 +7,7 @@ from tfxmr_flags import parsing
 from tfxmr.errors import InputError
 from tfxmr.evaluation import comparison
 from tfxmr.evaluation.results import describe, metrics_rows, to_text
-from tfxmr.training import memory, selection
+from tfxmr.training import distribution, memory, selection
 from tfxmr.training.run import runner
 from tfxmr.training.run_folder import HARMLESS
 
@@ -17,22 +17,28 @@ def main(arguments):
     flags, method_class = parsing.parse_run("train", arguments)
     if not flags.run_dir:
         raise InputError("--run_dir is missing: give the folder for checkpoints and results, such as runs/first")
+    distribution.start(tfxmr_flags.training.make_options(flags))  # before anything uses TensorFlow
     results = [train(repeat, method_class) for repeat in tfxmr_flags.training.repeats(flags)]
-    if len(results) > 1:
+    if len(results) > 1 and all(results):
         rows, footnotes = comparison.summary(results, HARMLESS)
         print(to_text(rows, footnotes))
 
 
 def train(flags, method_class):
-    """Trains one run, or one for each pair of many modalities, and prints its figures. Returns the results."""
+    """Trains one run, or one for each pair of many modalities, and prints its figures. Returns the results, if any."""
     memory.free()  # of the repeats before
     settings = tfxmr_flags.model.make_settings(flags, method_class.Settings)
     options = tfxmr_flags.training.make_options(flags)
     data = tfxmr_flags.data.load(flags)
     protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings)
     print(describe(data, protocol))
+    if options.strategy != "none":
+        print(distribution.describe(distribution.start(options)))
     run = runner(method_class, data, flags.joint)
-    results = run(method_class, settings, data, protocol, flags.run_dir, options, parsing.serialise(flags))
+    with distribution.loss_explained():
+        results = run(method_class, settings, data, protocol, flags.run_dir, options, parsing.serialise(flags))
+    if results is None:
+        return None
     print(to_text(metrics_rows(results["metrics"])))
     kept = f", weights of step {results['selected_step']}" if "selected_step" in results else ""
     print(

@@ -7,7 +7,7 @@ from tfxmr_flags import parsing
 
 from tfxmr.errors import InputError
 from tfxmr.evaluation.results import describe, to_text
-from tfxmr.training import selection, tuning
+from tfxmr.training import distribution, selection, tuning
 from tfxmr.training.run import runner
 
 SHOWN = 20  # rows of the table at the end
@@ -20,6 +20,9 @@ def main(arguments):
         raise InputError("--run_dir is missing: give the folder of the search, such as runs/search")
     if flags.seeds:
         raise InputError(f"--seeds={flags.seeds}: a search has one --seed, of its trials and of what it draws")
+    if flags.strategy == "multi_worker":
+        raise InputError("--strategy=multi_worker: a search runs in one process; take mirrored, or none")
+    distribution.start(tfxmr_flags.training.make_options(flags))  # before anything uses TensorFlow
     if "select" in flags and not flags["select"].present:
         flags.select = "validation"
     settings = tfxmr_flags.model.make_settings(flags, method_class.Settings)

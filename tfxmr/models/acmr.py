@@ -8,6 +8,7 @@ from tfxmr.errors import InputError
 from tfxmr.layers import reversal_ramp, reverse_gradient
 from tfxmr.models.base import Method, MethodSettings, selection_setting
 from tfxmr.settings import setting
+from tfxmr.training import distribution
 
 WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 
@@ -178,7 +179,7 @@ class ACMR(Method):
         return {
             "imi": s.alpha * structure(v, t, labels, s.negatives, s.margin),
             "imd": s.beta * label,
-            "reg": s.gamma * sum(tf.reduce_sum(tf.square(k)) for k in kernels),
+            "reg": distribution.counted_once(s.gamma * sum(tf.reduce_sum(tf.square(k)) for k in kernels)),
             "adv": self.adversarial(reverse_gradient(common, self.reversal())),
         }
 

@@ -10,6 +10,7 @@ from tfxmr.data.mapped import MappedMatrix
 from tfxmr.errors import InputError
 from tfxmr.layers import Tower
 from tfxmr.settings import Settings, setting
+from tfxmr.training import distribution
 from tfxmr.training.optimizers import SGD, Adam
 
 
@@ -110,8 +111,10 @@ class Method(keras.Model):
         self.seed = seed
         self.check(data)
         self.dims = dict(data.dims)
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        once = tf.VariableAggregation.ONLY_FIRST_REPLICA  # all replicas count the same step
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step", aggregation=once)
         self.networks = self.make_networks(data)
+        distribution.share_out(self.name, self.networks)
         self.built = True
 
     def check(self, data):
@@ -220,11 +223,14 @@ class Method(keras.Model):
         self.player_optimizers = {}
         for player in self.players:
             rate = self.settings.learning_rate if learning_rate is None else learning_rate
-            optimizer = self.make_optimizer(player, rate)
-            if self.settings.precision == "float16":
-                optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name=f"scaled_{optimizer.name}")
-            optimizer.build(self.variables_of(player))
+            with self.distribute_strategy.scope():
+                optimizer = self.make_optimizer(player, rate)
+                distribution.take_sums(optimizer)
+                if self.settings.precision == "float16":
+                    optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name=f"scaled_{optimizer.name}")
+                optimizer.build(self.variables_of(player))
             self.player_optimizers[player] = optimizer
+        self.make_train_function()
 
     def make_optimizer(self, player, learning_rate):
         """Makes a player's optimiser, without slots yet: Adam, or what OptimizerSettings say. A method may override it.
@@ -248,10 +254,60 @@ class Method(keras.Model):
         logs = {}
         for player, losses, gradients in self.updates(batch, randomness.step_seed(self.seed, self.step)):
             logs |= {f"{player}/{name}": value for name, value in losses.items()}
+            gradients = distribution.summed(gradients)
             logs[f"{player}/gradient_norm"] = tf.linalg.global_norm(gradients) / self.loss_scale(player)
             self.player_optimizers[player].apply(gradients, self.variables_of(player))
         self.step.assign_add(1)
         return logs
+
+    def make_train_function(self, force=False):
+        """Makes `train_function`: (iterator of batches, number of steps) -> the last step's logs (L,).
+
+        One loop for any number of steps, and for any strategy, so that the arithmetic is always the same. Keras' own
+        function knows neither several steps under MirroredStrategy nor several machines.
+        """
+        strategy = self.distribute_strategy
+
+        def one_step(batches):
+            logs = strategy.run(self.train_step, args=(next(batches),))
+            self.log_names = list(logs)
+            return tf.stack([strategy.experimental_local_results(value)[0] for value in logs.values()])
+
+        def execute(batches, count):
+            return tf.while_loop(
+                lambda i, logs: i < count, lambda i, logs: (i + 1, one_step(batches)), (0, tf.zeros([0])),
+                shape_invariants=(tf.TensorShape([]), tf.TensorShape([None])), parallel_iterations=1,
+            )[1]
+
+        self.train_function = execute if self.run_eagerly else tf.function(execute, autograph=False)
+
+    def fit(self, batches, callbacks=(), steps_per_execution=1, stops=(), shuffle=False, verbose=0):
+        """Trains on every batch of a dataset, in its order.
+
+        Args:
+          batches: tf.data.Dataset of known length, of batches as `updates` takes them; under a strategy they are the
+            whole batches, of which every replica takes its share.
+          callbacks: keras.callbacks.Callback objects; of their methods, those of the training's and batches' begin
+            and end are called, once an execution, with the logs of its last step.
+          steps_per_execution: steps that TensorFlow takes in one call, at most.
+          stops: periods in steps; an execution ends at every multiple of each, for callbacks that act there.
+          shuffle, verbose: False and 0, as for keras.Model.fit.
+        """
+        callbacks = keras.callbacks.CallbackList(list(callbacks), model=self)
+        iterator, last = iter(batches), self.steps_done + int(batches.cardinality())
+        self.stop_training = False
+        callbacks.on_train_begin()
+        while (step := self.steps_done) < last and not self.stop_training:
+            count = min(steps_per_execution, last - step, *(period - step % period for period in stops))
+            callbacks.on_train_batch_begin(step)
+            logs = self.train_function(iterator, tf.constant(count))
+            callbacks.on_train_batch_end(step + count - 1, dict(zip(self.log_names, logs.numpy(), strict=True)))
+        callbacks.on_train_end()
+
+    @property
+    def steps_done(self):
+        """Steps trained so far, an int."""
+        return int(self.step.numpy())
 
     @property
     def metrics(self):
@@ -264,6 +320,11 @@ class Method(keras.Model):
         As plain variables: a checkpoint of Keras layers leaves out, without a word, those that they hold in lists.
         """
         return {name: [v.value for v in network.variables] for name, network in self.networks.items()}
+
+    def state_variables(self):
+        """All tf.Variables of `state`, in a list."""
+        slots = [v.value for optimizer in self.player_optimizers.values() for v in optimizer.variables]
+        return [self.step, *(v for variables in self.network_state().values() for v in variables), *slots]
 
     def state(self):
         """All that a resumed run needs beside its settings and data, as one tf.train.Checkpoint."""

@@ -41,6 +41,7 @@ class Progress(keras.callbacks.Callback):
         super().__init__()
         self.total = total
         self.label = label
+        self.every = max(1, total // 10)  # of the lines
         self.console = rich.console.Console()
 
     def on_train_begin(self, logs=None):
@@ -57,19 +58,19 @@ class Progress(keras.callbacks.Callback):
             console=self.console,
             disable=not self.console.is_terminal,
         )
-        start = int(self.model.step)
+        start = self.model.steps_done
         self.task = self.bar.add_task(self.label, total=self.total, completed=start, speed="")
         self.bar.start()
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the bar; without a terminal, prints a line every tenth of the way."""
-        step = int(self.model.step)
+        step = self.model.steps_done
         losses = "  ".join(f"{player} {value:.3g}" for player, value in read_losses(logs).items())
         if self.console.is_terminal:
             self.bar.text = losses
             speed = self.bar.tasks[self.task].speed
             self.bar.update(self.task, completed=step, speed=f"{speed:.2f} steps/s" if speed else "")
-        elif step % max(1, self.total // 10) == 0 or step == self.total:
+        elif step % self.every == 0 or step == self.total:
             self.console.print(f"{self.label} step {step}/{self.total}  {losses}", soft_wrap=True)
 
     def on_train_end(self, logs=None):
@@ -92,7 +93,7 @@ class Summaries(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Writes a point if it is time."""
-        step = int(self.model.step)
+        step = self.model.steps_done
         if step % self.every:
             return
         with self.writer.as_default(step):
@@ -123,7 +124,7 @@ class RetrievalMetrics(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Measures if it is time."""
-        step = int(self.model.step)
+        step = self.model.steps_done
         if step % self.every:
             return
         with self.writer.as_default(step):

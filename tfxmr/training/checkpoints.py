@@ -64,7 +64,7 @@ class Checkpoints:
     def save(self):
         """Saves the state and deletes the one before."""
         manager = tf.train.CheckpointManager(self._state, str(self.folder), max_to_keep=1)
-        manager.save(checkpoint_number=int(self.method.step))
+        manager.save(checkpoint_number=self.method.steps_done)
 
     def finish(self):
         """Keeps the networks alone, the best ones if some were selected, and frees what only training needs."""

@@ -1,4 +1,5 @@
 """One run, from data to results.json: train (or go on), evaluate, write."""
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -13,8 +14,8 @@ from tfxmr.errors import InputError
 from tfxmr.evaluation import named
 from tfxmr.features.normalisation import normalise_features
 from tfxmr.models.base import Method
-from tfxmr.training import projector, selection
-from tfxmr.training.run_folder import HARMLESS, RunFolder, to_json
+from tfxmr.training import distribution, projector, selection
+from tfxmr.training.run_folder import HARMLESS, RunFolder, content, to_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,11 @@ class RunOptions:
       eval_every: steps between two measurements of mAP while training; 0 measures only at the end.
       metrics: names of measures beside mAP, see tfxmr.evaluation.named.
       eval_memory: MiB for the similarities that are ranked at once.
+      strategy: one of tfxmr.training.distribution.STRATEGIES.
+      logical_devices: CPU devices that TensorFlow is told to have, under "mirrored"; 0 takes the real devices.
+      workers: HOST:PORT of every process, under "multi_worker"; () takes the environment variable TF_CONFIG.
+      worker_index: this process's place in `workers`, from 0, or None.
+      steps_per_execution: steps that TensorFlow takes in one call, at most.
       test: False leaves the test items alone, as a trial of a search does: results.json has no metrics but
         "validation_mAP", the mean mAP on the validation split, which the training data must have.
     """
@@ -40,6 +46,11 @@ class RunOptions:
     eval_every: int = 0
     metrics: tuple = ()
     eval_memory: int = 512
+    strategy: str = "none"
+    logical_devices: int = 0
+    workers: tuple = ()
+    worker_index: int | None = None
+    steps_per_execution: int = 1
     test: bool = True
 
 
@@ -63,12 +74,16 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
       flags: flag name -> serialised flag, for flags.cfg; None writes settings alone.
 
     Returns:
-      The results, as results.json holds them.
+      The results, as results.json holds them; None for a worker that is not the chief, which writes nothing.
 
     Raises:
-      InputError: the method cannot work on this data, or the folder holds another run.
+      InputError: the method cannot work on this data or under this strategy, or the folder holds another run.
     """
     options = options or RunOptions()
+    if options.strategy != "none" and not issubclass(method_class, Method):
+        raise InputError(f"--strategy={options.strategy}: {method_class.__name__} is fitted in one piece; leave it out")
+    strategy = distribution.start(options)
+    chief = distribution.is_chief(strategy)
     protocol, data = selection.declare(protocol, settings), needed(method_class, data)
     if flags is None:
         flags = {f.name: f"--{f.name}={getattr(settings, f.name)}" for f in dataclasses.fields(settings)}
@@ -76,8 +91,12 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
     data, training_data = prepare(data, protocol, settings, options)
     tasks = protocol.tasks(data) if options.test else []
     folder = RunFolder(run_dir)
-    finished = folder.results()
-    if finished:
+    same = settings, dataclasses.replace(options, worker_index=None), {m: content(f) for m, f in facts.items()}
+    distribution.require_same(strategy, same)
+    finished = folder.results() if chief else None
+    if distribution.from_chief(strategy, finished is not None):
+        if not chief:
+            return None
         if options.test and not finished["metrics"]:
             raise InputError(
                 f"--run_dir={run_dir}: holds a trial of a search, without test figures; give another folder"
@@ -85,11 +104,14 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
         folder.compare(flags, facts, HARMLESS)
         return finished
     selection.check(settings, training_data)
-    method = make(method_class, training_data, settings, options.seed)
-    with folder.open(flags, facts, HARMLESS):
+    with strategy.scope():
+        method = make(method_class, training_data, settings, options.seed)
+    with folder.open(flags, facts, HARMLESS) if chief else contextlib.nullcontext():
         training, encode = (train if isinstance(method, Method) else fit)(
             method, training_data, tasks, protocol, folder, options
         )
+        if not chief:
+            return None
         if options.test:
             measured = {"metrics": score(encode, data, training_data, protocol, options)}
         else:
@@ -125,6 +147,8 @@ def run_pairs(method_class, settings, data, protocol, run_dir, options=None, fla
         found.append(
             run(method_class, settings, data.only(pair), protocol, folder.path / "-".join(pair), options, own_flags)
         )
+    if not all(found):  # of a worker that is not the chief
+        return None
     results = found[0] | {
         "steps": sum(r["steps"] for r in found),
         "seconds": round(sum(r["seconds"] for r in found), 1),
@@ -193,7 +217,7 @@ def train(method, data, tasks, protocol, folder, options):
       data: the training data.
       tasks: the protocol's tasks, to be watched while training.
       protocol: tfxmr.data.protocol.Protocol.
-      folder: RunFolder.
+      folder: RunFolder, to which the chief alone writes.
       options: RunOptions.
 
     Returns:
@@ -207,11 +231,15 @@ def train(method, data, tasks, protocol, folder, options):
     split = data.splits["train"]
     total, epoch = method.total_steps(len(split)), method.steps_per_epoch(len(split))
     method.compile(steps_per_epoch=epoch)
-    checkpoints = Checkpoints(folder.checkpoints, method)
-    checkpoints.restore()
-    start, best = int(method.step), checkpoints.best
-    if start < total and not checkpoints.finished and not (best and best.exhausted):
-        writer = tf.summary.create_file_writer(str(folder.path))
+    checkpoints, strategy = Checkpoints(folder.checkpoints, method), method.distribute_strategy
+    chief = distribution.is_chief(strategy)
+    if chief:
+        checkpoints.restore()
+    distribution.synchronise(strategy, method.state_variables())
+    start, best = method.steps_done, checkpoints.best
+    unfinished = start < total and not (checkpoints.finished or best and best.exhausted)
+    if distribution.from_chief(strategy, unfinished):
+        writer = tf.summary.create_file_writer(str(folder.path)) if chief else tf.summary.create_noop_writer()
         with writer.as_default(start):
             tf.summary.text("protocol", to_json(dataclasses.asdict(protocol)))
         watched = {"test": tasks}
@@ -219,25 +247,29 @@ def train(method, data, tasks, protocol, folder, options):
             watched["validation"] = selection.validation_tasks(data)
         saver = SaveCheckpoints(checkpoints, options.checkpoint_seconds)
         progress = callbacks.Progress(total, f"{method.name} seed {options.seed}")
-        parts = [callbacks.Summaries(writer, options.log_every), progress, saver]
-        if options.eval_every:
+        parts = [callbacks.Summaries(writer, options.log_every), progress, saver] if chief else []
+        if options.eval_every and chief:
             parts.insert(0, callbacks.RetrievalMetrics(watched, protocol, split, writer, options.eval_every))
         if best:
             select = selection.SelectBest(best, watched["validation"], protocol, split, writer, epoch, total)
             parts.insert(0, select)  # before the saver: the state of a step holds that step's measurement
+        stops = {options.log_every, options.eval_every, progress.every, epoch if best else 0} - {0}
         batches = sampling.batches(split, method.settings.batch_size, options.seed, start, total)
         try:
-            method.fit(batches, shuffle=False, verbose=0, callbacks=parts)
+            method.fit(batches, parts, options.steps_per_execution, stops)
         except KeyboardInterrupt:
-            if best:
-                select.measure()  # if the interrupt came before it or in it
-            saver.save()  # a step runs in one piece, so the state is that of a whole step
+            if chief:
+                if best:
+                    select.measure()  # if the interrupt came before it or in it
+                saver.save()  # an execution runs in one piece, so the state is that of a whole step
             raise
         finally:
-            progress.on_train_end()  # else an error leaves the terminal without a cursor
+            if chief:
+                progress.on_train_end()  # else an error leaves the terminal without a cursor
             writer.close()
-    checkpoints.finish()
-    facts = {"steps": int(method.step), "seconds": round(float(checkpoints.seconds), 1)}
+    if chief:
+        checkpoints.finish()
+    facts = {"steps": method.steps_done, "seconds": round(float(checkpoints.seconds), 1)}
     if best:
         facts |= {"selected_step": int(best.step), "validation_mAP": float(checkpoints.selected_value)}
     return facts, method.encode

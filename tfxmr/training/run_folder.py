@@ -10,7 +10,7 @@ from tfxmr.files import to_json, write_text
 # Flags that may differ between a run and its resumption.
 HARMLESS = (
     "run_dir", "data_dir", "manual_dir", "split_file", "checkpoint_seconds", "log_every", "eval_every", "word_vectors",
-    "eval_memory", "features",
+    "eval_memory", "features", "strategy", "logical_devices", "workers", "worker_index", "steps_per_execution",
 )
 START = (  # come before flags.cfg; trial.json is a search's note on the run
     ".lock", "features_manifest.json", "features_manifest.json.tmp", "flags.cfg.tmp", "trial.json", "trial.json.tmp",
@@ -99,7 +99,7 @@ class RunFolder:
     def _compare_manifest(self, manifest):
         old = json.loads((self.path / "features_manifest.json").read_text())
         for name, facts in json.loads(to_json(manifest)).items():
-            if _content(old.get(name)) != _content(facts):
+            if content(old.get(name)) != content(facts):
                 raise InputError(
                     f"--run_dir={self.path} was started on other {name} features: {old.get(name)} there, {facts} "
                     "here. Restore those files or give another --run_dir"
@@ -122,7 +122,7 @@ class RunFolder:
         write_text(self.path / "results.json", to_json(results))
 
 
-def _content(facts):
+def content(facts):
     """Facts on features without the place of their source: files may be moved, digests tell whether they changed."""
     return facts and {name: value for name, value in facts.items() if name != "source"}
 

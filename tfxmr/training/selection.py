@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfxmr import evaluation
 from tfxmr.data.protocol import Protocol
 from tfxmr.errors import InputError
+from tfxmr.training import distribution
 
 
 def selects(settings):
@@ -131,10 +132,15 @@ class SelectBest(keras.callbacks.Callback):
         self.every = every
         self.total = total
 
+    def due(self):
+        """True if the present step is one to be measured at."""
+        step = self.best.method.steps_done
+        return step % self.every == 0 or step == self.total
+
     def measure(self):
         """Measures at the present step, if it is one to be measured at and has not been."""
-        step = int(self.best.method.step)
-        if step == int(self.best.measured) or (step % self.every and step != self.total):
+        step = self.best.method.steps_done
+        if step == int(self.best.measured) or not self.due():
             return
         value = mean_map(self.best.method.encode, self.tasks, self.protocol, self.training)
         self.best.record(tf.constant(value, tf.float64))
@@ -142,6 +148,9 @@ class SelectBest(keras.callbacks.Callback):
             tf.summary.scalar("validation_mAP/average", value)
 
     def on_train_batch_end(self, batch, logs=None):
-        """Measures if it is time, and ends the training if it is time for that."""
-        self.measure()
-        self.model.stop_training = self.best.exhausted
+        """Measures if it is time, and ends the training if it is time for that, all workers with the chief."""
+        if self.due():
+            strategy = self.best.method.distribute_strategy
+            if distribution.is_chief(strategy):
+                self.measure()
+            self.model.stop_training = distribution.from_chief(strategy, self.best.exhausted)

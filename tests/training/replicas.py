@@ -1,0 +1,110 @@
+"""Trains methods by one replica and by two, which must be chosen before TensorFlow starts; prints the differences.
+
+A program of its own, for distribution_test.py: python replicas.py METHOD,METHOD prints a JSON dict, method -> differences.
+"""
+import dataclasses
+import json
+import pathlib
+import sys
+import tempfile
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from conftest import _make_data  # noqa: E402
+from contract_test import quick  # noqa: E402
+
+from tfxmr import registry  # noqa: E402
+from tfxmr.training import distribution, sampling  # noqa: E402
+from tfxmr.training.checkpoints import Checkpoints  # noqa: E402
+from tfxmr.training.run import RunOptions  # noqa: E402
+
+TWO = distribution.start(RunOptions(strategy="mirrored", logical_devices=2))
+ONE = distribution.start(RunOptions())
+DATA = _make_data(classes=6, train=60, test=24)
+STEPS = 4
+SPECIAL = {
+    "danzcr": {"dropout_keep": 0.7},
+    "deep_sm": {"dropout_keep": 0.7},
+    "acmr": {"gamma": 10.0},  # the loss of the weights themselves counts
+    # Few correlations, else all are 1; the last biases have no gradient but rounding, which Adam would magnify.
+    "dcca": {"batch_size": 41, "units": (12, 3), "optimizer": "sgd", "learning_rate": 0.1},
+}
+
+
+class Logs:
+    """Keeps every execution's logs."""
+
+    def __init__(self):
+        self.found = []
+
+    def callback(self):
+        import keras
+
+        return keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: self.found.append(logs))
+
+
+def make(name, strategy):
+    method = registry.get(name)
+    # an odd batch, so that the replicas have parts of different sizes
+    settings = dataclasses.replace(quick(method), **({"batch_size": 9} | SPECIAL.get(name, {})))
+    with strategy.scope():
+        made = method(DATA, settings, 0)
+    made.compile(steps_per_epoch=6)
+    return made
+
+
+def fit(model, start, stop):
+    logs = Logs()
+    batches = sampling.batches(DATA.splits["train"], model.settings.batch_size, 0, start, stop)
+    model.fit(batches, [logs.callback()])
+    return logs.found
+
+
+def weights(model):
+    return [v.numpy() for variables in model.network_state().values() for v in variables]
+
+
+def gap(one, other):
+    return float(max(np.abs(a - b).max() for a, b in zip(one, other, strict=True)))
+
+
+def compare(name):
+    """The largest relative difference of a logged value and absolute one of a weight, and how far training went."""
+    one, two = make(name, ONE), make(name, TWO)
+    before = weights(one)
+    logs = [fit(model, 0, STEPS) for model in (one, two)]
+    assert [set(step) for step in logs[0]] == [set(step) for step in logs[1]] and len(logs[0]) == STEPS
+    values = [[step[name] for step in found for name in sorted(step)] for found in logs]
+    return {
+        "replicas": [m.distribute_strategy.num_replicas_in_sync for m in (one, two)],
+        "logs": max(abs(a - b) / (abs(a) + 1e-3) for a, b in zip(*values, strict=True)),
+        "weights": gap(weights(one), weights(two)),
+        "moved": gap(before, weights(one)),
+        "codes": gap(*([m.encode("image", DATA.splits["test"].features["image"])] for m in (one, two))),
+        "step": two.steps_done,
+    }
+
+
+def crossing(name):
+    """Differences of two trainings that change the number of replicas in the middle from one that does not."""
+    straight = make(name, ONE)
+    fit(straight, 0, STEPS)
+    found = {}
+    for before, after in ((ONE, TWO), (TWO, ONE)):
+        with tempfile.TemporaryDirectory() as folder:
+            first, second = make(name, before), make(name, after)
+            fit(first, 0, STEPS // 2)
+            Checkpoints(pathlib.Path(folder), first).save()
+            assert Checkpoints(pathlib.Path(folder), second).restore() and second.steps_done == STEPS // 2
+            fit(second, STEPS // 2, STEPS)
+        found["one, two" if before is ONE else "two, one"] = gap(weights(straight), weights(second))
+    return found
+
+
+if __name__ == "__main__":
+    result = {name: compare(name) for name in sys.argv[1].split(",")}
+    for name in sys.argv[2:]:
+        result["crossing"] = crossing(name)
+    print(json.dumps(result))
