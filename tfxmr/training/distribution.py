@@ -99,7 +99,7 @@ def is_chief(strategy):
 
 
 def from_chief(strategy, value):
-    """The chief's value of a truth value, number or tensor that every worker gives; without other workers, `value` as it is.
+    """The chief's value of a truth value, number or tensor that every worker gives; `value` itself without others.
 
     Every worker must come here equally often and in the same order.
     """
