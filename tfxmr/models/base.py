@@ -138,6 +138,8 @@ class Method(keras.Model):
             raise InputError(
                 f"--batch_size={batch}: the training set has {size} items; take at most that many."
             )
+        if self.settings.jit_compile and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            raise InputError("--jit_compile: XLA cannot compile a step of several devices; leave it or --strategy out")
 
     def make_networks(self, data):
         """Builds the networks: name -> layer, with all weights created."""
@@ -267,9 +269,10 @@ class Method(keras.Model):
         function knows neither several steps under MirroredStrategy nor several machines.
         """
         strategy = self.distribute_strategy
+        train_step = tf.function(self.train_step, jit_compile=True) if self.jit_compile else self.train_step
 
         def one_step(batches):
-            logs = strategy.run(self.train_step, args=(next(batches),))
+            logs = strategy.run(train_step, args=(next(batches),))
             self.log_names = list(logs)
             return tf.stack([strategy.experimental_local_results(value)[0] for value in logs.values()])
 
