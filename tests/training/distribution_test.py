@@ -141,7 +141,7 @@ def test_a_worker_is_killed(victim, data_dir, tmp_path):
     """The survivor ends with a message; both started again end, bit for bit, as two that nothing disturbed."""
     straight = train_together(data_dir, tmp_path / "straight")[0]
     again = train_together(data_dir, tmp_path / "straight")[0]  # finished: guards against a worker that waits for ever
-    assert "step" not in again.splitlines()[-5] and again.endswith(straight[straight.index("task  "):])
+    assert f"step {STEPS}/{STEPS}" not in again and again.endswith(straight[straight.index("task  "):])
     run_dir = tmp_path / "killed"
     with workers(data_dir, run_dir) as started:
         deadline = time.monotonic() + 300
@@ -173,6 +173,13 @@ def test_flags_that_do_not_fit(flags, message, capsys, monkeypatch, tmp_path):
     assert main(["train", "--model=ms2gan", f"--run_dir={tmp_path}/run", *flags]) == 2
     assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "run").exists()
+
+
+def test_too_late(monkeypatch, capsys, tmp_path):
+    """Guards against a traceback where TensorFlow was used before the devices were chosen."""
+    tf.zeros(1) + 1
+    assert main(["train", "--model=ms2gan", f"--run_dir={tmp_path}/run", "--strategy=mirrored", "--logical_devices=3"]) == 2
+    assert "--strategy=mirrored: must be set up before TensorFlow is used" in capsys.readouterr().err
 
 
 def test_what_is_not_distributed_is_refused(make_data, tmp_path, capsys):

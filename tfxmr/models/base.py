@@ -11,6 +11,7 @@ from tfxmr.errors import InputError
 from tfxmr.layers import Tower
 from tfxmr.settings import Settings, setting
 from tfxmr.training import distribution
+from tfxmr.training.execution import StepwiseModel
 from tfxmr.training.optimizers import SGD, Adam
 
 
@@ -71,7 +72,7 @@ class OptimizerSettings(MethodSettings):
     )
 
 
-class Method(keras.Model):
+class Method(StepwiseModel):
     """Base of the neural methods. A subclass fills three holes:
 
     * `make_networks(data)` builds its networks by name, in full (no weights appear later);
@@ -111,8 +112,6 @@ class Method(keras.Model):
         self.seed = seed
         self.check(data)
         self.dims = dict(data.dims)
-        once = tf.VariableAggregation.ONLY_FIRST_REPLICA  # all replicas count the same step
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step", aggregation=once)
         self.networks = self.make_networks(data)
         distribution.share_out(self.name, self.networks)
         self.built = True
@@ -261,61 +260,6 @@ class Method(keras.Model):
             self.player_optimizers[player].apply(gradients, self.variables_of(player))
         self.step.assign_add(1)
         return logs
-
-    def make_train_function(self, force=False):
-        """Makes `train_function`: (iterator of batches, number of steps) -> the last step's logs (L,).
-
-        One loop for any number of steps, and for any strategy, so that the arithmetic is always the same. Keras' own
-        function knows neither several steps under MirroredStrategy nor several machines.
-        """
-        strategy = self.distribute_strategy
-        train_step = tf.function(self.train_step, jit_compile=True) if self.jit_compile else self.train_step
-
-        def one_step(batches):
-            logs = strategy.run(train_step, args=(next(batches),))
-            self.log_names = list(logs)
-            return tf.stack([strategy.experimental_local_results(value)[0] for value in logs.values()])
-
-        def execute(batches, count):
-            return tf.while_loop(
-                lambda i, logs: i < count, lambda i, logs: (i + 1, one_step(batches)), (0, tf.zeros([0])),
-                shape_invariants=(tf.TensorShape([]), tf.TensorShape([None])), parallel_iterations=1,
-            )[1]
-
-        self.train_function = execute if self.run_eagerly else tf.function(execute, autograph=False)
-
-    def fit(self, batches, callbacks=(), steps_per_execution=1, stops=(), shuffle=False, verbose=0):
-        """Trains on every batch of a dataset, in its order.
-
-        Args:
-          batches: tf.data.Dataset of known length, of batches as `updates` takes them; under a strategy they are the
-            whole batches, of which every replica takes its share.
-          callbacks: keras.callbacks.Callback objects; of their methods, those of the training's and batches' begin
-            and end are called, once an execution, with the logs of its last step.
-          steps_per_execution: steps that TensorFlow takes in one call, at most.
-          stops: periods in steps; an execution ends at every multiple of each, for callbacks that act there.
-          shuffle, verbose: False and 0, as for keras.Model.fit.
-        """
-        callbacks = keras.callbacks.CallbackList(list(callbacks), model=self)
-        iterator, last = iter(batches), self.steps_done + int(batches.cardinality())
-        self.stop_training = False
-        callbacks.on_train_begin()
-        while (step := self.steps_done) < last and not self.stop_training:
-            count = min(steps_per_execution, last - step, *(period - step % period for period in stops))
-            callbacks.on_train_batch_begin(step)
-            logs = self.train_function(iterator, tf.constant(count))
-            callbacks.on_train_batch_end(step + count - 1, dict(zip(self.log_names, logs.numpy(), strict=True)))
-        callbacks.on_train_end()
-
-    @property
-    def steps_done(self):
-        """Steps trained so far, an int."""
-        return int(self.step.numpy())
-
-    @property
-    def metrics(self):
-        """None: `train_step` logs its losses itself, and retrieval metrics come from the evaluator."""
-        return []
 
     def network_state(self):
         """The weights, network name -> tf.Variables, for tf.train.Checkpoint.
