@@ -26,7 +26,7 @@ setuptools.setup(
     package_dir={"": ".", **PACKAGE_DIRS},
     package_data={
         "tfxmr_datasets": ["*/*.md", "*/*.bib", "*/*.txt", "*/*.tsv", "*/*.list"],
-        "tfxmr_flags": ["*.cfg"],
+        "tfxmr_flags": ["*.cfg", "extract/*.cfg"],
     },
     install_requires=[
         "absl-py>=2.5",

@@ -267,7 +267,10 @@ def test_compare_trains_flagfiles(capsys, train, tmp_path):
     assert len(stamps) == 6
     assert main(["compare", f"{tmp_path}/table/cca_x", "--format=csv"]) == 0
     assert "--seeds=1: no flag of this command" in refusal(capsys, "compare", f"{tmp_path}/table", "--seeds=1")
-    assert "two flagfiles of one name" in refusal(capsys, "compare", files[0], files[0], f"--run_dir={tmp_path}")
+    assert "two flagfiles of one name" in refusal(capsys, "compare", files[0], "other/cca_x.cfg", f"--run_dir={tmp_path}")
+    assert main(["compare", files[1], *files, *call[3:]]) == 0  # the first is tested against the others
+    found = json.loads(capsys.readouterr().out)
+    assert [r["method"] for r in found["summary"]] == ["sm", "cca"] and found["tests"][0]["method"] == "sm - cca"
 
 
 def test_seeds(capsys, train, tmp_path):

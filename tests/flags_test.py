@@ -6,6 +6,7 @@ import re
 import pytest
 import tfxmr_flags
 import tfxmr_flags.data
+import tfxmr_flags.features
 import tfxmr_flags.model
 import tfxmr_flags.training
 from absl import flags
@@ -15,7 +16,11 @@ import tfxmr.data
 from tfxmr import registry
 from tfxmr.errors import InputError
 
-FLAGFILES = sorted(pathlib.Path(tfxmr_flags.__path__[0]).glob("*.cfg"))
+FOLDER = pathlib.Path(tfxmr_flags.__path__[0])
+FLAGFILES = sorted(FOLDER.glob("*.cfg"))
+DANZCR_TABLE = ["danzcr", "deep_sm", "acmr", "lgcfl", "jrl", "cca"]
+MS2GAN_TABLE = ["cca", "cfa", "lcfs", "corr_ae", "cmdn", "deep_sm", "sdml", "dscmr", "acmr", "daml", "ms2gan"]
+EXTRACTIONS = {path.stem: path for path in sorted((FOLDER / "extract").glob("*.cfg"))}
 
 
 def parse(*arguments):
@@ -212,15 +217,52 @@ def test_help(capsys):
 
 def test_there_are_flagfiles():
     """Guards against the tests below passing on an empty folder."""
-    assert FLAGFILES
+    assert {parse(f"--flagfile={path}")[0].model for path in FLAGFILES} == set(registry.names())
+    assert EXTRACTIONS
+
+
+def extraction(name):
+    return parsing.parse("extract", [f"--flagfile={EXTRACTIONS[name]}"], tfxmr_flags.features.define_extract)
+
+
+def header(path, *facts):
+    """The comment lines at a flagfile's top, which must speak of the facts and name the file in a command."""
+    found = re.match(r"(#.*\n)+", path.read_text())
+    assert found, "a flagfile starts with its header, lines with #"
+    for fact in facts:
+        assert re.search(rf"\b{fact}", found[0], re.IGNORECASE), f"the header says nothing of: {fact}"
+    assert f"--flagfile=flags/{path.relative_to(FOLDER)} " in found[0], "the header's command names the file itself"
+    return found[0]
 
 
 @pytest.mark.parametrize("path", FLAGFILES, ids=lambda path: path.name)
 def test_flagfile(path):
-    """Guards against a recipe that no longer parses, or does not say what it is for and what to expect."""
-    settings(f"--flagfile={path}")
-    header = re.match(r"(#.*\n)+", path.read_text())
-    assert header, "a flagfile starts with its header, lines with #"
-    for fact in ("paper", "table", "expected", "time", "command"):
-        assert re.search(rf"\b{fact}", header[0], re.IGNORECASE), f"the header says nothing of: {fact}"
-    assert f"--flagfile=flags/{path.name}" in header[0], "the header's command names the file itself"
+    """Guards against a recipe that no longer parses, is of another cell than its name says, or does not explain itself.
+
+    One whose dataset has an extraction must read the folder which that writes, and say how it is made.
+    """
+    values, method = parse(f"--flagfile={path}")
+    tfxmr_flags.model.make_settings(values, method.Settings)
+    text = header(path, "paper", "table", "expected", "time", "command")
+    extracted = [name for name in EXTRACTIONS if path.stem.startswith(f"{values.model}_{name}")]
+    if extracted:
+        name = max(extracted, key=len)  # nus_wide_10k, not nus_wide
+        assert (values.dataset, values.features) == ("features", extraction(name).out)
+        assert f"tfxmr extract --flagfile=flags/extract/{name}.cfg " in text
+    else:
+        assert path.stem.startswith(f"{values.model}_{values.dataset}") and not values.features
+
+
+@pytest.mark.parametrize("name", EXTRACTIONS)
+def test_extraction_flagfile(name):
+    """Guards against features of another dataset than the file's name says."""
+    assert extraction(name).dataset == name
+    header(EXTRACTIONS[name], "paper", "table", "time", "command")
+
+
+@pytest.mark.parametrize("dataset, methods", [
+    ("pascal_sentence", DANZCR_TABLE), ("nus_wide", DANZCR_TABLE), ("nus_wide_10k", MS2GAN_TABLE), ("xmedia", MS2GAN_TABLE),
+])
+def test_tables_are_complete(dataset, methods):
+    """Guards against a table of the papers without the cells of a method that is here."""
+    assert {f"{method}_{dataset}" for method in methods} <= {path.stem for path in FLAGFILES}

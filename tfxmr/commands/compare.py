@@ -1,6 +1,7 @@
 """Puts runs into one table: mean and deviation over seeds, exact tests of the first method against the others.
 
-A flagfile (its name ends in .cfg) among the runs is trained first, in --run_dir, or goes on where it was stopped.
+A flagfile (its name ends in .cfg) among the runs is trained first, in --run_dir, or goes on where it was stopped. One
+that is named twice counts once, so that `compare flags/ms2gan_xmedia.cfg flags/*_xmedia.cfg` tests MS2GAN against all.
 """
 import contextlib
 import json
@@ -60,7 +61,7 @@ def trained(words, flags, run_dir):
     Raises:
       InputError: flags without a flagfile, no --run_dir, two flagfiles of one name, or a wrong flag.
     """
-    files = [word for word in words if word.endswith(".cfg")]
+    files = list(dict.fromkeys(word for word in words if word.endswith(".cfg")))
     if not files:
         if flags:
             raise InputError(f"tfxmr compare: {flags[0]}: no flag of this command, and there is no flagfile to train")
