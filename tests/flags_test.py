@@ -216,7 +216,7 @@ def test_help(capsys):
 
 
 def test_there_are_flagfiles():
-    """Guards against the tests below passing on an empty folder."""
+    """Guards against a method without a recipe, and the tests below passing on an empty folder."""
     assert {parse(f"--flagfile={path}")[0].model for path in FLAGFILES} == set(registry.names())
     assert EXTRACTIONS
 
