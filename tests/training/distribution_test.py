@@ -132,7 +132,7 @@ def test_two_processes_are_one(data_dir, tmp_path, capsys):
     assert results(tmp_path / "two")["selected_step"] == results(tmp_path / "one")["selected_step"]
     one, two = networks(tmp_path / "one"), networks(tmp_path / "two")
     for name, value in one.items():
-        np.testing.assert_allclose(value, two[name], atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(value, two[name], atol=1e-4, err_msg=name)  # a tenth of one of Adam's steps
 
 
 @pytest.mark.slow
