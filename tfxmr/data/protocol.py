@@ -262,7 +262,9 @@ def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, meth
 
 
 def _check_folds(folds, data):
-    if folds > 1 and not data.instances:
+    if folds == 1:
+        return
+    if not data.instances:
         raise InputError(f"--folds={folds}: for data without classes, such as mscoco; dataset {data.name} has classes")
     items = len(np.unique(next(iter(data.splits["test"].labels.values()))))
     if items % folds:
