@@ -40,7 +40,7 @@ CONTESTANTS = {
     "torch_compiled": ("pytorch", {"fused": True, "compiled": True}, {}),
 }
 NOT_BY_DEFAULT = ("tfxmr_jit", "tf_naive_xla")
-ONLY = {"tf_naive": (64, 256), "torch_compiled": (256,)}  # batch sizes of the slow: to step, and to compile
+ONLY = {"tf_naive": (64, 256), "torch_compiled": (64, 256)}  # batch sizes of the slow: to step, and to compile
 LIBRARIES = {"tensorflow": {ONEDNN: "1"}, "xla": {ONEDNN: "1"}, "numpy": {}, "torch": {}}
 FORMS = ("xw", "gw'", "x'g")
 LOSSES, WEIGHTS = 1e-4, 0.01  # of the check: relative, and in units of the learning rate

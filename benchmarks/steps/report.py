@@ -142,8 +142,8 @@ def draw(facts):
     figure = Figure(figsize=(style.WIDTH, 2.3 * len(facts["methods"]) + 0.8), layout="constrained")
     axes = figure.subplots(len(facts["methods"]), squeeze=False)[:, 0]
     style.set_title(figure, "Training steps: pairs a second, by batch size")
+    names = list(dict.fromkeys(label(row) for found in facts["methods"].values() for row in found["rows"]))
     for panel, (method, found) in zip(axes, facts["methods"].items(), strict=True):
-        names = list(dict.fromkeys(map(label, found["rows"])))
         batches = list(dict.fromkeys(row["batch"] for row in found["rows"]))
         width = 0.85 / len(names)
         for i, name in enumerate(names):
