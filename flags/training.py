@@ -30,8 +30,8 @@ def define(values):
         lower_bound=0.0, upper_bound=0.99, flag_values=values,
     )
     flags.DEFINE_float(
-        "checkpoint_seconds", 300.0, "Seconds between two checkpoints; 0: after every step.", lower_bound=0.0,
-        flag_values=values,
+        "checkpoint_seconds", 300.0, "Seconds between two checkpoints; 0: after every --steps_per_execution steps.",
+        lower_bound=0.0, flag_values=values,
     )
     flags.DEFINE_integer(
         "log_every", 10, "Steps between two TensorBoard points.", lower_bound=1, flag_values=values
@@ -40,8 +40,6 @@ def define(values):
         "eval_every", 0, "Steps between two measurements of mAP while training, for TensorBoard; 0: none.",
         lower_bound=0, flag_values=values,
     )
-
-
     flags.DEFINE_enum(
         "strategy", "none", distribution.STRATEGIES,
         "Devices that train together; --batch_size is the batch of all of them, and the result that of one, but for "
