@@ -53,7 +53,8 @@ def main(library):
         """Measures products of (size, 4096) and (4096, 4096) or, in form x'g, of (size, 4096) twice."""
         ta, tb = FORMS[form]
         rows = place(numbers[:size])
-        other = place(others[:size]) if ta else square  # of two different arrays: of one NumPy computes half the product
+        # Of two different arrays: of one, NumPy computes half of the symmetric product.
+        other = place(others[:size]) if ta else square
 
         def take(steps):
             for _ in range(steps):
