@@ -64,19 +64,6 @@ def test_two_replicas_are_one_in_every_other_method():
     check_replicas(sorted(set(registry.names("tfxmr.models")) - set(QUICK)))
 
 
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    """A folder of random matrices with four classes."""
-    folder = tmp_path_factory.mktemp("npz")
-    rng = np.random.default_rng(0)
-    for split, n in (("train", 80), ("test", 40)):
-        np.savez(
-            folder / f"{split}.npz", image=rng.normal(size=(n, 30)), text=rng.normal(size=(n, 20)),
-            label=np.arange(n) % 4,
-        )
-    return folder
-
-
 @contextlib.contextmanager
 def workers(data_dir, run_dir, *flags):
     """Two processes of one training by the command line; yields them, the chief first, and leaves none behind."""
