@@ -101,7 +101,7 @@ def test_refuses_wrong_flags(arguments, message):
     (["--model=svm"], r"--model=svm: no such method; there are .*cca"),
     (["train.npz"], r"tfxmr train: train\.npz: not a flag; flags are written --name=value"),
     (["--generator_units=0"], r"--generator_units=\(0,\): the least value is 1"),
-    (["--model=cca", "--components=0"], r"--components=0: the least value is 1"),
+    (["--model=cca", "--components=-1"], r"--components=-1: the least value is 0"),
     (["--dropout_keep=nan"], r"--dropout_keep=nan: give a finite number"),
 ])
 def test_refuses_wrong_values(arguments, message):

@@ -107,6 +107,13 @@ def test_width_of_the_common_space(make_data):
     assert [p.shape for p in projections(fitted(data, components=9), data)] == [(60, 4), (60, 4)]
 
 
+@pytest.mark.parametrize("classes, width", [(5, 10), (10, 10), (11, 20), (20, 20)])
+def test_width_by_the_number_of_classes(make_data, classes, width):
+    """10 for every ten classes begun: guards against 20 classes in a space for ten."""
+    data = make_data(classes=classes, dims={"image": 25, "text": 30})
+    assert projections(fitted(data), data)[0].shape == (60, width)
+
+
 def test_other_splits_mean_nothing(make_data):
     """Guards against leakage: the test items must not move the projections."""
     data = make_data()
@@ -135,8 +142,8 @@ def test_refuses(make_data):
         method.transform("text", np.ones(4))
     with pytest.raises(InputError, match=r"CCA needs the modalities image, text; dataset made up has text, audio"):
         fitted(make_data(dims={"text": 3, "audio": 3}))
-    with pytest.raises(InputError, match=r"--components=0: the least value is 1"):
-        fitted(data, components=0)
+    with pytest.raises(InputError, match=r"--components=-1: the least value is 0"):
+        fitted(data, components=-1)
 
 
 def test_singular_covariance(make_data):

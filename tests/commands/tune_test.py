@@ -51,7 +51,7 @@ def test_tune_and_train_the_best(capsys, tune, tmp_path):
     assert "within the validation items of the seen classes" in printed
     found = rows(run)
     assert len(found) == 36 and {r["status"] for r in found} == {"finished"}
-    assert (found[0]["components"], found[0]["ridge"]) == ("10", "0.01")  # the defaults
+    assert (found[0]["components"], found[0]["ridge"]) == ("0", "0.01")  # the defaults
     best = max(found, key=lambda r: float(r["mAP validation"]))
     table = printed[printed.index("\ntrial  "):].splitlines()[2:]
     assert table[0].split()[:3] == [best["trial"], best["components"], best["ridge"]] and table[20].startswith("all 36")

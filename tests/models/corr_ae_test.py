@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfxmr.data import MultiModalData, Split
+from tfxmr.data import MultiModalData, Split, protocol
 from tfxmr.errors import InputError
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.corr_ae import CorrAE, CorrAESettings
-from tfxmr.training import sampling
+from tfxmr.training import callbacks, sampling
+from tfxmr.training.run import RunOptions, evaluate, run
 
 DIMS = {"image": 7, "text": 5}
 THREE = {"image": 7, "text": 5, "audio": 4}
@@ -112,3 +113,61 @@ def test_length_and_refusals():
         make_model({"image": 4})
     with pytest.raises(InputError, match=r"--variant=half: choose one of corr, cross, full"):
         make_model(variant="half")
+
+
+PRETRAINED = {"rbm_pretrain": True, "rbm_units": (5, 4), "rbm_steps": 4, "rbm_batch_size": 10, "encoder_units": (3,)}
+
+
+@pytest.mark.parametrize("variant", ["corr", "cross", "full"])
+def test_losses_on_the_machines_outputs(variant):
+    """Guards against autoencoders that restore the features, or machines that they train."""
+    model, batch = make_model(variant=variant, **PRETRAINED), first_batch()
+    seen = {m: model.networks[f"machine_{m}_1"](model.networks[f"machine_{m}_0"](batch[m])).numpy() for m in DIMS}
+    codes = {m: slow(model.networks[f"encoder_{m}"], seen[m], True) for m in DIMS}
+    restored = sum(
+        np.mean(np.sum((slow(model.networks[f"decoder_{m}_{n}"], codes[m], False) - seen[n]) ** 2, axis=1))
+        for m, n in itertools.product(DIMS, repeat=2) if restores(variant, m, n)
+    )
+    alpha = 0.2 if variant == "cross" else 0.8
+    assert float(model.costs(batch)["reconstruction"]) == pytest.approx((1 - alpha) * restored, rel=1e-4)
+    assert not any("machine" in name for name in model.players["joint"])
+    np.testing.assert_allclose(model.encode("text", batch["text"]), codes["text"], rtol=1e-5)
+
+
+def pretrained_run(data, path, **options):
+    settings = CorrAESettings(**(SMALL | PRETRAINED))
+    options = RunOptions(validation_fraction=0.2, checkpoint_seconds=0, **options)
+    return run(CorrAE, settings, data, protocol.make("standard", data), path, options)["metrics"]
+
+
+def test_pretraining_is_resumed(make_data, tmp_path, monkeypatch):
+    """A run killed in its first machines, its second ones and its own steps equals a straight one, bit for bit."""
+    data, moved = make_data(), callbacks.Progress.on_train_batch_end
+    straight = pretrained_run(data, tmp_path / "straight")
+    assert not list((tmp_path / "straight").rglob("pretraining/*/checkpoints"))
+    for kill_at in (2, 3, 4):  # steps done since the start of the process
+        steps = iter(range(kill_at))
+
+        def killed(self, batch, logs=None, steps=steps):
+            moved(self, batch, logs)
+            if next(steps, None) is None:
+                raise RuntimeError
+
+        monkeypatch.setattr(callbacks.Progress, "on_train_batch_end", killed)
+        with pytest.raises(RuntimeError):
+            pretrained_run(data, tmp_path / "killed")
+    monkeypatch.undo()
+    assert pretrained_run(data, tmp_path / "killed") == straight
+    rule = protocol.make("standard", data)
+    settings = CorrAESettings(**(SMALL | PRETRAINED))
+    assert evaluate(CorrAE, settings, data, rule, tmp_path / "killed", RunOptions(validation_fraction=0.2)) == straight
+    weights = [tf.train.load_checkpoint(str(tmp_path / name / "checkpoints/final/networks")) for name in ("straight", "killed")]
+    names = [n for n in weights[0].get_variable_to_shape_map() if "networks" in n]
+    assert len(names) == 4 * 6 + 4 * 2
+    for name in names:
+        np.testing.assert_array_equal(*(w.get_tensor(name) for w in weights), err_msg=name)
+
+
+def test_unknown_counts():
+    with pytest.raises(InputError, match=r"--rbm_counts=tags: the data have image, text alone"):
+        make_model(**PRETRAINED, rbm_counts="tags")

@@ -67,3 +67,16 @@ def test_adam_with_a_penalty():
     adam.build([kernel, bias])
     adam.apply([tf.constant([[1.0]]), tf.constant([1.0])], [kernel, bias])
     assert (float(kernel.numpy()[0, 0]), float(bias.numpy()[0])) == pytest.approx((-3.9, -4.1), rel=1e-5)
+
+
+def test_rising_momentum_by_hand():
+    """m_t = .9 - .4 exp(-t / 2), t from 0: guards against a momentum that is read once, or a step too late."""
+    x = keras.Variable([1.0])
+    sgd = SGD(0.1, momentum=0.9, initial_momentum=0.5, rise=2)
+    sgd.build([x])
+    gradients, w, v = (0.5, -2.0, 1.0), 1.0, 0.0
+    for t, g in enumerate(gradients):
+        v = (0.9 - 0.4 * np.exp(-t / 2)) * v - 0.1 * g
+        w += v
+    apply_all(sgd, x, [[g] for g in gradients])
+    assert float(x.numpy()[0]) == pytest.approx(w, rel=1e-6)

@@ -41,7 +41,7 @@ def search(data, tmp_path):
 
         options = dataclasses.replace(OPTIONS, seed=seed)
         rule = protocol.make("standard", data)
-        return tuning.tune(CCA, CCASettings(), what, data, rule, tmp_path / folder, options, runner=made_up)
+        return tuning.tune(CCA, CCASettings(components=10), what, data, rule, tmp_path / folder, options, runner=made_up)
 
     return start
 

@@ -1,5 +1,6 @@
 """The base of every closed-form method: fit on matrices, transform each modality."""
 import dataclasses
+import math
 
 import numpy as np
 
@@ -16,6 +17,20 @@ class BaselineSettings(Settings):
         "How features are normalised, with statistics of the training split.",
         choices=("none", "l2", "zscore", "minmax"),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class CommonSpaceSettings(BaselineSettings):
+    """Settings of a method whose representations are as wide as is wanted."""
+
+    components: int = setting(
+        0, "Width of the common space, at most the narrower feature's width; 0: 10 for every ten classes begun of the "
+        "training items, and 10 for data without classes.", minimum=0, grid=(0, 2, 3, 5, 20, 50),
+    )
+
+    def width(self, data):
+        """The width that is wanted for training data, before any feature's width limits it."""
+        return self.components or (10 if data.instances else 10 * math.ceil(data.num_classes / 10))
 
 
 class Baseline:

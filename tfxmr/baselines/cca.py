@@ -4,7 +4,7 @@ import dataclasses
 import numpy as np
 import scipy.linalg
 
-from tfxmr.baselines.base import Baseline, BaselineSettings
+from tfxmr.baselines.base import Baseline, CommonSpaceSettings
 from tfxmr.errors import InputError
 from tfxmr.linear import View, leading_svd
 from tfxmr.settings import setting
@@ -13,12 +13,9 @@ SINGULAR = 100 * np.finfo(float).eps  # share of the total variance that is no m
 
 
 @dataclasses.dataclass(frozen=True)
-class CCASettings(BaselineSettings):
+class CCASettings(CommonSpaceSettings):
     """Settings of CCA."""
 
-    components: int = setting(
-        10, "Width of the common space; at most the narrower feature's width.", minimum=1, grid=(2, 3, 5, 10, 20, 50)
-    )
     ridge: float = setting(
         1e-2, "Added to each covariance's diagonal, relative to its mean variance.", minimum=0.0,
         grid=(1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0),
@@ -52,7 +49,7 @@ class CCA(Baseline):
         self.check(data)
         views = [View(data.splits["train"].features[m]) for m in self.modalities]
         weights, self.correlations_ = canonical_directions(
-            views, self.settings.components, self.settings.ridge, [view.width for view in views]
+            views, self.settings.width(data), self.settings.ridge, [view.width for view in views]
         )
         for m, view, directions in zip(self.modalities, views, weights, strict=True):
             scale = self.correlations_ if self.settings.weighting == m else 1.0

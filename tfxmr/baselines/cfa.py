@@ -1,18 +1,13 @@
 """Cross-modal factor analysis (Li et al., ACM Multimedia 2003)."""
 import dataclasses
 
-from tfxmr.baselines.base import Baseline, BaselineSettings
+from tfxmr.baselines.base import Baseline, CommonSpaceSettings
 from tfxmr.linear import View, leading_svd
-from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class CFASettings(BaselineSettings):
+class CFASettings(CommonSpaceSettings):
     """Settings of CFA."""
-
-    components: int = setting(
-        10, "Width of the common space; at most the narrower feature's width.", minimum=1, grid=(3, 5, 7, 10, 20, 50)
-    )
 
 
 class CFA(Baseline):
@@ -41,7 +36,7 @@ class CFA(Baseline):
         self.check(data)
         views = [View(data.splits["train"].features[m]) for m in self.modalities]
         product = views[0].cross(views[1])
-        u, self.singular_values_, v = leading_svd(product, min(self.settings.components, *product.shape))
+        u, self.singular_values_, v = leading_svd(product, min(self.settings.width(data), *product.shape))
         for m, view, directions in zip(self.modalities, views, (u, v.T), strict=True):
             setattr(self, f"{m}_mean_", view.mean)
             setattr(self, f"{m}_weights_", view.lift(directions))

@@ -5,7 +5,7 @@ import numpy as np
 import scipy.linalg
 import sklearn.metrics
 
-from tfxmr.baselines.base import Baseline, BaselineSettings
+from tfxmr.baselines.base import Baseline, CommonSpaceSettings
 from tfxmr.baselines.cca import canonical_directions
 from tfxmr.linear import BLOCK, View, gram_root
 from tfxmr.settings import setting
@@ -14,10 +14,9 @@ DISTANCES = 1000  # items whose distances give the median
 
 
 @dataclasses.dataclass(frozen=True)
-class KCCASettings(BaselineSettings):
+class KCCASettings(CommonSpaceSettings):
     """Settings of KCCA."""
 
-    components: int = setting(10, "Width of the common space.", minimum=1, grid=(5, 10, 20))
     kernel: str = setting("rbf", "exp(-|x - y|^2 / (2 s^2)), or x'y.", choices=("rbf", "linear"))
     bandwidth: float = setting(
         1.0, "s of the rbf kernel in medians of the distance of two training items.", minimum=1e-3,
@@ -73,7 +72,7 @@ class KCCA(Baseline):
             root = gram_root(self._kernel(m, landmarks))
             roots.append(root)
             views.append(View(self._blocks(m, features[m], lambda kernel, root=root: _solve(root, kernel.T).T)))
-        weights, self.correlations_ = canonical_directions(views, self.settings.components, self.settings.ridge)
+        weights, self.correlations_ = canonical_directions(views, self.settings.width(data), self.settings.ridge)
         for m, view, root, directions in zip(self.modalities, views, roots, weights, strict=True):
             setattr(self, f"{m}_weights_", _solve(root, directions, trans="T"))
             setattr(self, f"{m}_offset_", view.mean @ directions)

@@ -20,10 +20,10 @@ def normalise_features(data, kind, train):
     """
     if kind == "none":
         return data
-    statistics = {m: _statistics(train.features[m], kind) for m in data.modalities}
+    found = {m: statistics(train.features[m], kind) for m in data.modalities}
     splits = {
         name: dataclasses.replace(
-            split, features={m: _apply(split.features[m], *statistics[m]) for m in split.modalities}
+            split, features={m: _apply(split.features[m], *found[m]) for m in split.modalities}
         )
         for name, split in data.splits.items()
     }
@@ -31,8 +31,8 @@ def normalise_features(data, kind, train):
     return dataclasses.replace(data, splits=splits, features=facts)
 
 
-def _statistics(train, kind):
-    """(centre, scale) of the columns; None for a row-wise normalisation."""
+def statistics(train, kind):
+    """(centre, scale) of the columns of a matrix of training items, scale above 0; None, None for "l2"."""
     if kind == "l2":
         return None, None
     if isinstance(train, mapped.MappedMatrix):

@@ -151,6 +151,14 @@ class Method(StepwiseModel):
         arguments = {"stddev": None, "dtype": dtype} | arguments
         return Tower(inputs, units, **arguments, seed=randomness.derive(self.seed, *name.encode()), name=name)
 
+    def pretraining(self, data):
+        """Yields the trainings that come before this method's own: (name, another Method, its training data).
+
+        Each is trained before the next is asked for; the last request is where their weights are taken over. A method
+        has none by default.
+        """
+        return ()
+
     @property
     def players(self):
         """Player name -> names of the networks whose weights its update changes; by default one player has all."""

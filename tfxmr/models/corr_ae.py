@@ -4,6 +4,8 @@ import itertools
 
 import tensorflow as tf
 
+from tfxmr.boltzmann import Boltzmann, BoltzmannSettings, Machine, kind_of
+from tfxmr.errors import InputError
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -39,7 +41,23 @@ class CorrAESettings(OptimizerSettings):
         choices=("sigmoid", "tanh"),
     )
     encoder_units: tuple = setting(
-        (1024, 1024), "Widths of an encoder's layers; the last is the code, decoders mirror the rest.", minimum=1
+        (1024, 1024), "Widths of an encoder's layers; the last is the code, decoders mirror the rest. With "
+        "--rbm_pretrain the paper's is 1024.", minimum=1,
+    )
+    initial_momentum: float = setting(
+        0.5, "Momentum of sgd at first, in [0, .999]; it rises to --momentum as m - (m - m_0) exp(-t / 10000).",
+        minimum=0.0, maximum=0.999,
+    )
+    rbm_pretrain: bool = setting(
+        False, "First trains restricted Boltzmann machines on each modality, as the paper does; the autoencoders then "
+        "restore the outputs of the upper ones."
+    )
+    rbm_units: tuple = setting((1024, 1024), "Hidden units of each modality's machines, the lowest first.", minimum=1)
+    rbm_steps: int = setting(20_000, "Steps of contrastive divergence for the machines of each level.", minimum=1)
+    rbm_batch_size: int = setting(500, "Items in a batch there; all, if there are fewer.", minimum=2)
+    rbm_counts: str = setting(
+        "", "Modalities, with commas between them, whose features are numbers of words (bow3000, say, with "
+        "--feature_norm=none): their lowest machine is a replicated softmax."
     )
 
 
@@ -56,37 +74,87 @@ class CorrAE(Method):
     The paper has two modalities; the sums over more, and the pairing by class of items that share no rows
     (tfxmr.training.sampling), are this project's.
 
-    Differs from the paper: it trains E and D on the outputs of two restricted Boltzmann machines for each modality,
-    by gradient descent (--optimizer=sgd --learning_rate=.05 --half_life=10000, with the momentum raised from .5 to
-    .9); here there is no pre-training, and the encoder has the machines' upper layer as a hidden layer of its own.
+    With --rbm_pretrain, x^m are the outputs of restricted Boltzmann machines (tfxmr.boltzmann), trained before and
+    then left as they are; with --optimizer=sgd --learning_rate=.05 --half_life=10000 --steps=20000
+    --encoder_units=1024 as well it is the authors' configuration.
+
+    Differs from the paper: without --rbm_pretrain there are no machines, and the encoder has a hidden layer in place of
+    the upper ones; Adam is the default. The authors' text machine counts its words ten times on the way up alone, and
+    from step 15,000 on takes a second step of contrast in all but the image's first; neither is built.
     """
 
     Settings = CorrAESettings
     paper = "Feng et al., ACM MM 2014"
-    certainty = "a public configuration; pre-training left out"
+    certainty = "a public configuration; pre-training is --rbm_pretrain"
     modalities = ()
     zero_shot = True
     least_modalities = 2
 
     def make_networks(self, data):
-        """Builds an encoder for each modality, and the decoders that the variant needs."""
+        """Builds an encoder for each modality, the decoders that the variant needs, and machines if there are any."""
         *hidden, code = self.settings.encoder_units
         activation = getattr(tf, self.settings.activation)
-        shapes = {f"encoder_{m}": (d, (*hidden, code), activation) for m, d in data.dims.items()}
-        for m, n in itertools.product(data.dims, repeat=2):
+        machines, dims = self.make_machines(data)
+        shapes = {f"encoder_{m}": (d, (*hidden, code), activation) for m, d in dims.items()}
+        for m, n in itertools.product(dims, repeat=2):
             if self.settings.variant == "full" or (m == n) == (self.settings.variant == "corr"):
-                shapes[f"decoder_{m}_{n}"] = code, (*reversed(hidden), data.dims[n]), None
+                shapes[f"decoder_{m}_{n}"] = code, (*reversed(hidden), dims[n]), None
         return {
             name: self.tower(name, inputs, units, activation=activation, output_activation=last)
             for name, (inputs, units, last) in shapes.items()
-        }
+        } | machines
+
+    def make_machines(self, data):
+        """The Boltzmann machines, name -> layer, and the width of what the autoencoders see, modality -> int."""
+        dims, machines = dict(data.dims), {}
+        unknown = set(self.counts) - set(dims)
+        if unknown:
+            raise InputError(f"--rbm_counts={self.settings.rbm_counts}: the data have {', '.join(dims)} alone")
+        for level, units in self.levels:
+            for m, d in dims.items():
+                machines[f"machine_{m}_{level}"] = Machine(d, units, kind_of(m, level, self.counts), seed=0)
+            dims = dict.fromkeys(dims, units)
+        return machines, dims
+
+    @property
+    def levels(self):
+        """(level, hidden units) of the machines, the lowest first."""
+        return list(enumerate(self.settings.rbm_units if self.settings.rbm_pretrain else ()))
+
+    @property
+    def counts(self):
+        """The modalities whose features are numbers of words."""
+        return tuple(filter(None, self.settings.rbm_counts.split(",")))
+
+    def pretraining(self, data):
+        """Yields the machines of each level, trained on the outputs of those below."""
+        s, train = self.settings, data.splits["train"]
+        for level, units in self.levels:
+            level_data = dataclasses.replace(data, splits={"train": train})
+            batch_size = min(s.rbm_batch_size, len(train))
+            settings = BoltzmannSettings(
+                steps=s.rbm_steps, batch_size=batch_size, units=units, level=level, counts=self.counts
+            )
+            machines = Boltzmann(level_data, settings, self.seed)
+            yield f"machines_{level}", machines, level_data
+            for m in self.dims:
+                self.networks[f"machine_{m}_{level}"].set_weights(machines.networks[m].get_weights())
+            train = dataclasses.replace(
+                train, features={m: machines.outputs(m, train.features[m]) for m in train.modalities}
+            )
+
+    @property
+    def players(self):
+        """One: the autoencoders; the machines stay as they were trained."""
+        return {"joint": tuple(name for name in self.networks if not name.startswith("machine"))}
 
     def costs(self, batch):
         """The weighted losses of a batch, name -> scalar."""
         alpha = self.settings.alpha or PAPER_ALPHA[self.settings.variant]
-        codes = {m: self.embed(m, batch[m]) for m in self.dims}
+        targets = {m: self.seen(m, batch[m]) for m in self.dims}
+        codes = {m: self.networks[f"encoder_{m}"](targets[m]) for m in self.dims}
         restored = sum(
-            squared_error(self.networks[f"decoder_{m}_{n}"](codes[m]), batch[n])
+            squared_error(self.networks[f"decoder_{m}_{n}"](codes[m]), targets[n])
             for m, n in itertools.product(self.dims, repeat=2)
             if f"decoder_{m}_{n}" in self.networks
         )
@@ -95,7 +163,20 @@ class CorrAE(Method):
 
     def embed(self, modality, features):
         """The code h_m."""
-        return self.networks[f"encoder_{modality}"](features)
+        return self.networks[f"encoder_{modality}"](self.seen(modality, features))
+
+    def seen(self, modality, features):
+        """What the autoencoders see of features (B, d): the features, or what the machines make of them."""
+        for level, _ in self.levels:
+            features = self.networks[f"machine_{modality}_{level}"](features)
+        return features
+
+    def make_optimizer(self, player, learning_rate):
+        """As Method.make_optimizer, with a rising momentum of sgd."""
+        optimizer = super().make_optimizer(player, learning_rate)
+        if self.settings.optimizer == "sgd":
+            optimizer.initial_momentum = self.settings.initial_momentum
+        return optimizer
 
 
 def squared_error(a, b):

@@ -45,15 +45,25 @@ class SGD(keras.optimizers.SGD):
     Args:
       *args, **kwargs: of keras.optimizers.SGD.
       l2: see `penalised`.
+      initial_momentum: momentum m_0 at step 0, from which it rises to m = `momentum` as m - (m - m_0) exp(-t / rise) at
+        step t; None: it is `momentum` throughout.
+      rise: steps.
     """
 
-    def __init__(self, *args, l2=0.0, **kwargs):
+    def __init__(self, *args, l2=0.0, initial_momentum=None, rise=10_000, **kwargs):
         super().__init__(*args, **kwargs)
-        self.l2 = l2
+        self.l2, self.initial_momentum, self.rise = l2, initial_momentum, rise
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable and its slot; `gradient` has the variable's shape."""
-        super().update_step(penalised(gradient, variable, self.l2), variable, learning_rate)
+        gradient = penalised(gradient, variable, self.l2)
+        if self.initial_momentum is None:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        gap = (self.momentum - self.initial_momentum) * tf.exp(-tf.cast(self.iterations, tf.float32) / self.rise)
+        velocity = self.momentums[self._get_variable_index(variable)]
+        velocity.assign((self.momentum - gap) * velocity - tf.cast(learning_rate, variable.dtype) * gradient)
+        variable.assign_add(velocity)
 
 
 def penalised(gradient, variable, l2):

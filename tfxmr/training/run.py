@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import itertools
+import shutil
 import time
 
 import numpy as np
@@ -233,8 +234,9 @@ def train(method, data, tasks, protocol, folder, options):
     method.compile(steps_per_epoch=epoch)
     checkpoints, strategy = Checkpoints(folder.checkpoints, method), method.distribute_strategy
     chief = distribution.is_chief(strategy)
-    if chief:
-        checkpoints.restore()
+    found = checkpoints.restore() if chief else False
+    if not distribution.from_chief(strategy, found):
+        checkpoints.seconds.assign(pretrain(method, data, protocol, folder, options))
     distribution.synchronise(strategy, method.state_variables())
     start, best = method.steps_done, checkpoints.best
     unfinished = start < total and not (checkpoints.finished or best and best.exhausted)
@@ -269,10 +271,26 @@ def train(method, data, tasks, protocol, folder, options):
             writer.close()
     if chief:
         checkpoints.finish()
+        for leftover in folder.path.glob("pretraining/*/checkpoints"):
+            shutil.rmtree(leftover, ignore_errors=True)
     facts = {"steps": method.steps_done, "seconds": round(float(checkpoints.seconds), 1)}
     if best:
         facts |= {"selected_step": int(best.step), "validation_mAP": float(checkpoints.selected_value)}
     return facts, method.encode
+
+
+def pretrain(method, data, protocol, folder, options):
+    """Carries out the trainings that a method asks for before its own, each resumed like any other.
+
+    Each has a folder of its own, RUN_DIR/pretraining/NAME, in which its events stay. Arguments as in `train`; returns
+    the seconds they took.
+    """
+    seconds = 0.0
+    for name, part, part_data in method.pretraining(data):
+        own = dataclasses.replace(options, eval_every=0)
+        facts, _ = train(part, part_data, [], protocol, RunFolder(folder.path / "pretraining" / name), own)
+        seconds += facts["seconds"]
+    return seconds
 
 
 def fit(method, data, tasks, protocol, folder, options):
