@@ -58,6 +58,16 @@ def test_pull_to_a_sparse_activity_by_hand():
     np.testing.assert_allclose(hidden, -0.0315789, rtol=1e-4)
 
 
+def test_the_pull_is_bounded():
+    """A unit that is always on: q = .1 after a step, .99 at most; its pull .01 (.99 - .2) / (.99 * .01) = .798."""
+    machine = Machine(2, 3, "binary", seed=0)
+    machine.hidden_bias.assign([50.0] * 3)
+    for _ in range(100):
+        _, (_, hidden, _) = machine.contrast(tf.zeros((4, 2)), SEED)
+    np.testing.assert_allclose(machine.activity.numpy(), 1, rtol=1e-4)
+    np.testing.assert_allclose(hidden, 0.797980, rtol=1e-5)
+
+
 def test_down_by_hand():
     h = tf.constant([[1.0, 0.0]])
     for kind, expected in (("gaussian", [1.0, 3.0]), ("binary", [0.7310586, 0.9525741]), ("counts", [0.4768117, 3.5231883])):

@@ -102,7 +102,8 @@ class Machine(keras.layers.Layer):
 
         v -> h = p(h | v) -> a sample of h -> v' = E[v | sample] -> h' = p(h | v'); the gradients are means over
         items of (v' h' - v h) / D for W, (v' - v) / D for b and h' - h for c, and for c the pull to a sparse
-        activity, sparsity (q - .2) / (q (1 - q)), where q is the running mean of h.
+        activity, sparsity (q - .2) / (q (1 - q)), where q is the running mean of h, taken for .01 to .99: nearer to
+        0 and 1 the pull has no bound, and a unit that rests there would be thrown to the other side.
 
         Args:
           x: features (B, d).
@@ -120,7 +121,7 @@ class Machine(keras.layers.Layer):
         v, v2 = v / words, v2 / words
         kernel = (tf.matmul(v2, h2, transpose_a=True) - tf.matmul(v, h, transpose_a=True)) / items
         self.activity.assign(SPARSITY_DAMPING * self.activity + (1 - SPARSITY_DAMPING) * tf.reduce_mean(h, axis=0))
-        q = tf.clip_by_value(self.activity.value, 1e-6, 1 - 1e-6)
+        q = tf.clip_by_value(self.activity.value, 0.01, 0.99)
         pull = self.recipe.sparsity * (q - SPARSITY_TARGET) / (q * (1 - q))
         hidden, visible = tf.reduce_mean(h2 - h, axis=0) + pull, tf.reduce_mean(v2 - v, axis=0)
         return tf.reduce_mean(tf.reduce_sum((v - v2) ** 2, axis=-1)), [kernel, hidden, visible]

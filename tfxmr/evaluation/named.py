@@ -47,31 +47,7 @@ def measure(names, query, gallery, query_labels, gallery_labels, similarity="cos
         check(name)
 
     def work(scores, relevant):
-        total = relevant.sum(axis=1)
-        ranks = instance.best_ranks(scores, relevant)
-        if all(name.startswith(("hit", "median")) for name in names):  # which need no sort
-            return np.stack([_of_ranks(name, ranks) for name in names], axis=1)
-        ranked = order.ranked_relevance(scores, relevant, ties)
-        discounts = 1 / np.log2(np.arange(2, ranked.shape[1] + 2))
-        ideal = np.concatenate(([1.0], np.cumsum(discounts)))
-        columns = []
-        for name in names:
-            kind, _, k = name.partition("@")
-            if kind in ("hit", "median_rank"):
-                columns.append(_of_ranks(name, ranks))
-                continue
-            head = ranked[:, : int(k or ranked.shape[1])]
-            if kind == "P":
-                columns.append(head.sum(axis=1) / int(k))
-            elif kind == "R":
-                columns.append(head.sum(axis=1) / np.maximum(total, 1))
-            elif kind == "nDCG":
-                columns.append(head @ discounts[: head.shape[1]] / ideal[np.minimum(total, head.shape[1])])
-            else:
-                curves = [eleven_point_of(*order.hits_and_ranks(-s, r, ties)) for s, r in
-                          zip(scores, relevant, strict=True)]
-                columns.append(np.mean(curves, axis=1))
-        return np.stack(columns, axis=1)
+        return _values(names, scores, relevant, ties)
 
     own = choices.get("query_ids") is not None and bool(np.isin(choices["query_ids"], choices["gallery_ids"]).all())
     values = over_queries(work, query, gallery, query_labels, gallery_labels, similarity, **choices)
@@ -86,3 +62,32 @@ def measure(names, query, gallery, query_labels, gallery_labels, similarity="cos
 
 def _of_ranks(name, ranks):
     return ranks.astype(float) if name == "median_rank" else (ranks <= int(name.partition("@")[2])).astype(float)
+
+
+def _values(names, scores, relevant, ties):
+    """The measures of some queries: similarities and relevance (n, items) to (n, names)."""
+    total = relevant.sum(axis=1)
+    ranks = instance.best_ranks(scores, relevant)
+    if all(name.startswith(("hit", "median")) for name in names):  # which need no sort
+        return np.stack([_of_ranks(name, ranks) for name in names], axis=1)
+    ranked = order.ranked_relevance(scores, relevant, ties)
+    discounts = 1 / np.log2(np.arange(2, ranked.shape[1] + 2))
+    ideal = np.concatenate(([1.0], np.cumsum(discounts)))
+    columns = []
+    for name in names:
+        kind, _, k = name.partition("@")
+        if kind in ("hit", "median_rank"):
+            columns.append(_of_ranks(name, ranks))
+            continue
+        head = ranked[:, : int(k or ranked.shape[1])]
+        if kind == "P":
+            columns.append(head.sum(axis=1) / int(k))
+        elif kind == "R":
+            columns.append(head.sum(axis=1) / np.maximum(total, 1))
+        elif kind == "nDCG":
+            columns.append(head @ discounts[: head.shape[1]] / ideal[np.minimum(total, head.shape[1])])
+        else:
+            rows = zip(scores, relevant, strict=True)
+            curves = [eleven_point_of(*order.hits_and_ranks(-s, r, ties)) for s, r in rows]
+            columns.append(np.mean(curves, axis=1))
+    return np.stack(columns, axis=1)

@@ -4,8 +4,6 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import itertools
-import shutil
-import time
 
 import numpy as np
 
@@ -15,8 +13,8 @@ from tfxmr.errors import InputError
 from tfxmr.evaluation import named
 from tfxmr.features.normalisation import normalise_features
 from tfxmr.models.base import Method
-from tfxmr.training import distribution, projector, selection
-from tfxmr.training.run_folder import HARMLESS, RunFolder, content, to_json
+from tfxmr.training import distribution, fitting, projector, selection
+from tfxmr.training.run_folder import HARMLESS, RunFolder, content
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +106,7 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
     with strategy.scope():
         method = make(method_class, training_data, settings, options.seed)
     with folder.open(flags, facts, HARMLESS) if chief else contextlib.nullcontext():
-        training, encode = (train if isinstance(method, Method) else fit)(
+        training, encode = (fitting.train if isinstance(method, Method) else fitting.fit)(
             method, training_data, tasks, protocol, folder, options
         )
         if not chief:
@@ -208,112 +206,6 @@ def score(encode, data, training_data, protocol, options):
         elif "by_class" in m and data.class_names:
             m["by_class"] = {data.class_names[c]: value for c, value in m["by_class"].items()}
     return metrics
-
-
-def train(method, data, tasks, protocol, folder, options):
-    """Trains a neural method, going on from the newest checkpoint, and keeps the weights that its settings select.
-
-    Args:
-      method: tfxmr.models.base.Method.
-      data: the training data.
-      tasks: the protocol's tasks, to be watched while training.
-      protocol: tfxmr.data.protocol.Protocol.
-      folder: RunFolder, to which the chief alone writes.
-      options: RunOptions.
-
-    Returns:
-      (facts for results.json, encode): the steps trained, the seconds they took and, if selected, the step kept.
-    """
-    import tensorflow as tf
-
-    from tfxmr.training import callbacks, sampling
-    from tfxmr.training.checkpoints import Checkpoints, SaveCheckpoints
-
-    split = data.splits["train"]
-    total, epoch = method.total_steps(len(split)), method.steps_per_epoch(len(split))
-    method.compile(steps_per_epoch=epoch)
-    checkpoints, strategy = Checkpoints(folder.checkpoints, method), method.distribute_strategy
-    chief = distribution.is_chief(strategy)
-    found = checkpoints.restore() if chief else False
-    if not distribution.from_chief(strategy, found):
-        checkpoints.seconds.assign(pretrain(method, data, protocol, folder, options))
-    distribution.synchronise(strategy, method.state_variables())
-    start, best = method.steps_done, checkpoints.best
-    unfinished = start < total and not (checkpoints.finished or best and best.exhausted)
-    if distribution.from_chief(strategy, unfinished):
-        writer = tf.summary.create_file_writer(str(folder.path)) if chief else tf.summary.create_noop_writer()
-        with writer.as_default(start):
-            tf.summary.text("protocol", to_json(dataclasses.asdict(protocol)))
-        watched = {"test": tasks}
-        if "validation" in data.splits:
-            watched["validation"] = selection.validation_tasks(data)
-        saver = SaveCheckpoints(checkpoints, options.checkpoint_seconds)
-        progress = callbacks.Progress(total, f"{method.name} seed {options.seed}")
-        parts = [callbacks.Summaries(writer, options.log_every), progress, saver] if chief else []
-        if options.eval_every and chief:
-            parts.insert(0, callbacks.RetrievalMetrics(watched, protocol, split, writer, options.eval_every))
-        if best:
-            select = selection.SelectBest(best, watched["validation"], protocol, split, writer, epoch, total)
-            parts.insert(0, select)  # before the saver: the state of a step holds that step's measurement
-        stops = {options.log_every, options.eval_every, progress.every, epoch if best else 0} - {0}
-        batches = sampling.batches(split, method.settings.batch_size, options.seed, start, total)
-        try:
-            method.fit(batches, parts, options.steps_per_execution, stops)
-        except KeyboardInterrupt:
-            if chief:
-                if best:
-                    select.measure()  # if the interrupt came before it or in it
-                saver.save()  # an execution runs in one piece, so the state is that of a whole step
-            raise
-        finally:
-            if chief:
-                progress.on_train_end()  # else an error leaves the terminal without a cursor
-            writer.close()
-    if chief:
-        checkpoints.finish()
-        for leftover in folder.path.glob("pretraining/*/checkpoints"):
-            shutil.rmtree(leftover, ignore_errors=True)
-    facts = {"steps": method.steps_done, "seconds": round(float(checkpoints.seconds), 1)}
-    if best:
-        facts |= {"selected_step": int(best.step), "validation_mAP": float(checkpoints.selected_value)}
-    return facts, method.encode
-
-
-def pretrain(method, data, protocol, folder, options):
-    """Carries out the trainings that a method asks for before its own, each resumed like any other.
-
-    Each has a folder of its own, RUN_DIR/pretraining/NAME, in which its events stay. Arguments as in `train`; returns
-    the seconds they took.
-    """
-    seconds = 0.0
-    for name, part, part_data in method.pretraining(data):
-        own = dataclasses.replace(options, eval_every=0)
-        facts, _ = train(part, part_data, [], protocol, RunFolder(folder.path / "pretraining" / name), own)
-        seconds += facts["seconds"]
-    return seconds
-
-
-def fit(method, data, tasks, protocol, folder, options):
-    """Fits a closed-form method and saves its arrays. Arguments and results as in `train`.
-
-    A transductive method sees the features, without labels, of the items that are searched: of the test split, or in a
-    search of settings of the validation split. Raises InputError if some of their classes are to be unseen.
-    """
-    seen = {}
-    if method.transductive:
-        if protocol.unseen:
-            raise InputError(
-                f"--transductive: under --protocol={protocol.name} nothing of the unseen classes may be seen; take "
-                "--notransductive, or --protocol=standard"
-            )
-        searched = tasks or selection.validation_tasks(data)
-        seen["unlabelled"] = {task.query_modality: task.query for task in searched}
-    start = time.monotonic()
-    method.fit(data, **seen)
-    seconds = time.monotonic() - start
-    folder.checkpoints.mkdir(exist_ok=True)
-    np.savez(folder.checkpoints / "arrays.npz", **method.arrays())
-    return {"steps": 0, "seconds": round(seconds, 1)}, method.transform
 
 
 def evaluate(method_class, settings, data, protocol, run_dir, options=None, flags=None):

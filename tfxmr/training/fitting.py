@@ -1,0 +1,124 @@
+"""The training of one method in its run folder: a neural one by steps, a closed-form one in one piece."""
+import dataclasses
+import shutil
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from tfxmr.errors import InputError
+from tfxmr.files import to_json
+from tfxmr.training import callbacks, distribution, sampling, selection
+from tfxmr.training.checkpoints import Checkpoints, SaveCheckpoints
+from tfxmr.training.run_folder import RunFolder
+
+
+def train(method, data, tasks, protocol, folder, options):
+    """Trains a neural method, going on from the newest checkpoint, and keeps the weights that its settings select.
+
+    Args:
+      method: tfxmr.models.base.Method.
+      data: the training data.
+      tasks: the protocol's tasks, to be watched while training.
+      protocol: tfxmr.data.protocol.Protocol.
+      folder: RunFolder, to which the chief alone writes.
+      options: RunOptions.
+
+    Returns:
+      (facts for results.json, encode): the steps trained, the seconds they took and, if selected, the step kept.
+    """
+    items = len(data.splits["train"])
+    method.compile(steps_per_epoch=method.steps_per_epoch(items))
+    checkpoints, strategy = Checkpoints(folder.checkpoints, method), method.distribute_strategy
+    chief = distribution.is_chief(strategy)
+    found = checkpoints.restore() if chief else False
+    if not distribution.from_chief(strategy, found):
+        checkpoints.seconds.assign(pretrain(method, data, protocol, folder, options))
+    distribution.synchronise(strategy, method.state_variables())
+    best = checkpoints.best
+    ended = method.steps_done >= method.total_steps(items) or checkpoints.finished or best and best.exhausted
+    if not distribution.from_chief(strategy, bool(ended)):
+        take_steps(method, data, tasks, protocol, folder, options, checkpoints)
+    if chief:
+        checkpoints.finish()
+        for leftover in folder.path.glob("pretraining/*/checkpoints"):
+            shutil.rmtree(leftover, ignore_errors=True)
+    facts = {"steps": method.steps_done, "seconds": round(float(checkpoints.seconds), 1)}
+    if best:
+        facts |= {"selected_step": int(best.step), "validation_mAP": float(checkpoints.selected_value)}
+    return facts, method.encode
+
+
+def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
+    """Takes the steps of a training that are left, with all that is shown, measured, logged and saved on the way.
+
+    Arguments as in `train`; `checkpoints` are the method's, restored.
+    """
+    split, best = data.splits["train"], checkpoints.best
+    chief = distribution.is_chief(method.distribute_strategy)
+    start, total, epoch = method.steps_done, method.total_steps(len(split)), method.steps_per_epoch(len(split))
+    writer = tf.summary.create_file_writer(str(folder.path)) if chief else tf.summary.create_noop_writer()
+    with writer.as_default(start):
+        tf.summary.text("protocol", to_json(dataclasses.asdict(protocol)))
+    watched = {"test": tasks}
+    if "validation" in data.splits:
+        watched["validation"] = selection.validation_tasks(data)
+    saver = SaveCheckpoints(checkpoints, options.checkpoint_seconds)
+    progress = callbacks.Progress(total, f"{method.name} seed {options.seed}")
+    parts = [callbacks.Summaries(writer, options.log_every), progress, saver] if chief else []
+    if options.eval_every and chief:
+        parts.insert(0, callbacks.RetrievalMetrics(watched, protocol, split, writer, options.eval_every))
+    if best:
+        select = selection.SelectBest(best, watched["validation"], protocol, split, writer, epoch, total)
+        parts.insert(0, select)  # before the saver: the state of a step holds that step's measurement
+    stops = {options.log_every, options.eval_every, progress.every, epoch if best else 0} - {0}
+    batches = sampling.batches(split, method.settings.batch_size, options.seed, start, total)
+    try:
+        method.fit(batches, parts, options.steps_per_execution, stops)
+    except KeyboardInterrupt:
+        if chief:
+            if best:
+                select.measure()  # if the interrupt came before it or in it
+            saver.save()  # an execution runs in one piece, so the state is that of a whole step
+        raise
+    finally:
+        if chief:
+            progress.on_train_end()  # else an error leaves the terminal without a cursor
+        writer.close()
+
+
+def pretrain(method, data, protocol, folder, options):
+    """Carries out the trainings that a method asks for before its own, each resumed like any other.
+
+    Each has a folder of its own, RUN_DIR/pretraining/NAME, in which its events stay. Arguments as in `train`; returns
+    the seconds they took.
+    """
+    seconds = 0.0
+    for name, part, part_data in method.pretraining(data):
+        own = dataclasses.replace(options, eval_every=0)
+        facts, _ = train(part, part_data, [], protocol, RunFolder(folder.path / "pretraining" / name), own)
+        seconds += facts["seconds"]
+    return seconds
+
+
+def fit(method, data, tasks, protocol, folder, options):
+    """Fits a closed-form method and saves its arrays. Arguments and results as in `train`.
+
+    A transductive method sees the features, without labels, of the items that are searched: of the test split, or in a
+    search of settings of the validation split. Raises InputError if some of their classes are to be unseen.
+    """
+    seen = {}
+    if method.transductive:
+        if protocol.unseen:
+            raise InputError(
+                f"--transductive: under --protocol={protocol.name} nothing of the unseen classes may be seen; take "
+                "--notransductive, or --protocol=standard"
+            )
+        searched = tasks or selection.validation_tasks(data)
+        seen["unlabelled"] = {task.query_modality: task.query for task in searched}
+    start = time.monotonic()
+    method.fit(data, **seen)
+    seconds = time.monotonic() - start
+    folder.checkpoints.mkdir(exist_ok=True)
+    np.savez(folder.checkpoints / "arrays.npz", **method.arrays())
+    return {"steps": 0, "seconds": round(seconds, 1)}, method.transform
