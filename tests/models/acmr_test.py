@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from made_up import DIMS, first_batch, random_data, reached
 
 from tfxmr import losses
 from tfxmr.data import MultiModalData, Split
@@ -12,32 +13,14 @@ from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.acmr import ACMR, ACMRSettings, released_simple, released_triplet, structure
 from tfxmr.training import sampling
 
-DIMS = {"image": 7, "text": 5}
 SMALL = {"image_units": (9, 8, 6), "text_units": (6, 8, 6), "modality_units": (5, 4), "batch_size": 8, "steps": 10}
 PROJECTORS = {"image", "text"}
-
-
-def random_data(dims=DIMS, classes=3, items=24, shift=0.0):
-    rng = np.random.default_rng(0)
-    features = {m: shift + rng.normal(size=(items, d)) for m, d in dims.items()}
-    return MultiModalData("random", {"train": Split.of_pairs(features, np.arange(items) % classes)},
-                          [f"class {c}" for c in range(classes)])
 
 
 def make_model(**settings):
     model = ACMR(random_data(), ACMRSettings(**(SMALL | settings)))
     model.compile()
     return model
-
-
-def first_batch(model):
-    return next(iter(sampling.batches(random_data(model.dims).splits["train"], 8, 0, 0, 1)))
-
-
-def reached(tape, target, model):
-    """Names of the networks to which a loss's gradient comes."""
-    found = tape.gradient(target, {n: net.trainable_variables for n, net in model.networks.items()})
-    return {n for n, gs in found.items() if any(g is not None and np.any(g) for g in gs)}
 
 
 @pytest.mark.parametrize(("dims", "widths", "expected"), [
@@ -114,7 +97,7 @@ def test_losses_of_classifiers_that_know_nothing():
         for name in ("label_classifier", "modality_classifier"):
             for variable in model.networks[name].trainable_variables:
                 variable.assign(tf.zeros_like(variable))
-        cost = model.embedding_costs(first_batch(model))
+        cost = model.embedding_costs(first_batch(model.dims))
         assert float(cost["imd"]) == pytest.approx(weight * 2 * math.log(3), rel=1e-6)
         assert ("adv" in cost) == ("reg" in cost) == (form == "paper")
         if form == "paper":
@@ -128,14 +111,14 @@ def test_regularisation():
         for variable in network.trainable_variables:
             variable.assign(tf.fill(variable.shape, 2.0))
     entries = (7 * 9 + 9 * 8 + 8 * 6) + (5 * 6 + 6 * 8 + 8 * 6)
-    assert float(model.embedding_costs(first_batch(model))["reg"]) == pytest.approx(0.5 * 4 * entries)
+    assert float(model.embedding_costs(first_batch(model.dims))["reg"]) == pytest.approx(0.5 * 4 * entries)
 
 
 def test_whom_the_papers_losses_reach():
     """The adversary really reaches the projectors; guards against the released code's two dead ends."""
     model = make_model(adv_schedule="constant")
     with tf.GradientTape(persistent=True) as tape:
-        cost = model.embedding_costs(first_batch(model))
+        cost = model.embedding_costs(first_batch(model.dims))
     assert reached(tape, cost["adv"], model) == PROJECTORS | {"modality_classifier"}
     assert reached(tape, cost["imd"], model) == PROJECTORS | {"label_classifier"}
     assert reached(tape, cost["imi"], model) == PROJECTORS
@@ -146,7 +129,7 @@ def test_whom_the_papers_losses_reach():
 def test_projectors_ascend_the_adversarial_loss(scale):
     """Guards against a reversal done twice or not at all: L_emb - lambda L_adv for projectors, L_adv for the judge."""
     model = make_model(adv_schedule="constant", lambda_adv=scale)
-    batch = first_batch(model)
+    batch = first_batch(model.dims)
     embedding, adversary = model.updates(batch, None)
     with tf.GradientTape(persistent=True) as tape:
         cost = model.embedding_costs(batch)
@@ -170,7 +153,7 @@ def test_the_released_code_is_not_adversarial(loss):
             variable.assign_add(tf.fill(variable.shape, noise))
         before = {n: [v.numpy() for v in net.trainable_variables] for n, net in model.networks.items()}
         for _ in range(2):
-            model.train_step(first_batch(model))
+            model.train_step(first_batch(model.dims))
         after = {n: [v.numpy() for v in net.trainable_variables] for n, net in model.networks.items()}
         moved = {n for n in before if any((w != v).any() for w, v in zip(before[n], after[n], strict=True))}
         assert moved == PROJECTORS | {"modality_classifier"}
@@ -183,7 +166,7 @@ def test_the_released_code_is_not_adversarial(loss):
 def test_order_of_the_updates():
     """k embedding updates before one of the adversary, which judges the projectors' new output."""
     model = make_model(embedding_steps=3)
-    assert [player for player, _, _ in model.updates(first_batch(model), None)] == ["embedding"] * 3 + ["adversary"]
+    assert [player for player, _, _ in model.updates(first_batch(model.dims), None)] == ["embedding"] * 3 + ["adversary"]
 
 
 def test_adversary_schedule():

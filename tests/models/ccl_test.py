@@ -5,31 +5,18 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from made_up import DIMS, THREE, first_batch, random_data
 
-from tfxmr.data import MultiModalData, Split
 from tfxmr.errors import InputError
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.ccl import CCL, CCLSettings
 from tfxmr.training import sampling
 
-DIMS = {"image": 7, "text": 5}
-THREE = {"image": 7, "text": 5, "audio": 4}
 SMALL = {"encoder_units": (6, 5), "common_units": (6, 4), "batch_size": 8, "steps": 3}
-
-
-def random_data(dims=DIMS, classes=3, items=24):
-    rng = np.random.default_rng(0)
-    features = {m: rng.normal(size=(items, d)) for m, d in dims.items()}
-    return MultiModalData("random", {"train": Split.of_pairs(features, np.arange(items) % classes)},
-                          [f"class {c}" for c in range(classes)])
 
 
 def make_model(dims=DIMS, classes=3, **settings):
     return CCL(random_data(dims, classes), CCLSettings(**(SMALL | settings)))
-
-
-def first_batch(dims=DIMS):
-    return next(iter(sampling.batches(random_data(dims).splits["train"], 8, 0, 0, 1)))
 
 
 def sigmoid(x):

@@ -4,31 +4,20 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+from made_up import DIMS, THREE, first_batch, random_data
 
-from tfxmr.data import MultiModalData, Split, protocol
+from tfxmr.data import protocol
 from tfxmr.errors import InputError
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.corr_ae import CorrAE, CorrAESettings
 from tfxmr.training import callbacks, sampling
 from tfxmr.training.run import RunOptions, evaluate, run
 
-DIMS = {"image": 7, "text": 5}
-THREE = {"image": 7, "text": 5, "audio": 4}
 SMALL = {"encoder_units": (6, 3), "batch_size": 8, "steps": 3}
-
-
-def random_data(dims=DIMS, items=24):
-    rng = np.random.default_rng(0)
-    features = {m: rng.normal(size=(items, d)) for m, d in dims.items()}
-    return MultiModalData("random", {"train": Split.of_pairs(features, np.arange(items) % 3)}, [])
 
 
 def make_model(dims=DIMS, **settings):
     return CorrAE(random_data(dims), CorrAESettings(**(SMALL | settings)))
-
-
-def first_batch(dims=DIMS):
-    return next(iter(sampling.batches(random_data(dims).splits["train"], 8, 0, 0, 1)))
 
 
 def sigmoid(x):

@@ -5,38 +5,21 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from made_up import DIMS, THREE, first_batch, random_data, weights
 
 from tfxmr import losses
-from tfxmr.data import MultiModalData, Split
 from tfxmr.errors import InputError
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.daml import DAML, DAMLSettings
 from tfxmr.training import sampling
 
-DIMS = {"image": 7, "text": 5}
-THREE = {"image": 7, "text": 5, "audio": 4}
 SMALL = {"common_units": (9, 6), "modality_units": (5,), "batch_size": 8, "steps": 3}
-
-
-def random_data(dims=DIMS, classes=3, items=24):
-    rng = np.random.default_rng(0)
-    features = {m: rng.normal(size=(items, d)) for m, d in dims.items()}
-    return MultiModalData("random", {"train": Split.of_pairs(features, np.arange(items) % classes)},
-                          [f"class {c}" for c in range(classes)])
 
 
 def make_model(dims=DIMS, **settings):
     model = DAML(random_data(dims), DAMLSettings(**(SMALL | settings)))
     model.compile()
     return model
-
-
-def first_batch(model):
-    return next(iter(sampling.batches(random_data(model.dims).splits["train"], 8, 0, 0, 1)))
-
-
-def weights(model, name):
-    return [v.numpy() for v in model.networks[name].trainable_variables]
 
 
 def test_parameter_counts():
@@ -51,7 +34,7 @@ def test_parameter_counts():
 def test_losses_by_a_slow_loop(dims):
     """Guards a metric loss that sees one modality or one direction alone, thresholds exchanged, and every weight."""
     model = make_model(dims, tau=3.0, margin=0.5, alpha=0.7, beta=0.3)
-    batch = first_batch(model)
+    batch = first_batch(model.dims)
     labels, hinges = batch["label"].numpy(), {True: [], False: []}
     expected = {"pair": 0.0, "adv": 0.0}
     items = []
@@ -78,7 +61,7 @@ def test_losses_by_a_slow_loop(dims):
 def test_routing_of_gradients():
     """Guards a metric loss that reaches the classifier, and a classifier that the towers help instead of mislead."""
     model = make_model(lambda_adv=0.5)
-    batch = first_batch(model)
+    batch = first_batch(model.dims)
     with tf.GradientTape(persistent=True) as tape:
         cost = model.costs(batch)
         common = tf.stack([model.embed(m, batch[m]) for m in DIMS])

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from made_up import random_data
 
-from tfxmr.data import MultiModalData, Split
 from tfxmr.errors import InputError
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.deep_sm import DeepSM, DeepSMSettings
@@ -17,13 +17,6 @@ DIMS = {"image": 7, "text": 5, "audio": 4}
 SMALL = {"image_units": (6,), "text_units": (6, 5), "batch_size": 8, "steps": 3}
 
 
-def random_data(dims=DIMS, classes=3, items=24):
-    rng = np.random.default_rng(0)
-    features = {m: rng.normal(size=(items, d)) for m, d in dims.items()}
-    return MultiModalData("random", {"train": Split.of_pairs(features, np.arange(items) % classes)},
-                          [f"class {c}" for c in range(classes)])
-
-
 def make_model(dims=DIMS, **settings):
     model = DeepSM(random_data(dims), DeepSMSettings(**(SMALL | settings)))
     model.compile()
@@ -31,7 +24,7 @@ def make_model(dims=DIMS, **settings):
 
 
 def batches(start=0, stop=1):
-    return sampling.batches(random_data().splits["train"], 8, 0, start, stop)
+    return sampling.batches(random_data(DIMS).splits["train"], 8, 0, start, stop)
 
 
 def slow_logits(network, x):
@@ -76,7 +69,7 @@ def test_each_player_moves_its_own_network():
 
 def test_representations():
     """Probabilities add up to 1; the cosine of centred ones is their correlation coefficient."""
-    x = random_data().splits["train"].features["text"][:2]
+    x = random_data(DIMS).splits["train"].features["text"][:2]
     logits = slow_logits(make_model().networks["text"], x)
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(make_model().encode("text", x), expected, rtol=1e-5)

@@ -5,37 +5,20 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from made_up import DIMS, THREE, first_batch, random_data, weights
 
-from tfxmr.data import MultiModalData, Split
 from tfxmr.errors import InputError
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.dscmr import DSCMR, DSCMRSettings, likelihood
 from tfxmr.training import sampling
 
-DIMS = {"image": 7, "text": 5}
-THREE = {"image": 7, "text": 5, "audio": 4}
 SMALL = {"hidden_units": (9,), "common_units": (6,), "batch_size": 8, "steps": 3}
-
-
-def random_data(dims=DIMS, classes=3, items=24):
-    rng = np.random.default_rng(0)
-    features = {m: rng.normal(size=(items, d)) for m, d in dims.items()}
-    return MultiModalData("random", {"train": Split.of_pairs(features, np.arange(items) % classes)},
-                          [f"class {c}" for c in range(classes)])
 
 
 def make_model(dims=DIMS, **settings):
     model = DSCMR(random_data(dims), DSCMRSettings(**(SMALL | settings)))
     model.compile()
     return model
-
-
-def first_batch(model):
-    return next(iter(sampling.batches(random_data(model.dims).splits["train"], 8, 0, 0, 1)))
-
-
-def weights(model, name):
-    return [v.numpy() for v in model.networks[name].trainable_variables]
 
 
 def test_parameter_counts_at_paper_widths():
@@ -51,7 +34,7 @@ def test_parameter_counts_at_paper_widths():
 def test_terms_by_a_slow_loop(dims):
     """Guards a squared norm, a softmax, a term of J2 that is missing or there twice, and every weight."""
     model = make_model(dims, alpha=0.3, beta=0.7)
-    batch = first_batch(model)
+    batch = first_batch(model.dims)
     labels, common, found = batch["label"].numpy(), {}, dict.fromkeys(("j1", "j2", "j3"), 0.0)
     for m in dims:
         own, bias = weights(model, f"own_{m}")
@@ -83,7 +66,7 @@ def test_likelihood_by_hand():
 def test_routing_of_gradients():
     """Guards against a common layer or a modality that a term leaves alone; J1 alone trains the classifier."""
     model = make_model(THREE)
-    batch = first_batch(model)
+    batch = first_batch(model.dims)
     towers = {"own_image", "own_text", "own_audio", "common"}
     for name, expected in {"j1": towers | {"classifier"}, "j2": towers, "j3": towers}.items():
         with tf.GradientTape() as tape:
@@ -97,7 +80,7 @@ def test_equal_representations_have_finite_gradients():
     model = make_model({"image": 5, "text": 5})
     for mine, other in zip(weights(model, "own_image"), model.networks["own_text"].trainable_variables, strict=True):
         other.assign(mine)
-    batch = first_batch(model)
+    batch = first_batch(model.dims)
     ((_, _, gradients),) = model.updates(batch | {"text": batch["image"]}, None)
     assert all(np.isfinite(g).all() for g in gradients)
 

@@ -5,37 +5,20 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from made_up import DIMS, THREE, first_batch, random_data, weights
 
-from tfxmr.data import MultiModalData, Split
 from tfxmr.errors import InputError
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.sdml import SDML, SDMLSettings, orthogonal
 from tfxmr.training import sampling
 
-DIMS = {"image": 7, "text": 5}
-THREE = {"image": 7, "text": 5, "audio": 4}
 SMALL = {"hidden_units": (16, 12), "common_width": 6, "batch_size": 8, "steps": 3}
-
-
-def random_data(dims=DIMS, classes=3, items=24):
-    rng = np.random.default_rng(0)
-    features = {m: rng.normal(size=(items, d)) for m, d in dims.items()}
-    return MultiModalData("random", {"train": Split.of_pairs(features, np.arange(items) % classes)},
-                          [f"class {c}" for c in range(classes)])
 
 
 def make_model(dims=DIMS, learning_rate=None, **settings):
     model = SDML(random_data(dims), SDMLSettings(**(SMALL | settings)))
     model.compile(learning_rate)
     return model
-
-
-def first_batch(model):
-    return next(iter(sampling.batches(random_data(model.dims).splits["train"], 8, 0, 0, 1)))
-
-
-def weights(model, name):
-    return [v.numpy() for v in model.networks[name].trainable_variables]
 
 
 @pytest.mark.parametrize(("text", "encoder", "decoder"), [
@@ -71,7 +54,7 @@ def run(weights, x):
 def test_losses_by_a_slow_loop(normalised):
     """Guards a squared norm, the two shares, and the decoder's input (z of length 1) and output (the code's quirk)."""
     model = make_model(alpha=0.3, normalise_decoder=normalised)
-    batch = first_batch(model)
+    batch = first_batch(model.dims)
     for m in DIMS:
         expected = {"reconstruction": 0.0, "anchors": 0.0}
         for x, label in zip(batch[m].numpy(), batch["label"].numpy(), strict=True):
@@ -99,7 +82,7 @@ def test_modalities_train_alone():
     """Guards against an update that reaches another modality: each moves its own networks and nothing else."""
     model = make_model(THREE)
     before = {name: weights(model, name) for name in model.networks}
-    for player, _, gradients in model.updates(first_batch(model), None):
+    for player, _, gradients in model.updates(first_batch(model.dims), None):
         assert all(g is not None for g in gradients)
         model.player_optimizers[player].apply(gradients, model.variables_of(player))
         moved = {n for n, ws in before.items()
