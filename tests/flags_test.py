@@ -262,6 +262,7 @@ def test_extraction_flagfile(name):
 
 @pytest.mark.parametrize("dataset, methods", [
     ("pascal_sentence", DANZCR_TABLE), ("nus_wide", DANZCR_TABLE), ("nus_wide_10k", MS2GAN_TABLE), ("xmedia", MS2GAN_TABLE),
+    ("scenes", registry.names()),
 ])
 def test_tables_are_complete(dataset, methods):
     """Guards against a table of the papers without the cells of a method that is here."""
