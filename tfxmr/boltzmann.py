@@ -87,11 +87,11 @@ class Machine(keras.layers.Layer):
         return tf.maximum(tf.reduce_sum(v, axis=-1, keepdims=True), 1.0) if self.kind == "counts" else 1.0
 
     def up(self, v):
-        """p(h = 1 | v)."""
+        """p(h = 1 | v): visible units (n, d) to (n, k)."""
         return tf.sigmoid(tf.matmul(v, self.kernel.value) + self.words(v) * self.hidden_bias)
 
     def down(self, h, words=1.0):
-        """E[v | h]."""
+        """E[v | h]: hidden units (n, k) to (n, d); `words` is D, (n, 1) or a number, of machines of counts."""
         logits = tf.matmul(h, self.kernel.value, transpose_b=True) + self.visible_bias
         if self.kind == "gaussian":
             return logits
@@ -128,7 +128,14 @@ class Machine(keras.layers.Layer):
 
 
 def kind_of(modality, level, counts):
-    """The kind of a modality's machine: "binary" above others; the lowest "counts" for those named, or "gaussian"."""
+    """The kind of a modality's machine, one of RECIPES.
+
+    Args:
+      modality: its name.
+      level: machines below this one; above others the visible units are probabilities, so the kind is "binary".
+      counts: names of the modalities whose features are numbers of words; their lowest machine is "counts", that of the
+        others "gaussian".
+    """
     return "binary" if level else "counts" if modality in counts else "gaussian"
 
 
@@ -185,13 +192,13 @@ class Boltzmann(Method):
         return SGD(rate, momentum=0.9, initial_momentum=0.5, rise=recipe.rise, l2=recipe.l2, name=f"sgd_{player}")
 
     def updates(self, batch, seed):
-        """Each machine's step of contrastive divergence."""
+        """Yields each machine's step of contrastive divergence; arguments and what is yielded as in Method.updates."""
         for i, (m, machine) in enumerate(self.networks.items()):
             error, gradients = machine.contrast(batch[m], randomness.fold_in(seed, i))
             yield m, {"reconstruction": error}, gradients
 
     def embed(self, modality, features):
-        """The probabilities of the hidden units."""
+        """The probabilities of the hidden units: features (n, d) to (n, k)."""
         return self.networks[modality](features)
 
     def outputs(self, modality, features):

@@ -1,4 +1,5 @@
 """Measures by name, over all queries: P@10, R@10, hit@10, nDCG, nDCG@10, 11-point, median_rank."""
+import functools
 import re
 
 import numpy as np
@@ -46,10 +47,8 @@ def measure(names, query, gallery, query_labels, gallery_labels, similarity="cos
     for name in names:
         check(name)
 
-    def work(scores, relevant):
-        return _values(names, scores, relevant, ties)
-
     own = choices.get("query_ids") is not None and bool(np.isin(choices["query_ids"], choices["gallery_ids"]).all())
+    work = functools.partial(_values, names, ties)
     values = over_queries(work, query, gallery, query_labels, gallery_labels, similarity, **choices)
     return {
         name: (
@@ -64,7 +63,7 @@ def _of_ranks(name, ranks):
     return ranks.astype(float) if name == "median_rank" else (ranks <= int(name.partition("@")[2])).astype(float)
 
 
-def _values(names, scores, relevant, ties):
+def _values(names, ties, scores, relevant):
     """The measures of some queries: similarities and relevance (n, items) to (n, names)."""
     total = relevant.sum(axis=1)
     ranks = instance.best_ranks(scores, relevant)

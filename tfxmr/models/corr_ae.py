@@ -162,11 +162,11 @@ class CorrAE(Method):
         return {"reconstruction": (1 - alpha) * restored, "correlation": alpha * apart}
 
     def embed(self, modality, features):
-        """The code h_m."""
+        """The code h_m: features (B, d) to (B, k)."""
         return self.networks[f"encoder_{modality}"](self.seen(modality, features))
 
     def seen(self, modality, features):
-        """What the autoencoders see of features (B, d): the features, or what the machines make of them."""
+        """What the autoencoders see of features (B, d): the features, or (B, units) that the machines make of them."""
         for level, _ in self.levels:
             features = self.networks[f"machine_{modality}_{level}"](features)
         return features
