@@ -49,8 +49,9 @@ def define(values):
     choice("protocol", "zero_shot", tuple(protocol.PRESETS),
            "zero_shot: train on seen classes, query test items against training items within the unseen and within "
            "the seen classes; generalised: the same queries, each against the training items of all classes; "
-           "standard: train on all, query test against test. The others reproduce what the published code of that "
-           "name does.")
+           "standard: train on all, query test against test, the default for data without word vectors of the class "
+           "names (unless unseen classes are asked for). The others reproduce what the published code of that name "
+           "does.")
     choice("class_split", "parity", protocol.CLASS_SPLITS,
            "How zero_shot chooses the unseen classes: parity (even zero-based labels), random (a half, by "
            "--class_seed), list (--unseen_classes).")

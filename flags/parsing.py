@@ -7,6 +7,7 @@ import tfxmr_flags.training
 from absl import flags
 
 from tfxmr import registry
+from tfxmr.data.preview import preview
 from tfxmr.errors import InputError
 
 
@@ -77,6 +78,7 @@ def parse_run(command, arguments, define_more=None):
     Returns:
       (the parsed FlagValues, the method's class).
     """
+    arguments = [*suitable(parse_common(arguments)), *arguments]
     method_class = registry.get(parse_common(arguments).model)
 
     def define(values):
@@ -86,6 +88,25 @@ def parse_run(command, arguments, define_more=None):
             define_more(values)
 
     return parse(command, arguments, define), method_class
+
+
+def suitable(values):
+    """The flags --model and --protocol for data that the declared defaults, DANZCR's, do not suit.
+
+    Args:
+      values: FlagValues of `parse_common`.
+
+    Returns:
+      list of str; of the flags that were given, none.
+    """
+    data = preview(values.dataset, data_dir=values.data_dir, features=values.features)
+    if values.word_vectors or data.class_vectors:
+        return []
+    paired = not data.modalities or {"image", "text"} <= set(data.modalities)
+    method = "sm" if not data.instances else "cca" if paired else "corr_ae"
+    asks_unseen = any(values[name].present for name in ("class_split", "unseen_classes", "class_seed"))
+    found = {"model": method} | ({} if asks_unseen else {"protocol": "standard"})
+    return [f"--{name}={value}" for name, value in found.items() if not values[name].present]
 
 
 def serialise(values):

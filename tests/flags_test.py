@@ -3,6 +3,7 @@ import dataclasses
 import pathlib
 import re
 
+import numpy as np
 import pytest
 import tfxmr_flags
 import tfxmr_flags.data
@@ -267,3 +268,22 @@ def test_extraction_flagfile(name):
 def test_tables_are_complete(dataset, methods):
     """Guards against a table of the papers without the cells of a method that is here."""
     assert {f"{method}_{dataset}" for method in methods} <= {path.stem for path in FLAGFILES}
+
+
+def test_defaults_suit_the_data(tmp_path):
+    """Guards against a default method that needs word vectors which the user's own data have not got."""
+    def chosen(*arguments):
+        values, method = parse(*arguments)
+        return registry.get(values.model) is method and (values.model, values.protocol)
+
+    own = ["--dataset=npz", f"--data_dir={tmp_path}"]
+    np.savez(tmp_path / "train.npz", image=np.eye(3), text=np.eye(3), label=[0, 1, 2])
+    assert chosen() == ("danzcr", "zero_shot")
+    assert chosen(*own) == ("sm", "standard")
+    assert chosen(*own, "--word_vectors=FILE") == ("danzcr", "zero_shot")
+    assert chosen(*own, "--protocol=zero_shot") == ("sm", "zero_shot")
+    assert chosen(*own, "--unseen_classes=0") == ("sm", "zero_shot")
+    assert chosen(*own, "--model=cca") == ("cca", "standard")
+    assert chosen("--dataset=flickr30k") == ("cca", "standard")
+    np.savez(tmp_path / "train.npz", image=np.eye(3), sound=np.eye(3), row_image=[0, 1, 2])
+    assert chosen(*own) == ("corr_ae", "standard")

@@ -31,6 +31,7 @@ def train(flags, method_class):
     options = tfxmr_flags.training.make_options(flags)
     data = tfxmr_flags.data.load(flags)
     protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings)
+    print(f"method     {flags.model}: {method_class.paper}")
     print(describe(data, protocol))
     if options.strategy != "none":
         print(distribution.describe(distribution.start(options)))

@@ -11,7 +11,8 @@ class _Dataset:
     """What --dataset stands for: a module of this folder, its feature names (defaults first) and a line of text.
 
     `fitted_on` says which items the features were fitted on, as far as it is known: after a random split some test.
-    `text_items` is what a text may be where an image has several sentences.
+    `text_items` is what a text may be where an image has several sentences. `class_vectors`: it brings word vectors of
+    its class names; `instances`: it has no classes.
     """
 
     module: str
@@ -20,12 +21,15 @@ class _Dataset:
     text_features: tuple = ()
     fitted_on: str = ""
     text_items: tuple = ()
+    class_vectors: bool = False
+    instances: bool = False
 
 
 DATASETS = {
     "scenes": _Dataset(
         "scenes", "2,000 generated image-text pairs, 20 classes; no download", ("descriptor",), ("tfidf", "counts"),
         "text: vocabulary and word weights on the official training texts; image: on nothing",
+        class_vectors=True,
     ),
     "wikipedia": _Dataset(
         "wikipedia",
@@ -60,12 +64,12 @@ DATASETS = {
     "flickr30k": _Dataset(
         "flickr30k", "31,014 images with five sentences each, no classes (Young et al., TACL 2014)",
         ("descriptor",), ("tfidf", "counts"), "text: vocabulary and word weights on the published training texts",
-        ("sentences", "joined"),
+        ("sentences", "joined"), instances=True,
     ),
     "mscoco": _Dataset(
         "mscoco", "123,287 images with five sentences each, no classes (Lin et al., ECCV 2014)",
         ("descriptor",), ("tfidf", "counts"), "text: vocabulary and word weights on the published training texts",
-        ("sentences", "joined"),
+        ("sentences", "joined"), instances=True,
     ),
     "npz": _Dataset("npz", "your own feature matrices: train.npz, test.npz, classes.txt in --data_dir"),
     "folder": _Dataset(

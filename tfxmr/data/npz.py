@@ -101,6 +101,16 @@ def read_classes(path):
     return names
 
 
+def modalities_of(names) -> tuple:
+    """The modalities among the names of a split's arrays, in the standard order."""
+    return tuple(ordered(n for n in names if n not in SHARED and not n.startswith((*OWN, ROW))))
+
+
+def without_labels(names) -> bool:
+    """True if a split with arrays of these names has no classes: rows of a repeated modality in the place of labels."""
+    return any(n.startswith(ROW) for n in names) and "label" not in names
+
+
 def _number_items(paths, arrays):
     """Labels items by their number over all splits, if no split has labels but a row array; returns if it did."""
     rows = {split: next((n for n in found if n.startswith(ROW)), None) for split, found in arrays.items()}
@@ -128,7 +138,7 @@ def split_of(path, arrays, class_names):
     Raises:
       InputError: as `load`.
     """
-    modalities = ordered(name for name in arrays if name not in SHARED and not name.startswith((*OWN, ROW)))
+    modalities = list(modalities_of(arrays))
     if len(modalities) < 2:
         raise InputError(f"{path}: found {len(modalities)} modality array(s) {modalities} besides "
                          "labels and ids, expected at least two, such as 'image' and 'text'.")
