@@ -248,6 +248,30 @@ def test_compare(capsys, train, tmp_path):
     assert "cca on npz, seed 0, is there twice" in refusal(capsys, "compare", str(tmp_path / "all"))
 
 
+def test_compare_leaves_out_what_is_damaged(capsys, train, tmp_path):
+    """Guards against one damaged results.json that takes the table of all others with it."""
+    for seed in range(2):
+        assert main([*train, f"--seed={seed}", f"--run_dir={tmp_path}/all/{seed}"]) == 0
+    good = (tmp_path / "all/0/results.json").read_text()
+    bad = {"bytes": b"\xff", "cut": good[: len(good) // 2].encode(), "list": b"[]"}
+    for entry in ("seed", "model", "protocol", "metrics", "flags"):
+        bad |= {
+            f"no_{entry}": json.dumps({k: v for k, v in json.loads(good).items() if k != entry}).encode(),
+            f"odd_{entry}": json.dumps(json.loads(good) | {entry: float("nan")}).encode(),
+        }
+    for name, content in bad.items():
+        (tmp_path / "all" / name).mkdir()
+        (tmp_path / "all" / name / "results.json").write_bytes(content)
+    capsys.readouterr()
+    assert main(["compare", str(tmp_path / "all"), "--format=json"]) == 0
+    captured = capsys.readouterr()
+    assert [(r["method"], r["runs"]) for r in json.loads(captured.out)["summary"]] == [("cca", 2)]
+    for name in bad:
+        (line,) = [line for line in captured.err.splitlines() if f"{tmp_path}/all/{name}/results.json" in line]
+        assert line.startswith("tfxmr: warning: left out of the table: ") and "move it away" in line
+    assert "cut/results.json: is damaged" in refusal(capsys, "compare", f"{tmp_path}/all/cut")
+
+
 def test_compare_trains_flagfiles(capsys, train, tmp_path):
     """Guards against a table in which something else is mixed, runs made again, and a mistake found after the first run."""
     common = [flag for flag in train[1:] if not flag.startswith(("--model", "--run_dir", "--components"))]

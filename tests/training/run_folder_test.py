@@ -6,10 +6,14 @@ import sys
 import pytest
 
 from tfxmr.errors import InputError
-from tfxmr.training.run_folder import RunFolder, write_text
+from tfxmr.training.run_folder import RunFolder, read_results, write_text
 
 FLAGS = {"seed": "--seed=0", "eval_znorm": "--noeval_znorm", "normal": "--normal", "data_dir": "--data_dir=a", "gallery": ""}
 MANIFEST = {"image": {"name": "sift", "dim": 128, "source": "a.mat", "sha256": "12"}}
+RESULTS = {
+    "model": "cca", "dataset": "npz", "seed": 0, "steps": 3, "seconds": 0.5, "protocol": {"name": "standard"},
+    "metrics": [], "flags": {}, "features": {},
+}
 SECOND_PROCESS = """
 import sys
 from tfxmr.training.run_folder import RunFolder
@@ -38,8 +42,8 @@ def test_opens_and_resumes(tmp_path):
     start(path)
     start(path, data_dir="--data_dir=b")
     assert RunFolder(path).results() is None
-    RunFolder(path).write_results({"steps": 3})
-    assert RunFolder(path).results() == {"steps": 3}
+    RunFolder(path).write_results(RESULTS)
+    assert RunFolder(path).results() == RESULTS
 
 
 def test_another_configuration(tmp_path):
@@ -132,3 +136,16 @@ def test_write_text_is_atomic(tmp_path, monkeypatch):
     monkeypatch.undo()
     write_text(path, "new")
     assert path.read_text() == "new" and os.listdir(tmp_path) == ["results.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"model": "cca"', b"\xff", b"[]", b"{}", b"null"])
+def test_damaged_results(tmp_path, content):
+    """Guards against a traceback over a damaged results.json, and advice that loses the trained weights."""
+    start(tmp_path)
+    path = tmp_path / "results.json"
+    path.write_bytes(content)
+    for reader in (RunFolder(tmp_path).results, RunFolder(tmp_path).require_results, lambda: read_results(path)):
+        with pytest.raises(InputError, match=f"^{path}: is damaged .*move it away and .*evaluates .* anew$"):
+            reader()
+    with pytest.raises(InputError, match="is missing"):
+        read_results(tmp_path / "none/results.json")

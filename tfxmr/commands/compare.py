@@ -15,7 +15,7 @@ from tfxmr.commands import train
 from tfxmr.commands.evaluate import FORMATS
 from tfxmr.errors import InputError
 from tfxmr.evaluation import comparison
-from tfxmr.training.run_folder import HARMLESS
+from tfxmr.training.run_folder import HARMLESS, read_results
 
 IGNORED = (*HARMLESS, "metrics")
 
@@ -37,7 +37,7 @@ def main(arguments):
     if not words:
         raise InputError("tfxmr compare: name the folders of runs, or a folder that holds such, or flagfiles to train")
     folders = trained(words, flags, values.run_dir)
-    results = [json.loads(path.read_text()) for path in find(folders)]
+    results = read(find(folders))
     results = [result for result in results if result["metrics"]]  # the trials of a search have no test figures
     if not results:
         raise InputError(f"{' '.join(folders)}: only trials of a search are there; train RUN/best.cfg first")
@@ -89,6 +89,24 @@ def find(folders):
             raise InputError(f"{folder}: no finished run is there (no results.json); run `tfxmr train` first")
         found.extend(here)
     return list(dict.fromkeys(found))
+
+
+def read(paths):
+    """What the results.json at these paths hold; a damaged one is named on the standard error and left out.
+
+    Raises InputError, the first one's, if all are damaged.
+    """
+    results, errors = [], []
+    for path in paths:
+        try:
+            results.append(read_results(path))
+        except InputError as error:
+            errors.append(error)
+    if not results:
+        raise errors[0]
+    for error in errors:
+        print(f"tfxmr: warning: left out of the table: {error}", file=sys.stderr)
+    return results
 
 
 def _inside(run, folder):

@@ -1,4 +1,7 @@
 """Results as rows of tables: what was measured, of one run and of many."""
+import collections
+import math
+
 import numpy as np
 
 from tfxmr.evaluation.tables import Marked
@@ -7,6 +10,63 @@ from tfxmr.evaluation.tables import Marked
 DEFAULTS = {
     "unseen": (), "split": "official", "no_relevant": "zero", "generalised": False, "all_modalities": False, "folds": 1,
 }
+
+NUMBER = (int, float)
+# What tables are made of, and the types that JSON gives it; what else results.json holds is not looked at here.
+HELD = {
+    "model": (str,), "dataset": (str,), "seed": (int,), "steps": (int,), "seconds": NUMBER, "protocol": (dict,),
+    "metrics": (list,), "flags": (dict,), "features": (dict,),
+}
+HELD_BY_METRIC = {
+    "task": (str,), "classes": (str,), "metric": (str,), "value": NUMBER, "chance": (*NUMBER, type(None)),
+    "num_queries": (int,), "gallery_size": (int,),
+}
+
+
+def check(results: dict) -> None:
+    """Checks what a results.json holds, so that whoever makes tables of it need not.
+
+    Args:
+      results: the decoded JSON.
+
+    Raises:
+      ValueError: an entry is missing, of another type, or no finite number; the message says which.
+    """
+    _check_entries("", results, HELD)
+    _check_entries("protocol ", results["protocol"], {"name": (str,)})
+    for name, line in results["flags"].items():
+        _check_entries("flag ", {name: line}, {name: (str,)})
+    for name, facts in results["features"].items():
+        _check_entries("features ", {name: facts}, {name: (dict,)})
+    for place, found in enumerate(results["metrics"], 1):
+        where = f"metric {place} "
+        if not isinstance(found, dict):
+            raise ValueError(f"{where}is {_short(found)}")
+        _check_entries(where, found, HELD_BY_METRIC)
+        if "interval" in found:
+            _check_entries(where, found, {"interval": (list,)})
+            low_high = dict(enumerate(found["interval"]))
+            _check_entries(f"{where}interval ", low_high, {0: NUMBER, 1: NUMBER})
+    for column, count in collections.Counter(map(column_of, results["metrics"])).items():
+        if count > 1:
+            raise ValueError(f"{column!r} is there twice")
+
+
+def _check_entries(where, holder, kinds):
+    for name, allowed in kinds.items():
+        if name not in holder:
+            raise ValueError(f"{where}{name} is missing")
+        value = holder[name]
+        # The exact type, as JSON's true and false are whole numbers to Python.
+        if type(value) not in allowed or (isinstance(value, float) and not math.isfinite(value)):
+            raise ValueError(f"{where}{name} is {_short(value)}")
+        if isinstance(value, str) and not value.isprintable():
+            raise ValueError(f"{where}{name} is {_short(value)}")
+
+
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def describe(data, protocol):
@@ -120,7 +180,7 @@ def results_rows(results):
         protocol, dataset = result["protocol"], result["dataset"]
         first = DEFAULTS | results[0]["protocol"] | {"unseen": unseen.setdefault(dataset, protocol.get("unseen", ()))}
         for m in result["metrics"]:
-            column = f"{m['metric']} {m['task']} {m['classes']}"
+            column = column_of(m)
             if column in row:
                 raise ValueError(f"{dataset}, {row['model']}, seed {row['seed']}: {column!r} is there twice")
             found = {"queries": m["num_queries"], "gallery items": m["gallery_size"]}
@@ -130,6 +190,11 @@ def results_rows(results):
             row[column] = Marked(m["value"], mark) if mark else m["value"]
         rows.append(row)
     return rows, "\n".join(f"{mark}  {note}" for note, mark in marks.items())
+
+
+def column_of(metric: dict) -> str:
+    """The name of a metric's column: "mAP image->text all"."""
+    return f"{metric['metric']} {metric['task']} {metric['classes']}"
 
 
 def _differences(protocol, first):

@@ -5,7 +5,8 @@ import json
 import pathlib
 
 from tfxmr.errors import InputError
-from tfxmr.files import to_json, write_text
+from tfxmr.evaluation.results import check
+from tfxmr.files import read_json, to_json, write_text
 
 # Flags that may differ between a run and its resumption.
 HARMLESS = (
@@ -108,7 +109,7 @@ class RunFolder:
     def results(self):
         """The results of a finished run, or None."""
         path = self.path / "results.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        return read_results(path) if path.exists() else None
 
     def require_results(self):
         """The results of a finished run; raises InputError if it is not finished."""
@@ -120,6 +121,26 @@ class RunFolder:
     def write_results(self, results):
         """Writes results.json; a run that has it is finished."""
         write_text(self.path / "results.json", to_json(results))
+
+
+def read_results(path: pathlib.Path) -> dict:
+    """Reads a results.json and checks that it holds what tables are made of.
+
+    Args:
+      path: of the file.
+
+    Raises:
+      InputError: it is missing, cannot be read, is damaged or incomplete; the message names the remedy.
+    """
+    path = pathlib.Path(path)
+    # Without results.json a finished run is one that has yet to be evaluated: nothing of it is lost.
+    remedy = "move it away and give the run's `tfxmr train` command again, which evaluates the trained weights anew"
+    results = read_json(path, remedy)
+    try:
+        check(results)
+    except ValueError as error:
+        raise InputError(f"{path}: is damaged ({error}); {remedy}") from error
+    return results
 
 
 def content(facts):
