@@ -26,7 +26,8 @@ def folder(tmp_path, make_data):
 @pytest.fixture
 def train(folder, tmp_path):
     """The arguments of a run on it."""
-    return ["train", "--model=cca", "--dataset=npz", f"--data_dir={folder}", f"--run_dir={tmp_path}/run", "--components=3"]
+    return ["train", "--model=cca", "--dataset=npz", "--protocol=zero_shot", f"--data_dir={folder}",
+            f"--run_dir={tmp_path}/run", "--components=3"]
 
 
 def refusal(capsys, *arguments):

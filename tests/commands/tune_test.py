@@ -26,7 +26,7 @@ def folder(tmp_path, make_data):
 def tune(folder, tmp_path):
     """The arguments of a search on it."""
     return ["tune", "--model=cca", "--dataset=npz", f"--data_dir={folder}", f"--run_dir={tmp_path}/run",
-            "--validation_fraction=0.3"]
+            "--validation_fraction=0.3", "--protocol=zero_shot"]
 
 
 def refusal(capsys, *arguments):
