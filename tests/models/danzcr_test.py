@@ -301,12 +301,36 @@ def test_unseen_classes_never_reach_training():
             assert np.isfinite(a).all()
 
 
-def test_learning_rate_decays_by_epochs():
+@pytest.mark.parametrize(
+    ("settings", "updates"),
+    [({}, 4), ({"schedule": "dadn", "d_steps": 2}, 7)],
+)
+def test_learning_rate_decays_by_epochs(settings, updates):
+    """x .5 every 2 epochs of 2 steps: at steps 4 and 8, whatever the updates of a step.
+
+    Guards against a decay that counts an optimizer's updates, of which a player may have several in a step.
+    """
+    model = DANZCR(make_data(), DANZCRSettings(**SMALL | settings, learning_rate_decay=0.5, decay_epochs=2))
+    model.compile(steps_per_epoch=2)
+    rates = []
+    for optimizer in model.player_optimizers.values():
+        optimizer.apply = lambda *_, o=optimizer, apply=optimizer.apply: (rates.append(float(o.learning_rate)), apply(*_))
+    batch = first_batch(model)
+    for _ in range(9):
+        model.train_step(batch)
+    expected = np.repeat([1e-4, 0.5e-4, 0.25e-4], [4 * updates, 4 * updates, updates])
+    assert rates == pytest.approx(expected.tolist(), rel=1e-6)
+
+
+def test_the_papers_learning_rate():
     """x .96 every 10 epochs: with 3 steps an epoch, at step 30."""
-    model = DANZCR(make_data(), DANZCRSettings(**SMALL))
+    model = make_model()
     model.compile(steps_per_epoch=3)
-    schedule = model.player_optimizers["G_F"]._learning_rate
-    assert [float(schedule(step)) for step in (0, 29, 30, 60)] == pytest.approx([1e-4, 1e-4, 0.96e-4, 0.96**2 * 1e-4])
+    found = []
+    for step in (0, 29, 30, 60):
+        model.step.assign(step)
+        found.append(float(model.player_optimizers["G_F"].learning_rate))
+    assert found == pytest.approx([1e-4, 1e-4, 0.96e-4, 0.96**2 * 1e-4])
 
 
 def test_default_budget():

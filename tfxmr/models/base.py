@@ -223,7 +223,8 @@ class Method(StepwiseModel):
         """Creates one optimiser for each player and builds all its slots, so that a checkpoint finds its place.
 
         Args:
-          learning_rate: float or Keras schedule over the player's updates; None takes the settings'.
+          learning_rate: float or Keras schedule over the player's updates (optimizers.BySteps: over steps); None
+            takes the settings'.
           steps_per_epoch: not used here; for a method whose learning rate changes by epochs.
           **kwargs: `run_eagerly` and the like, for keras.Model.compile.
         """

@@ -9,6 +9,7 @@ from tfxmr import losses, randomness
 from tfxmr.errors import InputError
 from tfxmr.models.base import Method, MethodSettings
 from tfxmr.settings import setting
+from tfxmr.training.optimizers import BySteps
 
 ORDERS = {  # the players' turns in one step
     "paper": ("D_F", "D_R", "G_F", "G_R"),
@@ -28,7 +29,8 @@ class DANZCRSettings(MethodSettings):
         "silent.", minimum=0,
     )
     learning_rate_decay: float = setting(
-        0.96, "Factor on the learning rate every --decay_epochs epochs; 1 switches it off.", minimum=0.0, maximum=1.0
+        0.96, "Factor on the learning rate every --decay_epochs epochs, whatever --schedule; 1 switches it off.",
+        minimum=0.0, maximum=1.0,
     )
     decay_epochs: int = setting(10, "Epochs between two decays of the learning rate.", minimum=1)
     variant: str = setting(
@@ -143,9 +145,10 @@ class DANZCR(Method):
         """As Method.compile; with `steps_per_epoch`, the learning rate decays by epochs as the settings say."""
         decay = self.settings.learning_rate_decay
         if learning_rate is None and steps_per_epoch and decay < 1:
-            learning_rate = keras.optimizers.schedules.ExponentialDecay(
+            decayed = keras.optimizers.schedules.ExponentialDecay(
                 self.settings.learning_rate, self.settings.decay_epochs * steps_per_epoch, decay, staircase=True
             )
+            learning_rate = BySteps(decayed, self.step)  # --schedule, --g_steps, --d_steps: several updates a step
         super().compile(learning_rate, **kwargs)
 
     def total_steps(self, num_items):

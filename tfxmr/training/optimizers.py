@@ -1,4 +1,7 @@
-"""Adam as TensorFlow 1 had it, in one pass over the memory, and SGD; both with an L2 penalty of weight matrices."""
+"""Adam as TensorFlow 1 had it, in one pass over the memory, and SGD; both with an L2 penalty of weight matrices.
+
+And a learning rate that follows the steps of the training, not the updates of one optimizer.
+"""
 import keras
 import tensorflow as tf
 
@@ -64,6 +67,26 @@ class SGD(keras.optimizers.SGD):
         velocity = self.momentums[self._get_variable_index(variable)]
         velocity.assign((self.momentum - gap) * velocity - tf.cast(learning_rate, variable.dtype) * gradient)
         variable.assign_add(velocity)
+
+
+class BySteps(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule over the steps of a training, of which each may hold several updates of one optimizer, or none.
+
+    Keras' own schedules count an optimizer's updates. Two updates in a step would halve an epoch, and a gradient that
+    float16's loss scale skips would lengthen it.
+
+    Args:
+      schedule: a schedule of Keras.
+      step: tf.Variable, steps trained so far.
+    """
+
+    def __init__(self, schedule, step):
+        super().__init__()
+        self.schedule, self.step = schedule, step
+
+    def __call__(self, updates):
+        """The rate at the present step, whatever the number of `updates`."""
+        return self.schedule(self.step)
 
 
 def penalised(gradient, variable, l2):
