@@ -54,13 +54,49 @@ def test_refuses_pickles_and_damage(tmp_path):
 
 def test_labels_become_zero_based():
     one_based = {"train": {"label": np.array([[1.0], [3.0]])}, "test": {"label": np.array([[2, 3]])}}
-    assert foreign.tidy_labels(one_based) == 1
+    assert foreign.tidy_labels(one_based) == (1, ())
     assert one_based["train"]["label"].tolist() == [0, 2] and one_based["test"]["label"].tolist() == [1, 2]
-    one_hot = {"train": {"label_image": np.eye(3)[[1, 2]]}}
-    assert foreign.tidy_labels(one_hot) == 0 and one_hot["train"]["label_image"].tolist() == [1, 2]
-    assert foreign.tidy_labels({"train": {"label": np.array([1, 2])}}, base=0) == 0
-    with pytest.raises(InputError, match="holds 1.5"):
-        foreign.tidy_labels({"train": {"label": np.array([1.5])}})
+    assert foreign.tidy_labels({"train": {"label": np.array([1, 2])}}, base=0) == (0, ())
+
+
+@pytest.mark.parametrize("stored", [
+    np.eye(3)[[1, 2]], np.eye(3, dtype=bool)[[1, 2]], 2 * np.eye(3)[[1, 2]] - 1, np.eye(3)[[1, 2]].T,
+])  # fmt: skip
+def test_one_hot_labels(stored):
+    """Guards against classes of one-hot labels that are shifted by the base of other labels, or read as many labels."""
+    found = {"train": {"label_image": stored, "label_text": np.array([2, 1])}}
+    assert foreign.tidy_labels(found)[0] == 1
+    assert found["train"]["label_image"].tolist() == [1, 2] and found["train"]["label_text"].tolist() == [1, 0]
+
+
+def test_class_names_as_labels():
+    """Guards against class numbers that differ between splits, and against a TypeError of the arithmetic on numbers."""
+    def made():
+        return {"train": {"label": np.array([["dog"], ["cat"]])}, "test": {"label": np.array(["owl", "cat"])}}
+
+    splits = made()
+    assert foreign.tidy_labels(splits) == (0, ["cat", "dog", "owl"])
+    assert splits["train"]["label"].tolist() == [1, 0] and splits["test"]["label"].tolist() == [2, 0]
+    splits = made()
+    assert foreign.tidy_labels(splits, names=["owl", "dog", "cat"])[1] == ["owl", "dog", "cat"]
+    assert splits["test"]["label"].tolist() == [0, 2]
+    with pytest.raises(InputError, match="holds 'owl', which is none of the classes cat, dog"):
+        foreign.tidy_labels(made(), names=["cat", "dog"])
+    with pytest.raises(InputError, match="holds class names such as 'cat', and other label arrays numbers"):
+        foreign.tidy_labels(made() | {"test": {"label": np.array([0, 1])}})
+
+
+@pytest.mark.parametrize("stored, message", [
+    (np.array([1.5]), "holds 1.5"), (np.array([0.0, np.nan]), "holds nan"), (np.array([1e300]), "holds 1e"),
+    (np.array([2**63], np.uint64), "holds 9223372036854775808"), (np.array([np.inf]), "holds inf"),
+    (np.array([[1, 1, 0], [0, 1, 0]]), "Row 0 has 2 classes, and one label an item is needed"),
+    (np.array([[0, 0, 0], [0, 1, 1]]), "Row 0 has 0 classes"), (np.array([[1, 2], [3, 4]]), "One label an item is needed"),
+    (np.array(1), "has type int64 and shape"), (np.array([1j]), "Store one class number an item"),
+])  # fmt: skip
+def test_refuses_labels(stored, message):
+    """Guards against classes made of what is no class number: of NaN, of 1e300, of several labels an item."""
+    with pytest.raises(InputError, match=message):
+        foreign.tidy_labels({"train": {"label": stored}})
 
 
 def test_arranges_by_name():

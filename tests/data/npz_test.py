@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from tfxmr.data import npz, protocol
+from tfxmr.data.labels import advice as label_advice
 from tfxmr.errors import InputError
 from tfxmr.training import sampling
 
@@ -110,6 +111,16 @@ def test_optional_parts(folder):
     ({"label": np.array([0, 1, 2, 0])}, "array 'label' holds 2, expected 0 to 1: classes.txt has 2 lines"),
     ({"label": np.zeros(5, int)}, "has 4 rows, expected 5"),
     ({"label": np.array(["a", "b", "a", "b"])}, "array 'label' has type <U1"),
+    ({"label": np.zeros(4)}, "Use .astype('int32')"),
+    ({"label": np.array([0, 1, np.nan, 0])}, "Row 2 holds nan, which is no class number"),
+    ({"label": np.zeros((4, 1), int)}, "Use .ravel()."),
+    ({"label": np.eye(4)[[0, 1, 0, 1]]}, "It is one-hot: use .argmax(axis=1)."),
+    ({"label": np.eye(3)[[0, 1, 0, 1]].T}, "It is one-hot: use .argmax(axis=0)."),
+    ({"label": 2 * np.eye(3)[[0, 1, 0, 1]] - 1}, "It is one-hot: use .argmax(axis=1)."),
+    ({"label": np.array([[0, 1], [1, 1], [1, 0], [1, 0]])}, "Row 1 has 2 classes, and one label an item is needed"),
+    ({"label": np.array(["a", "b", "a", "b"])}, "numpy.unique(numpy.concatenate([train, test]), return_inverse=True)"),
+    ({"label": np.array([0, 1, 0, 1j])}, "Store one class number an item"),
+    ({"image": np.ones((3, 4))}, "has 3 rows, expected 4: one an entry of 'label'. Turn it with .T"),
     ({"id": np.arange(4)}, "array 'id' has type int64"),
     ({"id": np.array(["a"])}, "array 'id' has type <U1 and shape (1,), expected"),
 ])
@@ -208,6 +219,26 @@ def test_large_label_without_classes(folder):
     (folder / "classes.txt").unlink()
     np.savez(folder / "test.npz", **arrays(2, label=np.array([0, 2 ** 32])))
     assert "array 'label' holds 4294967296" in refusal(folder)
+
+
+def test_labels_counted_from_one(folder, recwarn):
+    """Guards against a class without items that no one sees; class names in classes.txt rule it out."""
+    (folder / "classes.txt").unlink()
+    npz.load(folder)
+    assert not recwarn.list
+    for split in ("train", "test"):
+        np.savez(folder / f"{split}.npz", **arrays(2, label=np.array([1, 2])))
+    with pytest.warns(UserWarning, match="subtract 1 from all"):
+        npz.load(folder)
+
+
+@pytest.mark.parametrize("labels, classes", [
+    (np.eye(4)[[0, 3, 1]], [0, 3, 1]), (np.eye(3)[[0, 2, 1, 1]], [0, 2, 1, 1]),
+])  # fmt: skip
+def test_advice_on_labels_is_right(labels, classes):
+    """Guards against advice that makes other labels than were meant, as .ravel() of one-hot rows did."""
+    advice = label_advice(labels)
+    assert eval("labels" + advice[advice.index(".argmax"):].rstrip("."), {"labels": labels}).tolist() == classes
 
 
 def test_empty_split(folder):

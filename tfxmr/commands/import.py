@@ -26,8 +26,8 @@ def main(arguments):
         raise InputError("tfxmr import: say what the arrays are, by --layout or --array")
     files = {path: foreign.read(path) for path in paths}
     splits, sources = foreign.arrange(files, mapping)
-    base = foreign.tidy_labels(splits, flags.label_base)
-    names, ids = _class_names(flags), foreign.take_ids(files, splits, sources)
+    base, names = foreign.tidy_labels(splits, flags.label_base, _class_names(flags))
+    ids = foreign.take_ids(files, splits, sources)
     checked = {}
     for split, arrays in splits.items():
         foreign.share_labels(arrays)

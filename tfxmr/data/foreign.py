@@ -7,6 +7,7 @@ import numpy as np
 import scipy.io
 import scipy.sparse
 
+from tfxmr.data.labels import advice, one_hot
 from tfxmr.errors import InputError
 
 SUFFIXES = (".mat", ".npy", ".npz", ".h5", ".hdf5", ".h5py")
@@ -158,36 +159,64 @@ def arrange(files, mapping):
     return splits, sources
 
 
-def tidy_labels(splits, base=None):
+def tidy_labels(splits, base=None, names=()):
     """Makes the label arrays of all splits zero-based whole numbers (n,); changes `splits`.
 
     Args:
-      splits: split -> (array name -> array); labels (n,), (n, 1), (1, n), or one-hot rows (n, C).
-      base: number of the first class; None takes 1 if the smallest label of all is 1, else 0.
+      splits: split -> (array name -> array); labels (n,), (n, 1) or (1, n), numbers or class names, or one-hot.
+      base: number of the first class; None takes 1 if the smallest number of all is 1, else 0.
+      names: the classes in label order, or none: class names in the place of numbers then stand in order of the
+        alphabet.
 
     Returns:
-      The base.
+      (the base, the class names, or `names` where the labels are numbers).
 
     Raises:
-      InputError: labels that are no whole numbers, or below the base.
+      InputError: labels that are no whole numbers of 32 bits or known names, or several or none an item.
     """
     labels = [(arrays, name) for arrays in splits.values() for name in arrays if name.partition("_")[0] == "label"]
+    texts = [(arrays, name) for arrays, name in labels if arrays[name].dtype.kind == "U"]
+    if texts:
+        return 0, _number_names(texts, labels, names)
+    counted = []  # labels that have a first number; one-hot ones have none
     for arrays, name in labels:
-        values = np.asarray(arrays[name])
-        if values.ndim == 2 and 1 not in values.shape:
-            if not np.isin(values, (0, 1)).all() or not (values.sum(axis=1) == 1).all():
-                raise InputError(f"array {name}: has the shape {values.shape} and no one-hot rows; one label an item")
-            values = values.argmax(axis=1)
-            base = base or 0
-        values = values.ravel()
-        if not np.array_equal(values, np.rint(values)):
-            raise InputError(f"array {name}: holds {values[values != np.rint(values)][0]}, expected whole numbers")
-        arrays[name] = values.astype(np.int64)
+        classes = one_hot(arrays[name])
+        if classes is None:
+            classes = _whole_numbers(name, arrays[name])
+            counted.append((arrays, name))
+        arrays[name] = classes
     if base is None:
-        base = int(min((arrays[name].min() for arrays, name in labels if arrays[name].size), default=0) == 1)
-    for arrays, name in labels:
+        base = int(min((arrays[name].min() for arrays, name in counted if arrays[name].size), default=0) == 1)
+    for arrays, name in counted:
         arrays[name] -= base
-    return base
+    return base, names
+
+
+def _number_names(texts, labels, names):
+    """Puts numbers in the place of class names; returns the names in the order of their numbers."""
+    found = sorted({str(value) for arrays, name in texts for value in arrays[name].flat})
+    if len(texts) != len(labels):
+        raise InputError(f"array {texts[0][1]}: holds class names such as {found[0]!r}, and other label arrays numbers")
+    unknown = [value for value in found if names and value not in names]
+    if unknown:
+        raise InputError(f"array {texts[0][1]}: holds {unknown[0]!r}, which is none of the classes {', '.join(names)}")
+    names = list(names) or found
+    number = {name: n for n, name in enumerate(names)}
+    for arrays, name in texts:
+        arrays[name] = np.array([number[value] for value in arrays[name].flat], np.int64)
+    return names
+
+
+def _whole_numbers(name, values):
+    """Labels as int64 (n,), or InputError."""
+    if values.dtype.kind not in "biuf" or values.ndim == 0 or values.size != max(values.shape):
+        raise InputError(f"array {name}: has type {values.dtype} and shape {values.shape}. {advice(values)}")
+    values = values.ravel()
+    limit = np.iinfo(np.int32).max
+    bad = values[~((values >= -limit) & (values <= limit) & (values == np.rint(values)))]  # NaN compares as False
+    if len(bad):
+        raise InputError(f"array {name}: holds {bad[0]}, expected whole numbers of 32 bits: one class number an item")
+    return values.astype(np.int64)
 
 
 def take_ids(files, splits, sources):

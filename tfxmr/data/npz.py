@@ -1,10 +1,12 @@
 """The user's own feature matrices: `--dataset=npz --data_dir=DIR`."""
 import pathlib
+import warnings
 import zipfile
 import zlib
 
 import numpy as np
 
+from tfxmr.data.labels import advice
 from tfxmr.data.mapped import MappedMatrix, blocks, repeat
 from tfxmr.data.multimodal import MultiModalData, Split, ordered
 from tfxmr.errors import InputError
@@ -61,6 +63,10 @@ def load(data_dir):
                 raise InputError(
                     f"{folder / name}.npz: array {array!r} holds {labels.max()}, expected less than the number of "
                     f"items, {items}: labels count the classes from 0. Number them anew, or add classes.txt.")
+    if not class_names and min(labels.min() for s in splits.values() for labels in s.labels.values()) == 1:
+        # Not refused: a class without items does no harm but to the class split by parity and to one output.
+        warnings.warn(f"{folder}: the labels of all splits begin at 1, and are taken to leave out class 0. If they "
+                      "count from 1, subtract 1 from all.", stacklevel=2)
     widths = {split: {m: x.shape[1] for m, x in data.features.items()} for split, data in splits.items()}
     for split, found in widths.items():
         if found != widths["train"]:
@@ -219,9 +225,9 @@ def _check_labels(path, name, labels, class_names):
     """Returns the labels as int32 (n,)."""
     what = f"{path}: array {name!r}"
     if labels.ndim != 1:
-        raise InputError(f"{what} has shape {labels.shape}, expected (n,). Flatten it with .ravel().")
+        raise InputError(f"{what} has shape {labels.shape}, expected (n,). {advice(labels)}")
     if labels.dtype.kind not in "iu":
-        raise InputError(f"{what} has type {labels.dtype}, expected integers. Use .astype('int32').")
+        raise InputError(f"{what} has type {labels.dtype}, expected integers. {advice(labels)}")
     if len(labels) == 0:
         raise InputError(f"{what} is empty, expected at least one item in the split.")
     low, high = int(labels.min()), int(labels.max())
@@ -258,7 +264,8 @@ def _check_matrix(path, name, matrix, label, num_items):
     if matrix.ndim != 2 or matrix.shape[1] == 0:
         raise InputError(f"{what} has shape {matrix.shape}, expected a matrix (n, width).")
     if len(matrix) != num_items:
-        raise InputError(f"{what} has {len(matrix)} rows, expected {num_items}: one an entry of {label!r}.")
+        turned = " Turn it with .T: its columns are the items." if matrix.shape[1] == num_items else ""
+        raise InputError(f"{what} has {len(matrix)} rows, expected {num_items}: one an entry of {label!r}.{turned}")
     if not isinstance(matrix, MappedMatrix):
         with np.errstate(over="ignore"):
             matrix = np.ascontiguousarray(matrix, np.float32)
