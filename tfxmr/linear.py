@@ -2,6 +2,8 @@
 import numpy as np
 import scipy.linalg
 
+from tfxmr.data import mapped
+
 BLOCK = 4096  # rows that are made float64 at once, so that a large float32 matrix is never copied whole
 DENSE = 512  # up to this size all singular vectors are computed
 
@@ -21,6 +23,12 @@ def project(x, weights):
     return np.concatenate(
         [np.asarray(x[i : i + BLOCK], np.float64) @ weights for i in range(0, max(len(x), 1), BLOCK)]
     )
+
+
+def constant(x):
+    """True if all rows of x (n, d) are equal; x is an array or a MappedMatrix."""
+    first = np.asarray(x[:1])
+    return all(np.array_equal(block, np.broadcast_to(first, block.shape)) for block in mapped.blocks(x))
 
 
 def gram_root(gram):

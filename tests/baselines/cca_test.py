@@ -7,10 +7,14 @@ import scipy.linalg
 import sklearn.cross_decomposition
 
 from tfxmr.baselines.cca import CCA, CCASettings
+from tfxmr.baselines.cfa import CFA
+from tfxmr.baselines.kcca import KCCA
+from tfxmr.baselines.scm import SCM
 from tfxmr.data import protocol
 from tfxmr.data.multimodal import Split
 from tfxmr.errors import InputError
 from tfxmr.evaluation import evaluate
+from tfxmr.features.normalisation import normalise_features
 
 
 def fitted(data, **settings):
@@ -89,7 +93,7 @@ def test_wide_features(make_data, items):
 
 def test_wide_features_need_a_ridge(make_data):
     """Guards against correlations of 1 that any features have which are wider than many."""
-    with pytest.raises(InputError, match=r"--ridge=0\.0: a covariance of width 12 is singular"):
+    with pytest.raises(InputError, match=r"--ridge=0: a covariance of width 12 is singular"):
         fitted(make_data(train=12, dims={"image": 30, "text": 20}), ridge=0.0)
 
 
@@ -146,14 +150,32 @@ def test_refuses(make_data):
         fitted(data, components=-1)
 
 
-def test_singular_covariance(make_data):
-    """Guards against a bare numerical error: topic shares, say, add up to 1 and need a ridge."""
-    data = make_data()
+def of_texts(data, texts):
+    """The training data with other texts (n, d)."""
     train = data.splits["train"]
-    features = train.features | {"text": np.full((60, 4), 0.25, np.float32)}
-    data = dataclasses.replace(data, splits={"train": Split(features, train.labels)})
-    with pytest.raises(InputError, match=r"--ridge=0\.0: a covariance of width 4 is singular .* take a larger ridge"):
-        fitted(data, ridge=0.0)
+    return dataclasses.replace(data, splits={"train": Split(train.features | {"text": texts}, train.labels)})
+
+
+@pytest.mark.parametrize("ridge, larger", [(0.0, 0.001), (1e-16, 0.001)])
+def test_singular_covariance(make_data, ridge, larger):
+    """Guards against a bare numerical error: topic shares, say, add up to 1. The ridge that is named is enough."""
+    data = make_data()
+    texts = data.splits["train"].features["text"] ** 2
+    data = of_texts(data, texts / texts.sum(axis=1, keepdims=True))
+    with pytest.raises(InputError, match=rf"--ridge={ridge:g}: a covariance of width 4 is singular .*--ridge={larger:g}$"):
+        fitted(data, ridge=ridge)
+    fitted(data, ridge=larger)
+
+
+@pytest.mark.parametrize("method", [CCA, KCCA, CFA, SCM])
+@pytest.mark.parametrize("value", [0, 1, 0.1])
+def test_features_that_do_not_vary(make_data, method, value):
+    """Guards against advice to take a larger ridge, which helps nothing where all texts are the same."""
+    data = of_texts(make_data(), np.full((60, 4), value, np.float32))
+    for kind in ("none", "zscore"):
+        ready = normalise_features(data, kind, data.splits["train"])
+        with pytest.raises(InputError, match="the text features of all 60 training items are the same"):
+            method().fit(ready)
 
 
 def test_wikipedia(official_wikipedia):

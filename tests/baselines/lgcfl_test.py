@@ -1,12 +1,16 @@
 """Tests of LGCFL against its objective, and known figures on Wikipedia."""
+import contextlib
+
 import numpy as np
 import pytest
 
+from tfxmr.baselines.jrl import JRL
 from tfxmr.baselines.lgcfl import EPSILON, LGCFL, LGCFLSettings
 from tfxmr.data import protocol
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.errors import InputError
 from tfxmr.evaluation import evaluate
+from tfxmr.training.run import run
 
 
 def objective(data, method, m):
@@ -24,6 +28,30 @@ def objective(data, method, m):
 
 def fitted(data, **settings):
     return LGCFL(LGCFLSettings(**settings)).fit(data)
+
+
+@pytest.mark.parametrize("method", [LGCFL, JRL])
+@pytest.mark.parametrize("norm", ["none", "l2"])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_texts_without_known_words(make_data, tmp_path, method, norm, split):
+    """Guards against an error after training where features are zero, in either split."""
+    data = make_data()
+    data.splits[split].features["text"][[3, 7]] = 0
+    rule = protocol.make("standard", data, similarity="cosine")
+    form = {"similarity_form": "projection"} if method is JRL else {"penalty": 1.0}
+    settings = method.Settings(feature_norm=norm, **form)
+    with contextlib.nullcontext() if split == "train" else pytest.warns(UserWarning, match="2 of 30 text queries"):
+        found = run(method, settings, data, rule, tmp_path / "run")["metrics"]
+    assert all(m["value"] > 1.5 * m["chance"] for m in found)
+
+
+def test_one_item_a_group(make_data, tmp_path):
+    """Guards against an error after training where a z-score makes zeros of a group's only query."""
+    data = make_data(classes=3, test=3)
+    rule = protocol.make("zero_shot", data, "list", ["class 0"], normalisation="group_zscore")
+    with pytest.warns(UserWarning, match="1 of 1 image queries"):
+        found = run(LGCFL, LGCFLSettings(), data, rule, tmp_path / "run")["metrics"]
+    assert [m["value"] for m in found if m["classes"] == "unseen"] == [1, 1]  # one class: the gallery is all relevant
 
 
 @pytest.mark.parametrize("settings", [{}, {"group": 3}, {"bias": True}])

@@ -1,5 +1,6 @@
 """Tests of the way from a protocol's tasks to metrics, with a made-up encoder."""
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -151,6 +152,36 @@ def test_generalised_figures_have_a_harmonic_mean():
         ("harmonic mean", "mAP", pytest.approx(2 / 3)), ("harmonic mean", "P@1", 0),
     ]
     assert found[4]["num_queries"] == 2
+
+
+def test_zero_vectors_are_counted_once():
+    """Guards against a warning a measure, and one that says neither modality nor side."""
+    texts = np.array([[0, 0, 9], [1, 0, 9], [0, 0, 9]], np.float32)
+    task = dataclasses.replace(TASK, gallery={"text": texts})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        mean, _ = evaluate(encode, [task], Protocol("zero_shot", "train"), metrics=["P@1"])
+    assert [str(w.message) for w in caught] == [
+        "zero vectors, whose cosine similarity to everything is 0: 2 of 3 text items of the gallery (unseen classes)"
+    ]
+    # Both find text 1, class 4, first, and the two others, class 6, tied at rank 3: AP 1 and (2/3 + 2/3) / 2.
+    assert mean["by_class"] == {4: 1, 6: pytest.approx(2 / 3)}
+
+
+def test_group_of_one_item():
+    """Guards against an error after training: the z-score of one item by itself is 0, which ties with everything."""
+    single = dataclasses.replace(TASK, query=IMAGES[:1], query_labels=np.array([4]))
+    with pytest.warns(UserWarning, match="1 of 1 image queries"):
+        (found,) = evaluate(encode, [single], Protocol("zero_shot", "train", normalisation="group_zscore"))
+    assert found["value"] == pytest.approx(1 / 3)  # of three tied items one is relevant
+
+
+def test_what_cannot_be_ranked_is_bad_input():
+    """Guards against a traceback after training: an error of the ranking names the task, as any bad input."""
+    with pytest.raises(InputError, match="image->text, unseen classes: query holds NaN or infinite values in row 0"):
+        evaluate(lambda m, x: encode(m, x) * np.nan, [TASK], Protocol("zero_shot", "train"))
+    with pytest.raises(InputError, match="query is 2 wide and gallery 3; they must agree"):
+        evaluate(lambda _, x: x, [TASK], Protocol("zero_shot", "train"))
 
 
 @pytest.mark.filterwarnings("ignore:.*no relevant item")

@@ -4,8 +4,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from tfxmr.data import mapped
 from tfxmr.data.multimodal import MultiModalData, Split
-from tfxmr.features.normalisation import normalise_features
+from tfxmr.features.normalisation import normalise_features, statistics
 
 TRAIN = Split.of_pairs({"image": [[1, 4, 7], [3, 4, 9]], "text": [[3, 4], [0, 0]]}, [0, 1])
 TEST = Split.of_pairs({"image": [[5, 6, 8]], "text": [[0, 2]]}, [1], ["item"])
@@ -63,6 +64,16 @@ def test_rounded_constant_column():
     found = normalise_features(MultiModalData("x", {"train": train, "test": test}, []), "zscore", train)
     np.testing.assert_allclose(found.splits["train"].features["image"], 0, atol=1e-6)
     np.testing.assert_allclose(found.splits["test"].features["image"], [[0.1]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.7, 1 / 3])
+@pytest.mark.parametrize("wrap", [np.asarray, lambda x: mapped.MappedMatrix([x])])
+def test_constant_columns_become_0(value, wrap):
+    """Guards against a mean that is rounded by 1e-17, a deviation of as much, and a column of ones as their ratio."""
+    for items in range(2, 40):
+        column = np.full((items, 1), value, np.float32)
+        for kind in ("zscore", "minmax"):
+            assert statistics(wrap(column), kind)[1] == 1
 
 
 def test_loose_items_stay_loose():

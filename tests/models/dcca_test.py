@@ -116,6 +116,26 @@ def test_learns_without_labels(make_data):
         assert mean_average_precision(codes[a], codes[b], test.labels[a], test.labels[b]) > 0.6
 
 
+def test_features_that_do_not_vary():
+    """Guards against a whole training before the error, which then named a larger --ridge."""
+    train = views().splits["train"]
+    split = Split.of_pairs(train.features | {"text": np.ones((80, 4))}, train.labels["image"])
+    with pytest.raises(InputError, match="the text features of all 80 training items are the same"):
+        make_model(MultiModalData("constant", {"train": split}, []))
+
+
+def test_singular_outputs():
+    """Guards against naming --ridge, that of the loss, where the map on top of the networks has too small a one."""
+    model = make_model(units=(3,), top_ridge=0.0)
+    weights, bias = model.networks["text"].get_weights()
+    model.networks["text"].set_weights([weights[:, [0, 0, 1]], bias])
+    with pytest.raises(InputError, match=r"--top_ridge=0: a covariance of width 3 is singular .*--top_ridge=0\.001$"):
+        model.encode("image", np.ones((4, 5)))
+    model.networks["text"].set_weights([0 * weights, bias])
+    with pytest.raises(InputError, match="the text network gives all training items the same outputs"):
+        model.encode("image", np.ones((4, 5)))
+
+
 def test_length_and_refusals():
     assert make_model(steps=0, epochs=4).total_steps(80) == 4 * 2
     assert make_model(steps=5, epochs=4).total_steps(80) == 5

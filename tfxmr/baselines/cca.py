@@ -6,10 +6,11 @@ import scipy.linalg
 
 from tfxmr.baselines.base import Baseline, CommonSpaceSettings
 from tfxmr.errors import InputError
-from tfxmr.linear import View, leading_svd
+from tfxmr.linear import View, constant, leading_svd
 from tfxmr.settings import setting
 
 SINGULAR = 100 * np.finfo(float).eps  # share of the total variance that is no more than rounding and jitter
+ENOUGH = 1e-3  # a ridge that makes any covariance regular
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +41,10 @@ class CCA(Baseline):
     certainty = "textbook"
 
     def check(self, data):
-        """Raises InputError if `data` has no image-text pairs."""
+        """Raises InputError if `data` has no image-text pairs, or the features of a modality do not vary."""
         super().check(data)
         data.require_pairs(self.modalities, type(self).__name__)
+        check_varying(data, self.modalities, type(self).__name__)
 
     def fit(self, data):
         """Learns both projections from the pairs of the training split. Returns self."""
@@ -63,7 +65,17 @@ class CCA(Baseline):
         return (self.check_width(modality, features, len(mean)) - mean) @ weights
 
 
-def canonical_directions(views, components, ridge, parts=(1, 1)):
+def check_varying(data, modalities, method):
+    """Raises InputError if a modality's features are the same for all training items, so that nothing correlates."""
+    for m in modalities:
+        if constant(data.splits["train"].features[m]):
+            raise InputError(
+                f"the {m} features of all {len(data.splits['train'].features[m])} training items are the same, so "
+                f"nothing correlates with them; give {method} other {m} features"
+            )
+
+
+def canonical_directions(views, components, ridge, parts=(1, 1), flag="ridge"):
     """Solves the problem of CCA for two views of the same n items.
 
     Args:
@@ -71,6 +83,7 @@ def canonical_directions(views, components, ridge, parts=(1, 1)):
       components: directions at most.
       ridge: r of each view is `ridge` times its total variance divided by its part.
       parts: two numbers; the widths make the ridge relative to the mean variance.
+      flag: name of the ridge's flag, for the error.
 
     Returns:
       ([directions of the first features (d, k), of the second], correlations (k,) in falling order).
@@ -79,7 +92,7 @@ def canonical_directions(views, components, ridge, parts=(1, 1)):
       InputError: a covariance is singular and the ridge too small.
     """
     items = len(views[0].rows)
-    lowers = [_factor(view.cross(view) / items, ridge, part) for view, part in zip(views, parts, strict=True)]
+    lowers = [_factor(view.cross(view) / items, ridge, part, flag) for view, part in zip(views, parts, strict=True)]
     whitened = scipy.linalg.solve_triangular(lowers[0], views[0].cross(views[1]) / items, lower=True)
     whitened = scipy.linalg.solve_triangular(lowers[1], whitened.T, lower=True).T
     u, correlations, v = leading_svd(whitened, min(components, *whitened.shape))
@@ -90,7 +103,7 @@ def canonical_directions(views, components, ridge, parts=(1, 1)):
     return sides, correlations
 
 
-def _factor(covariance, ridge, part):
+def _factor(covariance, ridge, part, flag):
     """Cholesky factor of a covariance with `ridge` times its trace / `part` on the diagonal."""
     total = np.trace(covariance)
     try:
@@ -99,7 +112,7 @@ def _factor(covariance, ridge, part):
         lower = np.zeros((1, 1))
     if np.min(np.diag(lower)) ** 2 <= SINGULAR * total:
         raise InputError(
-            f"--ridge={ridge}: a covariance of width {len(covariance)} is singular (features that depend on each "
-            "other); take a larger ridge, such as 1e-3"
+            f"--{flag}={ridge:g}: a covariance of width {len(covariance)} is singular (features that depend on each "
+            f"other); take a larger one, such as --{flag}={max(10 * ridge, ENOUGH):g}"
         )
     return lower

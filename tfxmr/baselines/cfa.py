@@ -2,6 +2,7 @@
 import dataclasses
 
 from tfxmr.baselines.base import Baseline, CommonSpaceSettings
+from tfxmr.baselines.cca import check_varying
 from tfxmr.linear import View, leading_svd
 
 
@@ -27,9 +28,10 @@ class CFA(Baseline):
     certainty = "90 %: no code is public"
 
     def check(self, data):
-        """Raises InputError if `data` has no image-text pairs."""
+        """Raises InputError if `data` has no image-text pairs, or the features of a modality do not vary."""
         super().check(data)
         data.require_pairs(self.modalities, type(self).__name__)
+        check_varying(data, self.modalities, type(self).__name__)
 
     def fit(self, data):
         """Learns both rotations from the pairs of the training split. Returns self."""

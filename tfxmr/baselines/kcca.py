@@ -6,7 +6,7 @@ import scipy.linalg
 import sklearn.metrics
 
 from tfxmr.baselines.base import Baseline, CommonSpaceSettings
-from tfxmr.baselines.cca import canonical_directions
+from tfxmr.baselines.cca import canonical_directions, check_varying
 from tfxmr.linear import BLOCK, View, gram_root
 from tfxmr.settings import setting
 
@@ -50,9 +50,10 @@ class KCCA(Baseline):
     certainty = "textbook"
 
     def check(self, data):
-        """Raises InputError if `data` has no image-text pairs."""
+        """Raises InputError if `data` has no image-text pairs, or the features of a modality do not vary."""
         super().check(data)
         data.require_pairs(self.modalities, type(self).__name__)
+        check_varying(data, self.modalities, type(self).__name__)
 
     def fit(self, data):
         """Learns both functions from the pairs of the training split. Returns self."""

@@ -2,7 +2,7 @@
 import dataclasses
 
 from tfxmr.baselines.base import Baseline
-from tfxmr.baselines.cca import CCA, CCASettings
+from tfxmr.baselines.cca import CCA, CCASettings, check_varying
 from tfxmr.baselines.sm import SM, SMSettings
 
 
@@ -30,9 +30,10 @@ class SCM(Baseline):
         self.cca, self.sm = CCA(self.settings), SM(self.settings)
 
     def check(self, data):
-        """Raises InputError if `data` has no image-text pairs, or there is a single class."""
+        """Raises InputError if `data` has no image-text pairs that vary, or there is a single class."""
         data.require(self.modalities, type(self).__name__)
         data.require_pairs(self.modalities, type(self).__name__)
+        check_varying(data, self.modalities, type(self).__name__)
         self.sm.check(data)
 
     def fit(self, data):

@@ -63,7 +63,7 @@ def image_sentence_recalls(image, text, captions_per_image=5, folds=1, ks=(1, 5,
       {"image->text": {"R@1": ..., "R@5": ..., "R@10": ..., "median_rank": ...}, "text->image": ...}; recalls in [0, 1].
 
     Raises:
-      ValueError: shapes that do not fit, NaN or infinite values, zero vectors under cosine.
+      ValueError: shapes that do not fit, NaN or infinite values.
     """
     whole_rank(captions_per_image, "captions_per_image")
     if len(text) != len(image) * captions_per_image:

@@ -117,7 +117,7 @@ def average_precisions(
       float64 (Q,), in [0, 1] or NaN.
 
     Raises:
-      ValueError: shapes that do not fit, unknown choices, NaN or infinite values, zero vectors under cosine.
+      ValueError: shapes that do not fit, unknown choices, NaN or infinite values.
     """
     check(cut=cut, denominator=denominator, ties=ties, no_relevant=no_relevant)
     compiled = len(query_labels) * len(gallery_labels) >= COMPILE_FROM and order.can_compile()

@@ -1,5 +1,6 @@
 """Runs a protocol's retrieval tasks with a method's encoder."""
 import dataclasses
+import warnings
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from tfxmr.evaluation import named, statistics
 from tfxmr.evaluation.chance import chance_level
 from tfxmr.evaluation.measures import harmonic_mean, mean_by_class
 from tfxmr.evaluation.ranking import average_precisions
+from tfxmr.evaluation.similarity import ZeroVectors
 
 
 def evaluate(encode, tasks, protocol, training=None, metrics=(), memory=None):
@@ -26,10 +28,13 @@ def evaluate(encode, tasks, protocol, training=None, metrics=(), memory=None):
       (None where unknown), num_queries, gallery_size; with mAP, if it is no mean over folds, also interval (95 %
       bootstrap over the queries) and by_class (label -> mAP of its queries). Under a generalised protocol the harmonic
       means of seen and unseen follow, as classes "harmonic mean".
-    """
-    encoded = {}
 
-    def represent(modality, features, side):
+    Raises:
+      InputError: representations that cannot be ranked (NaN, infinite or of different widths); names the task.
+    """
+    encoded, zero = {}, []
+
+    def represent(modality, features, side, classes):
         key = modality, id(features), side
         if key not in encoded:
             reference = None
@@ -38,6 +43,9 @@ def evaluate(encode, tasks, protocol, training=None, metrics=(), memory=None):
                     raise ValueError("normalisation train_zscore needs the training items: evaluate(..., training=)")
                 reference = represent_training(modality)
             encoded[key] = normalise(encode(modality, features), protocol.normalisation, side, reference)
+            if count := np.count_nonzero(~np.any(encoded[key], axis=1)):
+                items = "queries" if side == "query" else "items of the gallery"
+                zero.append(f"{count} of {len(encoded[key])} {modality} {items} ({classes} classes)")
         return encoded[key]
 
     def represent_training(modality):
@@ -47,12 +55,27 @@ def evaluate(encode, tasks, protocol, training=None, metrics=(), memory=None):
 
     results = []
     for task in tasks:
-        query = represent(task.query_modality, task.query, "query")
-        gallery = np.concatenate([represent(m, task.gallery[m], "gallery") for m in task.gallery_modalities])
+        query = represent(task.query_modality, task.query, "query", task.classes)
+        gallery = [represent(m, task.gallery[m], "gallery", task.classes) for m in task.gallery_modalities]
+        try:
+            results.extend(_measure_folds(task, query, np.concatenate(gallery), protocol, metrics, memory))
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"{task.name}, {task.classes} classes: {error}") from error
+    if zero and protocol.similarity == "cosine":
+        warnings.warn(f"zero vectors, whose cosine similarity to everything is 0: {'; '.join(zero)}", ZeroVectors,
+                      stacklevel=2)
+    return results + (harmonic_means(results) if protocol.generalised else [])
+
+
+def _measure_folds(task, query, gallery, protocol, metrics, memory):
+    """The measures of one task, whose queries and gallery are encoded; of several folds their means."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZeroVectors)  # `evaluate` counts them once, with their modality
         folds = _folds(task, protocol.folds)
         parts = [_measure(part, query[q], gallery[g], protocol, metrics, memory) for part, q, g in folds]
-        results.extend(parts[0] if protocol.folds == 1 else _mean_of_folds(parts))
-    return results + (harmonic_means(results) if protocol.generalised else [])
+    return parts[0] if protocol.folds == 1 else _mean_of_folds(parts)
 
 
 def _folds(task, folds):

@@ -1,12 +1,44 @@
 """Similarities of queries to a gallery, in blocks of queries."""
+import warnings
+
 import numpy as np
 
 SIMILARITIES = ("cosine", "dot", "l2")
 MEMORY = 512 * 2**20  # bytes that a block's similarities may take
 
 
+class ZeroVectors(UserWarning):
+    """Some representations are zero vectors, whose cosine similarity to everything counts as 0."""
+
+
+def unit_rows(rows):
+    """Scales rows to unit length; a zero vector, which has no direction, stays one.
+
+    So its cosine similarity to everything is 0, a tie, as scikit-learn's `cosine_similarity` has it.
+
+    Args:
+      rows: (n, d), finite, of a float type.
+
+    Returns:
+      ((n, d) of the same type, bool (n,): which rows are zero).
+    """
+    norms = _norms(rows)
+    extreme = (norms == 0) | np.isinf(norms)  # zero, or with squares beyond the range of numbers
+    if extreme.any():
+        rows = rows.copy()
+        largest = np.abs(rows[extreme]).max(axis=1, keepdims=True, initial=0)
+        rows[extreme] /= np.where(largest > 0, largest, 1.0)
+        norms[extreme] = _norms(rows[extreme])
+    zero = norms == 0
+    return (rows / np.where(zero, 1.0, norms)[:, None]).astype(rows.dtype, copy=False), zero
+
+
+def _norms(rows):
+    return np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
+
+
 def prepare(name, rows, similarity):
-    """Checks representations (n, d) and, for cosine, scales each row to unit length.
+    """Checks representations (n, d) and, for cosine, scales each row to unit length; zero vectors stay, with a warning.
 
     Returns:
       (n, d), float64 if the rows are, or for "l2", whose differences of large numbers need it; else float32.
@@ -21,10 +53,13 @@ def prepare(name, rows, similarity):
         raise ValueError(f"{name} holds NaN or infinite values in row {np.argwhere(~np.isfinite(rows))[0][0]}")
     if similarity != "cosine":
         return rows
-    norms = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))[:, None]
-    if norms.min() == 0:
-        raise ValueError(f"{name} row {int(norms.argmin())} is a zero vector, which has no cosine similarity")
-    return (rows / norms).astype(rows.dtype)
+    rows, zero = unit_rows(rows)
+    if zero.any():
+        warnings.warn(
+            f"{name}: {zero.sum()} of {len(rows)} rows are zero vectors, the first is row {zero.argmax()}; their "
+            "cosine similarity to everything is 0", ZeroVectors, stacklevel=3,
+        )
+    return rows
 
 
 def scorer(query, gallery, similarity):
@@ -36,15 +71,15 @@ def scorer(query, gallery, similarity):
     Args:
       query: (Q, d) representations; anything that `similarity` takes, if that is a function.
       gallery: (G, d) representations, likewise.
-      similarity: "cosine", "dot" or "l2" (negative squared Euclidean distance); or the similarities themselves,
-        (Q, G); or a function (queries, gallery) -> (q, G).
+      similarity: "cosine" (of a zero vector 0), "dot" or "l2" (negative squared Euclidean distance); or the
+        similarities themselves, (Q, G); or a function (queries, gallery) -> (q, G).
 
     Returns:
       (function of a slice of queries -> float array (q, G) that the caller may overwrite, Q, G). The function
       uses one buffer again and again: its answer holds until the next call.
 
     Raises:
-      ValueError: shapes that do not fit, NaN or infinite values, zero vectors under cosine, unknown similarity.
+      ValueError: shapes that do not fit, NaN or infinite values, unknown similarity.
     """
     if isinstance(similarity, np.ndarray):
         if similarity.ndim != 2 or not similarity.size:

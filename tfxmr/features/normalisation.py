@@ -37,24 +37,30 @@ def statistics(train, kind):
         return None, None
     if isinstance(train, mapped.MappedMatrix):
         return _statistics_by_blocks(train, kind)
-    train = train.astype(np.float64)  # in float32 a constant column's deviation comes out above 0
+    train = train.astype(np.float64)
+    extent = np.ptp(train, axis=0)
     if kind == "zscore":
-        centre, scale = train.mean(axis=0), train.std(axis=0)
-    else:
-        centre, scale = train.min(axis=0), np.ptp(train, axis=0)
-    return centre, np.where(scale > 0, scale, 1.0)
+        return train.mean(axis=0), _scale(train.std(axis=0), extent)
+    return train.min(axis=0), _scale(extent, extent)
 
 
 def _statistics_by_blocks(train, kind):
-    """As `_statistics`, of a matrix that is never in memory as a whole."""
-    if kind == "zscore":
-        centre = sum(block.sum(axis=0, dtype=np.float64) for block in mapped.blocks(train)) / len(train)
-        squares = sum(((block - centre) ** 2).sum(axis=0) for block in mapped.blocks(train))
-        scale = np.sqrt(squares / len(train))
-    else:
-        centre = np.min([block.min(axis=0) for block in mapped.blocks(train)], axis=0).astype(np.float64)
-        scale = np.max([block.max(axis=0) for block in mapped.blocks(train)], axis=0) - centre
-    return centre, np.where(scale > 0, scale, 1.0)
+    """As `statistics`, of a matrix that is never in memory as a whole."""
+    lowest, highest = train[0].astype(np.float64), train[0].astype(np.float64)
+    total = np.zeros(train.shape[1])
+    for block in mapped.blocks(train):
+        lowest, highest = np.minimum(lowest, block.min(axis=0)), np.maximum(highest, block.max(axis=0))
+        total += block.sum(axis=0, dtype=np.float64)
+    if kind == "minmax":
+        return lowest, _scale(highest - lowest, highest - lowest)
+    centre = total / len(train)
+    squares = sum(((block - centre) ** 2).sum(axis=0) for block in mapped.blocks(train))
+    return centre, _scale(np.sqrt(squares / len(train)), highest - lowest)
+
+
+def _scale(scale, extent):
+    """What columns are divided by, 1 for constant ones; rounding may leave these a deviation above 0."""
+    return np.where((extent > 0) & (scale > 0), scale, 1.0)
 
 
 def _apply(rows, centre, scale):

@@ -6,8 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr import losses
-from tfxmr.baselines.cca import CCA, CCASettings
-from tfxmr.data.multimodal import MultiModalData, Split
+from tfxmr.baselines.cca import canonical_directions, check_varying
+from tfxmr.errors import InputError
+from tfxmr.linear import View, constant
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -70,9 +71,10 @@ class DCCA(Method):
     zero_shot = True
 
     def check(self, data):
-        """Raises InputError if the data have no image-text pairs."""
+        """Raises InputError if the data have no image-text pairs, or the features of a modality do not vary."""
         super().check(data)
         data.require_pairs(self.modalities, self.name)
+        check_varying(data, self.modalities, self.name)
 
     def make_networks(self, data):
         """Builds a network for each modality, and the linear map on top of it, which no gradient trains."""
@@ -104,12 +106,18 @@ class DCCA(Method):
         if weights == self.fitted_to:
             return
         self.fitted_to = weights
-        outputs = {m: self.networks[m](np.asarray(self.training.features[m])).numpy() for m in self.modalities}
-        split = Split.of_pairs(outputs, self.training.labels["image"])
-        top = CCA(CCASettings(components=self.networks["top_image"].width, ridge=self.settings.top_ridge))
-        top.fit(MultiModalData("the outputs", {"train": split}, []))
-        for m in self.modalities:
-            self.networks[f"top_{m}"].set_weights([getattr(top, f"{m}_mean_"), getattr(top, f"{m}_weights_")])
+        outputs = [self.networks[m](np.asarray(self.training.features[m])).numpy() for m in self.modalities]
+        for m, rows in zip(self.modalities, outputs, strict=True):
+            if constant(rows):
+                raise InputError(
+                    f"the {m} network gives all training items the same outputs, so nothing correlates with them; "
+                    "lower --learning_rate, or normalise the features by --feature_norm=zscore"
+                )
+        views, width = [View(rows) for rows in outputs], self.networks["top_image"].width
+        parts = [view.width for view in views]
+        directions, _ = canonical_directions(views, width, self.settings.top_ridge, parts, "top_ridge")
+        for m, view, weights in zip(self.modalities, views, directions, strict=True):
+            self.networks[f"top_{m}"].set_weights([view.mean, weights])
 
     def embed(self, modality, features):
         """The outputs, mapped as `fit_top` last found."""
