@@ -1,8 +1,10 @@
 """Tests of extraction: resumed after a kill it is the straight one, and the manifest says all that decides it."""
 import json
+import re
 import signal
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -16,14 +18,13 @@ from tfxmr.features import extract, text_features
 FLAGS = ["--dataset=folder", "--image_features=descriptor", "--text_features=bow20", "--min_documents=1"]
 KILLED = """
 import os, signal, sys
-from tfxmr.features import store
-write, calls = store.write_text, []
-def killing(path, text):
-    calls.append(path)
+fsync, calls = os.fsync, []
+def killing(file):
+    calls.append(file)
     if len(calls) == {after}:
         os.kill(os.getpid(), signal.SIGKILL)
-    write(path, text)
-store.write_text = killing
+    fsync(file)
+os.fsync = killing
 from tfxmr.__main__ import main
 sys.exit(main({arguments!r}))
 """
@@ -86,6 +87,140 @@ def test_killed_extraction_goes_on(after, media, tmp_path):
         feature_folder.load(tmp_path / "killed", splits.OFFICIAL)
     assert main(arguments) == 0
     assert content(tmp_path / "killed") == content(tmp_path / "straight")
+
+
+class Rows:
+    """A feature whose row says which picture it was made of; `stop_at` pictures later it is killed."""
+
+    name, fitted, labels_used, dim, rule = "rows", False, False, 3, {}
+
+    def __init__(self, stop_at=None):
+        self.seen, self.stop_at = 0, stop_at
+
+    def transform(self, pictures):
+        self.seen += len(pictures)
+        if self.stop_at and self.seen >= self.stop_at:
+            raise KeyboardInterrupt
+        return np.stack([picture.mean((0, 1)) for picture in pictures]).astype(np.float32)
+
+
+def extracted(media, out, stop_at=None):
+    """(Folder, number of pictures that were described) of an extraction of the image rows alone."""
+    data, read = extract.items("folder", media)
+    feature = Rows(stop_at)
+    if stop_at:
+        with pytest.raises(KeyboardInterrupt):
+            extract.extract(data, read, {"image": feature}, out)
+        return out, feature.seen
+    return extract.extract(data, read, {"image": feature}, out), feature.seen
+
+
+@pytest.mark.parametrize("damage, again", [
+    (lambda x: x[:200], 60),  # 128 of header, 6 rows of 12 bytes: the first block is gone
+    (lambda x: x[: 128 + 20 * 12], 44),  # within the second block
+    (lambda x: x[:128], 60),
+    (lambda x: b"", 60),
+    (lambda x: b"x" * 50 + x[50:], 28),  # the header alone, which is known
+    (lambda x: x + b"more", 28),
+    (lambda x: x[:-240] + bytes(240), 44),  # zeros from row 20 on, as after a power failure
+    (None, 60),
+])
+def test_rows_that_are_not_what_was_written_are_made_again(damage, again, media, tmp_path):
+    """Guards against zeros in the place of rows that a truncated file has lost: resumed, status 0, and trained on."""
+    straight, _ = extracted(media, tmp_path / "straight")
+    out, _ = extracted(media, tmp_path / "out", stop_at=40)
+    path = out / "train/image.npy"
+    assert path.stat().st_size == 128 + 40 * 12  # from the start
+    whole = path.read_bytes()
+    if damage:
+        path.write_bytes(damage(whole))
+    else:
+        path.unlink()
+    if again > 28:
+        with pytest.warns(UserWarning, match="train/image.npy: row .* not what was written there; they are made again"):
+            assert extracted(media, out)[1] == again
+    else:
+        assert extracted(media, out)[1] == again
+    assert content(out) == content(straight)
+
+
+@pytest.mark.parametrize("log", [b"", b"16 a b\n", b"\xff\n", b"99999999999999 a b\n", b"-3 x y\n16"])
+def test_a_damaged_log_of_rows_costs_rows_alone(log, media, tmp_path):
+    straight, _ = extracted(media, tmp_path / "straight")
+    out, _ = extracted(media, tmp_path / "out", stop_at=40)
+    (out / "scratch/train.image.rows").write_bytes(log)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert extracted(media, out)[1] == 60
+    assert content(out) == content(straight)
+
+
+FULL = """
+import resource, sys
+from tfxmr.__main__ import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+sys.exit(main({arguments!r}))
+"""
+
+
+def test_a_full_disk_is_told_before_the_work(media, tmp_path):
+    """Guards against SIGBUS: a mapped file is written to only where its room is taken. 40 x 1,956 x 4 bytes do not fit."""
+    arguments = ["extract", *FLAGS, f"--data_dir={media}", f"--out={tmp_path / 'out'}"]
+    found = subprocess.run([sys.executable, "-c", FULL.format(arguments=arguments)], capture_output=True, text=True)
+    assert found.returncode == 2 and "Traceback" not in found.stderr
+    assert re.search(r"error: --out=\S+/out: train/image.npy needs 313,088 bytes more, and [\d,]+ are free \(File too large\); "
+                     "make room and start the same command again", found.stderr.splitlines()[-1])  # fmt: skip
+    assert main(arguments) == 0
+
+
+@pytest.mark.parametrize("name", [
+    "train/image.npy", "test/text.npy", "train/label.npy", "test/ids.json", "class_embeddings.npy", "manifest.json",
+])
+def test_a_finished_folder_is_what_was_written(name, media, tmp_path, capsys):
+    """Guards against training on matrices, labels or names that were cut off or changed; every file is told by name."""
+    out, words = tmp_path / "features", tmp_path / "words.txt"
+    words.write_text("2 3\ncat 1 2 3\ndog 3 2 1\n")
+    assert run(media, out, f"--word_vectors={words}") == 0
+    path = out / name
+    whole = path.read_bytes()
+    for damaged in (None, b"", whole[: len(whole) // 2], whole[:-1] + bytes([whole[-1] ^ 64]), b"[" * 10**5):
+        path.unlink() if damaged is None else path.write_bytes(damaged)
+        with pytest.raises(InputError) as error:
+            feature_folder.load(out, splits.OFFICIAL)
+        message = str(error.value)
+        assert str(out) in message and path.name in message and len(message) < 500 and "\n" not in message
+        if damaged is not None:
+            assert run(media, out, f"--word_vectors={words}") == 2  # not "nothing to do"
+            assert str(path) in capsys.readouterr().err
+    path.write_bytes(whole)
+    assert feature_folder.load(out, splits.OFFICIAL)  # nothing that was good is lost
+
+
+@pytest.mark.parametrize("text", [
+    '"c', "0", "[]", "{}", '{"configuration": [1, "a"], "matrices": {}}', '{"configuration": []}', "[" * 10**5, "\xff",
+])
+def test_a_damaged_note_of_progress_is_refused(text, media, tmp_path, capsys):
+    out, _ = extracted(media, tmp_path / "out", stop_at=40)
+    (out / "progress.json").write_text(text, encoding="latin-1")
+    before = content(out)
+    assert run(media, out) == 2
+    assert re.search(r"out/progress.json: is damaged \(.*\); start again with .* a new --out\n", capsys.readouterr().err)
+    assert content(out) == before
+
+
+@pytest.mark.parametrize("changed", [
+    {"dataset": 3}, {"modalities": []}, {"modalities": {"image": 3}}, {"class_embeddings": "../../etc/passwd"},
+    {"instances": 1.5}, {"split": "x"}, {"files": ["x"]}, {"files": {"train/label.npy": None}},
+    {"modalities": {"image": {"dim": 3, "fitted_on": [3]}}}, {"modalities": {"image": {"fitted_labels": [[]]}}},
+    {"modalities": {"image": {"dim": 3, "splits": {"train": {}}}}},
+])
+def test_a_malformed_manifest_is_refused(changed, media, tmp_path):
+    assert run(media, tmp_path / "out") == 0
+    path = tmp_path / "out/manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | changed))
+    with pytest.raises(InputError, match="manifest.json: is damaged|label.npy: is cut off or changed"):
+        feature_folder.load(tmp_path / "out", splits.OFFICIAL)
 
 
 def test_fitted_on_test_texts_is_told_and_refused(media, tmp_path):

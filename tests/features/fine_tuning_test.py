@@ -193,6 +193,19 @@ def test_interrupted_extraction_goes_on(calls, media, tmp_path):
     assert content(run("stopped", read)) == straight
 
 
+def test_a_state_that_is_there_is_never_taken_for_none(tmp_path):
+    """Guards against epochs that are lost without a word: TensorFlow finds nothing without its file `checkpoint`."""
+    images, labels, epochs = pictures(40), np.arange(40) % 4, []
+    fit(tuned(2), images, labels, tmp_path)
+    (tmp_path / "epochs/checkpoint").unlink()
+    fit(tuned(3), images, labels, tmp_path, report=lambda epoch, *_: epochs.append(epoch))
+    assert set(epochs) == {2}
+    (data,) = (tmp_path / "epochs").glob("ckpt-3.data*")
+    data.write_bytes(data.read_bytes()[:50])
+    with pytest.raises(InputError, match="ckpt-3.index: the state after an epoch of --finetune is damaged"):
+        fit(tuned(4), images, labels, tmp_path)
+
+
 def test_only_training_items_of_the_given_classes_teach(media, tmp_path, capsys):
     """Guards against test items, or items of unseen classes, that decide the weights: noise in them changes nothing."""
     arguments = [*FLAGS, f"--data_dir={media}", "--unseen_classes=bee,dog"]

@@ -1,16 +1,21 @@
 """Extracted or imported features: `--dataset=features --features=DIR`."""
 import dataclasses
-import json
+import hashlib
 import pathlib
 
 import numpy as np
 
+from tfxmr import files
 from tfxmr.data import npz
 from tfxmr.errors import InputError
 
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
 IDS = "ids.json"  # modality -> names of its items; each modality may have names of its own
+EMBEDDINGS = "class_embeddings.npy"
+ANEW = "the command that made it and a new --out"
+_KINDS = {"dataset": str, "modalities": dict, "class_embeddings": dict, "files": dict, "instances": bool, "split": dict}
+_FACTS = {"fitted_labels": list, "fitted_on": list, "splits": dict}  # of a modality
 
 
 def load(folder, split, allow_leaks=False):
@@ -28,15 +33,20 @@ def load(folder, split, allow_leaks=False):
       the features were made of.
 
     Raises:
-      InputError: the folder is missing, unfinished or malformed, or the features were fitted on items that test.
+      InputError: the folder is missing or unfinished, a file in it is not what was written, or the features were fitted
+        on items that test.
     """
+    folder = pathlib.Path(folder or "").expanduser()
+    if (folder / PROGRESS).exists():
+        raise InputError(f"--features={folder}: the extraction is not finished; start the same command again")
     manifest = read_manifest(folder)
+    check_files(folder, manifest)
     data = npz.load(folder)
     facts = manifest["modalities"]
     if set(facts) != set(data.modalities):
         raise InputError(
             f"--features={folder}: {MANIFEST} describes {', '.join(facts)}, and the matrices are "
-            f"{', '.join(data.modalities)}; extract them again"
+            f"{', '.join(data.modalities)}; make them again with {ANEW}"
         )
     for m in data.modalities:
         leak = _leak(facts[m], split)
@@ -46,16 +56,11 @@ def load(folder, split, allow_leaks=False):
                 "test now; extract features that are fitted on the training items of this split, or take these with "
                 "--allow_leaks"
             )
-    splits = {name: _with_ids(split, pathlib.Path(folder) / name / IDS) for name, split in data.splits.items()}
+    splits = {name: _with_ids(split, folder / name / IDS) for name, split in data.splits.items()}
     features = {m: {**facts[m], "source": str(folder)} for m in data.modalities}
     embeddings = None
     if "class_embeddings" in manifest:
-        embeddings = np.load(pathlib.Path(folder) / "class_embeddings.npy", allow_pickle=False)
-        if embeddings.dtype != np.float32 or embeddings.ndim != 2 or len(embeddings) != len(data.class_names):
-            raise InputError(
-                f"{folder}/class_embeddings.npy: is {embeddings.dtype} {embeddings.shape}, expected float32 "
-                f"({len(data.class_names)}, width)"
-            )
+        embeddings = _read_embeddings(folder / EMBEDDINGS, len(data.class_names))
         features["class_embeddings"] = manifest["class_embeddings"]
     return dataclasses.replace(
         data, name=manifest["dataset"], splits=splits, features=features, class_embeddings=embeddings,
@@ -64,32 +69,107 @@ def load(folder, split, allow_leaks=False):
 
 
 def read_manifest(folder):
-    """The manifest of a feature folder; raises InputError if it is missing, unfinished or malformed."""
-    folder = pathlib.Path(folder or "").expanduser()
-    if (folder / PROGRESS).exists():
-        raise InputError(f"--features={folder}: the extraction is not finished; start the same command again")
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if not all(isinstance(facts, dict) for facts in manifest["modalities"].values()):
-            raise ValueError("the facts of a modality are no object")
-        manifest["dataset"].lower()
-    except FileNotFoundError as error:
-        raise InputError(f"--features={folder}: has no {MANIFEST}; name a folder that tfxmr extract wrote") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{folder / MANIFEST}: is malformed ({error}); extract the features again") from error
+    """The manifest of a feature folder, finished or just about to be; raises InputError if it is missing or damaged."""
+    path = folder / MANIFEST
+    if not path.exists():
+        raise InputError(f"--features={folder}: has no {MANIFEST}; name a folder that tfxmr extract or import wrote")
+    remedy = f"make the features again with {ANEW}"
+    manifest = files.read_json(path, remedy)
+    if not _well_formed(manifest):
+        raise InputError(f"{path}: is damaged (entries are missing or of another kind); {remedy}")
     return manifest
+
+
+def _well_formed(manifest):
+    """Whether all that is used of a manifest is there and of its kind."""
+    try:
+        parts = [(manifest, _KINDS), *((facts, _FACTS) for facts in manifest["modalities"].values())]
+        kinds = all(isinstance(part[key], kind) for part, kinds in parts for key, kind in kinds.items() if key in part)
+        for facts, _ in parts[1:]:
+            ", ".join(facts.get("fitted_on", [])), set(facts.get("fitted_labels", []))
+            [(known["items"], known["sha256"], facts["dim"]) for known in facts.get("splits", {}).values()]
+        return kinds and "dataset" in manifest
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+def check_files(folder, manifest):
+    """Raises InputError if a file of a finished folder is not what was written there.
+
+    Args:
+      folder: pathlib.Path.
+      manifest: as `read_manifest` gives it.
+    """
+    # The matrices are read once for it, 1 GB in one to two seconds; a run reads them for its own manifest anyway.
+    for m, facts in manifest["modalities"].items():
+        for split, known in facts.get("splits", {}).items():
+            _check(folder / split / f"{m}.npy", digest_matrix, (known["items"], facts["dim"], known["sha256"]))
+    for name, known in manifest.get("files", {}).items():  # folders of older versions have none
+        _check(folder / name, digest_file, known)
+
+
+def _check(path, digest, known):
+    if not path.is_file():
+        raise InputError(f"{path}: is missing; put it back, or make the features again with {ANEW}")
+    if digest(path) != known:
+        raise InputError(
+            f"{path}: is cut off or changed since it was written; put back a copy of it, or make the features "
+            f"again with {ANEW}"
+        )
+
+
+def digest_matrix(path):
+    """(Rows, columns, SHA-256 of the numbers) of a float32 matrix in a .npy file; (0, 0, "") if it is none."""
+    try:
+        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception:  # NumPy's parser of headers raises a dozen types on damaged ones
+        return 0, 0, ""
+    if not isinstance(matrix, np.memmap) or matrix.ndim != 2 or matrix.dtype != np.float32:
+        return 0, 0, ""
+    with open(path, "rb") as file:
+        file.seek(matrix.offset)
+        return *matrix.shape, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digests(folder):
+    """Path of each small file that `load` reads, in the folder -> its SHA-256. classes.txt is the user's to change.
+
+    Args:
+      folder: pathlib.Path, with all of its files.
+    """
+    patterns = (f"*/{IDS}", "*/label*.npy", f"*/{npz.ROW}*.npy", EMBEDDINGS)
+    found = [path for pattern in patterns for path in folder.glob(pattern)]
+    return {str(path.relative_to(folder)): digest_file(path) for path in sorted(found)}
+
+
+def digest_file(path):
+    """SHA-256 of a file's content, as hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_embeddings(path, num_classes):
+    """The class embeddings of a folder, float32 (C, e)."""
+    if not path.is_file():
+        raise InputError(f"{path}: is missing; put it back, or make the features again with {ANEW}")
+    try:
+        found = np.load(path, allow_pickle=False)
+        if found.dtype != np.float32 or found.ndim != 2 or len(found) != num_classes or not np.isfinite(found).all():
+            raise ValueError(f"it holds {found.dtype} {found.shape}, expected finite float32 ({num_classes}, width)")
+    except Exception as error:  # NumPy's parser of headers raises a dozen types on damaged ones
+        raise InputError(f"{path}: is damaged ({error}); make the features again with {ANEW}") from error
+    return found
 
 
 def _with_ids(split, path):
     """A Split with the names of its items from a file, if there is one."""
     if not path.exists():
         return split
-    try:
-        ids = json.loads(path.read_text(encoding="utf-8"))
-        if any(len(ids[m]) != len(split.labels[m]) or not all(isinstance(i, str) for i in ids[m]) for m in ids):
-            raise ValueError("expected a text for each item")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: is malformed ({error}); extract the features again") from error
+    ids = files.read_json(path, remedy := f"make the features again with {ANEW}")
+    for m, names in ids.items():
+        right = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if not right or m not in split.labels or len(names) != len(split.labels[m]):
+            raise InputError(f"{path}: is damaged (expected a text for each {m} item); {remedy}")
     return dataclasses.replace(split, ids=ids)
 
 

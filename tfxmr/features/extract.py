@@ -108,6 +108,12 @@ def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=N
     with FeatureStore(out, configuration) as store:
         if store.finished:
             return store.path
+        # An image of five sentences is described once.
+        distinct = {name: split.distinct(data.repeated) for name, split in data.splits.items()}
+        store.allocate({
+            f"{name}/{m}": (len(split.ids[m]), feature.dim)
+            for name, split in distinct.items() for m, feature in features.items()
+        })
         for m, feature in features.items():
             if hasattr(feature, "train"):
                 learned = _train(store, m, feature, data.splits["train"], read, classes)
@@ -116,9 +122,8 @@ def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=N
             arrays = {"label": split.labels["text" if "text" in features else next(iter(features))]}
             arrays |= {f"{ROW}{m}": split.items_of(m)[1] for m in data.repeated}
             store.put_items(name, arrays, {m: split.ids[m] for m in features}, data.class_names)
-            distinct = split.distinct(data.repeated)  # an image of five sentences is described once
             for m, feature in features.items():
-                _fill(store, name, m, feature, distinct.ids[m], read)
+                _fill(store, name, m, feature, distinct[name].ids[m], read)
         for feature in features.values():
             if hasattr(feature, "save"):
                 feature.save(store.path)

@@ -70,7 +70,7 @@ class FineTunedNetwork(ImageNetwork):
           JSON facts for the manifest: digest of the new weights up to the layer, loss and accuracy of the last epoch.
 
         Raises:
-          InputError: less than two classes, or a loss that is not finite.
+          InputError: less than two classes, a loss that is not finite, or a damaged state of an earlier start.
         """
         if len(labels) == 0 or max(labels) < 1:
             raise InputError("--finetune: needs training items of two classes at least")
@@ -82,9 +82,9 @@ class FineTunedNetwork(ImageNetwork):
         state = tf.train.Checkpoint(
             variables=[v.value for v in [*variables, *optimizer.variables]], done=done, loss=loss, accuracy=accuracy
         )
-        manager = tf.train.CheckpointManager(state, str(pathlib.Path(folder) / "epochs"), max_to_keep=1)
-        if manager.latest_checkpoint:
-            state.restore(manager.latest_checkpoint).assert_consumed()
+        epochs = pathlib.Path(folder) / "epochs"
+        _restore(state, epochs)
+        manager = tf.train.CheckpointManager(state, str(epochs), max_to_keep=1)
         step = _step(classifier, optimizer)
         for epoch in range(int(done), self.tuning.finetune):
             for items, means in self._epoch(epoch, step, classifier, inputs, np.asarray(labels, np.int32)):
@@ -142,6 +142,21 @@ class FineTunedNetwork(ImageNetwork):
         first = keras.initializers.RandomNormal(0.0, HEAD_STDDEV, seed=derive(self.seed, 2))
         head = keras.layers.Dense(classes, kernel_initializer=first, name="new_classes")
         return keras.Model(top.input, head(keras.layers.Flatten(name="into_new_classes")(top.output)))
+
+
+def _restore(state, folder):
+    """Reads the state after the last epoch that was finished into a tf.train.Checkpoint, if there is one."""
+    # By what is there, not by the file `checkpoint`: without that, TensorFlow says that there is nothing.
+    found = sorted(folder.glob("ckpt-*.index"), key=lambda path: int(path.stem.removeprefix("ckpt-")))
+    if found:
+        try:
+            state.restore(str(found[-1].with_suffix(""))).assert_consumed()
+        except Exception as error:  # TensorFlow raises many types on damaged files
+            reason = str(error).split("\n")[0]
+            raise InputError(
+                f"{found[-1]}: the state after an epoch of --finetune is damaged ({reason}); put back a copy of its "
+                "folder, or start again with a new --out"
+            ) from error
 
 
 def _connected(layer):

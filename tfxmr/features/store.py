@@ -1,25 +1,39 @@
-"""Writes feature folders: one .npy file a modality and split, filled block by block, and a manifest at the end."""
+"""Writes feature folders: one .npy file a modality and split, filled block by block, and a manifest at the end.
+
+What stands in a folder that is being written:
+  progress.json             the configuration, from the first moment to the last
+  train/image.npy, ...      the matrices, at their full size from the start: a full disk shows before hours of work
+  scratch/train.image.rows  a line for each block that is safely on the disk: the number of rows up to its end, the
+                            chained digest of the media they were made of, and the digest of these rows
+  manifest.json             written last; then progress.json and scratch/ go
+"""
+import errno
 import fcntl
 import hashlib
 import importlib.metadata
+import io
 import json
+import os
 import pathlib
 import shutil
+import warnings
 
 import numpy as np
 
 from tfxmr import __version__
 from tfxmr.data import feature_folder
-from tfxmr.data.mapped import blocks
 from tfxmr.errors import InputError
-from tfxmr.files import to_json, write_text
+from tfxmr.files import read_json, to_json, write_bytes, write_text
 
 SCRATCH = "scratch"  # folder in it of what is needed until it is finished
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PACKAGES = ("gensim", "h5py", "keras", "numpy", "pillow", "scikit-learn", "scipy", "tensorflow")
 
 
 class FeatureStore:
     """A feature folder that is being written. Killed at any moment, it goes on at the block that was not finished.
+
+    Rows that are there are taken for what was written only if their digest says so; others are made again.
 
     Use it in a `with` statement: no second process may write the folder.
 
@@ -32,7 +46,7 @@ class FeatureStore:
       finished: True if the folder is complete already.
 
     Raises:
-      InputError: the folder holds other features or other files, or another process is writing it.
+      InputError: the folder holds other features or other files, is damaged, or another process is writing it.
     """
 
     def __init__(self, path, configuration):
@@ -49,17 +63,18 @@ class FeatureStore:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"--out={path}: another process is writing this folder") from None
-        configuration = json.loads(to_json(configuration))
+        self._configuration = json.loads(to_json(configuration))
         self.finished = manifest.exists()
-        self._progress = {"configuration": configuration, "matrices": {}}
-        source = manifest if self.finished else progress
-        if source.exists():
-            self._progress |= json.loads(source.read_text())
-            self._compare(self._progress["configuration"], configuration)
+        self._matrices = {}  # "train/image" -> its digests, once it is full
         if self.finished:
+            found = feature_folder.read_manifest(self.path)
+            self._compare(manifest, found)
+            feature_folder.check_files(self.path, found)
             self._clear()  # after a process that was killed between the two
+        elif progress.exists():
+            self._compare(progress, read_json(progress, f"start again with {feature_folder.ANEW}"))
         else:
-            self._save()
+            write_text(progress, to_json({"configuration": self._configuration}))
 
     def __enter__(self):
         return self
@@ -67,7 +82,10 @@ class FeatureStore:
     def __exit__(self, *error):
         self._lock.close()
 
-    def _compare(self, old, new):
+    def _compare(self, path, found):
+        old, new = found.get("configuration"), self._configuration
+        if not isinstance(old, dict):
+            raise InputError(f"{path}: is damaged (it holds no configuration); start again with {feature_folder.ANEW}")
         differing = [f"{k}: {old.get(k)} there, {new.get(k)} here" for k in sorted(set(old) | set(new))
                      if old.get(k) != new.get(k)]
         if differing:
@@ -75,14 +93,13 @@ class FeatureStore:
                 f"--out={self.path} holds features of another configuration: {'; '.join(differing)}. Give another --out"
             )
 
-    def _save(self):
-        write_text(self.path / feature_folder.PROGRESS, to_json(self._progress))
-
     def put(self, name, array):
         """Writes a small array whole, as NAME.npy; `name` may begin with the split, "train/label"."""
         path = self.path / f"{name}.npy"
         path.parent.mkdir(exist_ok=True)
-        np.save(path, array, allow_pickle=False)
+        content = io.BytesIO()
+        np.save(content, array, allow_pickle=False)
+        write_bytes(path, content.getvalue())
 
     def put_items(self, split, labels, ids, class_names):
         """Writes what is no matrix: labels, rows (name of array -> (n,)), ids (modality -> n names), class names."""
@@ -92,6 +109,20 @@ class FeatureStore:
         if class_names:
             write_text(self.path / "classes.txt", "".join(f"{name}\n" for name in class_names))
 
+    def allocate(self, shapes):
+        """Takes the room of matrices on the disk, keeping what they hold.
+
+        Args:
+          shapes: "split/modality" -> (n, d).
+
+        Raises:
+          InputError: there is not enough.
+        """
+        for key, shape in shapes.items():
+            path = self.path / f"{key}.npy"
+            path.parent.mkdir(exist_ok=True)
+            _allocate(path, shape)
+
     def fill(self, split, modality, shape, rows_from):
         """Writes the matrix of a modality and split, from the first row that is not yet there.
 
@@ -100,24 +131,50 @@ class FeatureStore:
           shape: (n, d).
           rows_from: function of the number of rows done that yields what follows: pairs of float32 (k, d) and the bytes
             that the rows were made of, whose digest stands in the manifest.
+
+        Raises:
+          InputError: the disk is full.
         """
         key = f"{split}/{modality}"
-        state = self._progress["matrices"].setdefault(key, {"rows": 0, "source_sha256": ""})
-        if state["rows"] == shape[0]:
-            return
-        path = self.path / f"{key}.npy"
-        path.parent.mkdir(exist_ok=True)
-        if state["rows"]:
-            matrix = np.lib.format.open_memmap(path, "r+")
-        else:
-            matrix = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-        for rows, source in rows_from(state["rows"]):
-            done = state["rows"] + len(rows)
-            matrix[state["rows"] : done] = rows
-            matrix.flush()
-            chain = hashlib.sha256(state["source_sha256"].encode() + source)
-            state |= {"rows": done, "source_sha256": chain.hexdigest()}
-            self._save()
+        self.allocate({key: shape})
+        matrix = np.lib.format.open_memmap(self.path / f"{key}.npy", "r+")
+        log = self.path / SCRATCH / f"{split}.{modality}.rows"
+        log.parent.mkdir(exist_ok=True)
+        done, source_sha256, digest = self._resume(key, matrix, log)
+        if done < shape[0]:
+            with open(log, "a", encoding="ascii") as file:
+                for rows, source in rows_from(done):
+                    rows = np.ascontiguousarray(rows, np.float32)
+                    matrix[done : done + len(rows)] = rows
+                    matrix.flush()  # before the line that says so
+                    done += len(rows)
+                    source_sha256 = hashlib.sha256(source_sha256.encode() + source).hexdigest()
+                    digest.update(rows)
+                    file.write(f"{done} {source_sha256} {digest.hexdigest()}\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+        self._matrices[key] = {"source_sha256": source_sha256, "sha256": digest.hexdigest()}
+
+    def _resume(self, key, matrix, log):
+        """(Number of rows that hold what was written, digest of their media, their hash object), by a log of blocks."""
+        done, source_sha256, digest, kept = 0, "", hashlib.sha256(), []
+        text = log.read_text(encoding="ascii", errors="replace") if log.exists() else ""
+        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]  # a kill may cut off the last
+        for line in lines:
+            end, source, expected = (line.split() + [""] * 3)[:3]
+            end = int(end) if end.isdecimal() and len(end) < 19 else 0
+            trial = digest.copy()
+            trial.update(matrix[done:end])
+            if not done < end <= len(matrix) or trial.hexdigest() != expected:
+                break
+            done, source_sha256, digest = end, source, trial
+            kept.append(line)
+        if len(kept) < len(lines):
+            warnings.warn(f"{self.path / key}.npy: row {done} and those after it are not what was written there; they "
+                          "are made again", stacklevel=3)
+        if "".join(kept) != text:
+            write_text(log, "".join(kept))
+        return done, source_sha256, digest
 
     def finish(self, dataset, modalities, **more):
         """Writes the manifest, which makes the folder complete.
@@ -126,17 +183,23 @@ class FeatureStore:
           dataset: name of the dataset.
           modalities: modality -> facts on how its features were made.
           **more: further entries of the manifest.
+
+        Raises:
+          InputError: a matrix is not what was written: the disk fails, or something else writes there.
         """
         found = {m: dict(facts) for m, facts in modalities.items()}
-        for key, state in sorted(self._progress["matrices"].items()):
+        for key, digests in sorted(self._matrices.items()):
             split, modality = key.split("/")
             if split == SCRATCH:
                 continue
-            matrix = np.load(self.path / f"{key}.npy", mmap_mode="r")
-            facts = {"items": len(matrix), "source_sha256": state["source_sha256"], "sha256": _sha256(matrix)}
-            found[modality].setdefault("splits", {})[split] = facts
-            found[modality]["dim"] = matrix.shape[1]
-        manifest = {"dataset": dataset, "modalities": found, "configuration": self._progress["configuration"]}
+            path = self.path / f"{key}.npy"
+            items, dim, sha256 = feature_folder.digest_matrix(path)
+            if sha256 != digests["sha256"]:
+                raise InputError(f"{path}: is not what was written there; the same command makes its rows again")
+            found[modality].setdefault("splits", {})[split] = {"items": items, **digests}
+            found[modality]["dim"] = dim
+        manifest = {"dataset": dataset, "modalities": found, "configuration": self._configuration}
+        more = {"files": feature_folder.digests(self.path)} | more
         versions = {"tfxmr": __version__} | {name: importlib.metadata.version(name) for name in PACKAGES}
         write_text(self.path / feature_folder.MANIFEST, to_json(manifest | more | {"versions": versions}))
         self._clear()
@@ -148,14 +211,33 @@ class FeatureStore:
         (self.path / feature_folder.PROGRESS).unlink(missing_ok=True)
 
 
-def _sha256(matrix):
-    digest = hashlib.sha256()
-    for block in blocks(matrix):
-        digest.update(block)
-    return digest.hexdigest()
+def _allocate(path, shape):
+    """Makes a file that holds a float32 matrix of a shape, as long as it is to be; keeps the rows that are there.
+
+    A write to a mapped file on a full disk kills the process without a word (SIGBUS), so the room is taken before.
+    """
+    header = io.BytesIO()
+    descr = np.lib.format.dtype_to_descr(np.dtype(np.float32))
+    np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": tuple(shape)})
+    size = len(header.getvalue()) + 4 * int(np.prod(shape))
+    old = path.stat().st_size if path.exists() else 0
+    try:
+        with open(path, "r+b" if path.exists() else "xb") as file:
+            # Only truncated, a file has holes. macOS has no such call.
+            getattr(os, "posix_fallocate", lambda *_: None)(file.fileno(), 0, size)
+            file.truncate(size)
+            file.write(header.getvalue())
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        free = shutil.disk_usage(path.parent).free
+        raise InputError(
+            f"--out={path.parents[1]}: {path.parent.name}/{path.name} needs {max(size - old, 0):,} bytes more, and "
+            f"{free:,} are free ({error.strerror}); make room and start the same command again, or give an --out on "
+            "another disk"
+        ) from error
 
 
 def file_sha256(path):
     """SHA-256 of a file's content, as hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return feature_folder.digest_file(path)
