@@ -97,6 +97,28 @@ def test_glorot_counts_the_concatenated_width():
         assert abs(values.std() - 0.1 / np.sqrt(3)) < 1e-3
 
 
+def test_torch_draws_weights_and_biases_by_the_concatenated_width():
+    """+-1 / sqrt(300 + 200) = +-.04472, of variance .0447^2 / 3 = 1 / 1500, as PyTorch's Linear(500, 4000).
+
+    Guards Glorot's bound (.0365 here), a part's own width (.0577), and biases that stay 0 or repeat the weights.
+    """
+    dense = Dense((300, 200), 4000, None, seed=0, init="torch")
+    draws = [v.numpy() for v in (*dense.kernels, dense.bias)]
+    for values in draws:
+        assert 0.0445 < np.abs(values).max() <= 500**-0.5
+        assert values.var() == pytest.approx(1 / 1500, rel=0.05)
+        assert abs(values.mean()) < 5 * (1500 * values.size) ** -0.5  # five standard errors
+    for i, one in enumerate(draws):
+        assert all(np.abs(one.ravel()[:4000] - other.ravel()[:4000]).max() > 1e-3 for other in draws[:i])
+
+
+def test_torch_draws_by_the_seed():
+    """Guards against weights that a run started again would not draw again, and biases that no seed changes."""
+    one, same, other = (Tower(4, (5, 3), stddev=None, init="torch", seed=s).get_weights() for s in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
+    assert all(np.abs(a - b).max() > 1e-3 for a, b in zip(one, other, strict=True))
+
+
 def test_reversal_ramp():
     """0, .98661 and .99991 at the start, halfway and the end of a training."""
     assert [float(reversal_ramp(p)) for p in (0.0, 0.5, 1.0)] == pytest.approx([0, 0.986614, 0.999909], abs=1e-6)

@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from tfxmr import randomness
 
+INITS = ("torch", "glorot")
+
 
 class Dense(keras.layers.Layer):
     """One fully connected layer on one or several inputs: x_1 W_1 + x_2 W_2 + ... + b.
@@ -16,25 +18,31 @@ class Dense(keras.layers.Layer):
     Args:
       input_dims: widths of the parts.
       units: width of the output.
-      stddev: standard deviation of the normal initial weights; None draws them uniformly from +-sqrt(6 / (width of
-        the concatenated input + units)), after Glorot and Bengio 2010, eq. 16. Biases start at 0.
+      stddev: standard deviation of the normal initial weights, with biases of 0; None draws them as `init` says.
       seed: of the initial weights.
+      init: with n inputs (the width of the concatenated input), "glorot" draws weights uniformly from +-sqrt(6 / (n +
+        units)), after Glorot and Bengio 2010, eq. 16, and sets biases to 0; "torch" draws weights and biases uniformly
+        from +-1 / sqrt(n), as PyTorch's Linear does.
     """
 
-    def __init__(self, input_dims, units, stddev, seed, **kwargs):
+    def __init__(self, input_dims, units, stddev, seed, init="glorot", **kwargs):
         super().__init__(**kwargs)
-        limit = math.sqrt(6 / (sum(input_dims) + units))
+        inputs = sum(input_dims)
+
+        def uniform(limit, i):
+            return keras.initializers.RandomUniform(-limit, limit, seed=seed + i)
+
+        def kernel(i):
+            if stddev is not None:
+                return keras.initializers.RandomNormal(0.0, stddev, seed=seed + i)
+            return uniform(inputs**-0.5 if init == "torch" else math.sqrt(6 / (inputs + units)), i)
+
         self.kernels = [
-            self.add_weight(
-                shape=(dim, units),
-                initializer=keras.initializers.RandomUniform(-limit, limit, seed=seed + i)
-                if stddev is None
-                else keras.initializers.RandomNormal(0.0, stddev, seed=seed + i),
-                name=f"kernel_{i}" if i else "kernel",
-            )
+            self.add_weight(shape=(dim, units), initializer=kernel(i), name=f"kernel_{i}" if i else "kernel")
             for i, dim in enumerate(input_dims)
         ]
-        self.bias = self.add_weight(shape=(units,), initializer="zeros", name="bias")
+        bias = uniform(inputs**-0.5, len(input_dims)) if stddev is None and init == "torch" else "zeros"
+        self.bias = self.add_weight(shape=(units,), initializer=bias, name="bias")
         self.built = True
 
     def call(self, *parts):
@@ -52,15 +60,16 @@ class Tower(keras.layers.Layer):
       activation: function of the hidden layers.
       output_activation: function of the last layer; None leaves it linear.
       keep: probability that dropout keeps a hidden unit, in (0, 1].
-      stddev: standard deviation of the normal initial weights; None draws them uniformly, see Dense.
+      stddev: standard deviation of the normal initial weights; None draws them uniformly, as `init` says.
       seed: of the initial weights; towers of one model take different seeds.
+      init: one of INITS, see Dense.
       dtype: "float32", or Keras' policies "mixed_bfloat16" and "mixed_float16": the layers compute in 16 bits, weights
         and output have 32.
     """
 
     def __init__(
         self, input_dims, units, *, activation=tf.nn.relu, output_activation=None, keep=1.0, stddev=0.02, seed=0,
-        **kwargs,
+        init="glorot", **kwargs,
     ):
         super().__init__(**kwargs)
         self.activation = activation
@@ -69,7 +78,7 @@ class Tower(keras.layers.Layer):
         widths = [input_dims if isinstance(input_dims, (tuple, list)) else (input_dims,)]
         widths += [(width,) for width in units[:-1]]
         self.layers = [
-            Dense(dims, width, stddev, seed=randomness.derive(seed, i), name=f"dense_{i}", dtype=self.dtype_policy)
+            Dense(dims, width, stddev, randomness.derive(seed, i), init, name=f"dense_{i}", dtype=self.dtype_policy)
             for i, (dims, width) in enumerate(zip(widths, units, strict=True))
         ]
         self.built = True

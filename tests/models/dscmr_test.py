@@ -54,6 +54,61 @@ def test_terms_by_a_slow_loop(dims):
     assert {name: float(v) for name, v in model.costs(batch).items()} == pytest.approx(found, rel=1e-5)
 
 
+def slow_loss(model, values, batch):
+    """J of a batch in float64, of the weights in `values`: name -> [kernel, bias]."""
+    (common, shift), (kernel, bias) = values["common"], values["classifier"]
+    truth, same = np.eye(3)[batch["label"]], np.equal.outer(batch["label"], batch["label"])
+    found, total = [], 0.0
+    for m in DIMS:
+        own, b = values[f"own_{m}"]
+        found.append(np.maximum(batch[m] @ own + b, 0) @ common + shift)
+        total += np.linalg.norm(found[-1] @ kernel + bias - truth, axis=1).mean()
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in found]
+    for a, b in ((0, 0), (0, 1), (1, 1)):
+        theta = unit[a] @ unit[b].T / 2
+        total += model.settings.alpha * (np.log1p(np.exp(theta)) - same * theta).mean()
+    return total + model.settings.beta * np.linalg.norm(found[0] - found[1], axis=1).mean()
+
+
+def test_three_steps_by_finite_differences():
+    """Loss, gradient and PyTorch's Adam, all by NumPy: guards the step as a whole, from the authors' initial weights."""
+    model = make_model(hidden_units=(4,), common_units=(3,), learning_rate=1e-2, alpha=0.3, beta=0.7)
+    values = {n: [w.astype(np.float64) for w in weights(model, n)] for n in model.networks}
+    moments = [(w, np.zeros_like(w), np.zeros_like(w)) for ws in values.values() for w in ws]
+    batches = sampling.batches(random_data().splits["train"], 8, 0, 0, 3)
+    for t, batch in enumerate(batches, start=1):
+        numbers = {name: x.numpy() for name, x in batch.items()}
+        gradients = []
+        for w, _, _ in moments:
+            gradients.append(np.zeros_like(w))
+            for i in np.ndindex(w.shape):
+                there, values_of_loss = w[i], []
+                for h in (1e-6, -1e-6):
+                    w[i] = there + h
+                    values_of_loss.append(slow_loss(model, values, numbers))
+                w[i] = there
+                gradients[-1][i] = (values_of_loss[0] - values_of_loss[1]) / 2e-6
+        for (w, m, v), g in zip(moments, gradients, strict=True):
+            m += 0.5 * (g - m)
+            v += 0.001 * (g * g - v)
+            w -= 1e-2 / (1 - 0.5**t) * m / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        model.train_step(batch)
+    for name, expected in values.items():
+        for mine, other in zip(weights(model, name), expected, strict=True):
+            np.testing.assert_allclose(mine, other, atol=1e-4)  # steps are of 1e-2
+
+
+@pytest.mark.parametrize("init", ["torch", "glorot"])
+def test_initial_weights(init):
+    """PyTorch's: every weight and bias in +-1/sqrt(inputs), which Glorot's leave; guards a network left with another."""
+    model = make_model({"image": 400, "text": 300}, hidden_units=(100,), common_units=(50,), init=init)
+    for name in model.networks:
+        kernel, bias = weights(model, name)
+        limit = len(kernel) ** -0.5 if init == "torch" else math.sqrt(6 / sum(kernel.shape))
+        assert 0.9 * limit < np.abs(kernel).max() <= limit, name
+        assert np.abs(bias).max() <= limit and bias.any() == (init == "torch"), name
+
+
 def test_likelihood_by_hand():
     """One item of each of two classes: cosines 1 and -1 cost ln(1 + e^(1/2)) - 1/2 and ln(1 + e^(-1/2)), the same."""
     a = np.array([[2.0, 0], [-3, 0]], "f")
@@ -112,6 +167,7 @@ def test_length_and_optimiser():
     assert DSCMR(random_data(items=300)).total_steps(300) == 500 * 3
     assert make_model(steps=5, epochs=4).total_steps(24) == 5
     assert make_model().player_optimizers["joint"].beta_1 == 0.5
+    assert make_model().player_optimizers["joint"].epsilon_corrected
 
 
 def test_wrong_settings_are_refused():

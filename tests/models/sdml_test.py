@@ -43,6 +43,18 @@ def test_anchors_are_orthonormal_and_of_the_seed():
     assert not np.allclose(SDML(random_data(), SDMLSettings(**SMALL), seed=1).anchors, model.anchors)
 
 
+@pytest.mark.parametrize("init", ["torch", "glorot"])
+def test_initial_weights(init):
+    """PyTorch's: every weight and bias in +-1/sqrt(inputs), which Glorot's leave; guards a network left with another."""
+    model = make_model({"image": 400, "text": 300}, hidden_units=(100, 80), common_width=60, init=init)
+    for name in model.networks:
+        layers = weights(model, name)
+        for kernel, bias in zip(layers[::2], layers[1::2], strict=True):
+            limit = len(kernel) ** -0.5 if init == "torch" else math.sqrt(6 / sum(kernel.shape))
+            assert 0.95 * limit < np.abs(kernel).max() <= limit, name
+            assert np.abs(bias).max() <= limit and bias.any() == (init == "torch"), name
+
+
 def run(weights, x):
     *head, (kernel, bias) = zip(weights[::2], weights[1::2], strict=True)
     for w, b in head:
@@ -108,7 +120,7 @@ def test_learning_rates():
     optimizers = make_model(THREE).player_optimizers
     rates = {m: float(optimizer.learning_rate) for m, optimizer in optimizers.items()}
     assert rates == pytest.approx({"image": 1e-4, "text": 2e-4, "audio": 2e-4})
-    assert {optimizer.beta_1 for optimizer in optimizers.values()} == {0.5}
+    assert {(optimizer.beta_1, optimizer.epsilon_corrected) for optimizer in optimizers.values()} == {(0.5, True)}
     rates = make_model(learning_rate=0.1).player_optimizers
     assert {float(optimizer.learning_rate) for optimizer in rates.values()} == {np.float32(0.1)}
 

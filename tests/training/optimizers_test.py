@@ -21,6 +21,24 @@ def test_two_steps_by_hand():
         assert float(x.numpy()[0]) == pytest.approx(w, rel=1e-6)
 
 
+def test_pytorch_epsilon_by_hand():
+    """w -= lr / (1 - b1^t) m / (sqrt(v / (1 - b2^t)) + eps), as torch.optim.Adam: guards where epsilon stands.
+
+    With gradients as small as epsilon, the first step is lr / 2; added before the correction, lr / (1 + 32).
+    """
+    lr, b1, b2, eps = 0.1, 0.5, 0.999, 1e-8
+    w, m, v = 0.0, 0.0, 0.0
+    x = keras.Variable([0.0])
+    adam = Adam(lr, beta_1=b1, epsilon=eps, epsilon_corrected=True)
+    adam.build([x])
+    for t, g in ((1, 1e-8), (2, -3e-8), (3, 1e-8)):
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        w -= lr / (1 - b1**t) * m / (np.sqrt(v / (1 - b2**t)) + eps)
+        adam.apply([tf.constant([g])], [x])
+        assert float(x.numpy()[0]) == pytest.approx(w, rel=1e-4)
+        assert t > 1 or w == pytest.approx(-lr / 2)
+
+
 def apply_all(optimizer, x, gradients):
     @tf.function
     def step(gradient):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfxmr import randomness
 from tfxmr.data.mapped import MappedMatrix
 from tfxmr.errors import InputError
-from tfxmr.layers import Tower
+from tfxmr.layers import INITS, Tower
 from tfxmr.settings import Settings, setting
 from tfxmr.training import distribution
 from tfxmr.training.execution import StepwiseModel
@@ -22,6 +22,16 @@ def selection_setting(default):
         "Weights that are kept. last: the last step's; validation: those of the epoch with the best mAP on the "
         "validation split (--validation_fraction), averaged over all directions.",
         choices=("last", "validation"),
+    )
+
+
+def init_setting(default):
+    """The setting `init`, whose default differs by method."""
+    return setting(
+        default,
+        "Initial weights of a layer with n inputs. torch: weights and biases uniform in +-1/sqrt(n), as PyTorch's; "
+        "glorot: weights uniform in +-sqrt(6/(n + outputs)), biases 0.",
+        choices=INITS,
     )
 
 
@@ -145,7 +155,7 @@ class Method(StepwiseModel):
         raise NotImplementedError
 
     def tower(self, name, inputs, units, **arguments):
-        """Builds a Tower with random weights of its own, by seed and name; Glorot uniform unless `stddev` is given."""
+        """Builds a Tower with random weights by seed and name; Glorot uniform unless `stddev` or `init` is given."""
         precision = self.settings.precision
         dtype = precision if precision == "float32" else f"mixed_{precision}"
         arguments = {"stddev": None, "dtype": dtype} | arguments

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfxmr import losses, randomness
 from tfxmr.errors import InputError
-from tfxmr.models.base import Method, MethodSettings, selection_setting
+from tfxmr.models.base import Method, MethodSettings, init_setting, selection_setting
 from tfxmr.settings import setting
 
 
@@ -25,6 +25,7 @@ class SDMLSettings(MethodSettings):
         grid=(1e-4, 2e-4, 5e-4, 1e-3),
     )
     select: str = selection_setting("validation")
+    init: str = init_setting("torch")
     alpha: float = setting(
         0.5, "Share of the reconstruction in the loss, in [0, 1]; the rest is the anchors'.", minimum=0.0, maximum=1.0,
         grid=(0.0, 0.1, 0.3, 0.5, 0.7, 0.9),
@@ -52,8 +53,7 @@ class SDML(Method):
 
     Differs from the authors' code: the epoch is chosen for all modalities at once by validation mAP, where the code
     chooses one for each by the anchors' loss on validation items; items without a class, which would have the first
-    term alone, are not supported; initial weights are Glorot uniform with biases of 0, where the code has its
-    library's default. Networks of more than two modalities are trained in one run with --joint.
+    term alone, are not supported. Networks of more than two modalities are trained in one run with --joint.
     """
 
     Settings = SDMLSettings
@@ -79,7 +79,7 @@ class SDML(Method):
         shapes = {f"encoder_{m}": (d, (*hidden, width)) for m, d in data.dims.items()}
         shapes |= {f"decoder_{m}": (width, (*hidden, d)) for m, d in data.dims.items()}
         return {
-            name: self.tower(name, inputs, units)
+            name: self.tower(name, inputs, units, init=self.settings.init)
             for name, (inputs, units) in shapes.items()
         }
 
@@ -94,6 +94,12 @@ class SDML(Method):
         if learning_rate is None:
             for m in set(self.dims) - {"image"}:
                 self.player_optimizers[m].learning_rate = self.settings.other_learning_rate
+
+    def make_optimizer(self, player, learning_rate):
+        """As Method.make_optimizer, with PyTorch's epsilon."""
+        optimizer = super().make_optimizer(player, learning_rate)
+        optimizer.epsilon_corrected = True
+        return optimizer
 
     def updates(self, batch, seed):
         """Yields one update for each modality."""
