@@ -35,6 +35,11 @@ def test_instance_ranks_refuses(correct, message):
         instance.instance_ranks(SIMILARITY, correct)
 
 
+def test_instance_ranks_of_whole_numbers():
+    """Guards against an OverflowError over a matrix of counts, such as of common words."""
+    assert instance.instance_ranks([[3, 1, 2]], [[2]]).tolist() == [2]
+
+
 def test_instance_ranks_refuses_nan():
     """Guards against NaN similarities, whose comparisons are all false and would rank first."""
     with pytest.raises(ValueError, match="finite"):

@@ -139,6 +139,6 @@ def test_bootstrap_blocks_and_seeds(monkeypatch):
 
 
 def test_bootstrap_refuses():
-    for arguments in ({"confidence": 95}, {"resamples": 0}):
-        with pytest.raises(ValueError, match="confidence="):
+    for arguments, name in (({"confidence": 95}, "confidence=95"), ({"resamples": 0}, "resamples=0")):
+        with pytest.raises(ValueError, match=name):
             statistics.bootstrap_interval([0.1, 0.2], **arguments)

@@ -2,6 +2,8 @@
 import numpy as np
 import scipy.stats
 
+from tfxmr.evaluation import checks
+from tfxmr.evaluation.measures import check_name
 from tfxmr.evaluation.ranking import check, is_relevant
 
 
@@ -22,11 +24,15 @@ def chance_level(query_labels, gallery_labels, cut=None, denominator="relevant",
 
     Returns:
       float in [0, 1]; queries without a relevant item count as 0.
+
+    Raises:
+      ValueError: labels that do not fit, an unknown denominator, a cut that is no whole number from 1 on.
     """
-    check(cut=cut, denominator=denominator)
-    n = len(gallery_labels) - own
+    (cut,) = check(denominator=denominator, cut=cut)
+    query_labels, gallery_labels = checks.labels(query_labels, gallery_labels)
+    n = len(gallery_labels) - checks.truth("own", own)
     k = min(cut or n, n)
-    return _mean(lambda relevant: _chance(relevant - own, n, k, denominator), query_labels, gallery_labels)
+    return _mean(lambda relevant: _chance(relevant, n, k, denominator), query_labels, gallery_labels, own)
 
 
 def chance_of(name, query_labels, gallery_labels, own=False):
@@ -44,42 +50,46 @@ def chance_of(name, query_labels, gallery_labels, own=False):
     Returns:
       float in [0, 1], median_rank from 1 on; None for "11-point", of which no closed form is known.
     """
+    check_name(name)
+    query_labels, gallery_labels = checks.labels(query_labels, gallery_labels)
+    own = checks.truth("own", own)
     if name == "median_rank":
         return _median_rank(query_labels, gallery_labels, own)
     kind, _, k = name.partition("@")
     n = len(gallery_labels) - own
-    k = min(int(k or n), n)
+    wanted = int(k or n)
+    k = min(wanted, n)
     discounts = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
     expected = {
-        "P": lambda relevant: relevant / n * k / int(name.partition("@")[2] or n),
+        "P": lambda relevant: relevant / n * k / wanted if relevant else 0.0,
         "R": lambda relevant: k / n if relevant else 0.0,
-        "hit": lambda relevant: float(scipy.stats.hypergeom.sf(0, n, relevant, k)),
+        "hit": lambda relevant: float(scipy.stats.hypergeom.sf(0, n, relevant, k)) if relevant else 0.0,
         "nDCG": lambda relevant: relevant / n * discounts[-1] / discounts[min(relevant, k) - 1] if relevant else 0.0,
     }
     if kind not in expected:
         return None
-    return _mean(lambda relevant: expected[kind](relevant - own), query_labels, gallery_labels)
+    return _mean(expected[kind], query_labels, gallery_labels, own)
 
 
-def _mean(value, query_labels, gallery_labels):
+def _mean(value, query_labels, gallery_labels, own):
     """Mean over the queries of value(number of relevant items in the gallery)."""
-    relevant, counts = _relevant(query_labels, gallery_labels)
+    relevant, counts = _relevant(query_labels, gallery_labels, own)
     return float(np.average([value(int(number)) for number in relevant], weights=counts))
 
 
-def _relevant(query_labels, gallery_labels):
+def _relevant(query_labels, gallery_labels, own):
     """(different numbers of relevant items in the gallery, the number of queries with each)."""
-    patterns, counts = np.unique(np.asarray(query_labels), axis=0, return_counts=True)
-    gallery_labels = np.asarray(gallery_labels)
+    patterns, counts = np.unique(query_labels, axis=0, return_counts=True)
     numbers = [int(is_relevant(pattern[None], gallery_labels).sum()) for pattern in patterns]
-    relevant, of_number = np.unique(numbers, return_inverse=True)
+    # A query without any label is not even relevant to itself.
+    relevant, of_number = np.unique(np.maximum(np.array(numbers) - own, 0), return_inverse=True)
     return relevant, np.bincount(of_number, weights=counts)
 
 
 def _median_rank(query_labels, gallery_labels, own):
-    relevant, counts = _relevant(query_labels, gallery_labels)
+    relevant, counts = _relevant(query_labels, gallery_labels, own)
     n = len(gallery_labels) - own
-    hits = scipy.stats.hypergeom.sf(0, n, relevant[:, None] - own, np.arange(1, n + 1))
+    hits = scipy.stats.hypergeom.sf(0, n, relevant[:, None], np.arange(1, n + 1))
     reached = np.average(hits, axis=0, weights=counts) >= 0.5
     return float(np.argmax(reached) + 1 if reached.any() else n + 1)
 

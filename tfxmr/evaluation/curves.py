@@ -1,9 +1,9 @@
 """Precision-recall curves averaged over queries, and those of a random ranking."""
 import numpy as np
 
-from tfxmr.evaluation import order
+from tfxmr.evaluation import checks, order
 from tfxmr.evaluation.measures import eleven_point_of
-from tfxmr.evaluation.ranking import is_relevant, over_queries
+from tfxmr.evaluation.ranking import check, is_relevant, over_queries
 
 PERCENT = np.arange(1, 101)
 RECALLS = {"11-point": np.arange(11) / 10, "uninterpolated": PERCENT / 100}
@@ -27,6 +27,7 @@ def mean_curve(kind, query, gallery, query_labels, gallery_labels, similarity="c
       ValueError: an unknown kind; and as `average_precisions`.
     """
     _check(kind)
+    check(ties=ties)
 
     def work(scores, relevant):
         pairs = zip(scores, relevant, strict=True)
@@ -47,12 +48,16 @@ def chance_curve(kind, query_labels, gallery_labels, draws=400, seed=0):
 
     Returns:
       (recall (n,), precision (n,)).
+
+    Raises:
+      ValueError: an unknown kind, labels that do not fit, draws or a seed that are no whole numbers.
     """
     _check(kind)
-    rng = np.random.default_rng(seed)
-    patterns, queries = np.unique(np.asarray(query_labels), axis=0, return_counts=True)
+    draws, rng = checks.whole("draws", draws), np.random.default_rng(checks.whole("seed", seed, 0))
+    query_labels, gallery_labels = checks.labels(query_labels, gallery_labels)
+    patterns, queries = np.unique(query_labels, axis=0, return_counts=True)
     size = len(gallery_labels)
-    relevant = is_relevant(patterns, np.asarray(gallery_labels)).sum(axis=1)
+    relevant = is_relevant(patterns, gallery_labels).sum(axis=1)
     curves = []
     for count in relevant:
         ranks = (np.sort(rng.choice(size, count, replace=False)) + 1 for _ in range(draws))
@@ -71,5 +76,5 @@ def _curve(kind, hits, ranks):
 
 
 def _check(kind):
-    if kind not in RECALLS:
-        raise ValueError(f"no curve {kind!r}; there are {', '.join(RECALLS)}")
+    if not isinstance(kind, str) or kind not in RECALLS:
+        raise ValueError(f"no curve {checks.short(kind)}; there are {', '.join(RECALLS)}")

@@ -1,7 +1,7 @@
 """Instance-level measures: how high is the one item, or one of the few, that belongs to a query?"""
 import numpy as np
 
-from tfxmr.evaluation.measures import whole_rank
+from tfxmr.evaluation import checks
 from tfxmr.evaluation.similarity import blocks, scorer
 
 
@@ -20,9 +20,8 @@ def instance_ranks(similarity, correct):
     Raises:
       ValueError: shapes that do not fit, values that are not finite, a query without a correct item.
     """
-    similarity = np.asarray(similarity)
-    if similarity.ndim != 2 or not np.isfinite(similarity).all():
-        raise ValueError(f"similarity of shape {similarity.shape}: a matrix (Q, G) of finite numbers is needed")
+    similarity = checks.array("similarity", similarity, 2, "a matrix (Q, G) of finite numbers is needed")
+    similarity = similarity.astype(np.result_type(similarity, np.float32), copy=False)
     correct = _correct_mask(correct, similarity.shape)
     if not correct.any(axis=1).all():
         raise ValueError(f"query {int(np.argmin(correct.any(axis=1)))} has no correct item, so it has no rank")
@@ -37,12 +36,12 @@ def best_ranks(similarity, correct):
 
 def recall_at_ranks(ranks, k):
     """Recall@k of instance retrieval: the share of queries whose `instance_ranks` are at most k, in [0, 1]."""
-    return float(np.mean(np.asarray(ranks) <= whole_rank(k)))
+    return float(np.mean(_ranks("ranks", ranks) <= checks.whole("k", k)))
 
 
 def median_rank(ranks):
     """Median of `instance_ranks`; of an even number of queries the mean of the middle two (VSE++ rounds it down)."""
-    return float(np.median(ranks))
+    return float(np.median(_ranks("ranks", ranks)))
 
 
 def image_sentence_recalls(image, text, captions_per_image=5, folds=1, ks=(1, 5, 10), similarity="cosine"):
@@ -65,11 +64,13 @@ def image_sentence_recalls(image, text, captions_per_image=5, folds=1, ks=(1, 5,
     Raises:
       ValueError: shapes that do not fit, NaN or infinite values.
     """
-    whole_rank(captions_per_image, "captions_per_image")
+    image, text = checks.array("image", image, 2, finite=False), checks.array("text", text, 2, finite=False)
+    captions_per_image, folds = checks.whole("captions_per_image", captions_per_image), checks.whole("folds", folds)
+    ks = [checks.whole("ks", k) for k in (ks if checks.length("ks", ks) else [0])]
     if len(text) != len(image) * captions_per_image:
         raise ValueError(f"{len(text)} captions for {len(image)} images: captions_per_image={captions_per_image} "
                          f"asks for {len(image) * captions_per_image}")
-    if len(image) % whole_rank(folds, "folds") or not len(image):
+    if len(image) % folds:
         raise ValueError(f"folds={folds} does not divide {len(image)} images into equal parts")
     size = len(image) // folds
     images = np.arange(size)
@@ -78,8 +79,8 @@ def image_sentence_recalls(image, text, captions_per_image=5, folds=1, ks=(1, 5,
     for fold in range(folds):
         fold_image = image[fold * size:(fold + 1) * size]
         fold_text = text[fold * len(owners):(fold + 1) * len(owners)]
-        ranks["image->text"].append(_ranks(fold_image, fold_text, images, owners, similarity))
-        ranks["text->image"].append(_ranks(fold_text, fold_image, owners, images, similarity))
+        ranks["image->text"].append(_ranks_by_id(fold_image, fold_text, images, owners, similarity))
+        ranks["text->image"].append(_ranks_by_id(fold_text, fold_image, owners, images, similarity))
     return {
         direction: {f"R@{k}": float(np.mean([recall_at_ranks(r, k) for r in of_folds])) for k in ks}
         | {"median_rank": float(np.mean([median_rank(r) for r in of_folds]))}
@@ -87,7 +88,15 @@ def image_sentence_recalls(image, text, captions_per_image=5, folds=1, ks=(1, 5,
     }
 
 
-def _ranks(query, gallery, query_ids, gallery_ids, similarity):
+def _ranks(name, ranks):
+    """Ranks from 1 on as an array (Q,)."""
+    ranks = checks.array(name, ranks, 1)
+    if ranks.min() < 1:
+        raise ValueError(f"{name} holds {ranks.min()}; ranks count from 1")
+    return ranks
+
+
+def _ranks_by_id(query, gallery, query_ids, gallery_ids, similarity):
     if not isinstance(similarity, str):
         raise ValueError("similarity must be a name here; score a matrix or a function with instance_ranks")
     score, *shape = scorer(query, gallery, similarity)
@@ -100,12 +109,12 @@ def _correct_mask(correct, shape):
         if correct.shape != shape:
             raise ValueError(f"correct has the shape {correct.shape} and similarity {shape}; they must agree")
         return correct
-    if len(correct) != shape[0]:
+    if checks.length("correct", correct) != shape[0]:
         raise ValueError(f"correct has {len(correct)} entries for {shape[0]} queries")
     mask = np.zeros(shape, bool)
     for row, found in zip(mask, correct, strict=True):
         found = np.atleast_1d(found)
-        whole = found.size == 0 or found.dtype.kind in "iu"
+        whole = found.ndim == 1 and (found.size == 0 or found.dtype.kind in "iu")
         if not whole or len(set(found.tolist())) < found.size or not all(0 <= i < shape[1] for i in found):
             raise ValueError(f"correct {found.tolist()}: give a bool array (Q, G), or each query's distinct indices "
                              f"in 0..{shape[1] - 1}")

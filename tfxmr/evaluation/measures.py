@@ -2,7 +2,22 @@
 
 A ranking's relevance is 0/1 (n,), best first. A query with nothing to find scores 0 wherever average precision would.
 """
+import re
+
 import numpy as np
+
+from tfxmr.evaluation import checks
+
+NAMES = "P@k, R@k, hit@k, nDCG, nDCG@k (k from 1 on), 11-point and median_rank"
+LARGEST = 1e150  # the product of two such numbers is finite
+
+
+def check_name(name):
+    """Raises ValueError if tfxmr.evaluation.named has no measure of this name; k has nine digits at most."""
+    if not isinstance(name, str) or not re.fullmatch(
+        r"(P|R|hit|nDCG)@[1-9][0-9]{0,8}|nDCG|11-point|median_rank", name
+    ):
+        raise ValueError(f"no measure {checks.short(name)}; there are {NAMES}")
 
 
 def precision_recall(relevance):
@@ -15,7 +30,7 @@ def precision_recall(relevance):
       (precision (R,), recall (R,)), each in (0, 1]; empty if nothing is relevant. The mean of the precision is the
       average precision.
     """
-    ranks = np.flatnonzero(_ranking(relevance)) + 1
+    ranks = np.flatnonzero(ranking(relevance)) + 1
     hits = np.arange(1, len(ranks) + 1)
     return hits / ranks, hits / max(len(ranks), 1)
 
@@ -31,7 +46,7 @@ def eleven_point(relevance):
     Returns:
       float (11,) in [0, 1], never rising; zeros if nothing is relevant.
     """
-    ranks = np.flatnonzero(_ranking(relevance)) + 1
+    ranks = np.flatnonzero(ranking(relevance)) + 1
     return eleven_point_of(np.arange(1, len(ranks) + 1), ranks)
 
 
@@ -47,7 +62,8 @@ def eleven_point_of(hits, ranks):
 
 def precision_at(relevance, k):
     """Share of relevant items among the first k; a ranking shorter than k counts as filled up with irrelevant ones."""
-    return float(np.sum(_ranking(relevance)[: whole_rank(k)]) / k)
+    k = checks.whole("k", k)
+    return float(np.sum(ranking(relevance)[:k]) / k)
 
 
 def recall_at(relevance, k):
@@ -56,8 +72,8 @@ def recall_at(relevance, k):
     At class level, that is: the recall@k of image-sentence papers asks whether any correct item is there, which is
     `tfxmr.evaluation.instance.recall_at_ranks`.
     """
-    relevance = _ranking(relevance)
-    return float(np.sum(relevance[: whole_rank(k)]) / max(np.sum(relevance), 1))
+    relevance = ranking(relevance)
+    return float(np.sum(relevance[: checks.whole("k", k)]) / max(np.sum(relevance), 1))
 
 
 def ndcg(gains, k=None):
@@ -76,11 +92,11 @@ def ndcg(gains, k=None):
     Raises:
       ValueError: gains that are negative, NaN or infinite.
     """
-    gains = np.asarray(gains, np.float64)
-    if gains.ndim != 1 or not np.isfinite(gains).all() or (gains < 0).any():
-        raise ValueError("gains must be finite and at least 0, one for each ranked item (n,)")
+    gains = checks.floats("gains", gains)
+    if (gains < 0).any():
+        raise ValueError("gains must be at least 0, one for each ranked item (n,)")
     discount = 1 / np.log2(np.arange(2, len(gains) + 2))
-    discount[len(gains) if k is None else whole_rank(k):] = 0
+    discount[len(gains) if k is None else checks.whole("k", k):] = 0
     ideal = np.sort(gains)[::-1] @ discount
     return float(gains @ discount / ideal) if ideal else 0.0
 
@@ -95,30 +111,28 @@ def mean_by_class(values, labels):
     Returns:
       {label: mean}, labels ascending.
     """
-    values, labels = np.asarray(values, np.float64), np.asarray(labels)
-    if values.ndim != 1 or values.shape != labels.shape:
-        raise ValueError(f"values {values.shape} and labels {labels.shape} must both be (Q,)")
+    values = checks.array("values", values, 1, finite=False).astype(np.float64)
     if np.isnan(values).any():
         raise ValueError("values holds NaN; take out queries that do not count before averaging")
+    labels, _ = checks.labels(labels, labels)
+    if values.shape != labels.shape:
+        raise ValueError(f"values {values.shape} and labels {labels.shape} must both be (Q,)")
     return {label.item(): float(values[labels == label].mean()) for label in np.unique(labels)}
 
 
 def harmonic_mean(seen, unseen):
     """2 s u / (s + u) of the figures on seen and unseen classes (Xian et al., TPAMI 2019); 0 if either is 0."""
-    if not (seen >= 0 and unseen >= 0):
-        raise ValueError(f"seen={seen}, unseen={unseen}: both must be at least 0")
+    for name, value in (("seen", seen), ("unseen", unseen)):
+        checks.number(name, value, 0, LARGEST, "must be a number of at least 0")
     return 2 * seen * unseen / (seen + unseen) if seen and unseen else 0.0
 
 
-def _ranking(relevance):
-    relevance = np.asarray(relevance)
-    if relevance.ndim != 1 or not np.isin(relevance, (0, 1)).all():
-        raise ValueError("relevance must be one ranking of 0s and 1s (n,), best first; ndcg takes graded ones")
+def ranking(relevance):
+    """One ranking's relevance, 0/1 (n,), as bool (n,); n may be 0. Raises ValueError if it is none."""
+    if checks.length("relevance", relevance) == 0:
+        return np.zeros(0, bool)
+    remedy = "relevance must be one ranking of 0s and 1s (n,), best first; ndcg takes graded ones"
+    relevance = checks.array("relevance", relevance, 1, remedy)
+    if not np.isin(relevance, (0, 1)).all():
+        raise ValueError(remedy)
     return relevance.astype(bool)
-
-
-def whole_rank(k, name="k"):
-    """The whole number k; raises ValueError if it is none, or below 1."""
-    if k < 1 or k != int(k):
-        raise ValueError(f"{name}={k}: give a whole number from 1 on")
-    return int(k)

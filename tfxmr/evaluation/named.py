@@ -1,22 +1,16 @@
 """Measures by name, over all queries: P@10, R@10, hit@10, nDCG, nDCG@10, 11-point, median_rank."""
 import functools
-import re
 
 import numpy as np
 
-from tfxmr.evaluation import instance, order
+from tfxmr.evaluation import checks, instance, order, ranking
 from tfxmr.evaluation.chance import chance_of
-from tfxmr.evaluation.measures import eleven_point_of
-from tfxmr.evaluation.ranking import over_queries
+from tfxmr.evaluation.measures import NAMES, check_name, eleven_point_of
 
-NAMES = "P@k, R@k, hit@k, nDCG, nDCG@k (k from 1 on), 11-point and median_rank"
 INSTANCE = ("hit@1", "hit@5", "hit@10", "median_rank")  # of data without classes, where each item has its counterparts
 
 
-def check(name):
-    """Raises ValueError if there is no measure of this name."""
-    if not re.fullmatch(r"(P|R|hit|nDCG)@[1-9]\d*|nDCG|11-point|median_rank", name):
-        raise ValueError(f"no measure {name!r}; there are {NAMES}")
+check = check_name
 
 
 def measure(names, query, gallery, query_labels, gallery_labels, similarity="cosine", *, ties="group", **choices):
@@ -44,12 +38,15 @@ def measure(names, query, gallery, query_labels, gallery_labels, similarity="cos
     Raises:
       ValueError: unknown names; and as `average_precisions`.
     """
+    if not checks.length("names", names):
+        raise ValueError(f"names is empty; there are {NAMES}")
     for name in names:
         check(name)
-
-    own = choices.get("query_ids") is not None and bool(np.isin(choices["query_ids"], choices["gallery_ids"]).all())
+    ranking.check(ties=ties)
     work = functools.partial(_values, names, ties)
-    values = over_queries(work, query, gallery, query_labels, gallery_labels, similarity, **choices)
+    values = ranking.over_queries(work, query, gallery, query_labels, gallery_labels, similarity, **choices)
+    own = choices.get("query_ids") is not None
+    own = own and set(map(str, choices["query_ids"])) <= set(map(str, choices["gallery_ids"]))
     return {
         name: (
             float((np.median if name == "median_rank" else np.mean)(column)),

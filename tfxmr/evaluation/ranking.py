@@ -9,8 +9,9 @@ import warnings
 
 import numpy as np
 
-from tfxmr.evaluation import order
+from tfxmr.evaluation import checks, order
 from tfxmr.evaluation import similarity as similarity_module
+from tfxmr.evaluation.measures import ranking as one_ranking
 
 DENOMINATORS = ("relevant", "min(relevant, k)", "hits")
 TIES = ("group", "index")
@@ -32,10 +33,15 @@ def average_precision(relevance, cut=None, denominator="relevant", num_relevant=
 
     Returns:
       float in [0, 1]; 0 if nothing is relevant.
+
+    Raises:
+      ValueError: relevance that is no ranking of 0s and 1s, an unknown choice, a cut or R that cannot be.
     """
-    check(cut=cut, denominator=denominator)
-    relevance = np.asarray(relevance, bool)
-    total = int(relevance.sum()) if num_relevant is None else num_relevant
+    (cut,) = check(denominator=denominator, cut=cut)
+    relevance = one_ranking(relevance)
+    found = int(relevance.sum())
+    # Fewer than are there would give an average precision above 1.
+    total = found if num_relevant is None else checks.whole("num_relevant", num_relevant, found)
     ranks = np.flatnonzero(relevance[:cut]) + 1
     hits = np.arange(1, len(ranks) + 1)
     return float(np.sum(hits / ranks) / max(_divisor(total, len(ranks), cut, denominator), 1))
@@ -98,7 +104,8 @@ def average_precisions(
     Args:
       query: (Q, d) representations.
       gallery: (G, d) representations.
-      query_labels: (Q,) ints, relevant means equal; or 0/1 (Q, L), relevant means a common label.
+      query_labels: (Q,) numbers or texts, relevant means equal; or bool or 0/1 (Q, L), L >= 2, relevant means a
+        common label.
       gallery_labels: (G,) or (G, L).
       similarity: "cosine", "dot", "l2", a matrix (Q, G), or a function (queries, gallery) -> (q, G).
       cut: as in `average_precision`.
@@ -119,8 +126,10 @@ def average_precisions(
     Raises:
       ValueError: shapes that do not fit, unknown choices, NaN or infinite values.
     """
-    check(cut=cut, denominator=denominator, ties=ties, no_relevant=no_relevant)
-    compiled = len(query_labels) * len(gallery_labels) >= COMPILE_FROM and order.can_compile()
+    (cut,) = check(denominator=denominator, ties=ties, no_relevant=no_relevant, cut=cut)
+    num_queries, items = checks.length("query_labels", query_labels), checks.length("gallery_labels", gallery_labels)
+    compiled = num_queries * items >= COMPILE_FROM and order.can_compile()
+    cut = cut and min(cut, items)  # the compiled path's ranks have 64 bits
 
     def average(scores, relevant):
         add_up = order.precision_sums_compiled if compiled and scores.dtype == np.float32 else order.precision_sums
@@ -155,10 +164,14 @@ def over_queries(
     Raises:
       ValueError: as `average_precisions`.
     """
-    check(block_size=block_size, threads=threads, memory=memory)
+    block_size, threads, memory = check(block_size=block_size, threads=threads, memory=memory)
     score, num_queries, gallery_size = similarity_module.scorer(query, gallery, similarity)
-    query_labels, gallery_labels = _labels(query_labels, num_queries, gallery_labels, gallery_size)
-    query_ids, gallery_ids = _ids(query_ids, num_queries, gallery_ids, gallery_size)
+    query_labels, gallery_labels = checks.labels(query_labels, gallery_labels, num_queries, gallery_size)
+    if query_labels.ndim == 1:
+        query_labels, gallery_labels = _codes(query_labels, gallery_labels)
+    query_ids, gallery_ids = checks.ids(query_ids, num_queries, gallery_ids, gallery_size)
+    if query_ids is not None:
+        query_ids, gallery_ids = _codes(query_ids, gallery_ids)
 
     def one_part(scores, queries):
         relevant = is_relevant(query_labels[queries], gallery_labels)
@@ -191,43 +204,15 @@ def is_relevant(query_labels, gallery_labels):
     return (query_labels.astype(np.float32) @ gallery_labels.T.astype(np.float32)) > 0
 
 
-def _labels(query_labels, num_queries, gallery_labels, gallery_size):
-    query_labels, gallery_labels = np.asarray(query_labels), np.asarray(gallery_labels)
-    for name, labels, size in (("query", query_labels, num_queries), ("gallery", gallery_labels, gallery_size)):
-        if labels.ndim not in (1, 2) or len(labels) != size:
-            raise ValueError(f"{name}_labels has the shape {labels.shape}; {name} has {size} rows")
-    if query_labels.shape[1:] != gallery_labels.shape[1:]:
-        raise ValueError(
-            f"query_labels is {query_labels.shape} and gallery_labels {gallery_labels.shape}; give both as (n,) or "
-            "both as 0/1 (n, labels)"
-        )
-    return _codes(query_labels, gallery_labels) if query_labels.ndim == 1 else (query_labels, gallery_labels)
-
-
 def _codes(query, gallery):
     """Equal values as equal numbers of 32 bits, which compare fast."""
     codes = np.unique(np.concatenate((query, gallery)), return_inverse=True)[1].astype(np.int32)
     return codes[: len(query)], codes[len(query) :]
 
 
-def _ids(query_ids, num_queries, gallery_ids, gallery_size):
-    if query_ids is None and gallery_ids is None:
-        return None, None
-    for name, ids, size in (("query", query_ids, num_queries), ("gallery", gallery_ids, gallery_size)):
-        if ids is None or np.shape(ids) != (size,):
-            raise ValueError(
-                f"{name}_ids has the shape {np.shape(ids)}; give ids of both sides, one a row: {name} has {size} rows"
-            )
-    return _codes([*map(str, query_ids)], [*map(str, gallery_ids)])
-
-
 def check(*, denominator="relevant", ties="group", no_relevant="zero", **counts):
-    """Raises ValueError for a choice that there is not, or a count below 1."""
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{name}={value}: give a whole number from 1 on")
-    for name, value, choices in (
-        ("denominator", denominator, DENOMINATORS), ("ties", ties, TIES), ("no_relevant", no_relevant, NO_RELEVANT),
-    ):
-        if value not in choices:
-            raise ValueError(f"{name}={value!r}: choose one of {', '.join(choices)}")
+    """Raises ValueError for a choice that there is not, or a count below 1. Returns the counts, as int or None."""
+    checks.choice("denominator", denominator, DENOMINATORS)
+    checks.choice("ties", ties, TIES)
+    checks.choice("no_relevant", no_relevant, NO_RELEVANT)
+    return [checks.optional_whole(name, value) for name, value in counts.items()]

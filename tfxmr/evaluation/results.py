@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from tfxmr.evaluation import checks
 from tfxmr.evaluation.tables import Marked
 
 # What a protocol of an older results.json does not say.
@@ -41,7 +42,7 @@ def check(results: dict) -> None:
     for place, found in enumerate(results["metrics"], 1):
         where = f"metric {place} "
         if not isinstance(found, dict):
-            raise ValueError(f"{where}is {_short(found)}")
+            raise ValueError(f"{where}is {checks.short(found)}")
         _check_entries(where, found, HELD_BY_METRIC)
         if "interval" in found:
             _check_entries(where, found, {"interval": (list,)})
@@ -59,14 +60,9 @@ def _check_entries(where, holder, kinds):
         value = holder[name]
         # The exact type, as JSON's true and false are whole numbers to Python.
         if type(value) not in allowed or (isinstance(value, float) and not math.isfinite(value)):
-            raise ValueError(f"{where}{name} is {_short(value)}")
+            raise ValueError(f"{where}{name} is {checks.short(value)}")
         if isinstance(value, str) and not value.isprintable():
-            raise ValueError(f"{where}{name} is {_short(value)}")
-
-
-def _short(value):
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+            raise ValueError(f"{where}{name} is {checks.short(value)}")
 
 
 def describe(data, protocol):

@@ -5,11 +5,13 @@ import warnings
 import numpy as np
 
 from tfxmr.errors import InputError
-from tfxmr.evaluation import named, statistics
+from tfxmr.evaluation import checks, named, statistics
 from tfxmr.evaluation.chance import chance_level
 from tfxmr.evaluation.measures import harmonic_mean, mean_by_class
 from tfxmr.evaluation.ranking import average_precisions
 from tfxmr.evaluation.similarity import ZeroVectors
+
+NORMALISATIONS = ("none", "train_zscore", "group_zscore", "query_zscore")
 
 
 def evaluate(encode, tasks, protocol, training=None, metrics=(), memory=None):
@@ -172,10 +174,25 @@ def normalise(representations, kind, side, training=None):
         {modality} x {seen, unseen}. "query_zscore": the same, of the queries alone, as the evaluation of CM-GANs does.
       side: "query" or "gallery".
       training: representations of the training items (t, k), for "train_zscore".
+
+    Returns:
+      (n, k); float64 if normalised.
+
+    Raises:
+      ValueError: an unknown kind or side, representations that are no matrix of real numbers, or no training items.
     """
+    checks.choice("kind", kind, NORMALISATIONS)
+    checks.choice("side", side, ("query", "gallery"))
+    if kind == "train_zscore" and training is None:
+        raise ValueError("kind='train_zscore' needs the training items: normalise(..., training=)")
     if kind == "none" or (kind == "query_zscore" and side == "gallery"):
         return representations
-    reference = np.asarray(representations if training is None else training, np.float64)
+    representations = checks.array("representations", representations, 2).astype(np.float64)
+    reference = representations if kind != "train_zscore" else checks.array("training", training, 2).astype(np.float64)
+    if reference.shape[1] != representations.shape[1]:
+        raise ValueError(
+            f"representations are {representations.shape[1]} wide and training {reference.shape[1]}; they must agree"
+        )
     constant = np.ptp(reference, axis=0) == 0  # where rounding may leave a deviation above 0
     deviation = np.where(constant, 1.0, np.std(reference, axis=0))
-    return (np.asarray(representations, np.float64) - np.mean(reference, axis=0)) / deviation
+    return (representations - np.mean(reference, axis=0)) / deviation

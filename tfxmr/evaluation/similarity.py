@@ -3,6 +3,8 @@ import warnings
 
 import numpy as np
 
+from tfxmr.evaluation import checks
+
 SIMILARITIES = ("cosine", "dot", "l2")
 MEMORY = 512 * 2**20  # bytes that a block's similarities may take
 
@@ -43,15 +45,16 @@ def prepare(name, rows, similarity):
     Returns:
       (n, d), float64 if the rows are, or for "l2", whose differences of large numbers need it; else float32.
     """
-    rows = np.asarray(rows)
-    if rows.ndim != 2:
-        raise ValueError(f"{name} has the shape {rows.shape}; representations are (items, width)")
-    if not len(rows):
+    if checks.length(name, rows) == 0:
         raise ValueError(f"{name} is empty; nothing can be ranked")
-    rows = rows.astype(np.float64 if similarity == "l2" else np.result_type(rows.dtype, np.float32), copy=False)
-    if not np.isfinite(rows).all():
-        raise ValueError(f"{name} holds NaN or infinite values in row {np.argwhere(~np.isfinite(rows))[0][0]}")
+    rows = checks.array(name, rows, 2, "representations are (items, width)")
+    wide = similarity == "l2" or rows.dtype.itemsize > 8  # no longdouble: its products take a hundred times as long
+    rows = rows.astype(np.float64 if wide else np.result_type(rows.dtype, np.float32), copy=False)
     if similarity != "cosine":
+        with np.errstate(over="ignore"):
+            squares = np.einsum("nd,nd->n", rows, rows, dtype=np.float64)
+        if squares.max() > np.finfo(rows.dtype).max / 4:  # four such add up to the largest squared distance
+            raise ValueError(f"{name} row {int(squares.argmax())} is too large: its products overflow; scale it down")
         return rows
     rows, zero = unit_rows(rows)
     if zero.any():
@@ -82,14 +85,27 @@ def scorer(query, gallery, similarity):
       ValueError: shapes that do not fit, NaN or infinite values, unknown similarity.
     """
     if isinstance(similarity, np.ndarray):
-        if similarity.ndim != 2 or not similarity.size:
-            raise ValueError(f"similarity has the shape {similarity.shape}; a matrix of similarities is (Q, G)")
+        checks.array("similarity", similarity, 2, "a matrix of similarities is (Q, G)")
         return lambda block: _own(similarity[block]), *similarity.shape
     if callable(similarity):
-        return lambda block: _own(similarity(query[block], gallery)), len(query), len(gallery)
-    if similarity not in SIMILARITIES:
+        num_queries, gallery_size = checks.length("query", query), checks.length("gallery", gallery)
+        if not num_queries or not gallery_size:
+            raise ValueError(f"{'gallery' if num_queries else 'query'} is empty; nothing can be ranked")
+
+        def score_by_function(block):
+            scores = _own(checks.array("similarity", similarity(query[block], gallery), 2, "it must give (q, G)"))
+            if scores.shape != (len(query[block]), gallery_size):
+                raise ValueError(
+                    f"similarity gave the shape {scores.shape} for {len(query[block])} queries and {gallery_size} "
+                    "gallery items; it must give (queries, gallery items)"
+                )
+            return scores
+
+        return score_by_function, num_queries, gallery_size
+    if not isinstance(similarity, str) or similarity not in SIMILARITIES:
         raise ValueError(
-            f"similarity={similarity!r}: choose one of {', '.join(SIMILARITIES)}, or give a matrix or a function"
+            f"similarity={checks.short(similarity)}: choose one of {', '.join(SIMILARITIES)}, or give a matrix or a "
+            "function"
         )
     query, gallery = prepare("query", query, similarity), prepare("gallery", gallery, similarity)
     if query.shape[1] != gallery.shape[1]:
@@ -125,7 +141,9 @@ def blocks(num_queries, gallery_size, block_size=None, memory=None):
     Returns:
       list of slices.
     """
-    block_size = block_size or max(1, (memory or MEMORY) // (8 * gallery_size))
+    num_queries, gallery_size = checks.whole("num_queries", num_queries), checks.whole("gallery_size", gallery_size)
+    memory = checks.optional_whole("memory", memory) or MEMORY
+    block_size = checks.optional_whole("block_size", block_size) or max(1, memory // (8 * gallery_size))
     return [slice(i, min(i + block_size, num_queries)) for i in range(0, num_queries, block_size)]
 
 
@@ -143,7 +161,5 @@ def _distinct(rows):
 
 def _own(scores):
     """A copy of similarities that may be overwritten."""
-    scores = np.array(scores, dtype=np.result_type(np.asarray(scores).dtype, np.float32))
-    if not np.isfinite(scores).all():
-        raise ValueError("similarity holds NaN or infinite values")
-    return scores
+    wide = scores.dtype.itemsize > 8  # longdouble
+    return np.array(scores, dtype=np.float64 if wide else np.result_type(scores.dtype, np.float32))

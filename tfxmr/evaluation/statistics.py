@@ -1,6 +1,10 @@
 """Statistics of figures: deviation over runs, exact significance of paired runs, intervals over queries."""
+import math
+
 import numpy as np
 import scipy.stats
+
+from tfxmr.evaluation import checks
 
 BLOCK = 2**20  # resampled values held at once: 8 MiB of indices and as much of values
 
@@ -14,7 +18,7 @@ def mean_and_deviation(values):
     Returns:
       (mean, deviation); the deviation of a single run is NaN: one run says nothing of the spread.
     """
-    values = _finite("values", values)
+    values = checks.floats("values", values)
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
 
@@ -39,7 +43,7 @@ def wilcoxon(a, b):
     Raises:
       ValueError: lengths that differ, no pair, NaN or infinite values.
     """
-    a, b = _finite("a", a), _finite("b", b)
+    a, b = checks.floats("a", a), checks.floats("b", b)
     if len(a) != len(b):
         raise ValueError(f"a has {len(a)} runs and b {len(b)}; the test needs pairs, run by run")
     largest = max(np.abs(a).max(), np.abs(b).max())
@@ -73,7 +77,7 @@ def bonferroni(p_values):
     Returns:
       float (m,); significant at a level where at most the level.
     """
-    p_values = _finite("p_values", p_values)
+    p_values = checks.floats("p_values", p_values)
     if not ((p_values >= 0) & (p_values <= 1)).all():
         raise ValueError("p_values must lie in [0, 1]")
     return np.minimum(1.0, len(p_values) * p_values)
@@ -81,9 +85,8 @@ def bonferroni(p_values):
 
 def bonferroni_threshold(comparisons, level=0.05):
     """What an unadjusted p-value must not exceed, level / comparisons: .05 / 12 = .0042 in MS2GAN's table 2."""
-    if comparisons < 1 or not 0 < level < 1:
-        raise ValueError(f"comparisons={comparisons}, level={level}: needs at least 1, and a level between 0 and 1")
-    return level / comparisons
+    comparisons = checks.whole("comparisons", comparisons)
+    return _inside("level", level) / comparisons
 
 
 def bootstrap_interval(values, confidence=0.95, resamples=2000, seed=0):
@@ -101,10 +104,8 @@ def bootstrap_interval(values, confidence=0.95, resamples=2000, seed=0):
     Returns:
       (low, high).
     """
-    values = _finite("values", values)
-    if not 0 < confidence < 1 or resamples < 1:
-        raise ValueError(f"confidence={confidence}, resamples={resamples}: needs one in (0, 1), and one from 1 on")
-    rng = np.random.default_rng(seed)
+    values, confidence = checks.floats("values", values), _inside("confidence", confidence)
+    resamples, rng = checks.whole("resamples", resamples), np.random.default_rng(checks.whole("seed", seed, 0))
     rows = max(1, BLOCK // len(values))
     means = np.empty(resamples)
     for start in range(0, resamples, rows):
@@ -114,10 +115,7 @@ def bootstrap_interval(values, confidence=0.95, resamples=2000, seed=0):
     return float(low), float(high)
 
 
-def _finite(name, values):
-    values = np.asarray(values, np.float64)
-    if values.ndim != 1 or not len(values):
-        raise ValueError(f"{name} has the shape {values.shape}; a list of at least one number is needed")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name} holds NaN or infinite values, first at index {int(np.argmin(np.isfinite(values)))}")
-    return values
+def _inside(name, value):
+    """A number between 0 and 1, neither of them."""
+    remedy = "must be a number between 0 and 1, neither of them"
+    return checks.number(name, value, math.nextafter(0, 1), math.nextafter(1, 0), remedy)

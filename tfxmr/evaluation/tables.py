@@ -11,6 +11,8 @@ import numbers
 import re
 import typing
 
+from tfxmr.evaluation import checks
+
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -43,7 +45,7 @@ def to_markdown(rows, columns=None, best=None, digits=3, footnotes=""):
     Raises:
       ValueError: no rows, or a column that none of them has.
     """
-    columns = _columns(rows, columns)
+    columns, digits = _columns(rows, columns), checks.whole("digits", digits, 0)
     cells = _cells(rows, columns, best, digits, _escape_markdown, "**{}**", "<sup>{}</sup>", "±")
     lines = [[_escape_markdown(c) for c in columns], ["--:" if _numeric(rows, c) else ":--" for c in columns], *cells]
     notes = [f"\n<sup>{mark}</sup> {_escape_markdown(note)}" for mark, note in _notes(footnotes)]
@@ -52,7 +54,7 @@ def to_markdown(rows, columns=None, best=None, digits=3, footnotes=""):
 
 def to_latex(rows, columns=None, best=None, digits=3, footnotes=""):
     """A LaTeX tabular; needs \\usepackage{booktabs}. Arguments and errors as in `to_markdown`."""
-    columns = _columns(rows, columns)
+    columns, digits = _columns(rows, columns), checks.whole("digits", digits, 0)
     cells = _cells(rows, columns, best, digits, _escape_latex, r"\textbf{{{}}}", r"\textsuperscript{{{}}}",
                    r"$\pm$")
     body = [" & ".join(line) + r" \\" for line in ([_escape_latex(c) for c in columns], *cells)]
