@@ -1,12 +1,10 @@
 """The files that a user provides, in folders or in the archives they come in, found by their official names."""
 import dataclasses
-import io
 import pathlib
 import re
 import zipfile
 
-import PIL.Image
-
+from tfxmr.data import pictures
 from tfxmr.errors import InputError
 
 MAX_NAMED = 20  # missing files are named up to here and counted beyond: there may be 100,000 of them
@@ -128,19 +126,5 @@ def lines(file):
 
 
 def image(file):
-    """The bytes of an image file that TFDS decodes to RGB; what is no RGB or grey JPEG is coded anew as RGB PNG.
-
-    Raises:
-      InputError: it is no readable image.
-    """
-    data = file.read_bytes()
-    try:
-        picture = PIL.Image.open(io.BytesIO(data))
-        picture.load()
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        raise InputError(f"{file}: is no readable image ({error}). Copy it again.") from error
-    if picture.format == "JPEG" and picture.mode in ("RGB", "L"):
-        return data
-    png = io.BytesIO()
-    picture.convert("RGB").save(png, "PNG")
-    return png.getvalue()
+    """The bytes of an image file that TFDS decodes as tfxmr.data.pictures does; raises InputError if it is none."""
+    return pictures.encode(file.read_bytes(), file)

@@ -1,12 +1,15 @@
 """Tests of finding official files in folders and archives."""
 import io
 import zipfile
+from unittest import mock
 
 import numpy as np
 import PIL.Image
 import pytest
+import tensorflow as tf
 from tfxmr_datasets import files
 
+from tfxmr.data import pictures
 from tfxmr.errors import InputError
 
 
@@ -75,12 +78,51 @@ def test_lines(tmp_path):
     assert list(files.lines(tmp_path / "list.txt")) == [(1, "one"), (2, ""), (3, "tw\N{REPLACEMENT CHARACTER}")]
 
 
-@pytest.mark.parametrize("mode, kind", [("CMYK", "JPEG"), ("P", "PNG"), ("RGBA", "PNG"), ("L", "GIF"), ("RGB", "JPEG")])
-def test_image(tmp_path, mode, kind):
-    """Guards against pictures of other kinds than their names say, which TensorFlow decodes to other shapes."""
-    path = tmp_path / "a.jpg"
-    PIL.Image.new("RGB", (4, 3), (200, 30, 90)).convert(mode).save(path, kind)
-    decoded = PIL.Image.open(io.BytesIO(files.image(path)))
-    assert decoded.mode == "RGB" and np.asarray(decoded).shape == (3, 4, 3)
-    if (mode, kind) == ("RGB", "JPEG"):
-        assert files.image(path) == path.read_bytes()
+def encoded(picture, kind, **options):
+    content = io.BytesIO()
+    picture.save(content, kind, **options)
+    return content.getvalue()
+
+
+def turned():
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6  # the right side of what is stored belongs to the bottom
+    return exif
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+RGB = PIL.Image.fromarray(NOISE)
+KINDS = {
+    "rgb.jpg": (RGB, "JPEG", {}), "grey.jpg": (RGB.convert("L"), "JPEG", {}), "cmyk.jpg": (RGB.convert("CMYK"), "JPEG", {}),
+    "exif.jpg": (RGB, "JPEG", {"exif": turned()}), "webp.jpg": (RGB, "WEBP", {"lossless": True}), "gif.jpg": (RGB, "GIF", {}),
+    "palette.png": (RGB.quantize(9), "PNG", {}), "alpha.png": (RGB.convert("RGBA"), "PNG", {}), "1.png": (RGB.convert("1"), "PNG", {}),
+    "clear.png": (PIL.Image.new("RGBA", (4, 4), (9, 0, 0, 0)), "PNG", {}), "pixel.png": (RGB.crop((0, 0, 1, 1)), "PNG", {}),
+    "tall.png": (RGB.resize((1, 3000)), "PNG", {}), "large.jpg": (RGB.resize((1500, 30)), "JPEG", {}),
+    "16.png": (PIL.Image.fromarray((NOISE[..., 0].astype(np.uint16) << 8) + 7), "PNG", {}),
+    "real.tif": (PIL.Image.fromarray(NOISE[..., 0] / np.float32(255)), "TIFF", {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_reader_sees_the_same_picture(tmp_path, name):
+    """Guards against two decoders: official images, once TFDS has decoded them, are those of a user's own folder."""
+    path = tmp_path / name
+    picture, kind, options = KINDS[name]
+    path.write_bytes(encoded(picture, kind, **options))
+    stored = files.image(path)
+    if name in ("rgb.jpg", "grey.jpg"):
+        assert stored == path.read_bytes()  # JPEG decoders differ in rounding alone
+        return
+    seen = tf.image.decode_image(stored, channels=3, expand_animations=False).numpy()
+    np.testing.assert_array_equal(seen, pictures.decode(path.read_bytes(), name))
+
+
+@pytest.mark.parametrize("content", [
+    b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n%%EOF\n", b"<html>gone</html>", b"",
+    encoded(RGB, "JPEG")[:-99],
+])  # fmt: skip
+def test_what_is_no_image_is_refused(tmp_path, content):
+    """Guards against EPS files, for which Pillow starts another program, and against half a picture."""
+    (tmp_path / "a.jpg").write_bytes(content)
+    with mock.patch("subprocess.Popen", side_effect=AssertionError), pytest.raises(InputError, match="a.jpg: is no readable"):
+        files.image(tmp_path / "a.jpg")

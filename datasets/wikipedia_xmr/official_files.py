@@ -141,7 +141,7 @@ def read_text(path):
 
 
 def read_image(path):
-    """Returns the image file's bytes; anything that a JPEG decoder cannot give as RGB is re-coded as RGB PNG.
+    """Returns the image file's bytes as tfxmr_datasets.files.image does.
 
     Some images are grey. A grey JPEG is stored as it is: TFDS decodes it to three equal channels.
     """

@@ -38,6 +38,16 @@ def test_sixteen_bits_are_scaled():
     assert np.all(decode(encoded(wide, "PNG"), "wide") == 128)
 
 
+@pytest.mark.parametrize("values, expected", [
+    ([0, 0.5, 1], [0, 128, 255]), ([0, 100, 255], [0, 100, 255]), ([0, 25600, 65535], [0, 100, 255]),
+    ([-1, np.nan, 0.2], [0, 0, 51]), ([1e30, np.inf, 1], [255, 0, 0]),
+])
+def test_real_numbers_are_scaled(values, expected):
+    """Guards against a black picture: Pillow clips real numbers to whole ones, and brightness often ends at 1."""
+    found = decode(encoded(Image.fromarray(np.array([values], np.float32)), "TIFF"), "real.tif")
+    assert found[0].tolist() == [[v] * 3 for v in expected]
+
+
 def test_transparent_is_white():
     """Guards against the colour that happens to be stored under full transparency, often black."""
     assert np.all(decode(encoded(Image.new("RGBA", (4, 4), (0, 0, 0, 0)), "PNG"), "clear") == 255)

@@ -1,15 +1,12 @@
 """The Wikipedia dataset (Rasiwasia et al. 2010) as matrices, in the official split and order."""
-import io
 import itertools
 import os
 import pathlib
 
-import numpy as np
-import PIL.Image
 from tfxmr_datasets.wikipedia_xmr import official_files
 from tfxmr_datasets.wikipedia_xmr.wikipedia_xmr_dataset_builder import IMAGE_FEATURES, TEXT_FEATURES, Builder
 
-from tfxmr.data import tfds_io
+from tfxmr.data import pictures, tfds_io
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.errors import InputError
 
@@ -84,4 +81,4 @@ def _read(modality, name, where):
     path = next(filter(None, paths), None)
     if path is None:
         return None
-    return np.asarray(PIL.Image.open(io.BytesIO(official_files.read_image(path))).convert("RGB"))
+    return pictures.decode(path.read_bytes(), path)
