@@ -98,10 +98,13 @@ class Regression:
       x: features (n, d).
       centre: X = x - centre, (d,) or a number.
       metric: N, (n, n), sparse or dense, or None for the identity; M = scale N + basis diag(gains) basis'.
+      inner: X' N X (d, d) where it is known; then `metric` is not needed.
     """
 
-    def __init__(self, x, centre=0.0, metric=None):
-        self.x, self.centre, self.metric, self.inner = x, centre, metric, None
+    def __init__(self, x, centre=0.0, metric=None, inner=None):
+        self.x, self.centre, self.metric, self.inner = x, centre, metric, inner
+        if inner is not None:
+            return
         if x.shape[1] > len(x):
             self.x, self.centre = np.asarray(x, np.float64) - centre, 0.0
         elif metric is None:

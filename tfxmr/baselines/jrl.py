@@ -10,36 +10,33 @@ import sklearn.neighbors
 
 from tfxmr.baselines.base import Baseline, BaselineSettings
 from tfxmr.errors import InputError
-from tfxmr.linear import Regression, project
+from tfxmr.linear import Regression, cross, project
 from tfxmr.settings import setting
 
 TINY = 1e-12  # length of a row of P below which it counts as this
-DENSE = 20000  # items above which their (n, n) matrix is refused: 3 GB
+ENTRIES = 2**24  # distances that are held at once: 128 MiB
 
 
 @dataclasses.dataclass(frozen=True)
 class JRLSettings(BaselineSettings):
-    """Settings of JRL.
+    """Settings of JRL; the defaults are the release's."""
 
-    The released ones: --gamma=1000 --sigma=1000 --lambda_pair=1 --mu=1 --laplacian=dense --nolast_update.
-    """
-
-    gamma: float = setting(10.0, "Weight of the row norms, which drop features; released: 1000.", minimum=1e-9,
+    gamma: float = setting(1000.0, "Weight of the row norms, which drop features.", minimum=1e-9,
                            grid=(1.0, 10.0, 100.0, 1000.0))
-    sigma: float = setting(0.1, "Weight of smoothness over the graphs; released: 1000.", minimum=0.0,
-                           grid=(0.01, 0.1, 1.0))
-    lambda_pair: float = setting(0.1, "Weight of the distance of paired items; released: 1.", minimum=0.0,
-                                 grid=(0.01, 0.1, 1.0))
-    mu: float = setting(1.0, "Weight of the distance to the labels; released: 1.", minimum=0.0)
+    sigma: float = setting(1000.0, "Weight of smoothness over the graphs.", minimum=0.0,
+                           grid=(0.1, 1.0, 10.0, 100.0, 1000.0))
+    lambda_pair: float = setting(1.0, "Weight of the distance of paired items.", minimum=0.0,
+                                 grid=(0.1, 1.0, 10.0))
+    mu: float = setting(1.0, "Weight of the distance to the labels.", minimum=0.0)
     neighbours: int = setting(100, "Nearest items, of the graphs and of the posteriors.", minimum=1)
     iterations: int = setting(5, "Updates at most.", minimum=1)
     tolerance: float = setting(0.02, "Stops at a smaller relative decrease of the objective; 0: never.", minimum=0.0)
     init_seed: int = setting(1, "Seed of the first projections, uniform in (0, 1).", minimum=0)
     laplacian: str = setting(
-        "knn", "knn: of the nearest items alone; dense: of all, with the degrees of the nearest, as released.",
-        choices=("knn", "dense"),
+        "dense", "dense: weights of all pairs, numbers of neighbours as degrees, as released; knn: neighbours' weights "
+        "alone, and their sums as degrees.", choices=("dense", "knn"),
     )
-    last_update: bool = setting(True, "False returns the projections before the last update, as released.")
+    last_update: bool = setting(False, "Keeps the last update; the release returns the projections before it.")
     similarity_form: str = setting(
         "posterior", "posterior: class posteriors by the nearest training items; projection: X P, of length 1.",
         choices=("posterior", "projection"),
@@ -55,9 +52,10 @@ class JRL(Baseline):
     min over P_m:  gamma sum_m ||P_m||_2,1 + sigma sum_m tr(P_m' Z_m' L_m Z_m P_m)
                    + lambda_pair sum_{a<b} ||X_a P_a - X_b P_b||_F^2 + mu sum_m ||X_m P_m - Y||_F^2
 
-    Y is one-hot (n, C), Z are the items of X and, if transductive, those that are searched. The graph's weights are
-    K_ij = 1 / (1 + exp ||z_i - z_j||) where i is among the nearest of j or j of i, D its row sums, and L = I - D^-1/2 K
-    D^-1/2. With D_m = diag 1 / (2 ||p_i||) and all projections of the iterate before, an update is
+    Y is one-hot (n, C), Z are the items of X and, if transductive, those that are searched. L = I - D^-1/2 K D^-1/2,
+    where K_ij = 1 / (1 + exp ||z_i - z_j||) for all pairs, and D counts the neighbours: j where i is among the nearest
+    of j or j of i, an item itself left out. With D_m = diag 1 / (2 ||p_i||) and all projections of the iterate before,
+    an update is
 
     P_m = (gamma D_m + sigma Z'LZ + (lambda_pair pairs_m + mu) X'X)^-1 X' (lambda_pair sum_b X_b P_b + mu Y)
 
@@ -66,9 +64,10 @@ class JRL(Baseline):
     An item's posterior is the vote of the nearest training items of all modalities in the common space, weighted by
     1 / (1 + exp distance); the similarity of two items is the dot product of their posteriors.
 
-    Known from the authors' code. Differs from it: the weights that were chosen on hold-outs of Wikipedia's training
-    items in place of its 1000, 1000, 1, 1; a Laplacian whose K and D agree; the last update is kept. Each has a flag
-    (see JRLSettings). Unpaired modalities share the labels alone.
+    Known from the authors' code, whose choices are the defaults. Differs from it: it is always --transductive; and the
+    queries never search themselves. Its K and D are of different graphs, so that L may have eigenvalues below 0 where
+    items lie close (unit-norm features, say); --laplacian=knn takes the neighbours in both places. Unpaired modalities
+    share the labels alone.
     """
 
     Settings = JRLSettings
@@ -148,10 +147,16 @@ class _View:
     def __init__(self, labelled, unlabelled, partners, settings):
         self.settings, self.labelled = settings, len(labelled)
         self.items = labelled if unlabelled is None else np.concatenate([labelled, unlabelled])
-        self.laplacian = laplacian(self.items, settings.neighbours, settings.laplacian == "dense")
-        known = np.arange(len(self.items)) < self.labelled
-        attraction = scipy.sparse.diags_array((settings.lambda_pair * partners + settings.mu) * known)
-        self.regression = Regression(self.items, metric=settings.sigma * self.laplacian + attraction)
+        attraction, dense = settings.lambda_pair * partners + settings.mu, settings.laplacian == "dense"
+        if self.items.shape[1] > len(self.items):
+            self.laplacian = laplacian(self.items, settings.neighbours, dense)
+            known = attraction * (np.arange(len(self.items)) < self.labelled)
+            metric = settings.sigma * self.laplacian + (np.diag(known) if dense else scipy.sparse.diags_array(known))
+            self.regression = Regression(self.items, metric=metric)
+        else:  # (d, d) is enough, and (n, n) may be too large for the memory
+            self.laplacian, self.scatter = None, scatter(self.items, settings.neighbours, dense)
+            inner = settings.sigma * self.scatter + attraction * cross(labelled, labelled)
+            self.regression = Regression(self.items, inner=inner)
 
     def update(self, weights, labels, others):
         """The next projection (d, C); `others` are the projected items of the paired modalities."""
@@ -162,31 +167,71 @@ class _View:
 
     def roughness(self, weights):
         """tr(P'Z'LZP)."""
+        if self.laplacian is None:
+            return float(np.sum(weights * (self.scatter @ weights)))
         made = project(self.items, weights)
         return float(np.sum(made * (self.laplacian @ made)))
 
 
-def laplacian(items, neighbours, dense=False):
-    """L = I - D^-1/2 K D^-1/2 of the nearest neighbours (n, n), where each item is its own nearest; see JRL.
+def laplacian(items, neighbours, dense=True):
+    """L = I - D^-1/2 K D^-1/2 of items (n, d), as (n, n); see JRL.
 
     Args:
       items: (n, d).
-      neighbours: nearest items of each.
-      dense: True takes K of all pairs with D of the nearest; such an L may have eigenvalues below 0.
-
-    Raises:
-      InputError: more items than a dense matrix is made for.
+      neighbours: nearest items of each, itself left out.
+      dense: True takes K of all pairs, and as D the numbers of neighbours; such an L may have eigenvalues below 0.
+        False takes K of neighbours alone, sparse, and as D its row sums.
     """
-    size = len(items)
-    if dense and size > DENSE:
-        raise InputError(f"--laplacian=dense: {size} items need {8e-9 * size**2:.0f} GB; take --laplacian=knn")
-    near = sklearn.neighbors.NearestNeighbors(n_neighbors=min(neighbours, size), algorithm="brute").fit(items)
-    graph = scipy.sparse.csr_array(near.kneighbors_graph(items, mode="distance"))
-    graph.data = scipy.special.expit(-graph.data)
-    graph = graph.maximum(graph.T)
-    scale = 1 / np.sqrt(graph.sum(axis=1))
-    if dense:
-        graph = scipy.special.expit(-sklearn.metrics.pairwise.euclidean_distances(np.asarray(items, np.float64)))
-        return np.eye(size) - scale[:, None] * graph * scale
-    scale = scipy.sparse.diags_array(scale)
-    return scipy.sparse.eye_array(size) - scale @ graph @ scale
+    graph = neighbour_graph(items, neighbours)
+    if not dense:
+        return scipy.sparse.eye_array(len(items)) - _normalised(graph)
+    scale = _scale(graph)
+    return np.eye(len(items)) - scale[:, None] * _weights(items, items) * scale
+
+
+def scatter(items, neighbours, dense=True):
+    """Z'LZ (d, d) of items Z (n, d), arguments as in `laplacian`; K of all pairs is never in memory as a whole."""
+    graph, items = neighbour_graph(items, neighbours), np.asarray(items, np.float64)
+    if not dense:
+        return items.T @ items - items.T @ (_normalised(graph) @ items)
+    scaled, half = _scale(graph)[:, None] * items, np.zeros((items.shape[1], items.shape[1]))
+    step = max(1, ENTRIES // len(items))
+    for start in range(0, len(items), step):  # K is symmetric, so each block goes with the items from it on
+        rows = slice(start, start + step)
+        weights = _weights(items[rows], items[start:])
+        weights[:, :step] /= 2  # both orders of these pairs are in the block
+        half += scaled[rows].T @ (weights @ scaled[start:])
+    return items.T @ items - half - half.T
+
+
+def neighbour_graph(items, neighbours):
+    """Distances of neighbours, sparse (n, n): i is among the nearest of j, or j of i; no item is its own neighbour."""
+    count = min(neighbours, len(items) - 1)
+    if not count:
+        return scipy.sparse.csr_array((len(items), len(items)))
+    near = sklearn.neighbors.NearestNeighbors(n_neighbors=count, algorithm="brute").fit(items)
+    graph = scipy.sparse.csr_array(near.kneighbors_graph(mode="distance"))
+    graph.data += TINY  # equal items are neighbours, too: a distance of 0 is no missing one
+    return graph.maximum(graph.T)
+
+
+def _scale(graph):
+    """D^-1/2 (n,) of the numbers of neighbours."""
+    return 1 / np.sqrt(np.maximum(np.diff(graph.indptr), 1))
+
+
+def _normalised(graph):
+    """D^-1/2 K D^-1/2 of neighbours alone; by logarithms, since K of far items is 0."""
+    logs, rows = scipy.special.log_expit(-graph.data), np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
+    largest = np.full(graph.shape[0], -np.inf)
+    np.maximum.at(largest, rows, logs)
+    sums = largest + np.log(np.maximum(np.bincount(rows, np.exp(logs - largest[rows]), graph.shape[0]), 1))
+    values = np.exp(logs - (sums[rows] + sums[graph.indices]) / 2)
+    return scipy.sparse.csr_array((values, graph.indices, graph.indptr), graph.shape)
+
+
+def _weights(some, items):
+    """K (k, n) of the first k items (k, d) and all of them (n, d)."""
+    weights = sklearn.metrics.pairwise.euclidean_distances(np.asarray(some, np.float64), np.asarray(items, np.float64))
+    np.fill_diagonal(weights, 0)  # of an item to itself rounding may leave more
+    return scipy.special.expit(np.negative(weights, out=weights), out=weights)
