@@ -30,13 +30,14 @@ def preview(name: str, *, data_dir: str | None = None, features: str | None = No
       name, data_dir, features: as in `tfxmr.data.load`.
     """
     if name == "features":
+        folder = pathlib.Path(features or "").expanduser()
         try:
-            manifest = feature_folder.read_manifest(features)
+            manifest = feature_folder.read_manifest(folder)
         except InputError:
             return Preview()
         known = DATASETS.get(manifest["dataset"])
         vectors = "class_embeddings" in manifest or known is not None and known.class_vectors
-        arrays = _array_names(pathlib.Path(features).expanduser())
+        arrays = _array_names(folder)
         instances = bool(manifest.get("instances")) or npz.without_labels(arrays)
         return Preview(vectors, instances, tuple(manifest["modalities"]))
     if name == "npz":
