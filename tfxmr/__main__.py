@@ -1,12 +1,20 @@
 """`tfxmr <command> --flags`: each command is a module of tfxmr/commands."""
+import contextlib
 import importlib
+import math
+import os
 import pkgutil
+import signal
 import sys
+import time
 
 from absl import flags
 
 from tfxmr import commands
 from tfxmr.errors import InputError
+from tfxmr.files import explain
+
+PATIENCE = 60  # seconds in which a second signal is taken for the first one's repetition
 
 
 def names():
@@ -23,6 +31,14 @@ def usage():
     return "\n".join([*lines, "", "tfxmr COMMAND --help lists a command's flags."])
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal, by its number, that asks to stop."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+
 def main(arguments):
     """Runs a command.
 
@@ -30,28 +46,94 @@ def main(arguments):
       arguments: list of str, the command and its flags.
 
     Returns:
-      Exit status: 0, 1 if a part of the work failed, or 2 for wrong input, which is explained on the standard error.
+      Exit status: 0; 1 if a part of the work failed; 2 for wrong input, or a disk, file or memory that fails, which is
+      explained on the standard error; 141 if nobody reads the output any more; 128 + the signal that stopped it.
     """
     command = arguments[0] if arguments else "--help"
-    if command in ("help", "-h", "--help", "--helpfull"):
-        print(usage())
-        return 0
     try:
+        if command in ("help", "-h", "--help", "--helpfull"):
+            print(usage())
+            return 0
         if command not in names():
             raise InputError(f"unknown command {command!r}; there are {', '.join(names())}")
-        status = importlib.import_module(f"tfxmr.commands.{command}").main(arguments[1:])
-    except (InputError, flags.Error) as error:
-        print(f"tfxmr: error: {error}", file=sys.stderr)
+        status = importlib.import_module(f"tfxmr.commands.{command}").main(arguments[1:]) or 0
+        _flush()
+        return status
+    except KeyboardInterrupt as error:
+        number = getattr(error, "number", signal.SIGINT)
+        _say(f"stopped by {signal.Signals(number).name}; the same command goes on where it was")
+        return 128 + number
+    except BrokenPipeError:  # `tfxmr models | head -1`
+        with contextlib.suppress(OSError):
+            _flush()
+        return 128 + signal.SIGPIPE
+    except Exception as error:
+        message = _explain(error)
+        if message is None:
+            raise
+        _say(f"error: {message}")
         return 2
-    except KeyboardInterrupt:
-        print("tfxmr: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
-    return status or 0
+
+
+def _explain(error):
+    """One line on an error that is none of this program's, with the remedy; None for any other."""
+    if isinstance(error, InputError | flags.Error):
+        return error
+    if isinstance(error, OSError):
+        if error.filename is None:  # perhaps that of a print
+            try:
+                _flush()
+            except OSError as own:
+                error = own
+        return explain(error)
+    # By its name, as most commands do not import TensorFlow. It tells a full disk by the same class.
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        reason = " ".join(str(error).split())[:200] or "Python tells no more"
+        return (
+            f"not enough memory ({reason}); give smaller networks, --batch_size or --eval_memory, or take a machine "
+            "with more, and give the same command again"
+        )
+    return None
+
+
+def _say(message):
+    with contextlib.suppress(OSError):  # the standard error may be closed, too
+        print(f"tfxmr: {message}", file=sys.stderr)
+
+
+def _flush():
+    """Writes out what was printed. Raises OSError once: what follows goes nowhere, or Python would try it again."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        error.filename = "standard output"
+        raise
+
+
+def _take_signals():
+    """Makes the signals that ask to stop do what Ctrl-C does: what trains saves its state first."""
+    first = -math.inf
+
+    def stop(number, _):
+        nonlocal first
+        # A terminal that is closed, and many a batch system, send two: the second must not end the saving.
+        if time.monotonic() - first > PATIENCE:
+            first = time.monotonic()
+            raise Stopped(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks for
+            signal.signal(number, stop)
 
 
 def run():
     """The console script."""
-    sys.stdout.reconfigure(line_buffering=True)  # a log file shows progress as it is made
+    _take_signals()
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed
+        # A log file shows progress as it is made; a name that the terminal's encoding lacks is shown by its code.
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))
 
 

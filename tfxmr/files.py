@@ -1,4 +1,6 @@
 """Files that are written whole or not at all, and read back with an error that names the file and the remedy."""
+import contextlib
+import errno
 import json
 import os
 
@@ -38,15 +40,75 @@ def read_json(path, remedy, kind=dict):
 
 
 def write_text(path, text):
-    """Writes a text file as `write_bytes` does."""
-    write_bytes(path, text.encode())
+    """Writes a text file in UTF-8 as `replacing` does; bytes of file names that are no UTF-8 stay as they are."""
+    write_bytes(path, text.encode(errors="surrogateescape"))
 
 
 def write_bytes(path, content):
-    """Writes a file so that a reader, or a kill at any moment, finds the old content or the new one whole."""
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
+    """Writes a file as `replacing` does."""
+    with replacing(path) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Opens a binary file that takes the place of `path` (pathlib.Path) at the end of the `with` block.
+
+    A reader, or a kill at any moment, finds the old content or the new one whole; an error in the block leaves the old.
+
+    Raises:
+      OSError: it cannot be written; its `filename` is `path`, so that a message can name it.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()  # of a full disk every byte is wanted
+        error.filename, error.filename2 = str(path), None  # a failed write names no file
+        raise
+
+
+# What usually helps, by the system's error number. None of it loses anything.
+REMEDIES = {
+    errno.ENOSPC: "free some space there, or give another folder",
+    errno.EDQUOT: "free some of your quota there, or give another folder",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f), or give another folder",
+    errno.EROFS: "give a folder that can be written",
+    errno.EACCES: "change its permissions, or give another one",
+    errno.EPERM: "change its permissions, or give another one",
+    errno.ENOTDIR: "a part of this path is a file; give another one",
+    errno.EEXIST: "a part of this path is a file; give another one",
+    errno.EISDIR: "give a file, not a folder",
+    errno.ENOENT: "it, or a folder above it, is missing or was removed meanwhile; put it back, or give another one",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENOMEM: "close other programs, or use a machine with more memory",
+}
+
+
+def explain(error: OSError) -> str:
+    """One line on an error of the system: the path, what is wrong, and what usually helps."""
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
+    remedy = REMEDIES.get(error.errno, "see to that disk or file")
+    parts = [path, f"{error.strerror or error}; {remedy}, and give the same command again"]
+    return ": ".join(part for part in parts if part)
+
+
+def system_error(error: Exception, path: str | os.PathLike) -> OSError | None:
+    """The OSError behind an error of a library that tells the system's reason in words alone, as TensorFlow does.
+
+    Args:
+      error: the library's.
+      path: the file or folder that it is about.
+
+    Returns:
+      OSError, or None if the error's words hold no such reason.
+    """
+    numbers = (*REMEDIES, errno.EIO, errno.ESTALE)
+    number = next((n for n in numbers if os.strerror(n).lower() in str(error).lower()), None)
+    return number and OSError(number, os.strerror(number), str(path))

@@ -29,6 +29,14 @@ class _TwoLines(rich.progress.Progress):
         yield rich.text.Text(self.text)
 
 
+class _Console(rich.console.Console):
+    """A console that raises BrokenPipeError, where rich's ends the process before the training is saved."""
+
+    def on_broken_pipe(self):
+        """Called by rich while it handles the error."""
+        raise
+
+
 class Progress(keras.callbacks.Callback):
     """A progress bar with speed, time left and each player's loss; plain lines where there is no terminal.
 
@@ -42,7 +50,7 @@ class Progress(keras.callbacks.Callback):
         self.total = total
         self.label = label
         self.every = max(1, total // 10)  # of the lines
-        self.console = rich.console.Console()
+        self.console = _Console()
 
     def on_train_begin(self, logs=None):
         """Shows the bar, at the step where a resumed run goes on."""

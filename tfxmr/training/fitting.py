@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr.errors import InputError
-from tfxmr.files import to_json
+from tfxmr.files import replacing, to_json
 from tfxmr.training import callbacks, distribution, sampling, selection
 from tfxmr.training.checkpoints import Checkpoints, SaveCheckpoints
 from tfxmr.training.run_folder import RunFolder
@@ -75,16 +75,16 @@ def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
     batches = sampling.batches(split, method.settings.batch_size, options.seed, start, total)
     try:
         method.fit(batches, parts, options.steps_per_execution, stops)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):  # the latter if nobody reads the progress any more
         if chief:
             if best:
                 select.measure()  # if the interrupt came before it or in it
             saver.save()  # an execution runs in one piece, so the state is that of a whole step
         raise
     finally:
+        writer.close()
         if chief:
             progress.on_train_end()  # else an error leaves the terminal without a cursor
-        writer.close()
 
 
 def pretrain(method, data, protocol, folder, options):
@@ -120,5 +120,6 @@ def fit(method, data, tasks, protocol, folder, options):
     method.fit(data, **seen)
     seconds = time.monotonic() - start
     folder.checkpoints.mkdir(exist_ok=True)
-    np.savez(folder.checkpoints / "arrays.npz", **method.arrays())
+    with replacing(folder.checkpoints / "arrays.npz") as file:
+        np.savez(file, **method.arrays())
     return {"steps": 0, "seconds": round(seconds, 1)}, method.transform

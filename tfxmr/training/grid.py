@@ -22,7 +22,7 @@ def declared(settings_class):
 def read_file(path, settings_class):
     """Reads a grid file; see the module for its format. Arguments and errors as `parse`."""
     try:
-        lines = pathlib.Path(path).read_text().splitlines()
+        lines = pathlib.Path(path).expanduser().read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--grid_file={path}: cannot be read ({error})") from error
     return parse([(f"{path}, line {i}", line) for i, line in enumerate(lines, 1)], settings_class)

@@ -4,6 +4,8 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import itertools
+import zipfile
+import zlib
 
 import numpy as np
 
@@ -12,8 +14,10 @@ from tfxmr.data import mapped
 from tfxmr.errors import InputError
 from tfxmr.evaluation import named
 from tfxmr.features.normalisation import normalise_features
+from tfxmr.files import explain
 from tfxmr.models.base import Method
 from tfxmr.training import distribution, fitting, projector, selection
+from tfxmr.training.checkpoints import KEEP, load_networks
 from tfxmr.training.run_folder import HARMLESS, RunFolder, content
 
 
@@ -23,8 +27,7 @@ class RunOptions:
 
     Attributes:
       seed: of weights, batches and dropout.
-      validation_fraction: share of the training pairs held out for validation, in [0, 1); 0: none but what
-        tfxmr.training.selection.held_out finds to be needed.
+      validation_fraction: share of the training pairs held out for validation, in [0, 1).
       checkpoint_seconds: time between two checkpoints.
       log_every: steps between two TensorBoard points.
       eval_every: steps between two measurements of mAP while training; 0 measures only at the end.
@@ -36,7 +39,7 @@ class RunOptions:
       worker_index: this process's place in `workers`, from 0, or None.
       steps_per_execution: steps that TensorFlow takes in one call, at most.
       test: False leaves the test items alone, as a trial of a search does: results.json has no metrics but
-        "validation_mAP", the mean mAP on the validation items.
+        "validation_mAP", the mean mAP on the validation split, which the training data must have.
     """
 
     seed: int = 0
@@ -84,20 +87,11 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
         raise InputError(f"--strategy={options.strategy}: {method_class.__name__} is fitted in one piece; leave it out")
     strategy = distribution.start(options)
     chief = distribution.is_chief(strategy)
-    data = needed(method_class, data)
-    protocol = selection.declare(protocol, settings, data, options)
+    protocol, data = selection.declare(protocol, settings), needed(method_class, data)
     if flags is None:
         flags = {f.name: f"--{f.name}={getattr(settings, f.name)}" for f in dataclasses.fields(settings)}
     facts = manifest(data)
     data, training_data = prepare(data, protocol, settings, options)
-    settings, shrunk = fit_batch(settings, training_data)
-    # What data decide stands in flags.cfg, so that a later version's rule does not change a run that is there.
-    if protocol.held_out != options.validation_fraction:
-        flags = flags | {"validation_fraction": f"--validation_fraction={protocol.held_out}"}
-    if shrunk:
-        flags = flags | {"batch_size": f"--batch_size={settings.batch_size}"}
-        if chief:
-            print(f"batch      {shrunk}")
     tasks = protocol.tasks(data) if options.test else []
     folder = RunFolder(run_dir)
     same = settings, dataclasses.replace(options, worker_index=None), {m: content(f) for m, f in facts.items()}
@@ -112,6 +106,7 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
             )
         folder.compare(flags, facts, HARMLESS)
         return finished
+    selection.check(settings, training_data)
     with strategy.scope():
         method = make(method_class, training_data, settings, options.seed)
     with folder.open(flags, facts, HARMLESS) if chief else contextlib.nullcontext():
@@ -194,27 +189,10 @@ def make(method_class, data, settings, seed):
 
 def prepare(data, protocol, settings, options):
     """Normalises the features by the training items' statistics. Returns (data, its training part)."""
-    reference = selection.training_data(protocol, settings, data, options).splits["train"]
+    arguments = options.validation_fraction, options.seed
+    reference = protocol.training_data(data, *arguments).splits["train"]
     data = normalise_features(data, settings.feature_norm, reference)
-    return data, selection.training_data(protocol, settings, data, options)
-
-
-def fit_batch(settings, data):
-    """A batch of all training items in place of the method's default, if that is larger; others are kept, or refused.
-
-    Args:
-      settings: an instance of a method's Settings.
-      data: the training data.
-
-    Returns:
-      (settings, what was changed, in words; "" if nothing was).
-    """
-    size, items = getattr(settings, "batch_size", 0), len(data.splits["train"])
-    fields = {f.name: f.default for f in dataclasses.fields(settings)}
-    if size <= items or size != fields["batch_size"] or items < 2:
-        return settings, ""
-    text = f"{items}, all training items: the default of {size} is more than there are"
-    return dataclasses.replace(settings, batch_size=items), text
+    return data, protocol.training_data(data, *arguments)
 
 
 def score(encode, data, training_data, protocol, options):
@@ -260,26 +238,32 @@ def restore(method_class, settings, data, protocol, run_dir, options=None, flags
     if flags:
         folder.compare(flags, manifest(data), HARMLESS + SCORING)
     data, training_data = prepare(data, protocol, settings, options)
-    settings, _ = fit_batch(settings, training_data)
     method = make(method_class, training_data, settings, options.seed)
     if isinstance(method, Method):
-        from tfxmr.training.checkpoints import Checkpoints
-
-        method.compile()
-        checkpoints = Checkpoints(folder.checkpoints, method)
-        if not checkpoints.restore():
+        if not load_networks(folder.checkpoints, method):
+            if folder.results():
+                raise InputError(f"{folder.checkpoints}: the trained networks are gone; {KEEP}")
             raise InputError(f"{folder.checkpoints} holds no checkpoint; run `tfxmr train` there first")
-        if checkpoints.best:
-            checkpoints.best.use()
         encode = method.encode
     else:
-        path = folder.checkpoints / "arrays.npz"
-        if not path.exists():
-            raise InputError(f"{path} is missing; run `tfxmr train` there first")
-        with np.load(path) as arrays:
-            method.set_arrays(dict(arrays))
+        method.set_arrays(read_arrays(folder))
         encode = method.transform
     return encode, data, training_data
+
+
+def read_arrays(folder):
+    """The fitted arrays of a closed-form run, name -> array. Raises InputError if they are missing or damaged."""
+    path = folder.checkpoints / "arrays.npz"
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+    except FileNotFoundError:
+        remedy = KEEP if folder.results() else "run `tfxmr train` there first"
+        raise InputError(f"{path} is missing; {remedy}") from None
+    except OSError as error:
+        raise InputError(explain(error)) from error
+    except (EOFError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path}: is damaged ({error}); {KEEP}") from error
 
 
 def manifest(data):
