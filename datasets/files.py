@@ -1,10 +1,14 @@
 """The files that a user provides, in folders or in the archives they come in, found by their official names."""
+import contextlib
 import dataclasses
+import os
 import pathlib
 import re
+import shutil
+import tempfile
 import zipfile
 
-from tfxmr.data import pictures
+from tfxmr.data import archive, pictures
 from tfxmr.errors import InputError
 
 MAX_NAMED = 20  # missing files are named up to here and counted beyond: there may be 100,000 of them
@@ -33,6 +37,28 @@ class Member:
             return self.archive.read(self.name)
         except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
             raise InputError(f"{self}: cannot be read ({error}). Copy the archive again.") from error
+
+
+@contextlib.contextmanager
+def on_disk(file):
+    """The path of a file, in a `with` statement, for whose time a file inside an archive is unpacked.
+
+    Raises:
+      InputError: it is damaged, or unpacks to more than tfxmr.data.archive.largest.
+    """
+    if not isinstance(file, Member):
+        yield os.fspath(file)
+        return
+    with tempfile.NamedTemporaryFile() as copy:
+        try:
+            info = file.archive.getinfo(file.name)
+            archive.check_size(info.file_size, info.compress_size)
+            with file.open() as stream:
+                shutil.copyfileobj(stream, copy)
+            copy.flush()
+        except Exception as error:  # zipfile and its decoders raise half a dozen different types on damaged archives
+            raise InputError(f"{file}: cannot be unpacked ({error}). Copy the archive again.") from error
+        yield copy.name
 
 
 class Files:

@@ -1,13 +1,12 @@
 """Reads the files of the official Wikipedia archive, and says exactly what is missing or malformed."""
 import dataclasses
 import html
-import io
 import re
 
 import numpy as np
-import scipy.io
 from tfxmr_datasets import files
 
+from tfxmr.data import sandbox
 from tfxmr.errors import InputError
 
 CLASSES = ("art", "biology", "geography", "history", "literature", "media",
@@ -116,10 +115,7 @@ def read_matrix(path, matrix, split, num_rows):
       InputError: the file is damaged, or the array absent, not numeric, not finite or of another shape.
     """
     name = matrix.arrays[split]
-    try:
-        array = scipy.io.loadmat(io.BytesIO(path.read_bytes()), variable_names=[name]).get(name)
-    except Exception as error:  # SciPy raises a dozen different types on damaged files
-        raise InputError(f"{path}: cannot be read as a MATLAB file ({error}). Copy it again.") from error
+    array = sandbox.read(path, [name], "Copy it again").get(name)
     if array is None:
         raise InputError(f"{path}: holds no array {name!r}. Is it the right {matrix.file}?")
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":

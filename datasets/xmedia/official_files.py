@@ -2,12 +2,10 @@
 import dataclasses
 import re
 
-import h5py
 import numpy as np
-import scipy.io
-import scipy.sparse
 from tfxmr_datasets import files
 
+from tfxmr.data import sandbox
 from tfxmr.errors import InputError
 
 FILE = "XMediaFeatures.mat"
@@ -67,13 +65,17 @@ def read(file, modality):
       InputError: the file is damaged, or an array absent, not numeric, not finite or of another shape.
     """
     names = [*modality.arrays.values(), *modality.labels.values()]
-    found = _read_hdf5(file, names) if _is_hdf5(file) else _read_version5(file, names)
+    with files.on_disk(file) as path:
+        found = sandbox.read(path, names, "Copy it again", called=file)
     rows, labels = {}, {}
     for split in ("train", "test"):
         name, label = modality.arrays[split], modality.labels[split]
         for array in (name, label):
             if array not in found:
                 raise InputError(f"{file}: holds no array {array!r}. Is it the right {FILE}?")
+            if isinstance(found[array], sandbox.Unusable):
+                raise InputError(f"{file}: array {array!r} is no matrix of finite real numbers but {found[array]}. "
+                                 "Copy the file again.")
             if found[array].dtype.kind not in "fiub" or not np.isfinite(found[array]).all():
                 raise InputError(f"{file}: array {array!r} is no matrix of finite real numbers.")
         labels[split] = found[label].ravel()
@@ -92,54 +94,6 @@ def read(file, modality):
         f"{file}: {' and '.join(modality.labels.values())} hold the classes {classes.tolist()}, expected all of 1 to "
         f"{len(CLASSES)} or all of 0 to {len(CLASSES) - 1}."
     )
-
-
-def _is_hdf5(file):
-    """Version 7.3 files are HDF5 after a block of 512 bytes."""
-    with file.open("rb") as stream:
-        start = stream.read(520)
-    return b"\x89HDF\r\n\x1a\n" in (start[:8], start[512:])
-
-
-def _read_version5(file, names):
-    try:
-        with file.open("rb") as stream:
-            found = scipy.io.loadmat(stream, variable_names=names)
-        return {name: found[name].toarray() if scipy.sparse.issparse(found[name]) else found[name]
-                for name in names if name in found}
-    except Exception as error:  # SciPy raises a dozen different types on damaged files
-        raise InputError(f"{file}: cannot be read as a MATLAB file ({error}). Copy it again.") from error
-
-
-def _read_hdf5(file, names):
-    """MATLAB stores columns first, so that h5py sees every matrix transposed."""
-    found = {}
-    try:
-        with file.open("rb") as stream, h5py.File(stream, "r") as stored:
-            for name in names:
-                link = stored.get(name, getlink=True)
-                if link is None:
-                    continue
-                array = stored[name] if isinstance(link, h5py.HardLink) else None
-                if isinstance(array, h5py.Group) and "MATLAB_sparse" in array.attrs:
-                    found[name] = _dense(array)
-                elif isinstance(array, h5py.Dataset) and not array.external and not array.is_virtual:
-                    found[name] = array[()].T
-                else:  # it may name any other file of this machine
-                    raise InputError(f"{file}: {name!r} is no array of this file itself.")
-    except InputError:
-        raise
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read as a MATLAB 7.3 file ({error}). Copy it again.") from error
-    return found
-
-
-def _dense(group):
-    """A sparse matrix: values, their rows, and where each column's begin; the attribute is the number of rows."""
-    ends = group["jc"][()]
-    values, rows = (group[part][()] if part in group else [] for part in ("data", "ir"))
-    shape = int(group.attrs["MATLAB_sparse"]), len(ends) - 1
-    return scipy.sparse.csc_matrix((values, rows, ends), shape).toarray()
 
 
 def read_list(file, labels):

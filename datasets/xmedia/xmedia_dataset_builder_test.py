@@ -2,6 +2,7 @@
 import dataclasses
 import pathlib
 import shutil
+import zipfile
 from unittest import mock
 
 import h5py
@@ -174,17 +175,38 @@ def test_hdf5_of_other_files(files):
     write_hdf5(path, arrays)
     with h5py.File(path, "r+") as stored:
         stored["I_tr_CNN"] = h5py.ExternalLink(str(secret), "I_tr_CNN")
-    assert "'I_tr_CNN' is no array of this file itself" in refusal(files, "image")
+    assert "'I_tr_CNN' is no matrix of finite real numbers but a link to elsewhere" in refusal(files, "image")
     with h5py.File(path, "r+") as stored:
         del stored["I_tr_CNN"]
         stored.create_dataset("I_tr_CNN", (5, 20), "f8", external=[(str(secret), 0, 800)])
-    assert "'I_tr_CNN' is no array of this file itself" in refusal(files, "image")
+    assert "'I_tr_CNN' is no matrix of finite real numbers but stored in other files" in refusal(files, "image")
 
 
 @pytest.mark.parametrize("content", [b"<html>404</html>", b"\x89HDF\r\n\x1a\n" + bytes(600)])
 def test_damaged_file(files, content):
     (files / "XMediaFeatures.mat").write_bytes(content)
-    assert "cannot be read as a MATLAB" in refusal(files, "image")
+    assert "XMediaFeatures.mat: cannot be read" in refusal(files, "image")
+
+
+def test_sparse_indices_outside(files):
+    """Guards against a crash of the process: SciPy writes a sparse matrix wherever its indices say."""
+    matrix = scipy.sparse.csc_matrix(invented()["I_tr_CNN"])
+    matrix.indices = matrix.indices + 10**6
+    write_hdf5(files / "XMediaFeatures.mat", invented() | {"I_tr_CNN": matrix})
+    assert "'I_tr_CNN' is no matrix of finite real numbers but damaged (indices must be < 20)" in refusal(files, "image")
+
+
+def test_inside_an_archive(files):
+    """Guards against a matrix file that is found in an archive, and cannot be read there."""
+    archive = files / "XMedia.zip"
+    with zipfile.ZipFile(archive, "w") as stored:
+        stored.write(files / "XMediaFeatures.mat", "XMediaFeatures.mat")
+    (files / "XMediaFeatures.mat").unlink()
+    assert len(tfds_io.read(build(files, "image"), "train")["label"]) == 20
+    content = bytearray(archive.read_bytes())
+    content[200] ^= 255
+    archive.write_bytes(content)
+    assert "XMedia.zip: XMediaFeatures.mat: cannot be unpacked" in refusal(files, "text")
 
 
 def test_missing(files):

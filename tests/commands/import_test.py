@@ -1,5 +1,6 @@
 """Tests of `tfxmr import`, from other people's files to a trained method."""
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -60,6 +61,84 @@ def test_named_arrays(tmp_path, capsys):
     assert "--array=nonsense" in capsys.readouterr().err
     assert main(["import", *files, f"--out={tmp_path / 'other'}"]) == 2
     assert main(["import", *files, *arrays, "--label_base=1", f"--out={tmp_path / 'out'}"]) == 2
+
+
+def six(*more):
+    """Flags for a file with the arrays I_tr, T_tr, L_tr and I_te, T_te, L_te."""
+    names = (("image", "I"), ("text", "T"), ("label", "L"))
+    return [f"--array={split}/{array}={key}_{split[:2]}" for split in ("train", "test") for array, key in names] + list(more)
+
+
+@pytest.fixture
+def six_arrays():
+    """A learnable dataset of 60 and 30 pairs of three classes, as train and test arrays."""
+    rng, arrays = np.random.default_rng(0), {}
+    for short, n in (("tr", 60), ("te", 30)):
+        labels = np.arange(n) % 3
+        arrays |= {f"I_{short}": rng.normal(size=(n, 8)) + labels[:, None], f"L_{short}": labels[:, None] + 1,
+                   f"T_{short}": rng.normal(size=(n, 6)) - labels[:, None]}
+    return arrays
+
+
+def test_the_hint_runs_when_it_is_typed(six_arrays, tmp_path, capsys):
+    """Guards against a hint that lacks a flag, or quotes, or needs what the data have not got."""
+    scipy.io.savemat(tmp_path / "x.mat", six_arrays)
+    assert main(["import", str(tmp_path / "x.mat"), *six(), f"--out={tmp_path / 'my features'}"]) == 0
+    hint = capsys.readouterr().out.rpartition("; ")[2].strip()
+    program, *words = shlex.split(hint)
+    assert program == "tfxmr" and main(words) == 0
+    results = json.loads((tmp_path / "my features_run/results.json").read_text())
+    assert min(entry["value"] for entry in results["metrics"]) > 0.5
+
+
+def test_names_of_items_in_cells_and_characters(six_arrays, tmp_path):
+    """Guards against names that are left out without a word, and against the blanks that pad a matrix of characters."""
+    names = [f"img_{n}.jpg" for n in range(60)]
+    cell = np.empty((60, 1), object)
+    cell[:, 0] = names
+    scipy.io.savemat(tmp_path / "x.mat", six_arrays | {"cell": cell, "padded": np.array(names)})
+    for name in ("cell", "padded"):
+        assert main(["import", str(tmp_path / "x.mat"), *six(f"--array=train/id={name}"), f"--out={tmp_path / name}"]) == 0
+        assert feature_folder.load(tmp_path / name, splits.OFFICIAL).splits["train"].ids["text"] == names
+
+
+def test_class_names_become_classes(six_arrays, tmp_path, capsys):
+    words = np.array(["dog", "cat", "owl"])
+    np.savez(tmp_path / "x.npz", **six_arrays | {f"L_{s}": words[six_arrays[f"L_{s}"].ravel() - 1] for s in ("tr", "te")})
+    assert main(["import", str(tmp_path / "x.npz"), *six(), f"--out={tmp_path / 'out'}"]) == 0
+    assert "3 classes, by their names in the files; tfxmr train" in capsys.readouterr().out
+    data = feature_folder.load(tmp_path / "out", splits.OFFICIAL)
+    assert data.class_names == ["cat", "dog", "owl"] and data.splits["test"].labels["text"].tolist()[:3] == [1, 0, 2]
+
+
+def test_what_is_named_and_nowhere(six_arrays, tmp_path, capsys):
+    """Guards against a typing error that takes the names of the items, or a modality, away without a word."""
+    np.savez(tmp_path / "x.npz", **six_arrays)
+    more = ["--array=train/id=Nmaes", "--array=train/audio=A_tr", "--array=validation/image=I_va"]
+    assert main(["import", str(tmp_path / "x.npz"), *six(*more), f"--out={tmp_path / 'out'}"]) == 2
+    message = capsys.readouterr().err
+    assert all(entry in message for entry in more) and "found I_te, I_tr, L_te" in message
+    np.savez(tmp_path / "y.npz", I_va=np.ones((3, 8)), T_va=np.ones((3, 5)), L_va=np.arange(3))
+    more = [f"--array=validation/{array}={key}_va" for array, key in (("image", "I"), ("text", "T"), ("label", "L"))]
+    files = [str(tmp_path / "x.npz"), str(tmp_path / "y.npz")]
+    assert main(["import", *files, *six(*more), f"--out={tmp_path / 'out'}"]) == 2
+    assert "validation: found the widths {'image': 8, 'text': 5}, expected {'image': 8, 'text': 6}" in capsys.readouterr().err
+    assert main(["import", *files, *six("--array=train/label=T_tr"), f"--out={tmp_path / 'out'}"]) == 2
+    assert "train/label is L_tr already" in capsys.readouterr().err
+    assert main(["import", *files, *six("--array=train/../x=T_tr"), f"--out={tmp_path / 'out'}"]) == 2
+
+
+def test_files_of_one_name(six_arrays, tmp_path):
+    """Guards against two files of one name in different folders, of which the manifest would keep one."""
+    for short in ("tr", "te"):
+        (tmp_path / short).mkdir()
+        np.savez(tmp_path / short / "x.npz", **{key: six_arrays[f"{key}_{short}"] for key in "ITL"})
+    files = [str(tmp_path / short / "x.npz") for short in ("tr", "te")]
+    arrays = [f"--array={split}/{array}={path}:{key}" for split, path in zip(("train", "test"), files, strict=True)
+              for array, key in (("image", "I"), ("text", "T"), ("label", "L"))]
+    assert main(["import", *files, *arrays, f"--out={tmp_path / 'out'}"]) == 0
+    assert list(json.loads((tmp_path / "out/manifest.json").read_text())["configuration"]["files"]) == files
+    assert len(feature_folder.load(tmp_path / "out", splits.OFFICIAL).splits["test"]) == 30
 
 
 def test_leaks_are_refused(xmedia, tmp_path, capsys):

@@ -8,6 +8,7 @@ import scipy.io
 import scipy.sparse
 
 from tfxmr.data import foreign
+from tfxmr.data.sandbox import Unusable
 from tfxmr.errors import InputError
 
 MATRIX = np.arange(6.0).reshape(3, 2)
@@ -38,7 +39,7 @@ def test_links_to_other_files_are_not_followed(tmp_path):
         file["x"] = MATRIX
     with h5py.File(tmp_path / "linked.h5", "w") as file:
         file["linked"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "x")
-    assert foreign.read(tmp_path / "linked.h5") == {}
+    assert foreign.read(tmp_path / "linked.h5") == {"linked": "a link to elsewhere, which is not followed"}
 
 
 def test_refuses_pickles_and_damage(tmp_path):
@@ -50,6 +51,40 @@ def test_refuses_pickles_and_damage(tmp_path):
     for name in ("a.pkl", "b.npy", "c.mat", "none.mat"):
         with pytest.raises(InputError, match=name):
             foreign.read(tmp_path / name)
+
+
+def test_sparse_matrices_of_scipy(tmp_path):
+    """Guards against matrices that are left out because they are stored as their parts, and indices that lie outside."""
+    for kind in ("csr", "csc", "coo", "bsr"):
+        scipy.sparse.save_npz(tmp_path / f"{kind}.npz", scipy.sparse.csr_array(MATRIX).asformat(kind))
+        found = foreign.read(tmp_path / f"{kind}.npz")[kind]
+        assert "a sparse matrix of format bsr" in found if kind == "bsr" else np.array_equal(found, MATRIX)
+    for kind, change in (
+        ("csr", {"indices": np.array([0, 1, 0, 1, 10**6])}), ("csr", {"indptr": np.array([0, 9, 3, 5])}),
+        ("csr", {"shape": np.array([2**40, 2])}), ("csr", {"shape": np.array([3])}), ("csr", {"data": np.ones(2)}),
+        ("coo", {"row": np.array([0, 0, 1, 1, -1])}), ("coo", {"col": np.array([0.5, 0, 0, 0, 0])}),
+        ("csr", {"shape": np.array(["a", "b"])}), ("csr", {"indptr": np.array(3)}),
+    ):  # fmt: skip
+        with np.load(tmp_path / f"{kind}.npz") as stored:
+            np.savez(tmp_path / "x.npz", **dict(stored) | change)
+        with pytest.raises(InputError, match="x.npz"):
+            foreign.read(tmp_path / "x.npz")
+
+
+def test_strings_of_bytes_and_complex_numbers(tmp_path):
+    np.savez(tmp_path / "x.npz", names=np.array(["é".encode(), b"b\xff"]), x=MATRIX * 1j)
+    assert {k: v if isinstance(v, str) else v.tolist() for k, v in foreign.read(tmp_path / "x.npz").items()} == {
+        "names": ["é", "b\ufffd"], "x": "complex numbers"}
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"a\tb\n", b"a\tb\t1\nx\n", b"a\tb\tc\n", b"a\tb\t1.5\n", b"a\tb\t" + b"9" * 5000, b"a\tb\t1\tc\n", b"\xff\n",
+])  # fmt: skip
+def test_damaged_lists(tmp_path, content):
+    """Guards against columns of different lengths and numbers that int cannot take."""
+    (tmp_path / "x.list").write_bytes(content)
+    with pytest.raises(InputError, match="x.list.*expected"):
+        foreign.read(tmp_path / "x.list")
 
 
 def test_labels_become_zero_based():
@@ -82,7 +117,7 @@ def test_class_names_as_labels():
     assert splits["test"]["label"].tolist() == [0, 2]
     with pytest.raises(InputError, match="holds 'owl', which is none of the classes cat, dog"):
         foreign.tidy_labels(made(), names=["cat", "dog"])
-    with pytest.raises(InputError, match="holds class names such as 'cat', and other label arrays numbers"):
+    with pytest.raises(InputError, match="array test/label: holds numbers, and that for train/label class names such as 'cat'"):
         foreign.tidy_labels(made() | {"test": {"label": np.array([0, 1])}})
 
 
@@ -102,11 +137,48 @@ def test_refuses_labels(stored, message):
 def test_arranges_by_name():
     mapping = {"train/image": ("a", "b"), "test/image": ("c",), "train/text": ("d",)}
     splits, sources = foreign.arrange({"f": {"b": MATRIX}, "g": {"c": MATRIX}}, mapping)
-    assert list(splits["train"]) == ["image"] and sources == {"train/image": "f:b", "test/image": "g:c"}
+    assert list(splits["train"]) == ["image"] and sources == {"train/image": ("f", "b"), "test/image": ("g", "c")}
     with pytest.raises(InputError, match="'c' stands in f and in g"):
         foreign.arrange({"f": {"b": MATRIX, "c": MATRIX}, "g": {"c": MATRIX}}, mapping)
     with pytest.raises(InputError, match="no test arrays: found b; expected some of a, b, c, d"):
         foreign.arrange({"f": {"b": MATRIX}}, mapping)
+
+
+def test_what_is_named_is_found_or_refused():
+    """Guards against --array=... that changes nothing, for want of an array of that name or because of its kind."""
+    files = {"a.mat": {"I": MATRIX, "T": Unusable("a MATLAB struct; its fields are T/x")}}
+    mapping = {"train/image": ("I",), "test/image": ("I_te",), "train/id": ("Nmaes",)}
+    with pytest.raises(InputError, match="no Nmaes .--array=train/id=Nmaes.; found I, T .a MATLAB struct; its fields"):
+        foreign.arrange(files, mapping, ["train/id"])
+    with pytest.raises(InputError, match="a.mat: 'T', for train/text, is no array of real numbers or strings but a MATLAB"):
+        foreign.arrange(files, {"train/image": ("I",), "train/text": ("T",)}, ["train/text"])
+    splits, _ = foreign.arrange(files | {"b": {"J": MATRIX}}, {"train/image": ("T", "I"), "test/image": ("J",)})
+    assert list(splits["train"]) == ["image"]  # of a layout's names the first that can be used
+
+
+def test_arrays_of_one_name_in_two_files():
+    files = {"x/train.mat": {"image": MATRIX}, "x/test.mat": {"image": MATRIX + 1}, "y/test.mat": {"image": MATRIX + 2}}
+    with pytest.raises(InputError, match="'image' stands in .*; name one, such as --array=train/image=train.mat:image"):
+        foreign.arrange(files, {"train/image": ("image",)})
+    with pytest.raises(InputError, match="'test.mat:image' stands in x/test.mat and in y/test.mat"):
+        foreign.arrange(files, {"train/image": ("train.mat:image",), "test/image": ("test.mat:image",)})
+    splits, sources = foreign.arrange(files, {"train/image": ("train.mat:image",), "test/image": ("y/test.mat:image",)})
+    assert np.array_equal(splits["test"]["image"], MATRIX + 2) and sources["test/image"] == ("y/test.mat", "image")
+    files = {"a.h5": {"b:c": MATRIX, "d": MATRIX}}  # a name that holds a colon is a name first
+    assert foreign.arrange(files, {"train/image": ("b:c",), "test/image": ("a.h5:d",)})[1]["train/image"] == ("a.h5", "b:c")
+
+
+def test_labels_and_names_may_be_shared():
+    """Guards against a refusal of what is no leak: one list of labels for the images and texts of a split."""
+    files = {"a": {"I": MATRIX, "T": MATRIX + 1, "L": np.arange(3), "J": MATRIX, "M": np.arange(3)}}
+    mapping = {"train/image": ("I",), "train/text": ("T",), "train/label_image": ("L",), "train/label_text": ("L",),
+               "test/image": ("J",), "test/label_image": ("M",), "test/label_text": ("M",), "test/text": ("T",)}
+    with pytest.raises(InputError, match="a:T stands for train/text and test/text: what trains may not test"):
+        foreign.arrange(files, mapping)
+    files["a"]["U"] = MATRIX
+    assert foreign.arrange(files, mapping | {"test/text": ("U",)})[1]["train/label_text"] == ("a", "L")
+    with pytest.raises(InputError, match="a:I stands for train/image and train/text; name one array each"):
+        foreign.arrange(files, {"train/image": ("I",), "train/text": ("I",)})
 
 
 def test_what_is_missing_is_named():

@@ -1,5 +1,8 @@
 """Puts matrices that people pass around (.mat, .npy, .npz, .h5) into a feature folder for --dataset=features."""
+import os
 import pathlib
+import re
+import shlex
 
 import tfxmr_flags.features
 from tfxmr_flags import parsing
@@ -15,25 +18,33 @@ def main(arguments):
     if not paths or not flags.out:
         raise InputError("tfxmr import: name the files, and the folder to write as --out=DIR")
     mapping = dict(foreign.LAYOUTS.get(flags.layout, {}))
+    named = []
     for entry in flags.array:
         target, _, name = entry.partition("=")
         split, _, array = target.partition("/")
-        if split not in npz.SPLITS or not name or not array or array.startswith(npz.ROW):
+        if split not in npz.SPLITS or not name or not re.fullmatch(r"\w[\w-]*", array) or array.startswith(npz.ROW):
             raise InputError(f"--array={entry}: write SPLIT/ARRAY=NAME, such as train/image=I_tr; splits are "
                              f"{', '.join(npz.SPLITS)}")
+        if target in named and mapping[target] != (name,):
+            raise InputError(f"--array={entry}: {target} is {mapping[target][0]} already; name one array")
         mapping[target] = (name,)
+        named.append(target)
     if not mapping:
         raise InputError("tfxmr import: say what the arrays are, by --layout or --array")
-    files = {path: foreign.read(path) for path in paths}
-    splits, sources = foreign.arrange(files, mapping)
-    base, names = foreign.tidy_labels(splits, flags.label_base, _class_names(flags))
+    files = {path: foreign.read(path) for path in map(os.path.expanduser, paths)}
+    splits, sources = foreign.arrange(files, mapping, named)
+    known = _class_names(flags)
+    base, names = foreign.tidy_labels(splits, flags.label_base, known)
     ids = foreign.take_ids(files, splits, sources)
     checked = {}
     for split, arrays in splits.items():
         foreign.share_labels(arrays)
-        checked[split] = npz.split_of(f"{split}", arrays, names)
+        checked[split] = npz.split_of(split, arrays, names)
+    npz.check_widths({split: split for split in checked}, checked)
+    short = [pathlib.Path(p).name for p in files]
     configuration = {
-        "files": {pathlib.Path(p).name: file_sha256(p) for p in paths}, "arrays": sources, "label_base": base,
+        "files": {p if short.count(name) > 1 else name: file_sha256(p) for p, name in zip(files, short, strict=True)},
+        "arrays": {target: f"{path}:{name}" for target, (path, name) in sources.items()}, "label_base": base,
         "classes": names,
     }
     dataset = flags.dataset or (flags.layout if flags.layout in foreign.LAYOUTS else "imported")
@@ -42,7 +53,9 @@ def main(arguments):
             _write(store, dataset, splits, checked, ids, names, sources)
     for name, split in checked.items():
         print(f"{name}: {', '.join(f'{m} {split.features[m].shape}' for m in split.modalities)}")
-    print(f"labels counted from {base} in the files; tfxmr train --dataset=features --features={flags.out}")
+    train = ["tfxmr", "train", "--dataset=features", f"--features={flags.out}", f"--run_dir={store.path}_run"]
+    by_name = f"{len(names)} classes, by their names in the files"
+    print(f"{f'labels counted from {base} in the files' if names == known else by_name}; {shlex.join(train)}")
 
 
 def _class_names(flags):
@@ -62,7 +75,7 @@ def _write(store, dataset, splits, checked, ids, names, sources):
             rows = split.features[m]
             store.fill(name, m, rows.shape, lambda done, rows=rows: [(rows[done:], rows[done:].tobytes())])
     facts = {
-        m: {"name": sources[f"train/{m}"].rpartition(":")[2], "fitted_on": [], "fitted_on_note": "not stated"}
+        m: {"name": sources[f"train/{m}"][1], "fitted_on": [], "fitted_on_note": "not stated"}
         for m in checked["train"].modalities
     }
     store.finish(dataset, facts)

@@ -1,13 +1,14 @@
 """Matrices as people pass them around: .mat of both kinds, .npy, .npz, .h5."""
+import math
 import pathlib
+import re
 import zipfile
 
-import h5py
 import numpy as np
-import scipy.io
-import scipy.sparse
 
+from tfxmr.data import archive, sandbox
 from tfxmr.data.labels import advice, one_hot
+from tfxmr.data.sandbox import Unusable
 from tfxmr.errors import InputError
 
 SUFFIXES = (".mat", ".npy", ".npz", ".h5", ".hdf5", ".h5py")
@@ -52,111 +53,174 @@ def read(path):
     """Reads all arrays of a file.
 
     A MATLAB file of version 7.3 is HDF5 with its axes reversed: they are turned back. A .npy file holds one array,
-    under the file's name without its ending. An official list of Wikipedia, `<text id> TAB <image id> TAB <class>`,
-    gives the column of classes under the file's name without its ending, and NAME.text_id and NAME.image_id.
+    under the file's name without its ending; so does a .npz file of `scipy.sparse.save_npz`. An official list of
+    Wikipedia, `<text id> TAB <image id> TAB <class>`, gives the column of classes under the file's name without its
+    ending, and NAME.text_id and NAME.image_id.
 
     Args:
       path: a file; what it holds is told by its content where the ending does not tell.
 
     Returns:
-      name -> array of numbers, or of strings; names in HDF5 groups are joined by "/". What is neither is left out.
+      name -> array of real numbers or strings, or sandbox.Unusable, which says what else stands there; names in HDF5
+      groups and MATLAB structs are joined by "/".
 
     Raises:
-      InputError: no such file, another kind of file, a damaged one, or one that holds pickled objects.
+      InputError: no such file, another kind of file, a damaged one, one that holds pickled objects, or one that unpacks
+        to more than archive.largest.
     """
     path = pathlib.Path(path).expanduser()
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     try:
-        arrays = _read(path)
-    except InputError:
-        raise
-    except Exception as error:  # SciPy and h5py raise a dozen different types on damaged files
-        raise InputError(
-            f"{path}: cannot be read ({error}); expected plain arrays in {', '.join(SUFFIXES)}, no pickled objects"
-        ) from error
-    dense = {k: v.toarray() if scipy.sparse.issparse(v) else v for k, v in arrays.items()}
-    return {k: v for k, v in dense.items() if isinstance(v, np.ndarray) and v.dtype.kind in "biufU"}
-
-
-def _read(path):
-    with open(path, "rb") as file:
-        start = file.read(128)
+        with open(path, "rb") as file:
+            start = file.read(6)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); make it readable") from error
     if path.suffix == ".list":
-        lines = path.read_bytes().decode(errors="replace").splitlines()
-        text_ids, image_ids, classes = zip(*(line.split("\t") for line in lines), strict=True)
-        return {path.stem: np.array(classes, int), f"{path.stem}.text_id": np.array(text_ids),
-                f"{path.stem}.image_id": np.array(image_ids)}
-    if h5py.is_hdf5(path):
-        return _read_hdf5(path, start.startswith(b"MATLAB 7.3"))
-    if path.suffix == ".mat":
-        return {k: v for k, v in scipy.io.loadmat(path).items() if not k.startswith("__")}
-    if start.startswith(b"\x93NUMPY"):
-        return {path.stem: np.load(path, allow_pickle=False)}
-    if zipfile.is_zipfile(path):
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    raise InputError(f"{path}: is none of {', '.join(SUFFIXES)}; a pickle is never read. Save the matrices as .npz")
+        return _read_list(path)
+    if path.suffix == ".mat" or sandbox.is_hdf5(path):
+        return sandbox.read(path)
+    if start == b"\x93NUMPY":
+        arrays = {path.stem: archive.read_npy(path)}
+    elif zipfile.is_zipfile(path):
+        arrays = archive.read_npz(path)
+        if {"format", "shape", "data"} <= arrays.keys():
+            arrays = {path.stem: _dense(path, arrays)}
+    else:
+        raise InputError(f"{path}: is none of {', '.join(SUFFIXES)}; a pickle is never read. Save the matrices as .npz")
+    return {name: _usable(array) for name, array in arrays.items()}
 
 
-def _read_hdf5(path, matlab):
-    found = {}
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset) and item.external is None and not item.is_virtual:
-            found[name] = item[()]
-
-    with h5py.File(path, "r") as file:
-        file.visititems(visit)  # which follows no link out of the file
-    return {name: value.T if matlab and isinstance(value, np.ndarray) else value for name, value in found.items()}
+def _usable(array):
+    """An array of real numbers or strings, or Unusable."""
+    if isinstance(array, np.ndarray) and array.dtype.kind == "S":
+        return np.char.decode(array, "utf-8", "replace")
+    return Unusable("complex numbers") if isinstance(array, np.ndarray) and array.dtype.kind == "c" else array
 
 
-def arrange(files, mapping):
+def _read_list(path):
+    """The columns of an official list of Wikipedia."""
+    rows = [line.split("\t") for line in path.read_bytes().decode(errors="replace").splitlines()]
+    for number, row in enumerate(rows, 1):
+        if len(row) != 3 or not re.fullmatch(r"[0-9]{1,4}", row[2].strip()):
+            raise InputError(f"{path}, line {number}: expected <text id> TAB <image id> TAB <class number>")
+    if not rows:
+        raise InputError(f"{path}: is empty, expected lines of <text id> TAB <image id> TAB <class number>")
+    text_ids, image_ids, classes = zip(*rows, strict=True)
+    return {path.stem: np.array([int(c) for c in classes]), f"{path.stem}.text_id": np.array(text_ids),
+            f"{path.stem}.image_id": np.array(image_ids)}
+
+
+def _dense(path, arrays):
+    """The matrix that scipy.sparse.save_npz has stored, as an array, or Unusable."""
+    import scipy.sparse  # takes a tenth of a second, which commands without such files need not wait for
+
+    kind = arrays["format"].item() if arrays["format"].ndim == 0 else ""
+    kind = kind.decode(errors="replace") if isinstance(kind, bytes) else str(kind)
+    if kind not in ("csr", "csc", "coo") or arrays["data"].dtype.kind not in "biuf":
+        return Unusable(f"a sparse matrix of format {kind} and type {arrays['data'].dtype}; csr, csc and coo of real "
+                        "numbers are read")
+    try:
+        for name in ("indices", "indptr", "row", "col"):
+            if name in arrays and arrays[name].dtype.kind not in "iu":
+                raise ValueError(f"its {name} are no whole numbers")
+        shape = tuple(int(n) for n in arrays["shape"])
+        if len(shape) != 2 or min(shape) < 0:
+            raise ValueError(f"its shape is {shape}")
+        archive.check_size(math.prod(shape) * arrays["data"].dtype.itemsize, path.stat().st_size)
+        if kind == "coo":
+            matrix = scipy.sparse.coo_array((arrays["data"], (arrays["row"], arrays["col"])), shape)
+            return matrix.toarray()  # the constructor has checked the indices
+        build = {"csr": scipy.sparse.csr_array, "csc": scipy.sparse.csc_array}[kind]
+        matrix = build((arrays["data"], arrays["indices"], arrays["indptr"]), shape)
+        matrix.check_format(full_check=True)  # toarray writes wherever the indices say
+        return matrix.toarray()
+    except Exception as error:  # SciPy raises half a dozen different types on damaged matrices
+        raise archive.refusal(path, None, error) from error
+
+
+def arrange(files, mapping, named=()):
     """Puts arrays of several files into the splits of the npz format.
 
     Args:
-      files: path -> (name -> array), as `read` gives them.
-      mapping: "split/array" -> names, the first of which that is there is taken; those that are nowhere are left out.
+      files: path -> (name -> array or Unusable), as `read` gives them.
+      mapping: "split/array" -> names, the first of which that is there is taken; those that are nowhere are left out. A
+        name is that of an array in one file, or FILE:NAME, with FILE as in `files` or without its folders.
+      named: those of the mapping that must be found.
 
     Returns:
-      (split -> (array name -> array), "split/array" -> "file:name" it was taken from).
+      (split -> (array name -> array), "split/array" -> (path, name) it was taken from).
 
     Raises:
-      InputError: two files hold an array of that name, there is none for training or for test, one that another split
-        has, or one array for two splits.
+      InputError: what is named is nowhere or is no array, two files hold an array of that name, there is none for
+        training or for test, one that another split has, or one array for two splits.
     """
-    places = {}
-    for path, arrays in files.items():
-        for name, array in arrays.items():
-            places.setdefault(name, []).append((path, array))
-    splits, sources = {}, {}
+    splits, sources, nowhere = {}, {}, []
     for target, names in mapping.items():
-        name = next((n for n in names if n in places), None)
-        if name is None:
+        found = [(name, places) for name in names if (places := _places(files, name))]
+        if not found:
+            nowhere += [f"{names[0]} (--array={target}={names[0]})"] if target in named else []
             continue
-        if len(places[name]) > 1:
-            raise InputError(f"array {name!r} stands in {' and in '.join(p for p, _ in places[name])}; name one file")
-        (path, array), = places[name]
-        split, _, array_name = target.partition("/")
-        splits.setdefault(split, {})[array_name] = array
-        sources[target] = f"{path}:{name}"
-    repeated = [source for source in sources.values() if list(sources.values()).count(source) > 1]
-    if repeated:
-        targets = " and ".join(target for target in sources if sources[target] == repeated[0])
-        raise InputError(f"array {repeated[0]} stands for {targets}: what trains may not test; name one array a split")
+        usable = [entry for entry in found if not all(isinstance(value, Unusable) for *_, value in entry[1])]
+        name, places = (usable or found)[0]
+        if len(places) > 1:
+            raise InputError(
+                f"array {name!r} stands in {' and in '.join(path for path, *_ in places)}; name one, such as "
+                f"--array={target}={pathlib.Path(places[0][0]).name}:{name}"
+            )
+        (path, array_name, value), = places
+        if isinstance(value, Unusable):
+            raise InputError(f"{path}: {array_name!r}, for {target}, is no array of real numbers or strings but "
+                             f"{value}")
+        split, _, array = target.partition("/")
+        splits.setdefault(split, {})[array] = value
+        sources[target] = path, array_name
+    if nowhere:
+        raise InputError(f"there is no {', no '.join(nowhere)}; found {_found(files)}")
+    _refuse_leaks(sources)
     known = {name for arrays in splits.values() for name in arrays if not name.startswith("id")}
     lacking = {f"{s}/{name}" for s in splits for name in known} - sources.keys()
     for target in (t for t in mapping if t in lacking):
-        raise InputError(f"no array for {target}: expected {' or '.join(mapping[target])}, found "
-                         f"{', '.join(sorted(places))}. Say which one it is by --array={target}=NAME")
+        raise InputError(f"no array for {target}: expected {' or '.join(mapping[target])}, found {_found(files)}. Say "
+                         f"which one it is by --array={target}=NAME")
     missing = [split for split in ("train", "test") if split not in splits]
     if missing:
         known = [name for names in mapping.values() for name in names]
         raise InputError(
-            f"no {' and no '.join(missing)} arrays: found {', '.join(sorted(places)) or 'nothing'}; expected some of "
-            f"{', '.join(known)}. Say which is which by --array=train/image=NAME and so on"
+            f"no {' and no '.join(missing)} arrays: found {_found(files)}; expected some of {', '.join(known)}. Say "
+            "which is which by --array=train/image=NAME and so on"
         )
     return splits, sources
+
+
+def _places(files, name):
+    """Where an array stands that is called NAME or FILE:NAME: list of (path, its name there, it)."""
+    places = [(path, name, arrays[name]) for path, arrays in files.items() if name in arrays]
+    if places or ":" not in name:
+        return places
+    file, _, array = name.rpartition(":")
+    paths = [file] if file in files else [path for path in files if pathlib.PurePath(path).name == file]
+    return [(path, array, files[path][array]) for path in paths if array in files[path]]
+
+
+def _found(files, most=40):
+    """The names of all arrays, and of what is none, for messages."""
+    names = {name: value for arrays in files.values() for name, value in arrays.items()}
+    words = [f"{n} ({value})" if isinstance(value, Unusable) else n for n, value in sorted(names.items())]
+    more = [f"{len(words) - most} more"] if len(words) > most else []
+    return ", ".join([*words[:most], *more]) or "nothing"
+
+
+def _refuse_leaks(sources):
+    """Raises InputError if one array stands for two splits, or for two modalities; labels and names may be shared."""
+    for target, source in sources.items():
+        for other in (o for o in sources if o != target and sources[o] == source):
+            (split, array), (other_split, other_array) = target.split("/"), other.split("/")
+            if split != other_split:
+                raise InputError(f"array {source[0]}:{source[1]} stands for {target} and {other}: what trains may not "
+                                 "test; name one array a split")
+            if array.partition("_")[0] not in ("label", "id") or other_array.partition("_")[0] not in ("label", "id"):
+                raise InputError(f"array {source[0]}:{source[1]} stands for {target} and {other}; name one array each")
 
 
 def tidy_labels(splits, base=None, names=()):
@@ -174,48 +238,52 @@ def tidy_labels(splits, base=None, names=()):
     Raises:
       InputError: labels that are no whole numbers of 32 bits or known names, or several or none an item.
     """
-    labels = [(arrays, name) for arrays in splits.values() for name in arrays if name.partition("_")[0] == "label"]
-    texts = [(arrays, name) for arrays, name in labels if arrays[name].dtype.kind == "U"]
+    labels = [(split, name) for split, arrays in splits.items() for name in arrays if name.partition("_")[0] == "label"]
+    texts = [(split, name) for split, name in labels if splits[split][name].dtype.kind == "U"]
     if texts:
-        return 0, _number_names(texts, labels, names)
+        return 0, _number_names(splits, texts, labels, names)
     counted = []  # labels that have a first number; one-hot ones have none
-    for arrays, name in labels:
-        classes = one_hot(arrays[name])
+    for split, name in labels:
+        classes = one_hot(splits[split][name])
         if classes is None:
-            classes = _whole_numbers(name, arrays[name])
-            counted.append((arrays, name))
-        arrays[name] = classes
+            classes = _whole_numbers(f"{split}/{name}", splits[split][name])
+            counted.append(classes)
+        splits[split][name] = classes
     if base is None:
-        base = int(min((arrays[name].min() for arrays, name in counted if arrays[name].size), default=0) == 1)
-    for arrays, name in counted:
-        arrays[name] -= base
+        base = int(min((classes.min() for classes in counted if classes.size), default=0) == 1)
+    for classes in counted:
+        classes -= base
     return base, names
 
 
-def _number_names(texts, labels, names):
+def _number_names(splits, texts, labels, names):
     """Puts numbers in the place of class names; returns the names in the order of their numbers."""
-    found = sorted({str(value) for arrays, name in texts for value in arrays[name].flat})
-    if len(texts) != len(labels):
-        raise InputError(f"array {texts[0][1]}: holds class names such as {found[0]!r}, and other label arrays numbers")
-    unknown = [value for value in found if names and value not in names]
+    found = {place: splits[place[0]][place[1]].ravel() for place in texts}
+    words = sorted(set().union(*(values.tolist() for values in found.values())))
+    for split, name in labels:
+        if (split, name) not in found:
+            raise InputError(f"array {split}/{name}: holds numbers, and that for {'/'.join(texts[0])} class names such "
+                             f"as {words[0]!r}; give one of them for all")
+    unknown = [word for word in words if names and word not in names]
     if unknown:
-        raise InputError(f"array {texts[0][1]}: holds {unknown[0]!r}, which is none of the classes {', '.join(names)}")
-    names = list(names) or found
+        raise InputError(f"array {'/'.join(texts[0])}: holds {unknown[0]!r}, which is none of the classes "
+                         f"{', '.join(names)}")
+    names = list(names) or words
     number = {name: n for n, name in enumerate(names)}
-    for arrays, name in texts:
-        arrays[name] = np.array([number[value] for value in arrays[name].flat], np.int64)
+    for (split, name), values in found.items():
+        splits[split][name] = np.array([number[value] for value in values.tolist()], np.int64)
     return names
 
 
-def _whole_numbers(name, values):
-    """Labels as int64 (n,), or InputError."""
+def _whole_numbers(where, values):
+    """Labels as int64 (n,), a copy, or InputError."""
     if values.dtype.kind not in "biuf" or values.ndim == 0 or values.size != max(values.shape):
-        raise InputError(f"array {name}: has type {values.dtype} and shape {values.shape}. {advice(values)}")
+        raise InputError(f"array {where}: has type {values.dtype} and shape {values.shape}. {advice(values)}")
     values = values.ravel()
     limit = np.iinfo(np.int32).max
     bad = values[~((values >= -limit) & (values <= limit) & (values == np.rint(values)))]  # NaN compares as False
     if len(bad):
-        raise InputError(f"array {name}: holds {bad[0]}, expected whole numbers of 32 bits: one class number an item")
+        raise InputError(f"array {where}: holds {bad[0]}, expected whole numbers of 32 bits: one class number an item")
     return values.astype(np.int64)
 
 
@@ -239,13 +307,15 @@ def take_ids(files, splits, sources):
         found[split] = {}
         for m, name in names.items():
             if name:
-                ids, (path, _, array) = arrays[name], sources[f"{split}/{name}"].rpartition(":")
+                ids, (path, array) = arrays[name], sources[f"{split}/{name}"]
+                ids = ids.ravel() if ids.size == max(ids.shape, default=0) else ids
                 if ids.dtype.kind != "U" or ids.shape != (len(arrays[m]),):
                     raise InputError(
                         f"{path}: array {array!r} has type {ids.dtype} and shape {ids.shape}; names of the {split} {m} "
                         f"items are {len(arrays[m])} strings"
                     )
-                classes = files[path].get(array.rpartition(".")[0])  # of an official list, counted from 1
+                # An official list gives the classes, too, counted from 1.
+                classes = files[path].get(array.rpartition(".")[0]) if path.endswith(".list") else None
                 if classes is not None and not np.array_equal(classes - 1, arrays.get("label")):
                     raise InputError(f"{path}: its classes are not the labels of the {split} items; it is another list")
                 found[split][m] = ids.tolist()

@@ -1,11 +1,10 @@
 """The user's own feature matrices: `--dataset=npz --data_dir=DIR`."""
 import pathlib
 import warnings
-import zipfile
-import zlib
 
 import numpy as np
 
+from tfxmr.data import archive
 from tfxmr.data.labels import advice
 from tfxmr.data.mapped import MappedMatrix, blocks, repeat
 from tfxmr.data.multimodal import MultiModalData, Split, ordered
@@ -67,17 +66,14 @@ def load(data_dir):
         # Not refused: a class without items does no harm but to the class split by parity and to one output.
         warnings.warn(f"{folder}: the labels of all splits begin at 1, and are taken to leave out class 0. If they "
                       "count from 1, subtract 1 from all.", stacklevel=2)
-    widths = {split: {m: x.shape[1] for m, x in data.features.items()} for split, data in splits.items()}
-    for split, found in widths.items():
-        if found != widths["train"]:
-            raise InputError(f"{folder / split}.npz: found the widths {found}, expected {widths['train']} as in "
-                             "train.npz. All splits need the same modalities and widths.")
+    widths = check_widths({split: f"{folder / split}.npz" for split in splits}, splits)
+    for split in splits:
         if repeated[split] != repeated["train"]:
             raise InputError(f"{folder / split}.npz: found row arrays of {repeated[split] or 'nothing'}, expected of "
                              f"{repeated['train'] or 'nothing'} as in train.npz.")
     return MultiModalData(
         name="npz", splits=splits, class_names=class_names, instances=instances, repeated=repeated["train"],
-        features={m: {"name": m, "dim": d, "source": "train.npz"} for m, d in widths["train"].items()},
+        features={m: {"name": m, "dim": d, "source": "train.npz"} for m, d in widths.items()},
     )
 
 
@@ -134,7 +130,7 @@ def split_of(path, arrays, class_names):
     """Checks the arrays of one split as `load` does.
 
     Args:
-      path: what messages call the split.
+      path: path of the split, or what messages call it.
       arrays: name -> array, as in a .npz file.
       class_names: C names, or an empty list.
 
@@ -167,6 +163,25 @@ def split_of(path, arrays, class_names):
     return Split(features, labels, ids, tuple(own))
 
 
+def check_widths(places, splits):
+    """Raises InputError if the splits have other modalities or widths than the training split.
+
+    Args:
+      places: split -> what messages call it.
+      splits: split -> Split.
+
+    Returns:
+      Modality -> width.
+    """
+    widths = {split: {m: x.shape[1] for m, x in data.features.items()} for split, data in splits.items()}
+    for split, found in widths.items():
+        if found != widths["train"]:
+            raise InputError(f"{places[split]}: found the widths {found}, expected {widths['train']} as in "
+                             f"{pathlib.PurePath(places['train']).name}. All splits need the same modalities "
+                             "and widths.")
+    return widths["train"]
+
+
 def _check_names(path, arrays, modalities, own):
     """Refuses a label or id array that is missing or belongs to no matrix; `own` have label arrays of their own."""
     if len(own) < len(modalities) and "label" not in arrays:
@@ -190,35 +205,13 @@ def _check_names(path, arrays, modalities, own):
 
 
 def _read_arrays(path):
-    """Returns all arrays of a .npz file by name; object arrays, which are pickles, are refused."""
+    """Returns all arrays of a .npz file, or of a folder of .npy files, by name; matrices of float32 stay in theirs."""
     if path.is_dir():
-        return {file.stem: _read_array(file) for file in sorted(path.glob("*.npy"))}
+        arrays = {file.stem: archive.read_npy(file, mapped=True) for file in sorted(path.glob("*.npy"))}
+        return {name: MappedMatrix([x]) if isinstance(x, np.memmap) else x for name, x in arrays.items()}
     if not path.exists():
         raise InputError(f"{path} is missing. Write it with numpy.savez: one matrix a modality, and 'label'.")
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{path}: is no .npz archive, or is cut off. Write it with numpy.savez.")
-    arrays, name = {}, ""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            for name in stored.files:
-                arrays[name] = stored[name]
-                if not isinstance(arrays[name], np.ndarray):
-                    raise ValueError("it is no .npy file")
-    except (OSError, EOFError, ValueError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: array {name!r} cannot be read ({error}); expected plain arrays of numbers "
-                         "(strings for 'id'), no objects. Write the file with numpy.savez again.") from error
-    return arrays
-
-
-def _read_array(path):
-    """Returns the array of a .npy file, a matrix of float32 unread."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected a plain array of numbers (strings for 'id'), no "
-                         "objects. Write the file with numpy.save again.") from error
-    mapped = array.dtype == np.float32 and array.ndim == 2 and array.flags.c_contiguous
-    return MappedMatrix([array]) if mapped else np.array(array)
+    return archive.read_npz(path)
 
 
 def _check_labels(path, name, labels, class_names):
