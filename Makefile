@@ -5,11 +5,12 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 # PyTorch, where it is installed, is a rival of `make bench`.
 TORCH_PYTHON ?= $(BIN)/python
-# How much `make fuzz` does, and what it and `make chaos` draw.
+# How long `make chaos` and how much `make fuzz` go on, and the seed of both.
+MINUTES ?= 10
 INPUTS ?= 100000
 SEED ?= 0
 
-.PHONY: demo test test-slow fuzz bench lint clean
+.PHONY: demo test test-slow chaos fuzz bench lint clean
 
 demo: $(READY)  ## trains DANZCR on the embedded dataset, within a minute or so, and prints its four mAP figures
 	$(BIN)/tfxmr train --flagfile=flags/danzcr_scenes_small.cfg --run_dir=runs/demo
@@ -19,6 +20,9 @@ test: $(READY) lint  ## runs the tests
 
 test-slow: $(READY)  ## runs the long tests
 	$(BIN)/python -m pytest -m slow
+
+chaos: $(READY)  ## kills commands, fills their disks and damages their files, and checks what they leave
+	$(BIN)/python tests/robustness/chaos.py --minutes=$(MINUTES) --seed=$(SEED)
 
 fuzz: $(READY)  ## feeds damaged files to every parser, ten minutes of one core
 	$(BIN)/python tests/robustness/fuzz.py --inputs=$(INPUTS) --seed=$(SEED)

@@ -4,6 +4,7 @@ import dataclasses
 from absl import flags
 
 from tfxmr import registry
+from tfxmr.errors import InputError
 
 
 def define(values):
@@ -40,6 +41,23 @@ def make_settings(values, settings_class):
             value = tuple(value) if field.metadata["choices"] else _whole_numbers(field.name, value)
         read[field.name] = value
     return settings_class(**read)
+
+
+def refuse_batch(values, data):
+    """Raises InputError if a --batch_size that was given, be it the default's value, is more than all training items.
+
+    A default that nobody gave shrinks, see tfxmr.training.run.fit_batch.
+
+    Args:
+      values: parsed FlagValues.
+      data: the training data.
+    """
+    items = len(data.splits["train"])
+    if "batch_size" in values and values["batch_size"].present and values.batch_size > items:
+        raise InputError(
+            f"--batch_size={values.batch_size}: the training set has {items} items; take at most that many, or leave "
+            "the flag out, which takes all"
+        )
 
 
 def _whole_numbers(name, value):

@@ -37,14 +37,18 @@ class StoredRun:
     protocol: Protocol
     foreign: frozenset = frozenset()
 
+    @property
+    def options(self):
+        """The run's tfxmr.training.run.RunOptions."""
+        return tfxmr_flags.training.make_options(self.flags)
+
     def arguments(self):
         """The arguments of `tfxmr.training.run.evaluate` and `restore`, in order."""
-        options = tfxmr_flags.training.make_options(self.flags)
         serialised = {  # without flags that nobody named: of a later version than the run's
             name: text for name, text in parsing.serialise(self.flags).items()
             if name not in self.foreign and self.flags[name].present
         }
-        return self.method_class, self.settings, self.data, self.protocol, self.path, options, serialised
+        return self.method_class, self.settings, self.data, self.protocol, self.path, self.options, serialised
 
     def restore(self):
         """The trained method: (encode, the data with features normalised as in training, their training part)."""
@@ -78,7 +82,8 @@ def read(run_dir, arguments=(), command="evaluate", define=None):
     values, method_class = parsing.parse_run(command, [f"--flagfile={path}", *arguments], define)
     settings = tfxmr_flags.model.make_settings(values, method_class.Settings)
     data = tfxmr_flags.data.load(values)
-    protocol = selection.declare(tfxmr_flags.data.make_protocol(values, data), settings)
+    options = tfxmr_flags.training.make_options(values)
+    protocol = selection.declare(tfxmr_flags.data.make_protocol(values, data), settings, data, options)
     own, _ = parsing.parse_run(command, [f"--flagfile={path}"])
     if protocol.unseen != tfxmr_flags.data.make_protocol(own, data).unseen:
         raise InputError(

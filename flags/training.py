@@ -26,7 +26,9 @@ def define(values):
         "modalities, in the folders RUN_DIR/image-text and so on, as Wu et al. 2020.", flag_values=values,
     )
     flags.DEFINE_float(
-        "validation_fraction", 0.0, "Share of the training pairs held out for validation, in [0, 1).",
+        "validation_fraction", 0.0,
+        "Share of the training pairs held out for validation, in [0, 1). 0: none, or .1 where --select=validation or a "
+        "search needs some and the dataset has no validation split; one of its own is used as it is.",
         lower_bound=0.0, upper_bound=0.99, flag_values=values,
     )
     flags.DEFINE_float(

@@ -74,6 +74,18 @@ def test_unknown_names(capsys):
     assert "Unknown command line flag 'sed'" in refusal(capsys, "train", "--sed=1")
 
 
+def test_a_default_batch_that_was_given_is_refused(capsys, folder, tmp_path):
+    """Guards against a flag that is set aside; DCCA's own default is 500, and the training set has 54 items."""
+    arguments = ["train", "--model=dcca", "--dataset=npz", "--protocol=standard", f"--data_dir={folder}", "--steps=1"]
+    text = refusal(capsys, *arguments, "--batch_size=500", f"--run_dir={tmp_path}/given")
+    assert "--batch_size=500: the training set has 54 items" in text and "leave the flag out" in text
+    assert main([*arguments, f"--run_dir={tmp_path}/run"]) == 0
+    text = capsys.readouterr().out
+    assert "train 54, validation 6, test 30" in text and "batch      54, all training items" in text
+    assert main(["evaluate", f"--run_dir={tmp_path}/run"]) == 0
+    assert main(["train", f"--flagfile={tmp_path}/run/flags.cfg"]) == 0
+
+
 def test_missing_run_dir(capsys, tmp_path):
     assert "--run_dir is missing: give the folder" in refusal(capsys, "train", "--model=cca")
     assert "--run_dir=RUN is missing: name the folder" in refusal(capsys, "evaluate")

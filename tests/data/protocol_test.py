@@ -134,7 +134,8 @@ def test_nothing_unseen_trains(make_data, fraction):
     """Guards against leakage: no unseen item, name or embedding is anywhere in what a method trains on."""
     data = make_data(classes=5)
     validation = make_data(train=20, test=5, classes=5, seed=1).splits["train"]
-    data = dataclasses.replace(data, splits=data.splits | {"validation": validation})
+    if not fraction:  # else the validation items are held out
+        data = dataclasses.replace(data, splits=data.splits | {"validation": validation})
     made = protocol.make("zero_shot", data)
     training = made.training_data(data, fraction)
     assert set(training.splits) == {"train", "validation"}
@@ -210,6 +211,17 @@ def test_hold_out_of_unpaired(make_data):
         assert sorted(rest.ids[m] + held.ids[m]) == sorted(split.ids[m])
     with pytest.raises(InputError, match="--validation_fraction=0.04: leaves 0 of 10 training video items to hold out"):
         protocol.hold_out(split, 0.04, seed=1)
+
+
+def test_hold_out_leaves_each_class_an_item(make_data):
+    """Of modalities that are no pairs: guards against a class of which one modality alone is left to train on."""
+    pairs = make_data(train=20, classes=10).splits["train"]  # two items a class
+    split = dataclasses.replace(pairs, unpaired=("image", "text"))
+    for seed in range(5):
+        rest, held = protocol.hold_out(split, 0.5, seed)
+        for m in split.modalities:
+            assert set(rest.labels[m]) == set(range(10)) and len(held.labels[m]) > 0
+            assert sorted(rest.ids[m] + held.ids[m]) == sorted(split.ids[m])
 
 
 def test_unpaired_modalities_stay_so(make_data):

@@ -2,6 +2,7 @@
 import gzip
 import pathlib
 import struct
+import tracemalloc
 
 import gensim
 import numpy as np
@@ -54,14 +55,86 @@ def test_refuses_other_files(tmp_path, vectors):
     vectors.save(str(tmp_path / "pickle.kv"))
     (tmp_path / "cut.bin").write_bytes(binary_file(tmp_path / "table.bin").read_bytes()[:-20])
     (tmp_path / "cut.txt").write_bytes(text_file(tmp_path / "table.txt").read_bytes()[:-20])
-    (tmp_path / "glove.txt").write_text("the 0.1 0.2\nof 0.3 0.4\n")
+    (tmp_path / "counts.txt").write_text("the 12345\nof 2345\n")
     (tmp_path / "no.gz").write_bytes(b"6 2\n")
     (tmp_path / "empty.bin").write_bytes(b"")
-    for name in ("pickle.kv", "cut.bin", "cut.txt", "glove.txt", "no.gz", "empty.bin"):
+    for name in ("pickle.kv", "cut.bin", "cut.txt", "counts.txt", "no.gz", "empty.bin"):
         with pytest.raises(InputError, match=f"{name} is no complete word2vec file"):
             word_vectors.load(tmp_path / name)
     with pytest.raises(InputError, match="there is no file .*nowhere"):
         word_vectors.load(tmp_path / "nowhere.bin")
+
+
+def read(path, content):
+    path.write_bytes(content)
+    vectors = word_vectors.load(path)
+    return {word: tuple(vectors[word].tolist()) for word in vectors.key_to_index}
+
+
+def test_glove_has_no_first_line(tmp_path):
+    """Guards against the refusal of GloVe's files, and against words with spaces that shift the numbers."""
+    lines = b"the 0.5 1 -2e-1\nat name@domain.com 1 2 3\n. . . 4 5 6\n2 7 8 9\n"
+    expected = {"the": (0.5, 1, np.float32(-0.2)), "at name@domain.com": (1, 2, 3), ". . .": (4, 5, 6), "2": (7, 8, 9)}
+    assert read(tmp_path / "glove.txt", lines) == expected
+    assert read(tmp_path / "table.txt", b"4 3\r\n" + lines.replace(b"\n", b" \r\n")) == expected
+    assert read(tmp_path / "bom.txt", b"\xef\xbb\xbf4\t3\n" + lines + b"\n") == expected
+    assert read(tmp_path / "packed", gzip.compress(lines)) == expected
+
+
+@pytest.mark.parametrize("write", [text_file, binary_file])
+def test_a_word_that_is_no_utf8_is_replaced(write, tmp_path):
+    """Guards against a whole table refused for one word of it."""
+    content = write(tmp_path / "table").read_bytes().replace(b"table", b"t\xe4ble")
+    with pytest.warns(UserWarning, match="table: 1 of 6 words are no UTF-8"):
+        found = read(tmp_path / "table", content)
+    assert found == {word.replace("table", "t\ufffdble"): vector for word, vector in TABLE.items()}
+
+
+@pytest.mark.parametrize("write", [text_file, binary_file])
+def test_a_first_line_that_counts_too_few(write, tmp_path):
+    """Guards against words that are left out without a word."""
+    content = write(tmp_path / "table").read_bytes()
+    with pytest.warns(UserWarning, match="its first line counts 4 words, and it holds 6; all are taken"):
+        assert read(tmp_path / "table", b"4" + content[1:]) == TABLE
+    with pytest.warns(UserWarning, match="what follows the 6 words that its first line counts .* is left out"):
+        assert read(tmp_path / "table", content + b"x" * 20) == TABLE
+    with pytest.raises(InputError, match="it holds 6 of 7 words"):
+        read(tmp_path / "table", b"7" + content[1:])
+
+
+@pytest.mark.parametrize("write", [text_file, binary_file])
+@pytest.mark.parametrize("header", [b"1000000000 2", b"6 99999999999", b"6 99999999999999999999", b"6 0", b"9" * 5000 + b" 2"])
+def test_a_first_line_that_claims_too_much(header, write, tmp_path):
+    """Guards against gigabytes that a file of a hundred bytes has asked for, and an overflow of the numbers."""
+    content = header + write(tmp_path / "table").read_bytes()[3:]
+    for packed in (content, gzip.compress(content)):
+        tracemalloc.start()
+        with pytest.raises(InputError, match="is no complete word2vec file"):
+            read(tmp_path / "table", packed)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+        tracemalloc.stop()
+
+
+def test_damaged_archives(tmp_path):
+    """Guards against zlib's own error, and a few bytes that unpack to gigabytes."""
+    whole = gzip.compress(b"the 1 2\n" + b"".join(b"%x 1 2\n" % n for n in range(5000)))
+    for content in (whole[:-30], whole[:500] + bytes(50) + whole[550:], gzip.compress(b"the 1 2\n" * 10**6), b"PK\3\4 1 2"):
+        with pytest.raises(InputError, match="is no complete word2vec file"):
+            read(tmp_path / "table.gz", content)
+
+
+def test_reads_what_gensim_reads(tmp_path):
+    """Against an independent reader, bit by bit."""
+    table = gensim.models.KeyedVectors(50)
+    words = [f"wörd_{n}" for n in range(300)]
+    table.add_vectors(words, np.random.default_rng(0).standard_normal((300, 50), np.float32))
+    for binary in (True, False):
+        path = tmp_path / f"{binary}"
+        table.save_word2vec_format(path, binary=binary)
+        expected = gensim.models.KeyedVectors.load_word2vec_format(path, binary=binary)
+        found = word_vectors.load(path)
+        assert found.index_to_key == words and np.array_equal(found.vectors, expected.vectors)
+        assert found.most_similar(words[0]) == expected.most_similar(words[0])
 
 
 @pytest.mark.parametrize("name, expected", [

@@ -80,6 +80,19 @@ def test_a_refused_start_does_not_claim_the_folder(data, tmp_path, change, setti
     assert run(DANZCR, SMALL, data, rule, tmp_path / "run")["steps"] == 6
 
 
+def test_the_default_batch_shrinks(data, tmp_path, capsys):
+    """Guards against a default that refuses small data, and a flags.cfg that does not say what was trained."""
+    rule = protocol.make("zero_shot", data)  # 30 of the 60 items are of seen classes
+    settings = dataclasses.replace(SMALL, batch_size=64, steps=2)
+    results = run(DANZCR, settings, data, rule, tmp_path / "run")
+    assert results["flags"]["batch_size"] == "--batch_size=30"
+    assert "batch      30, all training items: the default of 64 is more" in capsys.readouterr().out
+    assert run(DANZCR, settings, data, rule, tmp_path / "run") == results
+    assert evaluate(DANZCR, settings, data, rule, tmp_path / "run") == results["metrics"]
+    with pytest.raises(InputError, match="--batch_size=31: the training set has 30 items"):
+        run(DANZCR, dataclasses.replace(settings, batch_size=31), data, rule, tmp_path / "other")
+
+
 def test_a_damaged_checkpoint_is_named(data, tmp_path):
     rule = protocol.make("zero_shot", data)
     run(DANZCR, SMALL, data, rule, tmp_path / "run")

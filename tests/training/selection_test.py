@@ -1,5 +1,6 @@
 """Selection on validation: the best step is kept, training ends when it stagnates, and the test split has no say."""
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -182,12 +183,42 @@ def test_a_stopped_run_is_evaluated_with_the_best_so_far(data, rule, tmp_path, s
 
 
 def test_no_validation_split(data, rule, tmp_path):
-    """Guards against a silent last step; the refused run does not claim the folder, and either remedy works."""
-    with pytest.raises(InputError, match=r"--select=validation: dataset made up.*--validation_fraction=\.1.*--select=last"):
-        run(MS2GAN, SMALL, data, rule, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-    results = run(MS2GAN, dataclasses.replace(SMALL, select="last"), data, rule, tmp_path / "run")
-    assert "selected_step" not in results and results["protocol"]["selected_on"] == "none"
+    """A tenth is held out, as --validation_fraction=.1 does, and marked; guards against a refusal of the simplest command.
+
+    Without selection nothing is held out.
+    """
+    results = run(MS2GAN, SMALL, data, rule, tmp_path / "own")
+    asked = run(MS2GAN, SMALL, data, rule, tmp_path / "asked", RunOptions(validation_fraction=0.1))
+    assert results["metrics"] == asked["metrics"] and results["selected_step"] == asked["selected_step"]
+    assert results["protocol"] == asked["protocol"] and results["protocol"]["held_out"] == 0.1
+    assert results["flags"]["validation_fraction"] == "--validation_fraction=0.1"
+    assert run(MS2GAN, SMALL, data, rule, tmp_path / "own") == results  # finished: the flags are compared
+    assert evaluate(MS2GAN, SMALL, data, rule, tmp_path / "own") == results["metrics"]
+    last = run(MS2GAN, dataclasses.replace(SMALL, select="last"), data, rule, tmp_path / "last")
+    assert "selected_step" not in last
+    assert (last["protocol"]["selected_on"], last["protocol"]["held_out"]) == ("none", 0.0)
+
+
+def test_what_is_held_out_of_few_items(make_data):
+    """At least one of the seen classes' items, of the smallest modality: guards against a tenth of few, which is none."""
+    data, options = make_data(train=8, classes=4), RunOptions()
+    for name, share in (("standard", 1 / 8), ("zero_shot", 1 / 4)):
+        rule = protocol.make(name, data)
+        assert selection.held_out(rule, SMALL, data, options) == share
+        assert len(selection.training_data(rule, SMALL, data, options).splits["validation"]) == 1
+
+
+def test_what_is_held_out_is_said(data):
+    """Guards against a header that counts what is not trained on."""
+    rule = protocol.make("zero_shot", data)
+    for options, text in (
+        (RunOptions(), r"train 27, validation 3, test 24\n(.*\n)*.*held_out 0.1.*\n(.*\n)*held out   3 items for "
+         "validation, a share of 0.1, as dataset made up has no validation split and --select=validation needs one"),
+        (RunOptions(validation_fraction=0.2), r"train 24, validation 6, test 24\n(.*\n)*held out   6 items for validation$"),
+    ):
+        asked = SMALL, data, options
+        declared = selection.declare(rule, *asked)
+        assert re.search(text, selection.describe(declared, *asked, selection.training_data(declared, *asked)))
 
 
 def test_any_method_can_select(data, tmp_path):
@@ -203,4 +234,8 @@ def test_a_dataset_with_a_validation_split_needs_no_flag(data, rule, tmp_path):
     given = MultiModalData(
         data.name, data.splits | {"validation": data.splits["train"].take(np.arange(12))}, data.class_names
     )
-    assert run(MS2GAN, SMALL, given, rule, tmp_path / "run")["selected_step"] > 0
+    results = run(MS2GAN, SMALL, given, rule, tmp_path / "run")
+    assert results["selected_step"] > 0 and results["protocol"]["held_out"] == 0
+    with pytest.raises(InputError, match=r"--validation_fraction=0\.2: dataset made up has a validation split of its own \(12 "
+                                         r"items\), which is used; .*--validation_fraction=0"):
+        run(MS2GAN, SMALL, given, rule, tmp_path / "both", OPTIONS)  # one of the two would be dropped without a word

@@ -165,11 +165,22 @@ def test_progress(search, capsys, monkeypatch):
 def test_refused_searches_claim_no_folder(data, tmp_path):
     """Guards against a corrected command being refused because of the first, wrong one."""
     rule, what = protocol.make("standard", data), Search(GRID)
-    with pytest.raises(InputError, match=r"dataset made up has no validation split.*--validation_fraction=\.1"):
-        search_real(CCA, CCASettings(), what, data, rule, tmp_path / "run", RunOptions())
+    with pytest.raises(InputError, match=r"--validation_fraction=0.001: leaves 0 of 60"):
+        search_real(CCA, CCASettings(), what, data, rule, tmp_path / "run", RunOptions(validation_fraction=0.001))
     with pytest.raises(InputError, match="batch_size=4000"):
         search_real(MS2GAN, dataclasses.replace(SMALL, batch_size=4000), Search({"tau": (1.0,)}), data, rule, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_items_are_held_out_where_nobody_asked(data, tmp_path):
+    """As with --validation_fraction=.1, which stands in the flags: guards against trials that cannot be evaluated."""
+    rule, what, found = protocol.make("standard", data), Search({"components": (1, 2)}), []
+    for name, fraction in (("asked", 0.1), ("not", 0.0)):
+        options = RunOptions(validation_fraction=fraction)
+        trials = search_real(CCA, CCASettings(), what, data, rule, tmp_path / name, options, flags={})
+        found.append([t["validation_mAP"] for t in trials])
+    assert found[0] == found[1]
+    assert "--validation_fraction=0.1" in (tmp_path / "not/trials/0001/flags.cfg").read_text()
 
 
 def test_a_folder_holds_one_search(search):

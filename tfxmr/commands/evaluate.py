@@ -6,8 +6,9 @@ from absl import flags as absl_flags
 from tfxmr_flags import parsing, runs
 
 from tfxmr.errors import InputError
-from tfxmr.evaluation.results import by_class_rows, describe, metrics_rows, to_text
+from tfxmr.evaluation.results import by_class_rows, metrics_rows, to_text
 from tfxmr.evaluation.tables import to_csv, to_latex, to_markdown
+from tfxmr.training import selection
 from tfxmr.training.run import evaluate
 
 FORMATS = {"text": to_text, "markdown": to_markdown, "latex": to_latex, "csv": to_csv}
@@ -28,7 +29,9 @@ def main(arguments):
         raise InputError("--run_dir=RUN is missing: name the folder of the run to evaluate")
     run = runs.read(run_dir, arguments, define=define)
     output = run.flags.format
-    print(describe(run.data, run.protocol), file=sys.stdout if output == "text" else sys.stderr)
+    asked = run.protocol, run.settings, run.data, run.options
+    header = selection.describe(*asked, selection.training_data(*asked))
+    print(header, file=sys.stdout if output == "text" else sys.stderr)
     metrics = evaluate(*run.arguments())
     if output == "json":
         print(json.dumps({"protocol": run.protocol.facts(run.data), "metrics": metrics}, indent=1))

@@ -6,7 +6,7 @@ from tfxmr_flags import parsing
 
 from tfxmr.errors import InputError
 from tfxmr.evaluation import comparison
-from tfxmr.evaluation.results import describe, metrics_rows, to_text
+from tfxmr.evaluation.results import metrics_rows, to_text
 from tfxmr.training import distribution, memory, selection
 from tfxmr.training.run import runner
 from tfxmr.training.run_folder import HARMLESS
@@ -30,11 +30,14 @@ def train(flags, method_class):
     settings = tfxmr_flags.model.make_settings(flags, method_class.Settings)
     options = tfxmr_flags.training.make_options(flags)
     data = tfxmr_flags.data.load(flags)
-    protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings)
+    protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings, data, options)
     print(f"method     {flags.model}: {method_class.paper}")
-    print(describe(data, protocol))
+    training = selection.training_data(protocol, settings, data, options)
+    tfxmr_flags.model.refuse_batch(flags, training)
+    print(selection.describe(protocol, settings, data, options, training))
     if options.strategy != "none":
         print(distribution.describe(distribution.start(options)))
+    del training  # a copy of the features
     run = runner(method_class, data, flags.joint)
     with distribution.loss_explained():
         results = run(method_class, settings, data, protocol, flags.run_dir, options, parsing.serialise(flags))

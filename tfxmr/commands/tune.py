@@ -1,4 +1,6 @@
 """Searches for the settings with the best mAP on validation items; goes on where a stopped search was."""
+import dataclasses
+
 import tfxmr_flags.data
 import tfxmr_flags.model
 import tfxmr_flags.training
@@ -6,7 +8,7 @@ import tfxmr_flags.tuning
 from tfxmr_flags import parsing
 
 from tfxmr.errors import InputError
-from tfxmr.evaluation.results import describe, to_text
+from tfxmr.evaluation.results import to_text
 from tfxmr.training import distribution, selection, tuning
 from tfxmr.training.run import runner
 
@@ -29,8 +31,12 @@ def main(arguments):
     search = tfxmr_flags.tuning.make_search(flags, settings)
     options = tfxmr_flags.training.make_options(flags)
     data = tfxmr_flags.data.load(flags)
-    protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings)
-    print(describe(data, protocol))
+    options = dataclasses.replace(options, test=False)
+    protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings, data, options)
+    training = selection.training_data(protocol, settings, data, options)
+    tfxmr_flags.model.refuse_batch(flags, training)
+    print(selection.describe(protocol, settings, data, options, training))
+    del training  # a copy of the features
     print(f"search     {search.describe()}")
     print(f"validation by mean mAP within the validation items{' of the seen classes' if protocol.unseen else ''}")
     trials = tuning.tune(

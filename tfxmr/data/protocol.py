@@ -85,6 +85,7 @@ class Protocol:
       folds: parts of equal size that the test items are cut into in their order, each searched by itself; figures are
         means over them. MSCOCO's "1K" is 5 folds of its 5,000 test images, its "5K" 1 (Faghri et al., BMVC 2018).
       selected_on: what the training step was chosen on; "none" means the last step.
+      held_out: share of the training items that was held out for validation; 0: none.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Protocol:
     all_modalities: bool = False
     folds: int = 1
     selected_on: str = "none"
+    held_out: float = 0.0
 
     def training_data(self, data, validation_fraction=0.0, seed=0):
         """Restricts data to what a method may train on.
@@ -111,12 +113,20 @@ class Protocol:
         Args:
           data: MultiModalData.
           validation_fraction: share of the training pairs held out as split "validation", in [0, 1); 0 keeps
-            the dataset's own validation split, if it has one.
+            the dataset's own validation split, if it has one. tfxmr.training.selection.held_out gives a run's.
           seed: of the draw of the held-out pairs.
 
         Returns:
           MultiModalData with the splits "train" and perhaps "validation".
+
+        Raises:
+          InputError: a share to hold out beside the dataset's own validation split, or one that leaves nothing.
         """
+        if validation_fraction and "validation" in data.splits:
+            raise InputError(
+                f"--validation_fraction={validation_fraction}: dataset {data.name} has a validation split of its own "
+                f"({data.size('validation')}), which is used; leave the flag out, or give --validation_fraction=0"
+            )
         seen = [c for c in range(data.num_classes) if c not in self.unseen]
         renumber = np.full(data.num_classes, -1, np.int32)
         renumber[seen] = np.arange(len(seen), dtype=np.int32)
@@ -189,7 +199,8 @@ def _of_classes(split, classes):
 def hold_out(split, fraction, seed, repeated=()):
     """Splits off a random share of the items, of each modality where they are no pairs. Returns (rest, held-out).
 
-    Of modalities `repeated`, see MultiModalData, it is a share of their items, whose rows stay together.
+    Of modalities `repeated`, see MultiModalData, it is a share of their items, whose rows stay together. Of items that
+    are no pairs, none is held out that would be missed: a class keeps an item in each modality, or it could not train.
     """
     rng = np.random.default_rng(seed)
     orders = split.permute(rng)
@@ -202,11 +213,16 @@ def hold_out(split, fraction, seed, repeated=()):
         if not 0 < size < len(order):
             what = "pairs" if split.paired else f"{m} items"
             raise InputError(
-                f"--validation_fraction={fraction}: leaves {size} of {len(order)} training {what} to hold out"
+                f"--validation_fraction={fraction}: leaves {size} of {len(order)} training {what} to hold out; give "
+                "another share, or --select=last with --validation_fraction=0"
             )
         rest[m], held[m] = np.sort(order[size:]), np.sort(order[:size])
         if repeated:
             rest[m], held[m] = (np.flatnonzero(np.isin(items, part)) for part in (rest[m], held[m]))
+        elif not split.paired:
+            labels = split.labels[m]
+            missed = ~np.isin(labels[held[m]], labels[rest[m]])
+            rest[m], held[m] = np.sort(np.append(rest[m], held[m][missed])), held[m][~missed]
     return split.take(rest), split.take(held)
 
 

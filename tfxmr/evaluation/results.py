@@ -10,6 +10,7 @@ from tfxmr.evaluation.tables import Marked
 # What a protocol of an older results.json does not say.
 DEFAULTS = {
     "unseen": (), "split": "official", "no_relevant": "zero", "generalised": False, "all_modalities": False, "folds": 1,
+    "held_out": 0.0,
 }
 
 NUMBER = (int, float)
@@ -65,17 +66,20 @@ def _check_entries(where, holder, kinds):
             raise ValueError(f"{where}{name} is {checks.short(value)}")
 
 
-def describe(data, protocol):
+def describe(data, protocol, training=None):
     """Says in a few lines what will be measured: data, features, classes, protocol.
 
     Args:
       data: MultiModalData.
       protocol: tfxmr.data.protocol.Protocol.
+      training: MultiModalData, what is trained on; its splits are counted in place of those of `data`.
     """
     features = ", ".join(
         f"{m} {data.features.get(m, {}).get('name', 'features')} ({data.dims[m]})" for m in data.modalities
     )
-    sizes = ", ".join(f"{name} {data.size(name).removesuffix(' items')}" for name in data.splits)
+    holders = dict.fromkeys(training.splits if training else (), training)
+    holders |= {name: data for name in data.splits if name not in holders}
+    sizes = ", ".join(f"{name} {holder.size(name).removesuffix(' items')}" for name, holder in holders.items())
     lines = [f"dataset    {data.name}: {features}; {sizes}"]
     facts = protocol.facts(data)
     unseen = facts.pop("unseen")

@@ -1,9 +1,11 @@
-"""Class names to word vectors: reads word2vec files, and finds a vector for every class name."""
+"""Class names to word vectors: reads word2vec and GloVe files, and finds a vector for every class name."""
+import array
 import gzip
 import hashlib
 import pathlib
 import re
 import warnings
+import zlib
 
 import gensim
 import numpy as np
@@ -18,29 +20,142 @@ ALIASES = {
     "armour": "armor", "centre": "center", "colour": "color", "grey": "gray", "harbour": "harbor",
     "jewellery": "jewelry", "theatre": "theater", "tyre": "tire",
 }
-HEADER = re.compile(rb"(\d+) (\d+)\s*\n")
+HEADER = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\d{1,18})\s+(\d{1,18})\s*\n")
+MAX_TOKEN = 10_000  # bytes; what is longer is no word, and the file not what it says
+MAX_RATIO = 100  # of what a .gz file unpacks to; tables of numbers shrink to a third at best
+MIN_WIDTH = 2  # of a table without a header, which a list of words and counts is not
 
 
 def load(path):
-    """Reads a word2vec table; whether it is binary or text is told by its content.
+    """Reads a table of word vectors; its format is told by its content.
+
+    Vectors are as they stand in the file: those of published tables have different lengths (of Google News 2 to 4 for
+    frequent words), unless somebody has scaled them to unit norm, as some excerpts are.
 
     Args:
-      path: a file in word2vec's binary or text format, perhaps gzipped as `.gz`.
+      path: a file in word2vec's binary or text format or in GloVe's, which is the text without the first line, perhaps
+        compressed by gzip. A word of a text may hold spaces.
+
     Returns:
-      gensim KeyedVectors.
+      gensim KeyedVectors. Bytes of a word that are no UTF-8 are replaced, with a warning.
+
     Raises:
-      InputError: there is no such file, or it is in another format (also gensim's own, which is a pickle and
-        could run code: it is never unpickled).
+      InputError: there is no such file, it is cut off, or it is in another format (also gensim's own, which is a pickle
+        and could run code: it is never unpickled).
     """
     path = pathlib.Path(path).expanduser()
     if not path.is_file():
-        raise InputError(f"word vectors: there is no file {path}. Name a word2vec file, binary or text.")
+        raise InputError(f"word vectors: there is no file {path}. Name a word2vec or GloVe file.")
     try:
-        return gensim.models.KeyedVectors.load_word2vec_format(str(path), binary=_is_binary(path))
-    except (OSError, EOFError, ValueError, UnicodeDecodeError) as error:
+        with open(path, "rb") as file:
+            start = file.read(2)
+        if start == b"PK":
+            raise ValueError("it is an archive, to be unpacked first")
+        with (gzip.open if start == b"\x1f\x8b" else open)(path, "rb") as file:
+            return _read(file, path, MAX_RATIO * path.stat().st_size + 2**20 if start == b"\x1f\x8b" else None)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(
-            f"word vectors: {path} is no complete word2vec file, binary or text ({error}). A table in gensim's "
-            "own format is refused: write it again with KeyedVectors.save_word2vec_format.") from error
+            f"word vectors: {path} is no complete word2vec file, binary or text, nor GloVe's ({error}). A "
+            "table in gensim's own format is refused: write it again with KeyedVectors.save_word2vec_format."
+        ) from error
+
+
+def _read(file, path, limit):
+    """KeyedVectors of an open file that holds `limit` bytes at most, or what its size says; raises ValueError."""
+    count, width, binary = _format(file)
+    # A header may claim any size: nothing is allocated by it, and what cannot be is refused before it is read.
+    least, size = (4 if binary else 2) * width + 2, limit or path.stat().st_size
+    if width == 0 or (count or 1) * least > size + 2:
+        raise ValueError(f"its first line claims {count or 1:,} words of width {width:,}, for which it is too short")
+    numbers, words, damaged, repeated = array.array("f"), {}, 0, 0
+    records = (_binary_records if binary else _text_records)(file, width)
+    while True:
+        read = len(words) + repeated
+        try:
+            token, row = next(records, (None, None))
+        except ValueError as error:
+            if count is None or read < count:
+                raise ValueError(f"{error} after {read:,} words") from error
+            warnings.warn(f"{path}: what follows the {count:,} words that its first line counts is no word with a "
+                          "vector, and is left out", stacklevel=3)
+            break
+        if token is None:
+            break
+        if limit and file.tell() > limit:
+            raise ValueError(f"it unpacks to more than {MAX_RATIO} times its size")
+        word = token.decode(errors="replace")
+        damaged += word.encode() != token
+        if word in words:
+            repeated += 1  # the first is kept
+            continue
+        words[word] = len(words)
+        numbers.frombytes(row.tobytes())
+    if count is not None and read < count:
+        raise ValueError(f"it holds {read:,} of {count:,} words")
+    if count is not None and read > count:
+        warnings.warn(f"{path}: its first line counts {count:,} words, and it holds {read:,}; all are taken",
+                      stacklevel=3)
+    if damaged:
+        warnings.warn(f"{path}: {damaged:,} of {read:,} words are no UTF-8; what is wrong in them is replaced by "
+                      "\N{REPLACEMENT CHARACTER}, and no name of a class finds them", stacklevel=3)
+    vectors = gensim.models.KeyedVectors(width)
+    vectors.index_to_key, vectors.key_to_index = list(words), words
+    vectors.vectors = np.frombuffer(numbers, np.float32).reshape(-1, width)
+    return vectors
+
+
+def _format(file):
+    """(Number of words or None, width, whether numbers are binary) by the first two lines; goes to the first word."""
+    first = file.readline(100)
+    header = HEADER.fullmatch(first)
+    if header is None:
+        file.seek(0)
+        fields = file.readline(2**20).split()
+        file.seek(0)
+        width = next((n for n, field in enumerate(reversed(fields[1:])) if not _is_number(field)), len(fields[1:]))
+        if width < MIN_WIDTH:
+            raise ValueError("the first line is neither <number of words> <width> nor a word and its vector")
+        return None, width, False
+    count, width = int(header[1]), int(header[2])
+    fields = file.readline(1000 + 100 * min(width, 10**6)).split()
+    file.seek(len(first))
+    return count, width, len(fields) < width or not all(map(_is_number, fields[-width:]))
+
+
+def _is_number(field):
+    try:
+        float(field)
+        return True
+    except ValueError:
+        return False
+
+
+def _text_records(file, width):
+    """Yields (word as bytes, float32 (width,)) of the lines of a text."""
+    for line in file:
+        token, *numbers = line.strip(b" \t\r\n").rsplit(None, width) or [b""]
+        if len(numbers) < width and not token and not numbers:
+            continue  # an empty line
+        if len(numbers) < width or len(token) > MAX_TOKEN:
+            raise ValueError(f"a line is no word and {width} numbers")
+        yield token, np.array(numbers, np.float32)
+
+
+def _binary_records(file, width):
+    """Yields (word as bytes, float32 (width,)) of word2vec's binary format: word, space, numbers, perhaps a newline."""
+    while True:
+        token = b""
+        while not token.endswith(b" "):
+            ahead = file.peek(1)
+            if not ahead and not token.strip():
+                return
+            if not ahead or len(token) > MAX_TOKEN:
+                raise ValueError("there is no word")
+            token += file.read(ahead.find(b" ") + 1 or len(ahead))
+        row = file.read(4 * width)
+        if len(row) < 4 * width:
+            raise ValueError("it ends")
+        yield token[:-1].lstrip(b"\n"), np.frombuffer(row, "<f4")
 
 
 def class_embeddings(class_names, vectors):
@@ -70,21 +185,6 @@ def class_embeddings(class_names, vectors):
     rows = [np.mean([vectors[word] for word in d["words"]], axis=0) if d["words"]
             else _hash_vector(d["class"], vectors.vector_size, length) for d in decisions]
     return np.asarray(rows, np.float32), decisions
-
-
-def _is_binary(path):
-    """Tells the two formats apart by the first record: in text, the rest of the line is e numbers."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as file:
-        header = HEADER.fullmatch(file.readline(100))
-        if header is None:
-            raise ValueError("the first line is not <number of words> <width>")
-        width = int(header[2])
-        fields = file.readline(1000 + 100 * width).split()
-    try:
-        return len([float(field) for field in fields[-width:]]) != width
-    except ValueError:
-        return True
 
 
 def _decide(name, vectors):

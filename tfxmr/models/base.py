@@ -20,7 +20,8 @@ def selection_setting(default):
     return setting(
         default,
         "Weights that are kept. last: the last step's; validation: those of the epoch with the best mAP on the "
-        "validation split (--validation_fraction), averaged over all directions.",
+        "validation split, averaged over all directions; without one, on a tenth of the training items "
+        "(--validation_fraction), which are held out.",
         choices=("last", "validation"),
     )
 
@@ -41,7 +42,10 @@ class MethodSettings(Settings):
 
     steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
     epochs: int = setting(100, "Training epochs at most, if --steps is 0.", minimum=0)
-    batch_size: int = setting(64, "Items in a batch.", minimum=2)
+    batch_size: int = setting(
+        64, "Items in a batch. Of a smaller training set the default takes all items; a larger one is refused.",
+        minimum=2,
+    )
     learning_rate: float = setting(1e-4, "Adam's base learning rate.", minimum=0.0)
     beta_1: float = setting(0.9, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
     select: str = selection_setting("last")
@@ -143,10 +147,10 @@ class Method(StepwiseModel):
                 + ("" if data.class_names else " and a classes.txt with one class name a line") + "."
             )
         size, batch = len(data.splits["train"]), self.settings.batch_size
+        if size < 2:
+            raise InputError(f"{self.name} needs two or more training items; dataset {data.name} has {size}")
         if batch > size:
-            raise InputError(
-                f"--batch_size={batch}: the training set has {size} items; take at most that many."
-            )
+            raise InputError(f"--batch_size={batch}: the training set has {size} items; take at most that many.")
         if self.settings.jit_compile and tf.distribute.get_strategy().num_replicas_in_sync > 1:
             raise InputError("--jit_compile: XLA cannot compile a step of several devices; leave it or --strategy out")
 

@@ -27,7 +27,8 @@ class RunOptions:
 
     Attributes:
       seed: of weights, batches and dropout.
-      validation_fraction: share of the training pairs held out for validation, in [0, 1).
+      validation_fraction: share of the training pairs held out for validation, in [0, 1); 0: none but what
+        tfxmr.training.selection.held_out finds to be needed.
       checkpoint_seconds: time between two checkpoints.
       log_every: steps between two TensorBoard points.
       eval_every: steps between two measurements of mAP while training; 0 measures only at the end.
@@ -39,7 +40,7 @@ class RunOptions:
       worker_index: this process's place in `workers`, from 0, or None.
       steps_per_execution: steps that TensorFlow takes in one call, at most.
       test: False leaves the test items alone, as a trial of a search does: results.json has no metrics but
-        "validation_mAP", the mean mAP on the validation split, which the training data must have.
+        "validation_mAP", the mean mAP on the validation items.
     """
 
     seed: int = 0
@@ -87,11 +88,20 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
         raise InputError(f"--strategy={options.strategy}: {method_class.__name__} is fitted in one piece; leave it out")
     strategy = distribution.start(options)
     chief = distribution.is_chief(strategy)
-    protocol, data = selection.declare(protocol, settings), needed(method_class, data)
+    data = needed(method_class, data)
+    protocol = selection.declare(protocol, settings, data, options)
     if flags is None:
         flags = {f.name: f"--{f.name}={getattr(settings, f.name)}" for f in dataclasses.fields(settings)}
     facts = manifest(data)
     data, training_data = prepare(data, protocol, settings, options)
+    settings, shrunk = fit_batch(settings, training_data)
+    # What data decide stands in flags.cfg, so that a later version's rule does not change a run that is there.
+    if protocol.held_out != options.validation_fraction:
+        flags = flags | {"validation_fraction": f"--validation_fraction={protocol.held_out}"}
+    if shrunk:
+        flags = flags | {"batch_size": f"--batch_size={settings.batch_size}"}
+        if chief:
+            print(f"batch      {shrunk}")
     tasks = protocol.tasks(data) if options.test else []
     folder = RunFolder(run_dir)
     same = settings, dataclasses.replace(options, worker_index=None), {m: content(f) for m, f in facts.items()}
@@ -106,7 +116,6 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
             )
         folder.compare(flags, facts, HARMLESS)
         return finished
-    selection.check(settings, training_data)
     with strategy.scope():
         method = make(method_class, training_data, settings, options.seed)
     with folder.open(flags, facts, HARMLESS) if chief else contextlib.nullcontext():
@@ -189,10 +198,27 @@ def make(method_class, data, settings, seed):
 
 def prepare(data, protocol, settings, options):
     """Normalises the features by the training items' statistics. Returns (data, its training part)."""
-    arguments = options.validation_fraction, options.seed
-    reference = protocol.training_data(data, *arguments).splits["train"]
+    reference = selection.training_data(protocol, settings, data, options).splits["train"]
     data = normalise_features(data, settings.feature_norm, reference)
-    return data, protocol.training_data(data, *arguments)
+    return data, selection.training_data(protocol, settings, data, options)
+
+
+def fit_batch(settings, data):
+    """A batch of all training items in place of the method's default, if that is larger; others are kept, or refused.
+
+    Args:
+      settings: an instance of a method's Settings.
+      data: the training data.
+
+    Returns:
+      (settings, what was changed, in words; "" if nothing was).
+    """
+    size, items = getattr(settings, "batch_size", 0), len(data.splits["train"])
+    fields = {f.name: f.default for f in dataclasses.fields(settings)}
+    if size <= items or size != fields["batch_size"] or items < 2:
+        return settings, ""
+    text = f"{items}, all training items: the default of {size} is more than there are"
+    return dataclasses.replace(settings, batch_size=items), text
 
 
 def score(encode, data, training_data, protocol, options):
@@ -238,6 +264,7 @@ def restore(method_class, settings, data, protocol, run_dir, options=None, flags
     if flags:
         folder.compare(flags, manifest(data), HARMLESS + SCORING)
     data, training_data = prepare(data, protocol, settings, options)
+    settings, _ = fit_batch(settings, training_data)
     method = make(method_class, training_data, settings, options.seed)
     if isinstance(method, Method):
         if not load_networks(folder.checkpoints, method):

@@ -7,8 +7,10 @@ import tensorflow as tf
 
 from tfxmr import evaluation
 from tfxmr.data.protocol import Protocol
-from tfxmr.errors import InputError
+from tfxmr.evaluation import results
 from tfxmr.training import distribution
+
+SHARE = 0.1  # of the training items, held out where a run needs some and nothing else is said
 
 
 def selects(settings):
@@ -16,18 +18,61 @@ def selects(settings):
     return getattr(settings, "select", "last") == "validation"
 
 
-def declare(protocol, settings):
-    """The protocol, stating what these settings choose the training step on."""
-    return dataclasses.replace(protocol, selected_on="validation" if selects(settings) else "none")
+def held_out(protocol, settings, data, options):
+    """The share of the training items that a run holds out for validation: what is asked for, or else what is needed.
+
+    Where nothing is asked for and the data have no validation split, a run that selects on validation, or a trial of a
+    search, holds out `SHARE`, of small data at least one item.
+
+    Args:
+      protocol: tfxmr.data.protocol.Protocol.
+      settings: the method's settings.
+      data: MultiModalData.
+      options: tfxmr.training.run.RunOptions.
+
+    Returns:
+      float in [0, 1].
+    """
+    needed = selects(settings) or not options.test
+    if options.validation_fraction or "validation" in data.splits or not needed:
+        return options.validation_fraction
+    labels = data.splits["train"].labels.values()
+    smallest = min(len(of_modality) - np.isin(of_modality, protocol.unseen).sum() for of_modality in labels)
+    return max(SHARE, 1 / max(1, int(smallest)))
 
 
-def check(settings, data):
-    """Raises InputError if the settings select on a validation split that the training data lack."""
-    if selects(settings) and "validation" not in data.splits:
-        raise InputError(
-            f"--select=validation: dataset {data.name} has no validation split. Hold out training items with "
-            "--validation_fraction=.1, choose a --split that has one, or keep the last step with --select=last"
+def training_data(protocol, settings, data, options):
+    """What a run trains on, as Protocol.training_data gives it, with the items that it holds out for validation.
+
+    Args: as in `held_out`.
+    """
+    return protocol.training_data(data, held_out(protocol, settings, data, options), options.seed)
+
+
+def describe(protocol, settings, data, options, training):
+    """Says in a few lines what will be measured and what is trained on, as results.describe does, and what is held out.
+
+    Args: as in `held_out`, the protocol as `declare` gives it; `training` as `training_data` gives it.
+    """
+    lines = [results.describe(data, protocol, training)]
+    if protocol.held_out:
+        why = "" if options.validation_fraction else (
+            f", a share of {protocol.held_out:g}, as dataset {data.name} has no validation split and "
+            + ("--select=validation needs one" if selects(settings) else "a search compares its trials on one")
         )
+        lines.append(f"held out   {training.size('validation')} for validation{why}")
+    return "\n".join(lines)
+
+
+def declare(protocol, settings, data, options):
+    """The protocol, stating what a run chooses the training step on and the share that it holds out.
+
+    Args: as in `held_out`.
+    """
+    selected_on = "validation" if selects(settings) else "none"
+    return dataclasses.replace(
+        protocol, selected_on=selected_on, held_out=held_out(protocol, settings, data, options)
+    )
 
 
 def validation_tasks(data):

@@ -15,9 +15,9 @@ import traceback
 from tfxmr.errors import InputError
 from tfxmr.evaluation.tables import to_csv
 from tfxmr.models.base import Method
-from tfxmr.training import hparams, memory, oracles
+from tfxmr.training import hparams, memory, oracles, selection
 from tfxmr.training.grid import flag_line, to_text, value_text
-from tfxmr.training.run import RunOptions, make, manifest, needed, prepare, run
+from tfxmr.training.run import RunOptions, fit_batch, make, manifest, needed, prepare, run
 from tfxmr.training.run_folder import HARMLESS, RunFolder, to_json, write_text
 
 OUTCOME = ("validation_mAP", "selected_step", "seconds", "status", "message")
@@ -69,11 +69,15 @@ def tune(method_class, settings, what, data, protocol, run_dir, options=None, fl
       seconds of training, status ("finished" or "failed") and message (of a failure).
 
     Raises:
-      InputError: nothing to validate on, a method that cannot train on the data, or another search's folder.
+      InputError: too few items to hold some out, a method that cannot train on the data, or another search's folder.
     """
     options = dataclasses.replace(options or RunOptions(), test=False)
+    held_out = selection.held_out(protocol, settings, data, options)  # the same of every trial, whatever it --select's
+    options = dataclasses.replace(options, validation_fraction=held_out)
     if flags is None:
         flags = {f.name: flag_line(f.name, getattr(settings, f.name)) for f in dataclasses.fields(settings)}
+    if held_out:
+        flags = flags | {"validation_fraction": flag_line("validation_fraction", held_out)}
     folder = RunFolder(run_dir)
     if not (folder.path / "trials").exists():
         check(method_class, _first(settings, what), data, protocol, options)
@@ -96,13 +100,9 @@ def tune(method_class, settings, what, data, protocol, run_dir, options=None, fl
 
 
 def check(method_class, settings, data, protocol, options):
-    """Raises InputError if the data have no validation split, or the method cannot train on them."""
+    """Raises InputError if no items can be held out, or the method cannot train on the rest."""
     _, training_data = prepare(needed(method_class, data), protocol, settings, options)
-    if "validation" not in training_data.splits:
-        raise InputError(
-            f"dataset {data.name} has no validation split by which trials could be compared. Hold out training items "
-            "with --validation_fraction=.1, or choose a --split that has one"
-        )
+    settings, _ = fit_batch(settings, training_data)
     make(method_class, training_data, settings, options.seed)
 
 
