@@ -23,11 +23,14 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def slow(network, x, last):
+UNITS = {"sigmoid": sigmoid, "tanh": np.tanh}
+
+
+def slow(network, x, unit, last):
     weights = [v.numpy() for v in network.trainable_variables]
     for i in range(0, len(weights), 2):
         x = x @ weights[i] + weights[i + 1]
-        x = sigmoid(x) if i + 2 < len(weights) or last else x
+        x = unit(x) if i + 2 < len(weights) or last else x
     return x
 
 
@@ -42,25 +45,26 @@ def test_parameter_counts_at_paper_widths():
 
 
 @pytest.mark.parametrize("dims", [DIMS, THREE], ids=["two modalities", "three"])
-def test_losses_by_a_slow_loop(dims):
+@pytest.mark.parametrize("activation", UNITS)
+def test_losses_by_a_slow_loop(dims, activation):
     """Guards each term's weight, and which layer it takes: h in the contrastive loss, z in the classification."""
-    model, batch = make_model(dims, correlation=0.6, margin=1.5, beta=0.3), first_batch(dims)
-    labels, net = batch["label"].numpy(), model.networks
-    codes = {m: slow(net[f"encoder_{m}"], batch[m].numpy(), True) for m in dims}
-    shared = {m: slow(net[f"common_{m}"], codes[m], False) for m in dims}
+    model, batch = make_model(dims, correlation=0.6, margin=1.5, beta=0.3, activation=activation), first_batch(dims)
+    labels, net, unit = batch["label"].numpy(), model.networks, UNITS[activation]
+    codes = {m: slow(net[f"encoder_{m}"], batch[m].numpy(), unit, True) for m in dims}
+    shared = {m: slow(net[f"common_{m}"], codes[m], unit, False) for m in dims}
     expected = dict.fromkeys(("reconstruction", "correlation", "contrastive", "class"), 0.0)
     for m in dims:
-        made = slow(net[f"decoder_{m}"], codes[m], False)
+        made = slow(net[f"decoder_{m}"], codes[m], unit, False)
         expected["reconstruction"] += 0.4 * np.sum((made - batch[m]) ** 2) / 8
-        for z, label in zip(slow(net[f"classifier_{m}"], shared[m], False), labels, strict=True):
+        for z, label in zip(slow(net[f"classifier_{m}"], shared[m], unit, False), labels, strict=True):
             expected["class"] += (math.log(sum(math.exp(v) for v in z)) - z[label]) / 8
     for m, n in itertools.combinations(dims, 2):
         expected["correlation"] += 0.6 * np.sum((codes[m] - codes[n]) ** 2) / 8
         for u, v in itertools.product(range(8), repeat=2):
-            d = math.dist(sigmoid(shared[m][u]), sigmoid(shared[n][v]))
+            d = math.dist(unit(shared[m][u]), unit(shared[n][v]))
             expected["contrastive"] += 0.3 / 16 * (d**2 if labels[u] == labels[v] else max(0, 1.5 - d) ** 2)
     assert {name: float(v) for name, v in model.costs(batch).items()} == pytest.approx(expected, rel=1e-4)
-    np.testing.assert_allclose(model.encode("text", batch["text"]), sigmoid(shared["text"]), rtol=1e-5)
+    np.testing.assert_allclose(model.encode("text", batch["text"]), unit(shared["text"]), rtol=1e-5)
 
 
 @pytest.mark.parametrize("end_to_end", [False, True])

@@ -33,7 +33,7 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-def slow(network, x, hidden=sigmoid, last=sigmoid):
+def slow(network, x, hidden, last):
     """A network in NumPy. Several kernels in a first layer are rows of one."""
     weights = [v.numpy() for v in network.trainable_variables]
     kernels, biases, parts = [], [], []
@@ -54,20 +54,24 @@ def cross_entropy(logits, labels):
     return np.mean([math.log(sum(math.exp(v) for v in z)) - z[y] for z, y in zip(logits, labels, strict=True)])
 
 
+UNITS = {"sigmoid": sigmoid, "tanh": np.tanh}
+
+
 def slow_joint(model, name, parts, labels, cost):
     """A joint autoencoder: all modalities, then each alone, each restoring all."""
-    dims, alone = list(parts), {}
+    dims, alone, unit = list(parts), {}, UNITS[model.settings.activation]
     recovered, classes = 0, 0
     for present in (dims, *([m] for m in dims)):
         inputs = np.hstack([parts[m] if m in present else 0 * parts[m] for m in dims])
-        code = slow(model.networks[name], inputs)
+        code = slow(model.networks[name], inputs, unit, unit)
         if len(present) == 1:
             alone[present[0]] = code
         for m in dims:
-            made = slow(model.networks[f"{name}_decoder_{m}"], code, last=linear)
+            made = slow(model.networks[f"{name}_decoder_{m}"], code, unit, linear)
             recovered += np.mean((made - parts[m]) ** 2) / (1 + len(dims))
         if labels is not None:
-            classes += cross_entropy(slow(model.networks[f"{name}_classifier"], code, last=linear), labels) / (1 + len(dims))
+            logits = slow(model.networks[f"{name}_classifier"], code, unit, linear)
+            classes += cross_entropy(logits, labels) / (1 + len(dims))
     cost[name] = recovered
     if labels is not None:
         cost[f"{name}_class"] = classes
@@ -77,20 +81,20 @@ def slow_joint(model, name, parts, labels, cost):
 def slow_losses(model, batch):
     """(losses, representation by modality), each stage as the docstring of CMDN has it."""
     net, labels, cost, below, parts = model.networks, batch["label"].numpy(), {}, {}, {}
-    intra = {}
+    intra, unit = {}, UNITS[model.settings.activation]
     for m in model.dims:
         x = batch[m].numpy()
         intra[m] = slow(net[f"intra_{m}"], x, relu, relu)
         cost[f"intra_{m}"] = np.mean((slow(net[f"intra_{m}_decoder"], intra[m], relu, linear) - x) ** 2)
-        below[m] = slow(net[f"inter_{m}"], x)
-        cost[f"inter_{m}"] = np.mean((slow(net[f"inter_{m}_decoder"], below[m], last=linear) - x) ** 2)
+        below[m] = slow(net[f"inter_{m}"], x, unit, unit)
+        cost[f"inter_{m}"] = np.mean((slow(net[f"inter_{m}_decoder"], below[m], unit, linear) - x) ** 2)
     joint = slow_joint(model, "joint", below, None, cost)
     for m in model.dims:
         both = np.hstack([intra[m], joint[m]])
-        merged = slow(net[f"merge_{m}"], both)
-        cost[f"merge_{m}"] = np.mean((slow(net[f"merge_{m}_decoder"], merged, last=linear) - both) ** 2)
-        parts[m] = slow(net[f"semantic_{m}"], merged)
-        cost[f"semantic_{m}"] = cross_entropy(slow(net[f"semantic_{m}_classifier"], parts[m], last=linear), labels)
+        merged = slow(net[f"merge_{m}"], both, unit, unit)
+        cost[f"merge_{m}"] = np.mean((slow(net[f"merge_{m}_decoder"], merged, unit, linear) - both) ** 2)
+        parts[m] = slow(net[f"semantic_{m}"], merged, unit, unit)
+        cost[f"semantic_{m}"] = cross_entropy(slow(net[f"semantic_{m}_classifier"], parts[m], unit, linear), labels)
     for i in range(len(model.settings.common_units)):
         parts = slow_joint(model, f"common_{i + 1}", parts, labels, cost)
     return cost, parts
@@ -117,9 +121,10 @@ def test_parameter_counts_at_paper_widths():
 
 
 @pytest.mark.parametrize("dims", [DIMS, THREE], ids=["two modalities", "three"])
-def test_losses_and_representation_by_a_slow_loop(dims):
-    """Guards every stage's inputs and targets, and a representation that looks at another modality."""
-    model, batch = make_model(dims), first_batch(dims)
+@pytest.mark.parametrize("activation", UNITS)
+def test_losses_and_representation_by_a_slow_loop(dims, activation):
+    """Guards every stage's inputs, targets and units, and a representation that looks at another modality."""
+    model, batch = make_model(dims, activation=activation), first_batch(dims)
     expected, codes = slow_losses(model, batch)
     assert {name: float(v) for name, v in model.costs(batch).items()} == pytest.approx(expected, rel=1e-4)
     for m in dims:

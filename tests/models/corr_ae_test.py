@@ -24,11 +24,14 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def slow(network, x, last):
+UNITS = {"sigmoid": sigmoid, "tanh": np.tanh}
+
+
+def slow(network, x, unit, last):
     weights = [v.numpy() for v in network.trainable_variables]
     for i in range(0, len(weights), 2):
         x = x @ weights[i] + weights[i + 1]
-        x = sigmoid(x) if i + 2 < len(weights) or last else x
+        x = unit(x) if i + 2 < len(weights) or last else x
     return x
 
 
@@ -49,22 +52,24 @@ def test_parameter_counts_at_paper_widths(variant, count):
 
 @pytest.mark.parametrize("dims", [DIMS, THREE], ids=["two modalities", "three"])
 @pytest.mark.parametrize("variant, alpha, used", [("corr", 0.0, 0.8), ("cross", 0.0, 0.2), ("full", 0.0, 0.8), ("cross", 0.6, 0.6)])
-def test_losses_by_a_slow_loop(dims, variant, alpha, used):
+@pytest.mark.parametrize("activation", UNITS)
+def test_losses_by_a_slow_loop(dims, variant, alpha, used, activation):
     """Guards the targets of each variant, the paper's alpha of each, and its side."""
-    model, batch = make_model(dims, variant=variant, alpha=alpha), first_batch(dims)
+    model, batch = make_model(dims, variant=variant, alpha=alpha, activation=activation), first_batch(dims)
+    unit = UNITS[activation]
     restored = apart = 0
     for u in range(8):
-        codes = {m: slow(model.networks[f"encoder_{m}"], batch[m][u].numpy(), True) for m in dims}
+        codes = {m: slow(model.networks[f"encoder_{m}"], batch[m][u].numpy(), unit, True) for m in dims}
         for m, n in itertools.product(dims, repeat=2):
             if restores(variant, m, n):
-                made = slow(model.networks[f"decoder_{m}_{n}"], codes[m], False)
+                made = slow(model.networks[f"decoder_{m}_{n}"], codes[m], unit, False)
                 restored += sum((made - batch[n][u].numpy()) ** 2)
         for m, n in itertools.combinations(dims, 2):
             apart += sum((codes[m] - codes[n]) ** 2)
     found = {name: float(v) for name, v in model.costs(batch).items()}
     expected = {"reconstruction": (1 - used) * restored / 8, "correlation": used * apart / 8}
     assert found == pytest.approx(expected, rel=1e-4)
-    code = slow(model.networks["encoder_text"], batch["text"].numpy(), True)
+    code = slow(model.networks["encoder_text"], batch["text"].numpy(), unit, True)
     np.testing.assert_allclose(model.encode("text", batch["text"]), code, rtol=1e-5)
 
 
@@ -109,12 +114,12 @@ PRETRAINED = {"rbm_pretrain": True, "rbm_units": (5, 4), "rbm_steps": 4, "rbm_ba
 
 @pytest.mark.parametrize("variant", ["corr", "cross", "full"])
 def test_losses_on_the_machines_outputs(variant):
-    """Guards against autoencoders that restore the features, or machines that they train."""
+    """Guards against autoencoders that restore the features, machines that they train, and units that are not logistic."""
     model, batch = make_model(variant=variant, **PRETRAINED), first_batch()
     seen = {m: model.networks[f"machine_{m}_1"](model.networks[f"machine_{m}_0"](batch[m])).numpy() for m in DIMS}
-    codes = {m: slow(model.networks[f"encoder_{m}"], seen[m], True) for m in DIMS}
+    codes = {m: slow(model.networks[f"encoder_{m}"], seen[m], sigmoid, True) for m in DIMS}
     restored = sum(
-        np.mean(np.sum((slow(model.networks[f"decoder_{m}_{n}"], codes[m], False) - seen[n]) ** 2, axis=1))
+        np.mean(np.sum((slow(model.networks[f"decoder_{m}_{n}"], codes[m], sigmoid, False) - seen[n]) ** 2, axis=1))
         for m, n in itertools.product(DIMS, repeat=2) if restores(variant, m, n)
     )
     alpha = 0.2 if variant == "cross" else 0.8

@@ -32,7 +32,8 @@ class CCLSettings(OptimizerSettings):
         (1024, 1024), "Widths of the common network's layers (stage 2), the last of which both tasks share.", minimum=1
     )
     activation: str = setting(
-        "sigmoid", "Units of all hidden layers, codes and h: sigmoid as in the paper, or tanh, codes of both signs.",
+        "tanh", "Units of all hidden layers, codes and h: tanh, codes of both signs; or sigmoid as in the paper, whose "
+        "layers start from Boltzmann machines: without them it learns slowly.",
         choices=("sigmoid", "tanh"),
     )
     correlation: float = setting(
@@ -54,7 +55,7 @@ class CCL(Method):
 
         min over E, D:  (1 - lambda) sum over m of ||x^m - D_m(c_m)||^2 + lambda sum over m < n of ||c_m - c_n||^2
 
-    Stage 2, z_m = F_m(c_m) and the common representation h_m = sigmoid(z_m):
+    Stage 2, z_m = F_m(c_m) and the common representation h_m = tanh(z_m):
 
         min over F, P:  beta sum over m < n of L_inter(h_m, h_n) + sum over m of L_intra(P_m(z_m))
 
@@ -62,10 +63,11 @@ class CCL(Method):
                   of max(0, margin - ||h_mu - h_nv||)^2 where they differ
         L_intra = mean over u of - log softmax(P_m(z_mu))_{l_u}
 
-    All units are logistic. Retrieval compares h_m by cosine; the released evaluation scales each of its dimensions by
+    All units are tanh. Retrieval compares h_m by cosine; the released evaluation scales each of its dimensions by
     the test items' statistics first (--eval_znorm=group).
 
-    Differs from the paper: both stages train at once, where the second's gradient stops at the codes as it does there
+    Differs from the paper: units are tanh, where its logistic ones (--activation=sigmoid) start from restricted
+    Boltzmann machines; both stages train at once, where the second's gradient stops at the codes as it does there
     (--end_to_end lets it pass); codes of patches of the image and text, and the restricted Boltzmann machines that
     pre-train and fuse, are left out, since features of the whole item are all that is given; Adam is the optimiser,
     where the released code has --optimizer=sgd --learning_rate=1e-4 --weight_decay=4e-3 --steps=20000. More than two

@@ -23,7 +23,8 @@ class CMDNSettings(OptimizerSettings):
         choices=("none", "l2", "zscore", "minmax"),
     )
     activation: str = setting(
-        "sigmoid", "Units of all layers but the intra ones: sigmoid as in the paper, or tanh, codes of both signs.",
+        "tanh", "Units of all layers but the intra ones: tanh, codes of both signs; or sigmoid, as in the paper, which "
+        "needs the paper's pre-training by Boltzmann machines: without it the codes tell little apart.",
         choices=("sigmoid", "tanh"),
     )
     intra_units: tuple = setting((1024, 512), "Widths of each modality's own encoder.", minimum=1)
@@ -42,7 +43,7 @@ class CMDNSettings(OptimizerSettings):
 class CMDN(Method):
     """Codes of a modality alone and codes of all modalities jointly, merged, classified, and stacked to a common one.
 
-    A joint autoencoder has one layer over the parts y_m of all modalities m present, c = sigmoid(sum y_m W_m + b),
+    A joint autoencoder has one layer over the parts y_m of all modalities m present, c = tanh(sum y_m W_m + b),
     and restores the y_m of all, also of one modality alone:
 
         J(y) = mean over items and over the inputs {all m}, {m} for each m, of the sum over n of ||y_n - D_n(c)||^2
@@ -59,11 +60,12 @@ class CMDN(Method):
     Retrieval compares the last level's h_m by cosine; the released evaluation scales each of its dimensions by the
     test items' statistics first (--eval_znorm=group).
 
-    Differs from the paper: autoencoders stand for its restricted Boltzmann machines and deep belief networks; all
-    stages train at once, where the gradient stops between them as in training one after another (--end_to_end lets it
-    pass); the reconstructions are means over a layer's units, so that no stage outweighs another, and there is no
-    weight decay, which would outweigh them; Adam is the optimiser, where the released code has gradient descent. More
-    than two modalities, and the pairing by class of items that share no rows, are this project's.
+    Differs from the paper: autoencoders stand for its restricted Boltzmann machines and deep belief networks, so units
+    are tanh, where its logistic ones start from trained machines (--activation=sigmoid; BUILD_NOTES.md); all stages
+    train at once, where the gradient stops between them as in training one after another (--end_to_end lets it pass);
+    the reconstructions are means over a layer's units, so that no stage outweighs another, and there is no weight
+    decay, which would outweigh them; Adam is the optimiser, where the released code has gradient descent. More than two
+    modalities, and the pairing by class of items that share no rows, are this project's.
     """
 
     Settings = CMDNSettings
