@@ -135,6 +135,8 @@ def test_damaged_json(files, edit, expected):
     ("dataset_flickr30k.json", "[" * 100_000, "cannot be read as JSON"),
     ("dataset_flickr30k.json", "[]", "holds no list 'images'"),
     ("results_20130124.token", "1.jpg#0\tA.\nhello\n", "results_20130124.token, line 2: found 'hello'"),
+    ("results_20130124.token", f"1.jpg#{'9' * 5000}\tA.\nhello\n", "results_20130124.token, line 2: found 'hello'"),
+    ("results_20130124.token", f"1.jpg#0\tA.\n1.jpg#{'9' * 5000}\tA.\n", "results_20130124.token, line 2: found '1.jpg#99"),
     ("results_20130124.token", "1.jpg#0\tA.\n", "3 images have no sentence in"),
 ])  # fmt: skip
 def test_damaged_file(files, name, content, expected):

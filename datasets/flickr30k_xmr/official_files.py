@@ -40,11 +40,12 @@ def read_tokens(file):
     found = {}
     for number, line in files.lines(file):
         # One line of results.csv has no second bar: "2199200615.jpg| 4   A dog runs across the grass ."
-        match = re.fullmatch(r"([^#|\t]+\.jpg)(?:#|\| *)(\d+)(?:\t|\| ?| {2,})(.*)", line)
+        match = re.fullmatch(r"([^#|\t]+\.jpg)(?:#|\| *)([0-9]{1,9})(?:\t|\| ?| {2,})(.*)", line)
         if match:
             found.setdefault(match[1], {})[int(match[2])] = match[3]
         elif line.strip() and number > 1:  # the first line of results.csv names the columns
-            raise InputError(f"{file}, line {number}: found {line!r}, expected <image>.jpg#<number> TAB <sentence>.")
+            raise InputError(f"{file}, line {number}: found {line[:80]!r}, expected <image>.jpg#<number> TAB "
+                             "<sentence>.")
     return {image: [sentences[n] for n in sorted(sentences)] for image, sentences in found.items()}
 
 

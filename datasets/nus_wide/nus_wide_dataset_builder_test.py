@@ -218,6 +218,7 @@ def replace(path, old, new):
 @pytest.mark.parametrize("name, old, new, expected", [
     ("Groundtruth/AllLabels/Labels_lake.txt", "1", "-1130179", "Labels_lake.txt: line 6 is '-1130179', expected 20"),
     ("Groundtruth/AllLabels/Labels_lake.txt", "0\n", "", "Labels_lake.txt: found 19 lines, expected 20"),
+    ("Groundtruth/AllLabels/Labels_lake.txt", "1", "é" * 10**6, "Labels_lake.txt: line 6 is 'éééééééééééééééééééé'"),
     ("ImageList/Imagelist.txt", "actor\\0003", "..\\0003", "leads out of the folder"),
     ("ImageList/Imagelist.txt", "actor\\0003", "actor\\0033", "are not those of TrainImagelist.txt and TestImagelist"),
     ("ImageList/TrainImagelist.txt", "actor\\0003_897", "actor\\0004_896", "stands twice, in split train and in test"),

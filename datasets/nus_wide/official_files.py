@@ -84,15 +84,17 @@ def read_labels(where):
     count = np.zeros(LIST_SIZES["all"], np.uint8)
     concept = np.full(LIST_SIZES["all"], -1, np.int16)
     for row, file in enumerate(found):
-        values = np.array(file.read_bytes().split())
-        wrong = np.flatnonzero((values != b"0") & (values != b"1"))
-        if len(wrong) or len(values) != len(count):
-            what = f"line {wrong[0] + 1} is {values[wrong[0]].decode(errors='replace')!r}" if len(wrong) else ""
-            raise InputError(
-                f"{file}: {what or f'found {len(values)} lines'}, expected {len(count)} lines of 0 or 1. Copy it again."
-            )
-        count += values == b"1"
-        concept[values == b"1"] = row
+        words = file.read_bytes().split()
+        # Before an array is made of them, whose every entry is as wide as the longest word.
+        wrong = next((n for n, word in enumerate(words) if word not in (b"0", b"1")), None)
+        if wrong is not None or len(words) != len(count):
+            what = f"found {len(words)} lines"
+            if wrong is not None:
+                what = f"line {wrong + 1} is {words[wrong][:40].decode(errors='replace')!r}"
+            raise InputError(f"{file}: {what}, expected {len(count)} lines of 0 or 1. Copy it again.")
+        chosen = np.array(words) == b"1"
+        count += chosen
+        concept[chosen] = row
     return np.where(count == 1, concept, -1)
 
 

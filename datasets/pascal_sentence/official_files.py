@@ -59,7 +59,7 @@ def read_page(file):
         page.feed(file.read_bytes().decode("utf-8", errors="replace"))
         page.close()
         check(page.sentences)
-    except InputError as error:
+    except (ValueError, AssertionError) as error:  # InputError, and what the parser raises on damaged pages
         raise InputError(f"{file}: {error}. Copy the official page again.") from error
     return page.sentences
 

@@ -117,6 +117,8 @@ def test_missing(files):
     ('"cat/2008_000004', '"../2008_000004', "no <class>/<id>"),
     ('"cat/2008_000004', '"bird/2008_000009', "6 images are of class bird, expected 5"),
     ("</html>", '<img src="cat/1.jpg">', "cat/1 has no sentence"),
+    ("</html>", "<![x]>", "Copy the official page again"),
+    ("</html>", f"<td>&#{'9' * 5000};", "Copy the official page again"),
 ])  # fmt: skip
 def test_damaged_page(files, old, new, expected):
     """Guards against a page cut off or changed, and paths in it that lead out of the folder."""

@@ -172,6 +172,9 @@ def test_damaged_file(files, name, content, expected):
 
 @pytest.mark.parametrize("name, content, expected", [
     ("texts/bbbb-3.11.xml", b"<html>404</html>", "holds no <text>"),
+    ("texts/bbbb-3.11.xml", b"<text>&#" + b"9" * 5000 + b";</text>", "Copy it again"),
+    ("texts/bbbb-3.11.xml", b"<text>" * 300_000, "holds no <text>"),  # read in no time, and not in hours
+    ("texts/bbbb-3.11.xml", b"</text><text>", "holds no <text>"),
     ("images/art/i1.jpg", b"<html>404</html>", "is no readable image"),
 ])
 def test_damaged_article(files, name, content, expected):

@@ -113,10 +113,11 @@ def read_list(file, labels):
     for number, line in files.lines(file):
         if not line.strip():
             continue
-        match = re.fullmatch(r"((\d+)_(\w+)[\\/][\w.-]+) (\d+)\s*", line)
+        match = re.fullmatch(r"(([0-9]{1,3})_(\w+)[\\/][\w.-]+) ([0-9]{1,3})\s*", line)
         label = int(match[4]) if match else -1
         if not match or not 0 <= label < len(CLASSES) or (int(match[2]) - 1, match[3]) != (label, CLASSES[label]):
-            raise InputError(rf"{file}, line {number}: found {line!r}, expected <number>_<class>\<name> <number - 1>.")
+            raise InputError(f"{file}, line {number}: found {line[:80]!r}, expected "
+                             r"<number>_<class>\<name> <number - 1>.")
         if len(names) < len(labels) and label != labels[len(names)]:
             raise InputError(
                 f"{file}, line {number}: is of class {CLASSES[label]}, and test row {number} of {FILE} of class "

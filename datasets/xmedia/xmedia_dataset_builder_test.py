@@ -143,7 +143,8 @@ def test_list(files):
     assert "has 39 lines, expected 40" in refusal(files, "image")
 
 
-@pytest.mark.parametrize("line", ["1_insect\\1.jpg 1", "1_bird\\1.jpg 0", "1_insect\\..\\..\\x 0", "1_insect\\1.jpg", "0"])
+@pytest.mark.parametrize("line", ["1_insect\\1.jpg 1", "1_bird\\1.jpg 0", "1_insect\\..\\..\\x 0", "1_insect\\1.jpg", "0",
+                                  f"1_insect\\1.jpg {'9' * 5000}", f"{'9' * 5000}_insect\\1.jpg 0"])
 def test_malformed_list(files, line):
     """Guards against labels that are one-based in other copies, and paths that lead out of the folder."""
     (files / "test_img.txt").write_text(line)

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from tfxmr import files
-from tfxmr.data import npz
+from tfxmr.data import archive, npz
 from tfxmr.errors import InputError
 
 MANIFEST = "manifest.json"
@@ -153,7 +153,7 @@ def _read_embeddings(path, num_classes):
     if not path.is_file():
         raise InputError(f"{path}: is missing; put it back, or make the features again with {ANEW}")
     try:
-        found = np.load(path, allow_pickle=False)
+        found = archive.read_npy(path)
         if found.dtype != np.float32 or found.ndim != 2 or len(found) != num_classes or not np.isfinite(found).all():
             raise ValueError(f"it holds {found.dtype} {found.shape}, expected finite float32 ({num_classes}, width)")
     except Exception as error:  # NumPy's parser of headers raises a dozen types on damaged ones

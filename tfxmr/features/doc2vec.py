@@ -1,11 +1,11 @@
 """Paragraph vectors (Le and Mikolov, ICML 2014), trained and inferred so that repeating gives the same bits."""
 import hashlib
 import pathlib
-import zipfile
 
 import numpy as np
 from gensim.models.doc2vec import Doc2Vec, TaggedDocument, train_document_dbow, train_document_dm
 
+from tfxmr.data import archive
 from tfxmr.errors import InputError
 from tfxmr.features.bag_of_words import split_words
 from tfxmr.features.text_features import TextFeature
@@ -113,10 +113,10 @@ def load(path):
     if not path.is_file():
         raise InputError(f"--doc2vec_model={path}: there is no such file")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            words, counts, vectors, output, settings = (
-                stored[name] for name in ("words", "counts", "vectors", "output", "settings"))
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        stored = archive.read_npz(path)
+        words, counts, vectors, output, settings = (
+            stored[name] for name in ("words", "counts", "vectors", "output", "settings"))
+    except (InputError, KeyError) as error:
         raise InputError(refusal) from error
     facts = dict(zip(SETTINGS, settings.tolist(), strict=True))
     facts["dm"] = 1 - facts["dm"]  # stored as gensim's `sg`, which is 1 for PV-DBOW

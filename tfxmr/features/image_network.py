@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from PIL import Image
 
+from tfxmr.data import archive
 from tfxmr.errors import InputError
 
 BATCH = 16  # images at once; always that many, so that a row never depends on how many there are
@@ -156,18 +157,17 @@ def _load_npz(network, path):
     file = pathlib.Path(path).expanduser()
     if not file.is_file() or not zipfile.is_zipfile(file):
         raise InputError(f"--image_weights={path}: is no .npz file")
-    with np.load(file, allow_pickle=False) as stored:
-        for variable in network.variables:
-            name = variable.path
-            if name not in stored.files:
-                raise InputError(f"--image_weights={path}: lacks the array {name!r}, {variable.shape}")
-            array = stored[name]
-            if array.shape != tuple(variable.shape) or array.dtype.kind != "f":
-                raise InputError(
-                    f"--image_weights={path}: array {name!r} is {array.dtype} {array.shape}, expected real numbers "
-                    f"{tuple(variable.shape)}"
-                )
-            variable.assign(array)
+    for variable in network.variables:
+        name = variable.path
+        array = archive.read_npz(file, [name]).get(name)  # one at a time: all are hundreds of megabytes
+        if array is None:
+            raise InputError(f"--image_weights={path}: lacks the array {name!r}, {variable.shape}")
+        if array.shape != tuple(variable.shape) or array.dtype.kind != "f":
+            raise InputError(
+                f"--image_weights={path}: array {name!r} is {array.dtype} {array.shape}, expected real numbers "
+                f"{tuple(variable.shape)}"
+            )
+        variable.assign(array)
 
 
 def weights_sha256(network):
