@@ -13,6 +13,8 @@ MAX_SENTENCES = 5  # some images of MSCOCO have six or seven; every published re
 # Of annotation files of hundreds of megabytes, only what is used is kept in memory.
 _USED = {"images", "annotations", "split", "filename", "filepath", "cocoid", "sentences", "raw", "id", "image_id",
          "file_name", "caption"}  # fmt: skip
+# What entries raise that lack something or hold another kind of thing, such as NaN for a number.
+_MALFORMED = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +50,7 @@ def item(file, name, paths, sentences):
 def read_json(file):
     """Reads an annotation file. Raises InputError if it is none."""
     try:
-        with file.open("rb") as stream:
-            found = json.load(stream, object_hook=lambda entry: {k: v for k, v in entry.items() if k in _USED})
+        found = json.loads(file.read_bytes(), object_hook=lambda entry: {k: v for k, v in entry.items() if k in _USED})
     except (ValueError, OSError, RecursionError) as error:
         raise InputError(f"{file}: cannot be read as JSON ({error}). Copy it again.") from error
     if not isinstance(found, dict) or not isinstance(found.get("images"), list):
@@ -70,10 +71,14 @@ def read_karpathy(file, names):
     splits = {}
     for number, entry in enumerate(read_json(file)["images"]):
         try:
+            if not isinstance(entry["split"], str):
+                raise TypeError(f"split {entry['split']!r}")
             split = {"val": "validation"}.get(entry["split"], entry["split"])
             found = item(file, *names(entry), [sentence["raw"] for sentence in entry["sentences"]])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{file}: entry {number} of 'images' lacks {error}. Is it the right file?") from error
+        except InputError:
+            raise
+        except _MALFORMED as error:
+            raise InputError(f"{file}: entry {number} of 'images' {_what(error)}. Is it the right file?") from error
         splits.setdefault(split, []).append(found)
     return splits
 
@@ -93,8 +98,15 @@ def read_coco(file, names):
         for annotation in found["annotations"]:
             sentences.setdefault(annotation["image_id"], []).append(annotation["caption"])
         return [item(file, *names(entry), sentences.get(entry["id"], ())) for entry in found["images"]]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file}: an image or annotation lacks {error}. Is it a file of captions?") from error
+    except InputError:
+        raise
+    except _MALFORMED as error:
+        raise InputError(f"{file}: an image or annotation {_what(error)}. Is it a file of captions?") from error
+
+
+def _what(error):
+    """What an error of _MALFORMED means, in words."""
+    return f"lacks {error}" if isinstance(error, KeyError) else f"is malformed ({error})"
 
 
 def check(dataset, splits, sizes):

@@ -1,18 +1,62 @@
 """The files that a user provides, in folders or in the archives they come in, found by their official names."""
 import contextlib
 import dataclasses
+import io
+import lzma
 import os
 import pathlib
 import re
 import shutil
+import struct
 import tempfile
 import zipfile
+import zlib
 
 from tfxmr.data import archive, pictures
 from tfxmr.errors import InputError
 
 MAX_NAMED = 20  # missing files are named up to here and counted beyond: there may be 100,000 of them
 MAX_BYTES = 2**30  # of one file read whole; no official one is as large
+MAX_LINE = 2**24  # bytes of a line of a text file
+# What damaged archives raise, besides InputError.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError, ValueError)
+
+
+@contextlib.contextmanager
+def _unpacking(what):
+    """Turns what a damaged archive raises into InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except _DAMAGED as error:
+        raise InputError(f"{what}: cannot be read ({error}). Copy the archive again.") from error
+
+
+class _Stream(io.RawIOBase):
+    """What an archive holds of a file, as a stream whose errors are InputErrors."""
+
+    def __init__(self, member):
+        self._member = member
+        with _unpacking(member):
+            self._file = member.archive.open(member.name)
+
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return True
+
+    def readinto(self, buffer):
+        with _unpacking(self._member):
+            return self._file.readinto(buffer)
+
+    def seek(self, *position):
+        with _unpacking(self._member):
+            return self._file.seek(*position)
+
+    def tell(self):
+        return self._file.tell()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,17 +70,15 @@ class Member:
         return f"{self.archive.filename}: {self.name}"
 
     def open(self, mode="rb"):
-        """Opens it as a stream of bytes."""
-        return self.archive.open(self.name)
+        """Opens it as a stream of bytes. Raises InputError, here or in reading, if it is damaged."""
+        return io.BufferedReader(_Stream(self))
 
     def read_bytes(self):
         """Reads it whole. Raises InputError if it is damaged or larger than MAX_BYTES."""
         if self.archive.getinfo(self.name).file_size > MAX_BYTES:
             raise InputError(f"{self}: is larger than {MAX_BYTES} bytes, as no official file is.")
-        try:
-            return self.archive.read(self.name)
-        except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
-            raise InputError(f"{self}: cannot be read ({error}). Copy the archive again.") from error
+        with self.open() as stream:
+            return stream.read()
 
 
 @contextlib.contextmanager
@@ -127,7 +169,7 @@ class Files:
         """Lists an archive's files, by their names and by their names without the first folder."""
         try:
             archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
+        except _DAMAGED as error:
             raise InputError(f"{path}: is no readable zip archive ({error}). Copy it again.") from error
         for name in archive.namelist():
             if not safe_name(name):
@@ -145,9 +187,15 @@ def safe_name(name):
 
 
 def lines(file):
-    """Yields (number from 1 on, line as str without its end) of a text file, one at a time; empty lines too."""
+    """Yields (number from 1 on, line as str without its end) of a text file, one at a time; empty lines too.
+
+    Raises:
+      InputError: a line is longer than MAX_LINE, or the archive is damaged.
+    """
     with file.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(iter(lambda: stream.readline(MAX_LINE), b""), 1):
+            if len(line) == MAX_LINE:
+                raise InputError(f"{file}: line {number} is longer than {MAX_LINE} bytes. Is it the right file?")
             yield number, line.decode("utf-8-sig" if number == 1 else "utf-8", errors="replace").rstrip("\r\n")
 
 

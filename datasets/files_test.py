@@ -1,5 +1,7 @@
 """Tests of finding official files in folders and archives."""
+import contextlib
 import io
+import json
 import zipfile
 from unittest import mock
 
@@ -7,7 +9,9 @@ import numpy as np
 import PIL.Image
 import pytest
 import tensorflow as tf
-from tfxmr_datasets import files
+from tfxmr_datasets import captions, files
+from tfxmr_datasets.flickr30k_xmr import official_files as flickr30k
+from tfxmr_datasets.mscoco_xmr import official_files as mscoco
 
 from tfxmr.data import pictures
 from tfxmr.errors import InputError
@@ -61,6 +65,79 @@ def test_damaged_archive(tmp_path):
     (tmp_path / "cut.zip").write_bytes(b"PK")
     with pytest.raises(InputError, match="cut.zip: is no readable zip archive"):
         files.Files("d", tmp_path, tmp_path)
+
+
+def everything(where):
+    """Reads all that archives hold, in all ways."""
+    for member in where._members.values():
+        for read in (member.read_bytes, lambda m=member: list(files.lines(m)), lambda m=member: captions.read_json(m)):
+            with contextlib.suppress(InputError):
+                read()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_anywhere_in_an_archive(tmp_path, method):
+    """Guards against zlib.error, LZMAError, BadZipFile, struct.error and others: every byte in turn is damaged."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", method) as archive:
+        archive.writestr("a/list.txt", "a line\n" * 40)
+    whole, refused = content.getvalue(), 0
+    for place in range(len(whole)):
+        damaged = whole[:place] + bytes([whole[place] ^ (place % 255 + 1)]) + whole[place + 1 :]
+        for content in (damaged, whole[:place]):
+            (tmp_path / "a.zip").write_bytes(content)
+            try:
+                everything(files.Files("d", tmp_path, tmp_path))
+            except InputError:
+                refused += 1
+    assert refused > len(whole)  # at least what is cut off
+    (tmp_path / "a.zip").write_bytes(whole[:40] + bytes(4) + whole[44:])
+    member = files.Files("d", tmp_path, tmp_path).find("list.txt")
+    for read in (member.read_bytes, lambda: list(files.lines(member)), lambda: captions.read_json(member)):
+        with pytest.raises(InputError, match="a.zip: a/list.txt: cannot be read"):
+            read()
+
+
+def test_encrypted_member(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.txt", "text")
+    content = (tmp_path / "a.zip").read_bytes()
+    places = [content.index(b"PK\1\2") + 8, 6]  # of the flags in the list of files, and before the file
+    (tmp_path / "a.zip").write_bytes(bytes(b | 1 if n in places else b for n, b in enumerate(content)))
+    with pytest.raises(InputError, match="a.zip: a.txt: cannot be read .*encrypted"):
+        files.Files("d", tmp_path, tmp_path).find("a.txt").read_bytes()
+
+
+def test_endless_lines(tmp_path, monkeypatch):
+    """Guards against an archive of a few bytes that unpacks to one line of a gigabyte."""
+    monkeypatch.setattr(files, "MAX_LINE", 50)
+    (tmp_path / "a.txt").write_text("short\n" + 60 * "x")
+    with pytest.raises(InputError, match="a.txt: line 2 is longer than 50 bytes"):
+        list(files.lines(tmp_path / "a.txt"))
+
+
+@pytest.mark.parametrize("entry", [
+    None, 3, [], {}, {"split": None}, {"split": []}, {"cocoid": float("nan")}, {"cocoid": float("inf")},
+    {"cocoid": "x"}, {"sentences": None}, {"sentences": [None]}, {"sentences": [{"raw": 5}]}, {"sentences": []},
+    {"filename": "../evil.jpg"}, {"filename": None}, {"id": float("nan")}, {"id": []}, {"annotations": None},
+    {"annotations": [{"image_id": [], "caption": "x"}]}, {"annotations": [{"image_id": 1, "caption": None}]},
+])  # fmt: skip
+def test_malformed_captions(tmp_path, entry):
+    """Guards against tracebacks of numbers that are none and texts that are none."""
+    good = {"split": "train", "cocoid": 1, "filename": "1.jpg", "sentences": [{"raw": "a"}], "id": 1}
+    image = good | entry if isinstance(entry, dict) and entry else entry
+    annotations = (entry or {}).get("annotations", [{"image_id": 1, "caption": "a"}]) if isinstance(entry, dict) else []
+    path = tmp_path / "captions.json"
+    path.write_text(json.dumps({"images": [image], "annotations": annotations}))
+    names = {"coco": lambda e: mscoco._names(int(e["cocoid"])), "flickr": lambda e: flickr30k._names(e["filename"])}
+    refused = []
+    for read in (lambda: captions.read_karpathy(path, names["coco"]), lambda: captions.read_karpathy(path, names["flickr"]),
+                 lambda: captions.read_coco(path, lambda e: mscoco._names(int(e["id"])))):  # fmt: skip
+        try:
+            read()
+        except InputError as error:
+            refused.append(str(error))
+    assert refused and all(str(path) in message for message in refused)
 
 
 def test_oversized_member(tmp_path, monkeypatch):
