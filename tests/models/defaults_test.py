@@ -29,7 +29,7 @@ def raw_data():
     return MultiModalData("raw", splits, [f"class {c}" for c in range(CLASSES)])
 
 
-@pytest.mark.parametrize("name", ["ccl", "cmdn", "corr_ae"])
+@pytest.mark.parametrize("name", ["ccl", "cmdn", "corr_ae", "dcca"])
 def test_default_retrieves(name):
     """Guards against a default that is neither the paper's nor good: logistic units without their machines.
 
@@ -39,7 +39,7 @@ def test_default_retrieves(name):
     settings = method.Settings(batch_size=BATCH)
     narrow = {
         f.name: tuple(min(width, 64) for width in getattr(settings, f.name))
-        for f in dataclasses.fields(settings) if f.name.endswith("_units")
+        for f in dataclasses.fields(settings) if f.name.endswith("units")
     }
     data = normalise_features(data, settings.feature_norm, data.splits["train"])
     model = method(data, dataclasses.replace(settings, **narrow), seed=0)
