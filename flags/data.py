@@ -1,4 +1,7 @@
 """Flags that say which data and which protocol."""
+import dataclasses
+import pathlib
+
 from absl import flags
 
 import tfxmr.data
@@ -19,6 +22,8 @@ def define(values):
     choice("dataset", "scenes", tfxmr.data.NAMES, "Dataset; scenes is generated and needs no download.")
     text("data_dir", None, "Folder of the npz files, or of your images and texts; else of the built datasets (default "
          "~/tensorflow_datasets).")
+    text("dataset_name", None, "What tables and figures call your own data; default: the name of their folder. Data "
+         "sets of one name and other items stand apart in `tfxmr compare` all the same.")
     text("manual_dir", None, "Folder of the dataset's official files, as its owner publishes them.")
     text("features", None, "Folder that `tfxmr extract` or `tfxmr import` wrote, for --dataset=features.")
     choice("bad_items", "refuse", folder.BAD_ITEMS,
@@ -121,7 +126,28 @@ def load(values):
         allow_leaks=values.allow_leaks,
         text_items=values.text_items,
     )
+    data = dataclasses.replace(data, title=title(values, data.name))
     return data.only(values.modalities) if values.modalities else data
+
+
+def title(values, name):
+    """What tables call the data that the flags name: --dataset_name, a known dataset's name, or the folder's.
+
+    Args:
+      values: FlagValues.
+      name: of the loaded data; of extracted or imported features that of the data that they were made of.
+
+    Raises:
+      InputError: a name that cannot be printed on a line.
+    """
+    if values.dataset_name is not None:
+        if not values.dataset_name.strip() or not values.dataset_name.isprintable():
+            raise InputError(f"--dataset_name={values.dataset_name!r}: give a name on one line, such as news2026")
+        return values.dataset_name
+    if name not in tfxmr.data.OWN_NAMES:
+        return name
+    folder = pathlib.Path(values.features or values.data_dir).expanduser().resolve()
+    return (folder.name if folder.is_dir() else folder.stem) or name  # a CSV has its own name; "/" has none
 
 
 def make_protocol(values, data):

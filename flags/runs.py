@@ -8,6 +8,7 @@ import tfxmr_flags.training
 from absl import flags
 from tfxmr_flags import parsing
 
+from tfxmr.data import identity
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.protocol import Protocol
 from tfxmr.errors import InputError
@@ -49,6 +50,19 @@ class StoredRun:
             if name not in self.foreign and self.flags[name].present
         }
         return self.method_class, self.settings, self.data, self.protocol, self.path, self.options, serialised
+
+    def facts(self, training_data):
+        """What results.json says of the run's data and protocol, also where it is not finished.
+
+        Args:
+          training_data: as `restore` gives it.
+        """
+        data = run.needed(self.method_class, self.data)
+        return {
+            "dataset": data.shown, "protocol": self.protocol.facts(data), "flags": parsing.serialise(self.flags),
+            "features": run.manifest(data), "data": identity.digests(data),
+            "training_items": run.training_items(training_data),
+        }
 
     def restore(self):
         """The trained method: (encode, the data with features normalised as in training, their training part)."""

@@ -187,10 +187,17 @@ def test_protocol_flags(make_data):
 
 def test_split_flags(monkeypatch):
     """Guards against split flags that reach nobody, and against validation items that are set aside and then dropped."""
-    monkeypatch.setattr(tfxmr.data, "load", lambda name, **arguments: arguments["split"])
+    given = []
+
+    def load(name, **arguments):
+        given.append(arguments["split"])
+        return tfxmr.data.MultiModalData(name, {}, [])
+
+    monkeypatch.setattr(tfxmr.data, "load", load)
 
     def rule(*arguments):
-        return tfxmr_flags.data.load(parse(*arguments)[0])
+        tfxmr_flags.data.load(parse(*arguments)[0])
+        return given[-1]
 
     assert rule() == tfxmr.data.SplitRule()
     drawn = rule("--split=random", "--split_seed=3", "--split_sizes=70,5,15")

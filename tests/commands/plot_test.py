@@ -72,10 +72,13 @@ def test_several_runs(capsys, workplace, monkeypatch):
     """Guards against a plot that needs the data where they were: they may have been moved since."""
     runs = f"--run_dir={workplace}/runs/2,{workplace}/runs/3"
     drawn = []
-    monkeypatch.setattr(plot.precision_recall, "draw", lambda found, title, kind: drawn.append((list(found), title)) or {})
+    monkeypatch.setattr(plot.precision_recall, "draw", lambda found, title, kind, facts: drawn.append((list(found), title, facts)) or {})
     paths(capsys, "--figure=precision_recall", runs)
     paths(capsys, "--figure=precision_recall", runs, "--labels=two,three")
-    assert drawn[0] == (["2", "3"], "npz, cca, protocol standard (gallery: test split, cosine similarity)")
+    assert drawn[0][:2] == (["2", "3"], "data, cca, protocol standard (gallery: test split, cosine similarity)")
+    stored = json.loads((workplace / "runs/2/results.json").read_text())
+    told = {name: drawn[0][2]["2"][name] for name in ("dataset", "protocol", "features", "data", "training_items")}
+    assert told == {name: stored[name] for name in told}  # what the run itself wrote
     assert drawn[1][0] == ["two", "three"]
     (workplace / "data").rename(workplace / "moved")
     message = refusal(capsys, "--figure=precision_recall", runs)

@@ -138,6 +138,23 @@ def test_bootstrap_blocks_and_seeds(monkeypatch):
     assert statistics.bootstrap_interval([0.3] * 9) == pytest.approx((0.3, 0.3))
 
 
+def test_holm():
+    """Worked out: .01 x 4, .02 x 3, .03 x 2, .04 x 1, none below the one before; R's p.adjust says the same."""
+    assert statistics.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert statistics.holm([0.9, 0.8]).tolist() == [1, 1]
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        statistics.holm([1.1])
+
+
+@pytest.mark.parametrize("comparisons", [1, 2, 9, 12, 100])
+def test_runs_needed(comparisons):
+    """The least p of n pairs is that of n differences of one sign."""
+    threshold = statistics.bonferroni_threshold(comparisons)
+    n = statistics.runs_needed(threshold)
+    for pairs, reached in ((n, True), (n - 1, False)):
+        assert (statistics.wilcoxon(np.arange(1, pairs + 1), np.zeros(pairs))[1] <= threshold) == reached
+
+
 def test_bootstrap_refuses():
     for arguments, name in (({"confidence": 95}, "confidence=95"), ({"resamples": 0}, "resamples=0")):
         with pytest.raises(ValueError, match=name):

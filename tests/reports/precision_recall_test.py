@@ -61,16 +61,60 @@ def test_uninterpolated(runs):
 
 
 def test_runs_that_do_not_compare(runs, make_data):
-    """Guards against curves on other items, or compared in another way, in one panel."""
+    """Guards against curves on other items in one panel."""
     data = make_data(noise=2.0)
     rule = runs["first"][0]
     others = {
         "classes": run_of(data, dataclasses.replace(rule, unseen=(0, 1)), 0),
         "gallery": run_of(data, dataclasses.replace(rule, gallery="test"), 0),
         "tasks": run_of(data, protocol.make("standard", data), 0),
-        "similarity": (dataclasses.replace(rule, similarity="l2"), runs["first"][1]),
         "split": run_of(make_data(noise=2.0, test=25), rule, 0),
     }
     for name, other in others.items():
         with pytest.raises(InputError, match=f"--run_dir=first,{name}: these runs have other queries"):
             precision_recall.draw({"first": runs["first"], name: other}, "title")
+
+
+def facts(rule, **changes):
+    """What results.json says of a run."""
+    found = {
+        "dataset": "mine", "protocol": dataclasses.asdict(rule), "flags": {"similarity": ""},
+        "features": {m: {"name": m, "dim": 3, "sha256": m} for m in ("image", "text")},
+        "data": {m: {"rows_sha256": f"{m}-rows", "items_sha256": "i" * 9} for m in ("image", "text")},
+        "training_items": {"image": 60, "text": 60},
+    }
+    return found | changes
+
+
+def test_marks(runs):
+    """Guards against curves of runs that were measured, or trained, otherwise, side by side without a word."""
+    rule = runs["first"][0]
+    others = {
+        "l2": (dataclasses.replace(rule, similarity="l2"), {"flags": {"similarity": "--similarity=l2"}}),
+        "fewer": (rule, {"training_items": {"image": 54, "text": 54}}),
+        "z-scored": (dataclasses.replace(rule, normalisation="query_zscore"), {}),
+        "own {dot}": (dataclasses.replace(rule, similarity="dot"), {}),
+    }
+    told = {"first": facts(rule)} | {name: facts(protocol, **changes) for name, (protocol, changes) in others.items()}
+    drawn = {"first": runs["first"]} | {name: (protocol, runs["first"][1]) for name, (protocol, _) in others.items()}
+    figure = precision_recall.draw(drawn, "title", facts=told)["precision_recall"]
+    labels = list(lines(figure.axes[0]))[1:]
+    assert [label.partition(", mAP ")[0] for label in labels] == list(drawn)
+    assert [label[-4:] for label in labels[1:4]] == [" (a)", " (b)", " (c)"] and "(" not in labels[0]
+    assert labels[4].endswith(", dot similarity")  # that belongs to the method: named, not marked
+    assert figure.get_supxlabel().splitlines() == [
+        "a  similarity l2 instead of cosine", "b  training items 54 instead of 60",
+        "c  normalisation query_zscore instead of none",
+    ]
+    r = runs["first"][1][0]
+    value = mean_average_precision(r.query, r.gallery, r.query_labels, r.gallery_labels, "l2")
+    assert f"l2, mAP {value:.3f} (a)" in labels  # by its own similarity
+    told["fewer"] = facts(rule, data={"image": {"rows_sha256": "image-rows", "items_sha256": "other"}})
+    with pytest.raises(InputError, match="--run_dir=first,fewer: these runs have other queries"):
+        precision_recall.draw(drawn, "title", facts=told)
+
+
+def test_protocols_alone_are_marked_too(runs):
+    other = dataclasses.replace(runs["first"][0], ties="index"), runs["second"][1]
+    figure = precision_recall.draw({"first": runs["first"], "other": other}, "title")["precision_recall"]
+    assert figure.get_supxlabel() == "a  ties index instead of group"

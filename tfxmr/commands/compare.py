@@ -23,6 +23,11 @@ IGNORED = (*HARMLESS, "metrics")
 def define(values):
     """Defines the command's flags in a FlagValues."""
     absl_flags.DEFINE_enum("format", "text", [*FORMATS, "json"], "How the table is printed.", flag_values=values)
+    absl_flags.DEFINE_enum(
+        "correction", "bonferroni", comparison.CORRECTIONS,
+        "How p allows for the number of methods tested in a column. bonferroni: p is held against .05 / their number; "
+        "holm: p is adjusted step by step, which finds no less.", flag_values=values,
+    )
     absl_flags.DEFINE_string(
         "run_dir", None, "Folder in which flagfiles are trained, each in one of its name. All flags that are not "
         "listed here, such as --seeds=0..9, go to `tfxmr train` and override the flagfiles'.", flag_values=values,
@@ -43,7 +48,7 @@ def main(arguments):
         raise InputError(f"{' '.join(folders)}: only trials of a search are there; train RUN/best.cfg first")
     try:
         rows, footnotes = comparison.summary(results, IGNORED)
-        tests, threshold = comparison.tests(results, IGNORED)
+        tests, threshold = comparison.tests(results, IGNORED, values.correction)
     except ValueError as error:
         raise InputError(f"tfxmr compare: {error}") from error
     if values.format == "json":
@@ -52,7 +57,7 @@ def main(arguments):
     print_table(values.format, rows, footnotes)
     if tests:
         print_table(values.format, tests, "")
-        print(f"{'% ' if values.format == 'latex' else ''}{threshold}")
+        print(*(f"{'% ' if values.format == 'latex' else ''}{line}" for line in threshold.splitlines()), sep="\n")
 
 
 def trained(words, flags, run_dir):
@@ -99,7 +104,7 @@ def read(paths):
     results, errors = [], []
     for path in paths:
         try:
-            results.append(read_results(path))
+            results.append(read_results(path) | {"path": str(path.parent)})  # for messages
         except InputError as error:
             errors.append(error)
     if not results:

@@ -27,7 +27,9 @@ def main(arguments):
 def _convergence(flags):
     (run_dir,) = flags.run_dir
     facts = {name: line.partition("=")[2] for name, line in read_flags(runs.flagfile(run_dir)).items()}
-    metrics = (RunFolder(run_dir).results() or {"metrics": []})["metrics"]
+    results = RunFolder(run_dir).results() or {"metrics": []}
+    metrics = results["metrics"]
+    facts |= {name: results[name] for name in ("dataset",) if name in results}  # own data have a name of their own
     groups = dict.fromkeys(m["classes"] for m in metrics)
     chance = {group: np.mean([m["chance"] for m in metrics if m["classes"] == group]) for group in groups}
     title = style.title(*(facts.get(name, f"{name} not stated") for name in ("dataset", "model", "protocol")))
@@ -44,12 +46,15 @@ def _precision_recall(flags):
     labels = flags.labels or [pathlib.Path(run_dir).name for run_dir in flags.run_dir]
     if len(set(labels)) != len(flags.run_dir):
         raise InputError(f"--labels={','.join(labels)}: give {len(flags.run_dir)} different names, one a run")
-    found, models = {}, {}
+    found, facts, models = {}, {}, {}
     for label, run_dir in zip(labels, flags.run_dir, strict=True):
         run, _ = _read(flags, run_dir)
-        found[label] = run.protocol, rankings.rankings(*run.restore(), run.protocol)
+        encode, data, training_data = run.restore()
+        found[label] = run.protocol, rankings.rankings(encode, data, training_data, run.protocol)
+        facts[label] = run.facts(training_data)
         models[run.flags.model] = label
-    return precision_recall.draw(found, style.title(run.data.name, ", ".join(models), run.protocol), flags.curve)
+    title = style.title(run.data.shown, ", ".join(models), next(iter(found.values()))[0])
+    return precision_recall.draw(found, title, flags.curve, facts)
 
 
 def _examples(flags):
@@ -69,7 +74,7 @@ def _read(flags, run_dir):
     """(The StoredRun of a folder, the title of its figures.)"""
     moved = [f"--{name}={flags[name].value}" for name in PLACES if flags[name].value]
     run = runs.read(run_dir, moved, command="plot")
-    return run, style.title(run.data.name, run.flags.model, run.protocol)
+    return run, style.title(run.data.shown, run.flags.model, run.protocol)
 
 
 DRAW = {

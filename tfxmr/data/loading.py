@@ -80,6 +80,7 @@ DATASETS = {
     "features": _Dataset("feature_folder", "what `tfxmr extract` or `tfxmr import` wrote, in --features"),
 }
 NAMES = tuple(DATASETS)
+OWN_NAMES = ("npz", "folder", "imported")  # of data whose name does not say what they are; see MultiModalData.title
 
 
 def describe(name):

@@ -164,6 +164,7 @@ class MultiModalData:
       repeated: modalities of pairs of which an item stands in several rows, one for each counterpart, by one id: the
         images, where each of their five sentences is an item. In training a row is a pair; in retrieval an item is
         one item.
+      title: what tables and figures call the data, where that is another name than `name`: own data have one.
     """
 
     name: str
@@ -174,6 +175,12 @@ class MultiModalData:
     split_facts: dict = dataclasses.field(default_factory=dict)
     instances: bool = False
     repeated: tuple = ()
+    title: str = ""
+
+    @property
+    def shown(self):
+        """What tables and figures call the data: the title, or else the name."""
+        return self.title or self.name
 
     @property
     def modalities(self):

@@ -18,7 +18,9 @@ from tfxmr.evaluation.statistics import (
     bonferroni,
     bonferroni_threshold,
     bootstrap_interval,
+    holm,
     mean_and_deviation,
+    runs_needed,
     wilcoxon,
 )
 
@@ -33,6 +35,7 @@ __all__ = [
     "eleven_point",
     "evaluate",
     "harmonic_mean",
+    "holm",
     "image_sentence_recalls",
     "instance_ranks",
     "mean_and_deviation",
@@ -46,5 +49,6 @@ __all__ = [
     "precision_recall",
     "recall_at",
     "recall_at_ranks",
+    "runs_needed",
     "wilcoxon",
 ]

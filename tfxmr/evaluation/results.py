@@ -4,14 +4,8 @@ import math
 
 import numpy as np
 
-from tfxmr.evaluation import checks
+from tfxmr.evaluation import checks, differences
 from tfxmr.evaluation.tables import Marked
-
-# What a protocol of an older results.json does not say.
-DEFAULTS = {
-    "unseen": (), "split": "official", "no_relevant": "zero", "generalised": False, "all_modalities": False, "folds": 1,
-    "held_out": 0.0,
-}
 
 NUMBER = (int, float)
 # What tables are made of, and the types that JSON gives it; what else results.json holds is not looked at here.
@@ -80,7 +74,7 @@ def describe(data, protocol, training=None):
     holders = dict.fromkeys(training.splits if training else (), training)
     holders |= {name: data for name in data.splits if name not in holders}
     sizes = ", ".join(f"{name} {holder.size(name).removesuffix(' items')}" for name, holder in holders.items())
-    lines = [f"dataset    {data.name}: {features}; {sizes}"]
+    lines = [f"dataset    {data.shown}: {features}; {sizes}"]
     facts = protocol.facts(data)
     unseen = facts.pop("unseen")
     lines.append("protocol   " + ", ".join(f"{name} {value}" for name, value in facts.items()))
@@ -174,19 +168,20 @@ def results_rows(results):
     Raises:
       ValueError: a run that has one metric of one task and class group twice.
     """
-    rows, marks, unseen, sizes = [], {}, {}, {}
-    for result in results:
-        row = {name: result[name] for name in ("model", "dataset", "seed")}
-        protocol, dataset = result["protocol"], result["dataset"]
-        first = DEFAULTS | results[0]["protocol"] | {"unseen": unseen.setdefault(dataset, protocol.get("unseen", ()))}
+    rows, marks, firsts, sizes = [], {}, {}, {}
+    for result, dataset in zip(results, differences.data_sets(results), strict=True):
+        row = {"model": result["model"], "dataset": dataset, "seed": result["seed"]}
+        protocol = differences.of_protocols([result], results[:1])
+        unseen = {"unseen": differences.say(result["protocol"].get("unseen", ()))}
+        classes = differences.between([unseen], [firsts.setdefault(dataset, unseen)])
         for m in result["metrics"]:
             column = column_of(m)
             if column in row:
                 raise ValueError(f"{dataset}, {row['model']}, seed {row['seed']}: {column!r} is there twice")
-            found = {"queries": m["num_queries"], "gallery items": m["gallery_size"]}
+            found = sizes_of(m)
             expected = sizes.setdefault((dataset, m["task"], m["classes"]), found)
-            note = _differences(DEFAULTS | protocol | found, first | expected)
-            mark = marks.setdefault(note, _letters(len(marks))) if note else ""
+            note = "; ".join(filter(None, (protocol, classes, differences.between([found], [expected]))))
+            mark = marks.setdefault(note, letters(len(marks))) if note else ""
             row[column] = Marked(m["value"], mark) if mark else m["value"]
         rows.append(row)
     return rows, "\n".join(f"{mark}  {note}" for note, mark in marks.items())
@@ -197,22 +192,11 @@ def column_of(metric: dict) -> str:
     return f"{metric['metric']} {metric['task']} {metric['classes']}"
 
 
-def _differences(protocol, first):
-    """Says where two protocols differ, in words; "" if nowhere."""
-    notes = []
-    for name in [*first, *(n for n in protocol if n not in first)]:
-        here, there = (_say(p.get(name, "not stated")) for p in (protocol, first))
-        if here != there:
-            notes.append(f"{name} {here} instead of {there}")
-    return "; ".join(notes)
+def sizes_of(metric: dict) -> dict:
+    """The numbers of queries and gallery items of a metric, as texts."""
+    return {"queries": str(metric["num_queries"]), "gallery items": str(metric["gallery_size"])}
 
 
-def _say(value):
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value)) or "none"
-    return "none" if value is None else str(value)
-
-
-def _letters(index):
+def letters(index: int) -> str:
     """a, b, ..., z, aa, ab, ... for 0, 1, ..."""
-    return (_letters(index // 26 - 1) if index >= 26 else "") + chr(ord("a") + index % 26)
+    return (letters(index // 26 - 1) if index >= 26 else "") + chr(ord("a") + index % 26)

@@ -77,9 +77,7 @@ def bonferroni(p_values):
     Returns:
       float (m,); significant at a level where at most the level.
     """
-    p_values = checks.floats("p_values", p_values)
-    if not ((p_values >= 0) & (p_values <= 1)).all():
-        raise ValueError("p_values must lie in [0, 1]")
+    p_values = _probabilities(p_values)
     return np.minimum(1.0, len(p_values) * p_values)
 
 
@@ -87,6 +85,29 @@ def bonferroni_threshold(comparisons, level=0.05):
     """What an unadjusted p-value must not exceed, level / comparisons: .05 / 12 = .0042 in MS2GAN's table 2."""
     comparisons = checks.whole("comparisons", comparisons)
     return _inside("level", level) / comparisons
+
+
+def holm(p_values):
+    """Holm's step-down adjustment (Scandinavian Journal of Statistics 1979): never larger than Bonferroni's.
+
+    The i-th smallest of m values is multiplied by m - i + 1, and none is smaller than one before it.
+
+    Args:
+      p_values: (m,) in [0, 1], of all the comparisons made, also of those not shown.
+
+    Returns:
+      float (m,), in the order given; significant at a level where at most the level.
+    """
+    p_values = _probabilities(p_values)
+    order = np.argsort(p_values, kind="stable")
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    return np.minimum(1.0, adjusted)
+
+
+def runs_needed(threshold):
+    """The least number n of pairs by which `wilcoxon` can reach a threshold in (0, 1): 2^(1-n) is its least p."""
+    return max(1, math.ceil(1 - math.log2(_inside("threshold", threshold))))
 
 
 def bootstrap_interval(values, confidence=0.95, resamples=2000, seed=0):
@@ -113,6 +134,13 @@ def bootstrap_interval(values, confidence=0.95, resamples=2000, seed=0):
         part[:] = values[rng.integers(len(values), size=(len(part), len(values)))].mean(axis=1)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def _probabilities(p_values):
+    p_values = checks.floats("p_values", p_values)
+    if not ((p_values >= 0) & (p_values <= 1)).all():
+        raise ValueError("p_values must lie in [0, 1]")
+    return p_values
 
 
 def _inside(name, value):

@@ -1,7 +1,7 @@
 """Tables in Markdown, LaTeX and CSV.
 
 They take rows (a list of dicts) and columns (names, in order; None takes all as they occur). A number may be a `Marked`
-one, as `tfxmr.evaluation.results.results_rows` marks those that were measured by another protocol than the first.
+one, as `tfxmr.evaluation.comparison.summary` marks those that differ in more than the method from the first.
 `best` names the columns whose best value is bold, with max or min: {"mAP image->text all": max}. Marked values stay out
 of that contest; give it rows of one dataset.
 """
@@ -40,7 +40,7 @@ def to_markdown(rows, columns=None, best=None, digits=3, footnotes=""):
     Args:
       rows, columns, best: see the module.
       digits: decimals of a float, from 0 on.
-      footnotes: text of the marks as `results_rows` gives it; set under the table, a line each.
+      footnotes: text of the marks as `summary` gives it; set under the table, a line each.
 
     Raises:
       ValueError: no rows, or a column that none of them has.

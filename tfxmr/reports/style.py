@@ -84,6 +84,14 @@ def set_title(figure, title):
     figure.suptitle("\n".join(textwrap.fill(line, letters) for line in title.splitlines()))
 
 
+def set_notes(figure, lines):
+    """Sets lines of text below a figure, broken to its width."""
+    if lines:
+        letters = int(figure.get_figwidth() * LETTERS * 1.25)  # of smaller letters more fit
+        text = "\n".join(textwrap.fill(line, letters, subsequent_indent="    ") for line in lines)
+        figure.supxlabel(text, x=0.01, ha="left", fontsize=7)
+
+
 def legend_above(axes, columns, heading=None):
     """Sets the legend of a panel above it, where it covers no data, and over it a heading."""
     legend = axes.legend(

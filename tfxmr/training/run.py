@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 
 from tfxmr import __version__, evaluation
-from tfxmr.data import mapped
+from tfxmr.data import identity, mapped
 from tfxmr.errors import InputError
 from tfxmr.evaluation import named
 from tfxmr.features.normalisation import normalise_features
@@ -92,7 +92,7 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
     protocol = selection.declare(protocol, settings, data, options)
     if flags is None:
         flags = {f.name: f"--{f.name}={getattr(settings, f.name)}" for f in dataclasses.fields(settings)}
-    facts = manifest(data)
+    facts, digests = manifest(data), identity.digests(data)
     data, training_data = prepare(data, protocol, settings, options)
     settings, shrunk = fit_batch(settings, training_data)
     # What data decide stands in flags.cfg, so that a later version's rule does not change a run that is there.
@@ -132,14 +132,16 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
             measured = {"validation_mAP": value, "metrics": []}
         results = {
             "model": method_class.__module__.rpartition(".")[2],
-            "dataset": data.name,
+            "dataset": data.shown,
             "seed": options.seed,
             **training,
+            "training_items": training_items(training_data),
             "protocol": protocol.facts(data),
             **measured,
             "flags": flags,
             "versions": versions(),
             "features": facts,
+            "data": digests,
         }
         if options.test:
             projector.write(folder.path, encode, data, protocol.unseen, options.seed)
@@ -166,7 +168,8 @@ def run_pairs(method_class, settings, data, protocol, run_dir, options=None, fla
         "seconds": round(sum(r["seconds"] for r in found), 1),
         "metrics": [m for r in found for m in r["metrics"]],
         "flags": flags or found[0]["flags"],
-        "features": {name: facts for r in found for name, facts in r["features"].items()},
+        **{key: {name: facts for r in found for name, facts in r.get(key, {}).items()}
+           for key in ("features", "data", "training_items")},
     }
     results.pop("selected_step", None)
     if "validation_mAP" in results:
@@ -311,6 +314,11 @@ def manifest(data):
             "sha256": hashlib.sha256(np.ascontiguousarray(data.class_embeddings)).hexdigest(),
         }
     return facts
+
+
+def training_items(data):
+    """Modality -> number of items that train."""
+    return {m: len(data.splits["train"].labels[m]) for m in data.modalities}
 
 
 def versions():

@@ -10,8 +10,9 @@ from tfxmr.files import read_json, to_json, write_text
 
 # Flags that may differ between a run and its resumption.
 HARMLESS = (
-    "run_dir", "data_dir", "manual_dir", "split_file", "checkpoint_seconds", "log_every", "eval_every", "word_vectors",
-    "eval_memory", "features", "strategy", "logical_devices", "workers", "worker_index", "steps_per_execution",
+    "run_dir", "data_dir", "dataset_name", "manual_dir", "split_file", "checkpoint_seconds", "log_every", "eval_every",
+    "word_vectors", "eval_memory", "features", "strategy", "logical_devices", "workers", "worker_index",
+    "steps_per_execution",
 )
 START = (  # come before flags.cfg; trial.json is a search's note on the run
     ".lock", "features_manifest.json", "features_manifest.json.tmp", "flags.cfg.tmp", "trial.json", "trial.json.tmp",

@@ -1,0 +1,55 @@
+"""Digests by which two runs are known to have used the same items and features, however the items are split."""
+import hashlib
+
+import numpy as np
+
+from tfxmr.data import mapped
+from tfxmr.data.loading import DATASETS, OWN_NAMES
+from tfxmr.data.multimodal import MultiModalData
+
+
+def digests(data: MultiModalData) -> dict:
+    """Digests of each modality's items and of its features, over all splits and in no order.
+
+    Args:
+      data: as loaded, of all classes, not normalised.
+
+    Returns:
+      modality -> {"rows_sha256": of the features; "split_ids_sha256": of which item, by its id, is in which split, or
+      "split_rows_sha256" where items have no ids; "items_sha256": of the items' ids and classes, or of their features
+      and classes, of one's own data alone: others have a name that says what their items are}.
+    """
+    own = data.name in OWN_NAMES or data.name not in DATASETS
+    found = {}
+    for m in data.modalities:
+        rows = [hashlib.sha256(row).digest() for split in data.splits.values()
+                for block in mapped.blocks(split.features[m]) for row in np.ascontiguousarray(block)]
+        ids = _ids(data, m)
+        split = [name.encode() for name in data.splits for _ in range(len(data.splits[name].labels[m]))]
+        found[m] = {"rows_sha256": _of_all(rows)}
+        found[m][f"split_{'ids' if ids else 'rows'}_sha256"] = _of_pairs(split, ids or rows)
+        if own:
+            found[m]["items_sha256"] = _of_pairs(ids or rows, _classes(data, m))
+    return found
+
+
+def _of_pairs(a, b):
+    return _of_all(map(b"\t".join, zip(a, b, strict=True)))
+
+
+def _of_all(parts):
+    return hashlib.sha256(b"\n".join(sorted(parts))).hexdigest()
+
+
+def _ids(data, modality):
+    """The ids of all items as bytes; [] if a split has none."""
+    if not all(modality in split.ids for split in data.splits.values()):
+        return []
+    return [str(name).encode() for split in data.splits.values() for name in split.ids[modality]]
+
+
+def _classes(data, modality):
+    labels = np.concatenate([split.labels[modality] for split in data.splits.values()]).tolist()
+    if data.instances:  # a label is the number of an item, which another order of the items changes
+        return [b""] * len(labels)
+    return [str(data.class_names[label] if data.class_names else label).encode() for label in labels]
