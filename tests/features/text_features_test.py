@@ -83,6 +83,23 @@ def test_pickled_models_are_refused(tmp_path):
         doc2vec.load(tmp_path / "none")
 
 
+@pytest.mark.parametrize("name, change", [
+    ("settings", lambda values: values * [1, -1, 1, 1, 1]), ("settings", lambda values: values[:3]),
+    ("vectors", lambda values: values[:, 1:]), ("vectors", lambda values: values.astype(str)),
+    ("counts", lambda values: -values), ("words", lambda values: values[[0] * len(values)]), ("output", lambda values: 3.0),
+])
+def test_damaged_models_are_refused(tmp_path, name, change):
+    """Guards against arrays that do not fit together, at which gensim raises whatever comes."""
+    path = tmp_path / "doc2vec.npz"
+    doc2vec.save(path, doc2vec.train(TEXTS, OPTIONS))
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    doc2vec.load(path)
+    np.savez(path, **arrays | {name: change(arrays[name])})
+    with pytest.raises(InputError, match="doc2vec.npz: is no Doc2Vec model"):
+        doc2vec.load(path)
+
+
 def test_sentence_network_learns_its_classes():
     feature = text_features.make("sentence_cnn", TextOptions(min_documents=1, epochs=25)).fit(TEXTS, LABELS)
     rows = feature.transform(TEXTS)

@@ -52,7 +52,7 @@ class Limits:
 
 
 class Inputs:
-    """The inputs of a parser: most of them damaged, a quarter of JSON documents made by Hypothesis.
+    """The inputs of a parser: most of them damaged, an eighth of JSON documents made by Hypothesis.
 
     Args:
       parser: parsers.Parser.
@@ -68,8 +68,8 @@ class Inputs:
 
     def __getitem__(self, number):
         """(Name, bytes) of an input."""
-        if self.documents and number % 4 == 3:
-            return self._document(number // 4)
+        if self.documents and number % 8 == 7:
+            return self._document(number // 8)
         rng = random.Random(f"{self.seed} {self.parser.name} {number}")
         name = rng.choice(self.names)
         alike = [n for n in self.names if pathlib.PurePath(n).suffix == pathlib.PurePath(name).suffix]

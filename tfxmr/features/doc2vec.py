@@ -116,14 +116,13 @@ def load(path):
         stored = archive.read_npz(path)
         words, counts, vectors, output, settings = (
             stored[name] for name in ("words", "counts", "vectors", "output", "settings"))
-    except (InputError, KeyError) as error:
+        facts = dict(zip(SETTINGS, settings.tolist(), strict=True))
+        _check_stored(words, counts, vectors, output, facts)
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(refusal) from error
-    facts = dict(zip(SETTINGS, settings.tolist(), strict=True))
     facts["dm"] = 1 - facts["dm"]  # stored as gensim's `sg`, which is 1 for PV-DBOW
     model = Doc2Vec(min_count=1, workers=1, **TRAINING | facts)
     model.build_vocab_from_freq(dict(zip(words.tolist(), counts.tolist(), strict=True)), corpus_count=1)
-    if not vectors.shape == output.shape == model.wv.vectors.shape:
-        raise InputError(refusal)
     # gensim has sorted words of one frequency anew; negative samples follow from their order.
     order = [model.wv.key_to_index[word] for word in words.tolist()]
     model.wv.index_to_key = words.tolist()
@@ -132,3 +131,18 @@ def load(path):
     model.wv.vectors, model.syn1neg = vectors, output
     model.make_cum_table()
     return model
+
+
+def _check_stored(words, counts, vectors, output, facts):
+    """Raises ValueError or TypeError where arrays do not fit together, at which gensim would end, or go astray."""
+    if words.dtype.kind != "U" or not 0 < len(set(words.tolist())) == words.size == len(words):
+        raise ValueError("the words are no different strings")
+    if counts.dtype.kind not in "iu" or counts.shape != words.shape or counts.min() < 1:
+        raise ValueError("the counts are no whole numbers from 1 on, one a word")
+    if not all(isinstance(value, int) and 0 <= value < 2**31 for value in facts.values()) or facts["dm"] > 1:
+        raise ValueError("the settings are no small whole numbers")
+    for matrix in (vectors, output):
+        if matrix.dtype != np.float32 or matrix.shape != (len(words), facts["vector_size"]):
+            raise ValueError("the matrices have not one row of that size a word")
+        if not np.isfinite(matrix).all():
+            raise ValueError("the matrices hold NaN or infinite values")
