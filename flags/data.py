@@ -10,6 +10,8 @@ from tfxmr.data import feature_folder, folder, protocol, splits
 from tfxmr.errors import InputError
 from tfxmr.evaluation import ranking, similarity
 
+MAX_SEED = 2**32 - 1  # that every library here takes
+
 
 def define(values):
     """Defines the data and protocol flags in a FlagValues."""
@@ -44,7 +46,7 @@ def define(values):
            "others are published splits of one dataset: "
            + "; ".join(f"{dataset} {', '.join(names)}" for dataset, names in splits.OWN.items()) + ".")
     flags.DEFINE_integer("split_seed", None, "Seed of --split=random and pku462, from 0; default 0.", lower_bound=0,
-                         flag_values=values)
+                         upper_bound=MAX_SEED, flag_values=values)
     flags.DEFINE_list("split_sizes", None,
                       "Training, validation and test items of --split=random: numbers that add up to all items, such "
                       "as 2173,231,462, or fractions, such as 0.8,0.1,0.1; default: the official sizes.",
@@ -62,7 +64,8 @@ def define(values):
            "--class_seed), list (--unseen_classes).")
     flags.DEFINE_list("unseen_classes", [], "Names or zero-based labels; implies --class_split=list.",
                       flag_values=values)
-    flags.DEFINE_integer("class_seed", 0, "Seed of --class_split=random.", flag_values=values)
+    flags.DEFINE_integer("class_seed", 0, "Seed of --class_split=random.", lower_bound=0, upper_bound=MAX_SEED,
+                         flag_values=values)
     choice("gallery", None, ("train", "test"), "Split that is searched; default: the protocol's own.")
     choice("similarity", None, similarity.SIMILARITIES,
            "How representations are compared; l2: by distance. Default: the protocol's own, as of all flags below, or "

@@ -1,5 +1,8 @@
 """Parsing of a command line into a FlagValues of its own, so that commands can be called again and again."""
+import dataclasses
+import pathlib
 import sys
+import warnings
 
 import tfxmr_flags.data
 import tfxmr_flags.model
@@ -9,6 +12,7 @@ from absl import flags
 from tfxmr import registry
 from tfxmr.data.preview import preview
 from tfxmr.errors import InputError
+from tfxmr.files import explain
 
 
 def parse(command, arguments, define):
@@ -44,7 +48,50 @@ def parse_with_words(command, arguments, define, known_only=False):
         print(values.get_help())
         sys.exit(0)
     values.set_gnu_getopt(True)  # flags may follow words
-    return values, values(["tfxmr", *arguments], known_only=known_only)[1:]
+    return values, values(["tfxmr", *expand(arguments)], known_only=known_only)[1:]
+
+
+def expand(arguments, inside=()):
+    """Puts the lines of flagfiles in the place of --flagfile=FILE, as absl does, but reads UTF-8 wherever it runs.
+
+    Args:
+      arguments: list of str.
+      inside: paths of the flagfiles that these arguments come from.
+
+    Returns:
+      list of str; empty lines, and comments, which begin with # or //, are left out.
+
+    Raises:
+      InputError: a file cannot be read, or is no text in UTF-8 (a byte order mark is fine).
+    """
+    found, rest = [], list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--":
+            return [*found, argument, *rest]
+        name, equals, path = argument.partition("=")
+        if name not in ("--flagfile", "-flagfile"):
+            found.append(argument)
+            continue
+        path = path.strip() if equals else rest.pop(0) if rest else ""
+        if path in inside:
+            warnings.warn(f"--flagfile={path}: names itself; it is read once", stacklevel=2)
+        elif path:
+            lines = [line.strip() for line in read_flagfile(path).split("\n")]
+            lines = [line for line in lines if line and not line.startswith(("#", "//"))]
+            found += expand(lines, (*inside, path))
+    return found
+
+
+def read_flagfile(path):
+    """The text of a flagfile. Raises InputError if it cannot be read or is no UTF-8."""
+    try:
+        return pathlib.Path(path).expanduser().read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"--flagfile={explain(error)}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"--flagfile={path}: line {line} is no UTF-8 text; save the file as UTF-8") from error
 
 
 def asks_help(arguments):
@@ -58,12 +105,25 @@ def define_common(values):
         group.define(values)
 
 
+def define_run(values, method_class):
+    """Defines the flags of a run of a method in a FlagValues."""
+    define_common(values)
+    tfxmr_flags.model.define_settings(values, method_class.Settings)
+
+
+def known(method_class):
+    """The names of the flags of a run of a method, a set."""
+    values = flags.FlagValues()
+    define_run(values, method_class)
+    return set(values)
+
+
 def parse_common(arguments):
     """Parses the flags of `define_common` alone and skips all others. Returns the FlagValues."""
     values = flags.FlagValues()
     define_common(values)
     values.set_gnu_getopt(True)  # goes on after the 5 of `--components 5`, which belongs to a flag unknown here
-    values(["tfxmr", *arguments], known_only=True)
+    values(["tfxmr", *expand(arguments)], known_only=True)
     return values
 
 
@@ -78,16 +138,35 @@ def parse_run(command, arguments, define_more=None):
     Returns:
       (the parsed FlagValues, the method's class).
     """
+    arguments = expand(arguments)
     arguments = [*suitable(parse_common(arguments)), *arguments]
     method_class = registry.get(parse_common(arguments).model)
 
     def define(values):
-        define_common(values)
-        tfxmr_flags.model.define_settings(values, method_class.Settings)
+        define_run(values, method_class)
         if define_more:
             define_more(values)
 
-    return parse(command, arguments, define), method_class
+    try:
+        return parse(command, arguments, define), method_class
+    except flags.UnrecognizedFlagError as error:
+        _refuse_setting(error.flagname, method_class)
+        raise
+
+
+def _refuse_setting(name, method_class):
+    """Raises InputError if a flag is a setting of other methods; absl would propose flags that look alike."""
+    def has(method, name):
+        return any(field.name == name for field in dataclasses.fields(registry.get(method).Settings))
+
+    for setting in (name, name.removeprefix("no")):  # --nojit_compile
+        others = [method for method in registry.names() if has(method, setting)]
+        if others:
+            own = ", ".join(f"--{field.name}" for field in dataclasses.fields(method_class.Settings))
+            model = method_class.__module__.rpartition(".")[2]
+            raise InputError(
+                f"--{setting}: {model} has no such setting, but {', '.join(others)}; the settings of {model} are {own}"
+            )
 
 
 def suitable(values):

@@ -1,6 +1,7 @@
 """Run folders read back by the flags they keep."""
 import dataclasses
 import pathlib
+import sys
 
 import tfxmr_flags.data
 import tfxmr_flags.model
@@ -8,12 +9,14 @@ import tfxmr_flags.training
 from absl import flags
 from tfxmr_flags import parsing
 
+from tfxmr import registry
 from tfxmr.data import identity
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.protocol import Protocol
 from tfxmr.errors import InputError
 from tfxmr.settings import Settings
 from tfxmr.training import run, selection
+from tfxmr.training.run_folder import BACKUP, read_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +31,7 @@ class StoredRun:
       data: MultiModalData, features as loaded.
       protocol: tfxmr.data.protocol.Protocol.
       foreign: names of the flags that are the command's and no part of the run.
+      unknown: flags of the run that this version does not know, name -> line of its flags.cfg.
     """
 
     path: pathlib.Path
@@ -37,6 +41,7 @@ class StoredRun:
     data: MultiModalData
     protocol: Protocol
     foreign: frozenset = frozenset()
+    unknown: dict = dataclasses.field(default_factory=dict)
 
     @property
     def options(self):
@@ -49,6 +54,7 @@ class StoredRun:
             name: text for name, text in parsing.serialise(self.flags).items()
             if name not in self.foreign and self.flags[name].present
         }
+        serialised |= self.unknown
         return self.method_class, self.settings, self.data, self.protocol, self.path, self.options, serialised
 
     def facts(self, training_data):
@@ -93,16 +99,52 @@ def read(run_dir, arguments=(), command="evaluate", define=None):
       InputError: no run is there, its data are not, or --protocol is of another kind than the run's.
     """
     path = flagfile(run_dir)
-    values, method_class = parsing.parse_run(command, [f"--flagfile={path}", *arguments], define)
+    own, lines, unknown = stored(path, command)
+    values, method_class = parsing.parse_run(command, [*lines, *arguments], define)
     settings = tfxmr_flags.model.make_settings(values, method_class.Settings)
     data = tfxmr_flags.data.load(values)
     options = tfxmr_flags.training.make_options(values)
     protocol = selection.declare(tfxmr_flags.data.make_protocol(values, data), settings, data, options)
-    own, _ = parsing.parse_run(command, [f"--flagfile={path}"])
     if protocol.unseen != tfxmr_flags.data.make_protocol(own, data).unseen:
         raise InputError(
             f"--protocol={values.protocol}: this run was trained under --protocol={own.protocol}, on other classes; "
             "give a protocol of the same kind, or train another run"
         )
     foreign = frozenset(values) - frozenset(own)
-    return StoredRun(path.parent, values, method_class, settings, data, protocol, foreign)
+    return StoredRun(path.parent, values, method_class, settings, data, protocol, foreign, unknown)
+
+
+def stored(path, command):
+    """Reads the flags of a run, perhaps of another version, and warns of those that one of the versions lacks.
+
+    Args:
+      path: pathlib.Path of its flags.cfg.
+      command: for the messages.
+
+    Returns:
+      (the run's FlagValues, the lines of the flags that this version knows, the others as name -> line).
+
+    Raises:
+      InputError: the file cannot be read or is damaged, or a flag has a value that this version does not know.
+    """
+    lines = read_flags(path)
+    lacking = [name for name in ("dataset", "model", "protocol") if name not in lines]
+    if lacking:
+        raise InputError(f"{path}: is damaged, or not of `tfxmr train` (it has no --{lacking[0]}); {BACKUP}")
+    try:
+        known = parsing.known(registry.get(lines["model"].partition("=")[2]))
+        lines = read_flags(path, known)
+        unknown = {name: line for name, line in lines.items() if name not in known}
+        lines = [line for name, line in lines.items() if name in known]
+        values, method_class = parsing.parse_run(command, lines)
+        tfxmr_flags.model.make_settings(values, method_class.Settings)
+    except (flags.Error, InputError) as error:
+        raise InputError(f"{path}: is damaged or of another version: {error}; {BACKUP}") from error
+    taken = [values[name].serialize() for name in values if not values[name].present]
+    for what, found in (
+        ("has flags that this version does not know, and leaves out", unknown.values()),
+        ("lacks flags of this version, which takes", filter(None, taken)),
+    ):
+        if text := " ".join(sorted(found)):
+            print(f"tfxmr: warning: {path}: {what} {text}", file=sys.stderr)
+    return values, lines, unknown

@@ -1,10 +1,13 @@
 """Flags that say where a run is kept and how it is carried out."""
 from absl import flags
+from tfxmr_flags.data import MAX_SEED
 
 from tfxmr.errors import InputError
 from tfxmr.evaluation import named
 from tfxmr.training import distribution
 from tfxmr.training.run import RunOptions
+
+MAX_SEEDS = 1000  # of one command; a larger number is a slip
 
 
 def define(values):
@@ -13,7 +16,8 @@ def define(values):
         "run_dir", None, "Folder of the run; started again in the same folder, a run goes on where it stopped.",
         flag_values=values,
     )
-    flags.DEFINE_integer("seed", 0, "Seed of weights, batches and dropout.", lower_bound=0, flag_values=values)
+    flags.DEFINE_integer("seed", 0, "Seed of weights, batches and dropout.", lower_bound=0,
+                         upper_bound=MAX_SEED, flag_values=values)
     flags.DEFINE_string(
         "seeds", None,
         "Repeats the run with each of these seeds, such as 0..9 or 0,2,5, in the folders RUN_DIR/seed_N; each is the "
@@ -98,11 +102,15 @@ def _seeds(text):
     """The seeds of "0..9" or "0,2,5"."""
     first, dots, last = text.partition("..")
     try:
-        found = list(range(int(first), int(last) + 1)) if dots else [int(part) for part in text.split(",")]
+        found = range(int(first), int(last) + 1) if dots else [int(part) for part in text.split(",")]
     except ValueError:
         found = []
-    if not found or min(found) < 0 or len(set(found)) < len(found):
-        raise InputError(f"--seeds={text}: give different seeds from 0 on, such as 0..9 or 0,2,5")
+    # The number first, as 0..1000000000 must not be looked at seed by seed.
+    if not found or found[MAX_SEEDS:] or len(set(found)) < len(found) or min(found) < 0 or max(found) > MAX_SEED:
+        raise InputError(
+            f"--seeds={text}: give different seeds from 0 on, {MAX_SEEDS} at most and none above {MAX_SEED}, such as "
+            "0..9 or 0,2,5"
+        )
     return found
 
 

@@ -232,8 +232,37 @@ def test_run_of_an_earlier_version(capsys, train, tmp_path):
     assert len(older) == len(lines) - 1
     path.write_text("".join(older))
     assert main(["evaluate", f"--run_dir={tmp_path}/run"]) == 0
-    assert set(expected) <= set(capsys.readouterr().out.splitlines())
-    assert "--bad_items=skip here" in refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run", "--bad_items=skip")
+    printed = capsys.readouterr()
+    assert set(expected) <= set(printed.out.splitlines())
+    assert f"{path}: lacks flags of this version, which takes --bad_items=refuse\n" in printed.err
+    assert main(["evaluate", f"--run_dir={tmp_path}/run", "--bad_items=skip"]) == 2
+    assert "--bad_items=skip here" in capsys.readouterr().err
+
+
+def test_run_of_a_later_version(capsys, train, tmp_path):
+    """Guards against a run that nobody can evaluate for a flag that is not known here, and against one dropped silently."""
+    assert main(train) == 0
+    expected = capsys.readouterr().out.splitlines()[-4:-1]
+    path = tmp_path / "run/flags.cfg"
+    path.write_text(path.read_text() + "--nowonder\n--zeal=3\n")
+    assert main(["evaluate", f"--run_dir={tmp_path}/run"]) == 0
+    printed = capsys.readouterr()
+    assert set(expected) <= set(printed.out.splitlines())
+    assert f"{path}: has flags that this version does not know, and leaves out --nowonder --zeal=3" in printed.err
+    assert "--zeal=3 there, (not set) here" in refusal(capsys, *train)  # it may decide what is trained
+    path.write_text(path.read_text().replace("--weighting=none", "--weighting=both"))
+    message = refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run")
+    assert f"{path}: is damaged or of another version: flag --weighting=both" in message and "restore it from a backup" in message
+
+
+@pytest.mark.parametrize("line", ["--dataset=npz", "--model=cca", "--protocol=zero_shot"])
+def test_flags_without_which_nothing_is_known(capsys, train, tmp_path, line):
+    """Guards against a damaged flags.cfg that is read as a run of the default method on the default data."""
+    assert main(train) == 0
+    path = tmp_path / "run/flags.cfg"
+    path.write_text(path.read_text().replace(line + "\n", ""))
+    assert f"{path}: is damaged, or not of `tfxmr train` (it has no {line.partition('=')[0]}); restore it" in refusal(
+        capsys, "evaluate", f"--run_dir={tmp_path}/run")
 
 
 def test_compare(capsys, train, tmp_path):

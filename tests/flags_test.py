@@ -73,9 +73,51 @@ def test_later_flags_win(tmp_path):
     assert parse(first, "--model=danzcr", "--undefok=components")[1] is registry.get("danzcr")
 
 
+def test_flagfiles_are_utf8_wherever_they_are_read(tmp_path, monkeypatch):
+    """Guards against the terminal's encoding, a byte order mark taken for a flag's first letter, and a traceback.
+
+    What absl reads stays: comments, empty lines, Windows' line ends, one dash, a space before the file, flagfiles in
+    flagfiles (by the current folder), and one that names itself.
+    """
+    monkeypatch.setattr("locale.getpreferredencoding", lambda *_: "ascii")
+    monkeypatch.chdir(tmp_path)
+    text = "# a comment\n// another\n\n--model=cca\r\n-components=3\n--data_dir=größe\n"
+    for content in (text.encode(), b"\xef\xbb\xbf" + text.encode()):
+        (tmp_path / "one.cfg").write_bytes(content)
+        for arguments in (["--flagfile=one.cfg"], ["--flagfile", "one.cfg"], ["-flagfile", f"{tmp_path}/one.cfg"]):
+            values, _ = parse(*arguments)
+            assert (values.model, values.components, values.data_dir) == ("cca", 3, "größe")
+    (tmp_path / "outer.cfg").write_text("--seed=1\n--flagfile=one.cfg\n--components=4\n")
+    assert settings("--flagfile=outer.cfg").components == 4
+    (tmp_path / "loop.cfg").write_text("--flagfile=loop.cfg\n--model=cca\n--components=5\n")
+    with pytest.warns(UserWarning, match="--flagfile=loop.cfg: names itself; it is read once"):
+        assert settings("--flagfile=loop.cfg").components == 5
+    (tmp_path / "latin.cfg").write_bytes("--model=cca\n--data_dir=größe\n".encode("latin-1"))
+    (tmp_path / "wide.cfg").write_text("--model=cca\n", encoding="utf-16")
+    for name, line in (("latin.cfg", 2), ("wide.cfg", 1)):
+        with pytest.raises(InputError, match=f"--flagfile={name}: line {line} is no UTF-8 text; save the file as UTF-8"):
+            parse(f"--flagfile={name}")
+    with pytest.raises(InputError, match=f"--flagfile={tmp_path}: Is a directory"):
+        parse(f"--flagfile={tmp_path}")
+
+
+@pytest.mark.parametrize("text", ["0..1000000000", "0..999999999999999999999999", "0..1000", "0,1,1", "-1..3", "3..1", "4294967296"])
+def test_seeds_that_nobody_means(text):
+    """Guards against a list of 10^9 seeds, 4 GB, and seeds that a library refuses after the training."""
+    values, _ = parse("--model=cca", f"--seeds={text}", "--run_dir=run")
+    with pytest.raises(InputError, match=rf"--seeds={text}: give different seeds from 0 on, 1000 at most"):
+        next(tfxmr_flags.training.repeats(values))
+
+
 @pytest.mark.parametrize("arguments, message", [
     (["--compnents=3", "--model=cca"], r"Unknown command line flag 'compnents'. Did you mean: components"),
-    (["--generator_units=3", "--model=cca"], r"Unknown command line flag 'generator_units'"),
+    (["--generator_units=3", "--model=cca"],
+     r"^--generator_units: cca has no such setting, but danzcr; the settings of cca are --feature_norm, --components, "
+     r"--ridge, --weighting$"),
+    (["--nojit_compile", "--model=sm"], r"^--jit_compile: sm has no such setting, but acmr, "),
+    (["--steps", "5", "--model=sm"], r"^--steps: sm has no such setting, but acmr, .*; the settings of sm are --feature_norm"),
+    (["--seed=99999999999999999999"], r"--seed=99999999999999999999"),
+    (["--class_seed=-1"], r"--class_seed=-1"),
     (["--protocol=zeroshot"], r"flag --protocol=zeroshot: .*<zero_shot\|generalised\|standard\|danzcr"),
     (["--dataset=wiki"], r"flag --dataset=wiki: .*scenes\|wikipedia\|"),
     (["--gallery=all"], r"flag --gallery=all: .*<train\|test>"),
@@ -94,7 +136,7 @@ def test_later_flags_win(tmp_path):
 ])
 def test_refuses_wrong_flags(arguments, message):
     """Guards against a typing error that is passed over; what is wrong and what is valid are named."""
-    with pytest.raises(flags.Error, match=message):
+    with pytest.raises((flags.Error, InputError), match=message):
         settings(*arguments)
 
 

@@ -12,7 +12,7 @@ from absl import flags
 
 from tfxmr import commands
 from tfxmr.errors import InputError
-from tfxmr.files import explain
+from tfxmr.files import explain, system_error
 
 PATIENCE = 60  # seconds in which a second signal is taken for the first one's repetition
 
@@ -51,6 +51,9 @@ def main(arguments):
     """
     command = arguments[0] if arguments else "--help"
     try:
+        for argument in arguments:
+            if not _is_unicode(argument):
+                raise InputError(f"{argument!r}: holds bytes that are no UTF-8; rename that file or folder")
         if command in ("help", "-h", "--help", "--helpfull"):
             print(usage())
             return 0
@@ -75,19 +78,22 @@ def main(arguments):
         return 2
 
 
+def _is_unicode(text):
+    """False if Python could not decode the text when the system gave it."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _explain(error):
     """One line on an error that is none of this program's, with the remedy; None for any other."""
     if isinstance(error, InputError | flags.Error):
         return error
     if isinstance(error, OSError):
-        if error.filename is None:  # perhaps that of a print
-            try:
-                _flush()
-            except OSError as own:
-                error = own
+        if error.filename is None:  # Python names no file whose write fails
+            error.filename = "standard output, or a file that was being written"
         return explain(error)
-    # By its name, as most commands do not import TensorFlow. It tells a full disk by the same class.
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+    if type(error).__module__.startswith("tensorflow.") and (reason := system_error(error)):
+        return explain(reason)
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
         reason = " ".join(str(error).split())[:200] or "Python tells no more"
         return (
             f"not enough memory ({reason}); give smaller networks, --batch_size or --eval_memory, or take a machine "

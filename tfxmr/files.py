@@ -3,6 +3,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 
 from tfxmr.errors import InputError
 
@@ -99,16 +100,17 @@ def explain(error: OSError) -> str:
     return ": ".join(part for part in parts if part)
 
 
-def system_error(error: Exception, path: str | os.PathLike) -> OSError | None:
-    """The OSError behind an error of a library that tells the system's reason in words alone, as TensorFlow does.
+def system_error(error: Exception, path: str | os.PathLike | None = None) -> OSError | None:
+    """The OSError behind an error of TensorFlow's, which tells the system's reason in words alone.
 
     Args:
-      error: the library's.
-      path: the file or folder that it is about.
+      error: TensorFlow's.
+      path: the file or folder that it is about; None takes it from the words, "/a/file; No space left on device".
 
     Returns:
       OSError, or None if the error's words hold no such reason.
     """
     numbers = (*REMEDIES, errno.EIO, errno.ESTALE)
     number = next((n for n in numbers if os.strerror(n).lower() in str(error).lower()), None)
-    return number and OSError(number, os.strerror(number), str(path))
+    found = re.search(r"(/[^;]+); ", str(error))
+    return number and OSError(number, os.strerror(number), str(path or (found[1] if found else "a file")))

@@ -115,7 +115,7 @@ def test_a_failed_trial(capsys, tune, tmp_path):
     assert main(arguments) == 1
     printed = capsys.readouterr().out
     assert "trial 0001 failed: --ridge=0.0: a covariance of width 3 is singular" in printed
-    assert f"2 of 4 trials failed; to try one again, delete its folder in {tmp_path}/run/trials" in printed
+    assert f"2 of 4 trials failed; to try one again, move its trial.json in {tmp_path}/run/trials" in printed
     assert [r["status"] for r in rows(tmp_path / "run")] == ["failed", "finished"] * 2
     assert main(arguments) == 1 and "2 of 4 trials failed" in capsys.readouterr().out
 

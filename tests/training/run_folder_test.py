@@ -149,3 +149,31 @@ def test_damaged_results(tmp_path, content):
             reader()
     with pytest.raises(InputError, match="is missing"):
         read_results(tmp_path / "none/results.json")
+
+
+@pytest.mark.parametrize("content, reason", [
+    (b"", "its end is missing"),
+    (b"--seed=0\n--noeval_z", "its end is missing"),
+    (b"--seed=0\n--noeval_znorm\n--normal\n--data_dir=\xff\n", "it is no UTF-8 text"),
+    (b"--seed=0\n--noeval_znorm\nnormal\n--data_dir=a\n", "'normal'"),
+    (b"--seed=0\n--noeval_znorm\n--nor\0mal\n--data_dir=a\n", r"'--nor\\x00mal'"),
+])
+def test_damaged_flags(tmp_path, content, reason):
+    """Guards against a traceback, and a message on another configuration where the file is damaged."""
+    start(tmp_path)
+    (tmp_path / "flags.cfg").write_bytes(content)
+    message = refusal(tmp_path)
+    assert message.startswith(f"{tmp_path}/flags.cfg: is damaged (") and "restore it from a backup, or train again" in message
+    assert reason.replace("\\\\", "\\") in message
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"image": "/etc/passwd"}', '{"image": null}', '{"image": [1]}', "\ufeff{}"])
+def test_damaged_manifest(tmp_path, content):
+    """Guards against a traceback of a features_manifest.json that is cut off or changed."""
+    start(tmp_path)
+    (tmp_path / "features_manifest.json").write_text(content)
+    message = refusal(tmp_path)
+    assert message.startswith(f"{tmp_path}/features_manifest.json: is damaged (")
+    assert "restore it from a backup, or train again in another --run_dir" in message
+    (tmp_path / "features_manifest.json").unlink()
+    assert refusal(tmp_path).startswith(f"{tmp_path}/features_manifest.json: is missing; restore it from a backup")

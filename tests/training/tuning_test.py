@@ -132,6 +132,59 @@ def test_failures(search, tmp_path):
     assert [t["status"] for t in again] == ["finished"] * 3 + ["failed"] * 5 and again[3:] == trials[3:]
 
 
+@pytest.mark.parametrize("change", [
+    lambda text: "",
+    lambda text: text[: len(text) // 2],
+    lambda text: "Infinity",
+    lambda text: text.replace('"trial"', '"NaNal"'),
+    lambda text: text.replace('"0002"', '"0003"'),
+    lambda text: text.replace('"values"', '"v<lues"'),
+    lambda text: text.replace('"varied": ""', '"varied": 3'),
+    lambda text: text.replace('"ridge"', '"radge"'),
+    lambda text: text.replace("1.0", "null"),
+    lambda text: text.replace("1.0", "0.7"),
+    lambda text: text.replace('"components": 1', '"components": true'),
+    lambda text: text.replace("finished", "fin4shed"),
+    lambda text: text.replace('"validation_mAP"', '"val"'),
+    lambda text: text.replace("0.5", "NaN"),
+    lambda text: text.replace("0.5", '"0.5"'),
+    lambda text: text.replace('"selected_step"', '"step"'),
+    lambda text: text.replace('"message"', '"massage"'),
+    lambda text: json.dumps(json.loads(text) | {"values": 0}),
+    lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "values"}),
+])
+def test_a_damaged_trial(change, search, tmp_path):
+    """Guards against a traceback, a wrong table, and advice that loses what the trial has trained."""
+    trials = search(Search(GRID, "grid"), lambda settings: 0.5)
+    path = tmp_path / "search/trials/0002/trial.json"
+    text = path.read_text()
+    assert change(text) != text
+    path.write_text(change(text))
+    with pytest.raises(InputError) as error:
+        search(Search(GRID, "grid"), None)
+    message = str(error.value)
+    assert message.startswith(f"{path}: is damaged (") and "move it elsewhere and start the search again" in message
+    path.rename(tmp_path / "moved.json")
+    again = search(Search(GRID, "grid"), lambda settings: 0.5)  # the remedy
+    assert [t | {"seconds": 1.0} for t in again] == trials
+
+
+def test_a_full_disk_is_no_failure_of_a_trial(search, tmp_path):
+    """Guards against trials that are marked as failed, one after the other, because the disk is full."""
+    made = []
+
+    def full(settings):
+        made.append(settings)
+        if len(made) == 3:
+            raise OSError(28, "No space left on device", "a file")
+        return smooth(settings)
+
+    with pytest.raises(OSError, match="No space left"):
+        search(Search(GRID, "grid"), full)
+    assert len(list((tmp_path / "search/trials").iterdir())) == 3
+    assert {t["status"] for t in search(Search(GRID, "grid"), smooth)} == {"finished"}
+
+
 def test_all_fail(search, tmp_path):
     """Guards against a best.cfg of a failed trial."""
     trials = search(Search(GRID, "grid"), None)

@@ -65,5 +65,6 @@ def summarise(trials, search, run_dir):
     for trial in failed:
         print(f"trial {trial['trial']} failed: {trial['message']}")
     if failed:
-        print(f"{len(failed)} of {len(trials)} trials failed; to try one again, delete its folder in {run_dir}/trials")
+        print(f"{len(failed)} of {len(trials)} trials failed; "
+              f"to try one again, move its trial.json in {run_dir}/trials elsewhere")
     return 1 if failed else 0

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfxmr.errors import InputError
+from tfxmr.files import explain
 
 # TFDS 4.9.10 calls its own deprecated attribute for every vector it decodes, and warns the user about it.
 logging.getLogger("absl").addFilter(lambda record: "`FeatureConnector.dtype` is" not in record.getMessage())
@@ -48,8 +49,9 @@ def build(builder_class, config=None, data_dir=None, manual_dir=None):
     except FileExistsError:  # another run has built it in the meantime
         found = builder(builder_class, config, data_dir)
         found.download_and_prepare(download_config=download)
-    except (PermissionError, NotADirectoryError) as error:
-        raise InputError(f"--data_dir={data_dir}: the dataset cannot be written there ({error}).") from error
+    except OSError as error:
+        place = data_dir or f"{tfds.core.constants.DATA_DIR} (its default)"
+        raise InputError(f"--data_dir={place}: the dataset cannot be built there ({explain(error)})") from error
     return found
 
 

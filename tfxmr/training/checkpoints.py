@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from tfxmr.errors import InputError
 from tfxmr.files import system_error
+from tfxmr.training.run_folder import BACKUP
 from tfxmr.training.selection import Best, selects
 
-KEEP = "restore it from a backup, or train again in another --run_dir; nothing was changed there"
 ATTEMPTS = 100  # to read a checkpoint of a run that is training and deletes each one when it has the next
 
 
@@ -200,9 +200,9 @@ def _load_newest(load, training, final):
     if errors:
         raise errors[0]
     if (training / "checkpoint").exists():
-        raise InputError(f"{training / (named or 'checkpoint')}.index: is missing, but a checkpoint was there; {KEEP}")
+        raise InputError(f"{training}: there was a checkpoint, but {named or 'ckpt-*'}.index is missing; {BACKUP}")
     if any(final.glob("networks.data*")) and not any(training.glob("*")):  # a kill in `finish` leaves the training
-        raise InputError(f"{final / 'networks'}.index: is missing; {KEEP}")
+        raise InputError(f"{final / 'networks'}.index: is missing; {BACKUP}")
     return None
 
 
@@ -227,7 +227,7 @@ def _load(load, path):
             raise InputError(f"{path}: cannot be read (no permission); make its files readable") from error
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: the checkpoint is damaged or does not fit this configuration ({reason[:200]}); {KEEP}"
+            f"{path}: the checkpoint is damaged or does not fit this configuration ({reason[:200]}); {BACKUP}"
         ) from error
 
 

@@ -17,8 +17,8 @@ from tfxmr.features.normalisation import normalise_features
 from tfxmr.files import explain
 from tfxmr.models.base import Method
 from tfxmr.training import distribution, fitting, projector, selection
-from tfxmr.training.checkpoints import KEEP, load_networks
-from tfxmr.training.run_folder import HARMLESS, RunFolder, content
+from tfxmr.training.checkpoints import load_networks
+from tfxmr.training.run_folder import BACKUP, HARMLESS, RunFolder, content
 
 
 @dataclasses.dataclass(frozen=True)
@@ -272,7 +272,7 @@ def restore(method_class, settings, data, protocol, run_dir, options=None, flags
     if isinstance(method, Method):
         if not load_networks(folder.checkpoints, method):
             if folder.results():
-                raise InputError(f"{folder.checkpoints}: the trained networks are gone; {KEEP}")
+                raise InputError(f"{folder.checkpoints}: the trained networks are gone; {BACKUP}")
             raise InputError(f"{folder.checkpoints} holds no checkpoint; run `tfxmr train` there first")
         encode = method.encode
     else:
@@ -288,12 +288,12 @@ def read_arrays(folder):
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
     except FileNotFoundError:
-        remedy = KEEP if folder.results() else "run `tfxmr train` there first"
+        remedy = BACKUP if folder.results() else "run `tfxmr train` there first"
         raise InputError(f"{path} is missing; {remedy}") from None
     except OSError as error:
         raise InputError(explain(error)) from error
     except (EOFError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: is damaged ({error}); {KEEP}") from error
+        raise InputError(f"{path}: is damaged ({error}); {BACKUP}") from error
 
 
 def manifest(data):

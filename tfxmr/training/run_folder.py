@@ -6,7 +6,9 @@ import pathlib
 
 from tfxmr.errors import InputError
 from tfxmr.evaluation.results import check
-from tfxmr.files import read_json, to_json, write_text
+from tfxmr.files import explain, read_json, to_json, write_text
+
+BACKUP = "restore it from a backup, or train again in another --run_dir"  # remedy for a file that nothing can replace
 
 # Flags that may differ between a run and its resumption.
 HARMLESS = (
@@ -99,7 +101,11 @@ class RunFolder:
             )
 
     def _compare_manifest(self, manifest):
-        old = json.loads((self.path / "features_manifest.json").read_text())
+        path = self.path / "features_manifest.json"
+        old = read_json(path, BACKUP)
+        for name, facts in old.items():
+            if not isinstance(facts, dict):
+                raise InputError(f"{path}: is damaged ({name} is no object); {BACKUP}")
         for name, facts in json.loads(to_json(manifest)).items():
             if content(old.get(name)) != content(facts):
                 raise InputError(
@@ -150,8 +156,20 @@ def content(facts):
 
 
 def read_flags(path, known=()):
-    """Reads a flagfile of serialised flags into name -> line; `known` are names that may begin with "no"."""
-    lines = [line for line in pathlib.Path(path).read_text().splitlines() if line.startswith("--")]
+    """Reads a flagfile of serialised flags into name -> line; `known` are names that may begin with "no".
+
+    Raises InputError if it cannot be read or is damaged.
+    """
+    try:
+        text = pathlib.Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(explain(error)) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is damaged (it is no UTF-8 text); {BACKUP}") from error
+    lines = [line for line in text.split("\n") if line and not line.startswith("#")]
+    strange = next((line for line in lines if not line.startswith("--") or min(line) < " "), None)
+    if strange or not text.endswith("\n"):
+        raise InputError(f"{path}: is damaged ({repr(strange) if strange else 'its end is missing'}); {BACKUP}")
     return {_flag_name(line, known): line for line in lines}
 
 

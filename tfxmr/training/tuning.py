@@ -8,17 +8,18 @@ oracle would now propose something else, so that no rounding of another machine 
 """
 import dataclasses
 import datetime
-import json
+import math
 import time
 import traceback
 
 from tfxmr.errors import InputError
 from tfxmr.evaluation.tables import to_csv
+from tfxmr.files import read_json, to_json, write_text
 from tfxmr.models.base import Method
 from tfxmr.training import hparams, memory, oracles, selection
 from tfxmr.training.grid import flag_line, to_text, value_text
 from tfxmr.training.run import RunOptions, fit_batch, make, manifest, needed, prepare, run
-from tfxmr.training.run_folder import HARMLESS, RunFolder, to_json, write_text
+from tfxmr.training.run_folder import HARMLESS, RunFolder
 
 OUTCOME = ("validation_mAP", "selected_step", "seconds", "status", "message")
 
@@ -119,7 +120,7 @@ def _search(folder, start, what, settings, seed, save):
     trials, durations = [], []
     while True:
         path = folder.path / "trials" / f"{len(trials) + 1:04d}"
-        trial = read(path)
+        trial = read(path, what.grid)
         recorded = trial and {name: what.grid[name].index(value) for name, value in trial["values"].items()}
         proposal = oracles.propose(oracle, recorded)
         if not proposal:
@@ -152,7 +153,9 @@ def _train(start, path, values):
     ended = dict.fromkeys(OUTCOME)
     try:
         results = start(path, values)
-    except Exception as error:  # of any kind: the search goes on
+    except OSError:
+        raise  # of the disk, say: the trial is not to blame, and goes on when the search is started again
+    except Exception as error:  # of any other kind: the search goes on
         message = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         ended |= {"status": "failed", "message": message, "traceback": traceback.format_exc()}
     else:
@@ -161,14 +164,52 @@ def _train(start, path, values):
     return ended
 
 
-def read(path):
-    """The trial of a folder (pathlib.Path) as `tune` returns it, or None."""
-    path = path / "trial.json"
+def read(path, grid):
+    """The trial of a folder as `tune` returns it, or None.
+
+    Args:
+      path: pathlib.Path of the folder.
+      grid: name of a setting -> its values, among which are the trial's.
+
+    Raises:
+      InputError: its trial.json cannot be read or is damaged.
+    """
+    name, path = path.name, path / "trial.json"
     if not path.exists():
         return None
-    trial = json.loads(path.read_text())
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in trial["values"].items()}
+    # Without it the trial is proposed again, and its results.json, or its checkpoint, is found.
+    remedy = "move it elsewhere and start the search again, which takes what this trial has trained"
+    trial = read_json(path, remedy)
+    try:
+        values = {setting: tuple(v) if isinstance(v, list) else v for setting, v in trial["values"].items()}
+        if trial["trial"] != name or not isinstance(trial["varied"], str) or set(values) != set(grid):
+            raise ValueError("it is of another trial or grid")
+        for setting, value in values.items():
+            if (type(value), value) not in [(type(v), v) for v in grid[setting]]:
+                raise ValueError(f"no value of {setting} is {value}")
+        _check_outcome(trial)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise InputError(f"{path}: is damaged ({reason}); {remedy}") from error
     return trial | {"values": values}
+
+
+def _check_outcome(trial):
+    """Raises KeyError or ValueError if a trial does not say how it ended."""
+    status = trial["status"]
+    if status == "running":
+        return
+    if status not in ("finished", "failed"):
+        raise ValueError(f"the status is {status!r}")
+    number, nothing = (int, float), type(None)
+    expected = {
+        "validation_mAP": number if status == "finished" else nothing, "selected_step": (int, nothing),
+        "seconds": (*number, nothing), "message": str,
+    }
+    for name, kind in expected.items():
+        value = trial[name]
+        if not isinstance(value, kind) or isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name} is {value!r}")
 
 
 def best(trials):
