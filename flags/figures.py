@@ -1,4 +1,6 @@
 """Flags of `tfxmr plot`."""
+import pathlib
+
 from absl import flags
 
 from tfxmr.errors import InputError
@@ -21,7 +23,10 @@ def define(values):
         "curves of one run or several; examples: queries with their 5 best items; sensitivity: mAP against the "
         "settings that vary between several runs.", flag_values=values,
     )
-    several("run_dir", "Folder of the run; of several, with commas between them, for precision_recall and sensitivity.")
+    flags.DEFINE_multi_string(
+        "run_dir", [], "Folder of the run; of several, with commas between them or the flag again and again, for "
+        "precision_recall and sensitivity.", flag_values=values,
+    )
     text("out", "Folder of the files, a PNG and an SVG each; default: figures/ in the (first) run's folder.")
     text("table", "sensitivity: a CSV file instead of runs, a line a run, columns mAP... and one a setting.")
     several("labels", "precision_recall: names of the runs in the legend; default: their folders' names.")
@@ -41,6 +46,27 @@ def define(values):
     text("features", "Where the run's feature folder is now (--dataset=features); default: where the run had it.")
     text("manual_dir", "Where the dataset's official files are now; default: where the run had them.")
     text("word_vectors", "Where the run's word vectors are now; default: where the run had them.")
+
+
+def folders(texts):
+    """The folders that --run_dir names.
+
+    Args:
+      texts: list of str, each a folder, or several with commas between them. A comma belongs to a folder's name where
+        a folder of that name exists.
+
+    Returns:
+      list of str.
+    """
+    found = []
+    for text in texts:
+        parts = text.split(",")
+        while parts:
+            lengths = range(len(parts), 1, -1)
+            length = next((n for n in lengths if pathlib.Path(",".join(parts[:n])).is_dir()), 1)
+            found.append(",".join(parts[:length]))
+            parts = parts[length:]
+    return [folder for folder in found if folder]
 
 
 def check(values):

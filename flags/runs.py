@@ -79,8 +79,23 @@ def flagfile(run_dir):
     """The pathlib.Path of a run's flags.cfg; raises InputError if there is none."""
     path = pathlib.Path(run_dir) / "flags.cfg"
     if not path.exists():
-        raise InputError(f"--run_dir={run_dir}: no run is there ({path} is missing)")
+        below = [p.parent for p in sorted(path.parent.glob("*/flags.cfg"))]
+        instead = f"; name one of the runs below it, such as --run_dir={below[0]}" if below else ""
+        raise InputError(f"--run_dir={run_dir}: no run is there ({path} is missing){instead}")
     return path
+
+
+def series(run_dir):
+    """The folders of the runs of a series, RUN_DIR/seed_0 and so on, by seed; [] if RUN_DIR is a run, or holds none.
+
+    Returns:
+      list of pathlib.Path.
+    """
+    folder = pathlib.Path(run_dir)
+    if (folder / "flags.cfg").exists():
+        return []
+    found = {p.parent: p.parent.name.removeprefix("seed_") for p in folder.glob("seed_*/flags.cfg")}
+    return sorted((p for p, seed in found.items() if seed.isdecimal()), key=lambda p: int(found[p]))
 
 
 def read(run_dir, arguments=(), command="evaluate", define=None):

@@ -394,6 +394,26 @@ def test_seeds(capsys, train, tmp_path):
     assert "--seeds=1,x: give different seeds" in refusal(capsys, *train, "--seeds=1,x")
 
 
+def test_evaluate_a_series(capsys, train, tmp_path):
+    """Guards against a series that can be trained and not evaluated again: its folder has no flags.cfg of its own."""
+    arguments = [*train, "--protocol=standard", "--split=random", "--split_sizes=70,5,15", "--seeds=9..11"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert main(["evaluate", f"--run_dir={tmp_path}/run"]) == 0
+    again = capsys.readouterr().out
+    assert again.splitlines()[-1] == printed.splitlines()[-1] and again.count("image->text") == 3 + 1
+    assert main(["evaluate", f"--run_dir={tmp_path}/run", "--ties=index", "--format=json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [run["seed"] for run in found["runs"]] == [9, 10, 11]  # by number
+    assert {run["protocol"]["ties"] for run in found["runs"]} == {"index"} and found["summary"][0]["runs"] == 3
+    assert f"name one, --run_dir={tmp_path}/run/seed_9" in refusal(
+        capsys, "evaluate", f"--run_dir={tmp_path}/run", "--by_class"
+    )
+    message = refusal(capsys, "plot", "--figure=tsne", f"--run_dir={tmp_path}/run")
+    assert "no run is there" in message and f"such as --run_dir={tmp_path}/run/seed_10" in message
+
+
+
 def test_random_split(capsys, train, folder, tmp_path):
     """Guards against a split that is not told with its figures, not evaluated again, or confused with another."""
     arguments = [*train, "--protocol=standard", "--split=random", "--split_sizes=70,5,15"]

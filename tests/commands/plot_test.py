@@ -1,6 +1,7 @@
 """Tests of `tfxmr plot`, from its arguments to its files."""
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import PIL.Image
@@ -86,6 +87,22 @@ def test_several_runs(capsys, workplace, monkeypatch):
     paths(capsys, "--figure=precision_recall", runs, f"--data_dir={workplace}/moved")
     (workplace / "moved").rename(workplace / "data")
     assert len(drawn) == 3
+
+
+def test_folders_with_commas(capsys, workplace, tmp_path, monkeypatch):
+    """Guards against a run whose folder's name holds a comma, as a search's settings put there, that cannot be named."""
+    for name in ("rate=.1,steps=5", "b"):
+        shutil.copytree(workplace / "runs/2", tmp_path / name)
+    drawn = []
+    monkeypatch.setattr(plot.precision_recall, "draw", lambda found, *_: drawn.append(list(found)) or {})
+    one, two = tmp_path / "rate=.1,steps=5", tmp_path / "b"
+    for arguments in ([f"--run_dir={one}"], [f"--run_dir={one},{two}"], [f"--run_dir={two},{one}"],
+                      [f"--run_dir={one}", f"--run_dir={two}"]):
+        paths(capsys, "--figure=precision_recall", *arguments)
+    assert drawn == [[one.name], [one.name, "b"], ["b", one.name], [one.name, "b"]]
+    assert f"--run_dir={tmp_path}/none: no run is there" in refusal(
+        capsys, "--figure=precision_recall", f"--run_dir={tmp_path}/none,{two}"
+    )
 
 
 def test_sensitivity(capsys, workplace, tmp_path):

@@ -1,4 +1,7 @@
-"""Evaluates a finished or stopped run again, perhaps by another protocol, and prints the figures as a table."""
+"""Evaluates a finished or stopped run again, perhaps by another protocol, and prints the figures as a table.
+
+Of the folder of a series (`tfxmr train --seeds=0..9`) all runs are evaluated, and their means and deviations follow.
+"""
 import json
 import sys
 
@@ -6,10 +9,12 @@ from absl import flags as absl_flags
 from tfxmr_flags import parsing, runs
 
 from tfxmr.errors import InputError
+from tfxmr.evaluation import comparison
 from tfxmr.evaluation.results import by_class_rows, metrics_rows, to_text
 from tfxmr.evaluation.tables import to_csv, to_latex, to_markdown
-from tfxmr.training import selection
+from tfxmr.training import memory, selection
 from tfxmr.training.run import evaluate
+from tfxmr.training.run_folder import HARMLESS
 
 FORMATS = {"text": to_text, "markdown": to_markdown, "latex": to_latex, "csv": to_csv}
 
@@ -27,12 +32,12 @@ def main(arguments):
     run_dir = parsing.parse_common(arguments).run_dir
     if not run_dir:
         raise InputError("--run_dir=RUN is missing: name the folder of the run to evaluate")
-    run = runs.read(run_dir, arguments, define=define)
+    series = runs.series(run_dir)
+    if series:
+        _evaluate_series(series, arguments)
+        return
+    run, metrics = _evaluate(run_dir, arguments)
     output = run.flags.format
-    asked = run.protocol, run.settings, run.data, run.options
-    header = selection.describe(*asked, selection.training_data(*asked))
-    print(header, file=sys.stdout if output == "text" else sys.stderr)
-    metrics = evaluate(*run.arguments())
     if output == "json":
         print(json.dumps({"protocol": run.protocol.facts(run.data), "metrics": metrics}, indent=1))
         return
@@ -40,3 +45,35 @@ def main(arguments):
     print(write(metrics_rows(metrics)))
     if run.flags.by_class:
         print(write(by_class_rows(metrics)))
+
+
+def _evaluate(run_dir, arguments):
+    """Says what will be measured, and measures it. Returns (the StoredRun of a folder, its metrics)."""
+    run = runs.read(run_dir, arguments, define=define)
+    asked = run.protocol, run.settings, run.data, run.options
+    header = selection.describe(*asked, selection.training_data(*asked))
+    print(header, file=sys.stdout if run.flags.format == "text" else sys.stderr)
+    return run, evaluate(*run.arguments())
+
+
+def _evaluate_series(folders, arguments):
+    """Evaluates the runs of a series, and prints their figures and what `tfxmr train --seeds` prints at its end."""
+    results = []
+    for folder in folders:
+        memory.free()  # of the run before
+        run, metrics = _evaluate(folder, [*arguments, f"--run_dir={folder}"])
+        output = run.flags.format
+        if run.flags.by_class:
+            raise InputError(f"--by_class: shows one run; name one, --run_dir={folder}")
+        if output == "text":
+            print(to_text(metrics_rows(metrics)))
+        results.append({
+            "model": run.flags.model, "dataset": run.data.shown, "seed": run.flags.seed,
+            "protocol": run.protocol.facts(run.data), "flags": parsing.serialise(run.flags), "metrics": metrics,
+        })
+    rows, footnotes = comparison.summary(results, HARMLESS)
+    if output == "json":
+        kept = [{name: result[name] for name in ("seed", "protocol", "metrics")} for result in results]
+        print(json.dumps({"summary": rows, "footnotes": footnotes, "runs": kept}, indent=1))
+    else:
+        print(FORMATS[output](rows, **({} if output == "csv" else {"footnotes": footnotes})))

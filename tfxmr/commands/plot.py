@@ -15,6 +15,7 @@ PLACES = ("data_dir", "manual_dir", "features", "word_vectors")
 def main(arguments):
     """Runs `tfxmr plot` with a list of flags; prints the paths of the files."""
     flags = parsing.parse("plot", arguments, tfxmr_flags.figures.define)
+    flags.run_dir = tfxmr_flags.figures.folders(flags.run_dir)
     tfxmr_flags.figures.check(flags)
     for run_dir in flags.run_dir:
         runs.flagfile(run_dir)
