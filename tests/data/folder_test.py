@@ -89,6 +89,17 @@ def test_links_within_the_folder_are_followed(root):
     assert folder.media("text", ["train/cat/0"], root) == ["a cat purrs on the sofa number 1"]
 
 
+def test_texts_without_known_words_are_told(root):
+    """Guards against texts that are all alike, vectors of zeros, without a word of it; and against needless warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tfxmr.data.load("folder", data_dir=root)
+    for n in (0, 1):
+        (root / f"test/dog/{n}.txt").write_text("zzz 99")
+    with pytest.warns(UserWarning, match=r"media test: 2 of 6 texts \(33%\) have no word that their features know"):
+        tfxmr.data.load("folder", data_dir=root)
+
+
 def csv(root, *lines):
     path = root / "items.csv"
     path.write_text("\n".join(lines), encoding="utf-8")

@@ -1,12 +1,13 @@
 """Tests of the bag-of-words vectors."""
 import math
+import warnings
 
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
 from tfxmr.errors import InputError
-from tfxmr.features.bag_of_words import TextVectorizer, split_words
+from tfxmr.features.bag_of_words import TextVectorizer, split_words, warn_of_phrases
 
 TEXTS = ["The Boat, the boat and a ship!", "A ship2shore radio; boat.", "radio-ship", "zebra"]
 
@@ -64,6 +65,18 @@ def test_empty_vocabulary_is_refused(texts):
 def test_bad_arguments_are_refused_at_once(arguments, message):
     with pytest.raises(InputError, match=message):
         TextVectorizer(**arguments)
+
+
+@pytest.mark.parametrize("text, phrases", [
+    ("一只红球在草地上，孩子拿着", True), ("草地 上 有 一只 红球", False), ("เด็กผู้ชายกำลังเล่นฟุตบอลในสนาม", True),
+    ("プログラミング の 本", False), ("красный мяч", False), ("빨간 공이 잔디밭에 있습니다", False), ("a ball 球 on grass", False), ("", False),
+])
+def test_texts_without_spaces_are_told(text, phrases):
+    """Guards against whole phrases that are taken as words without a word: nothing is shared between two texts."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        warn_of_phrases(["a red ball", text], "train")
+    assert [str(w.message)[:50] for w in found] == ["train: 1 of 2 texts have no spaces between words ("] * phrases
 
 
 def test_transform_needs_fit():

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -239,6 +240,31 @@ def test_a_divided_split_is_fitted_on_its_own_training_part(media, tmp_path):
     assert [len(split) for split in data.splits.values()] == [30, 10, 20]
     texts = [(media / f"{i}.txt").read_text() for i in data.splits["train"].ids["text"]]
     assert manifest["modalities"]["text"]["fitted_texts_sha256"] == text_features.sha256_of_texts(texts)
+
+
+def test_texts_that_say_nothing_are_told(media, tmp_path):
+    """Guards against zero vectors and whole phrases that nobody hears of."""
+    for path in (media / "test/cat").glob("*.txt"):
+        path.write_text("喵喵喵喵喵喵喵喵")
+    with pytest.warns(UserWarning, match=r"folder test: 10 of 20 texts \(50%\) have no word that their features know"):
+        assert run(media, tmp_path / "out") == 0
+    facts = json.loads((tmp_path / "out/manifest.json").read_text())["modalities"]["text"]
+    assert facts["zero_rows"] == {"train": 0, "test": 10}
+    with pytest.warns(UserWarning, match="folder, the texts that --text_features=bow20 is fitted on: 10 of 60 texts have no"):
+        assert run(media, tmp_path / "both", "--fit_on=train,test") == 0
+
+
+@pytest.mark.parametrize("flag", ["--word_vectors", "--text_corpus"])
+@pytest.mark.parametrize("content", [None, b"\xff\xfe nothing"])
+def test_unreadable_files_are_told_before_the_work(flag, content, media, tmp_path, capsys):
+    """Guards against hours of extraction that end at a file that is none."""
+    path = tmp_path / "file.txt"
+    if content:
+        path.write_bytes(content)
+    with mock.patch.object(extract.Descriptor, "transform", side_effect=AssertionError):
+        assert run(media, tmp_path / "out", f"{flag}={path}") == 2
+    message = capsys.readouterr().err
+    assert str(path) in message and message.count("\n") == 1
 
 
 def test_refusals(media, tmp_path, capsys):

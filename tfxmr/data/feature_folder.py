@@ -144,7 +144,7 @@ def digests(folder):
 
 def digest_file(path):
     """SHA-256 of a file's content, as hexadecimal digits."""
-    with open(path, "rb") as file:
+    with open(pathlib.Path(path).expanduser(), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from tfxmr.data import folder_files
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.errors import InputError
-from tfxmr.features.bag_of_words import TextVectorizer
+from tfxmr.features.bag_of_words import TextVectorizer, warn_of_phrases, warn_of_unknown
 from tfxmr.features.image_descriptor import image_descriptor
 
 BAD_ITEMS = ("refuse", "skip")
@@ -33,6 +33,9 @@ def load(image_features="descriptor", text_features="tfidf", data_dir=None, manu
     for name, split in data.splits.items():
         pictures = read("image", split.ids["image"])
         features = {"image": image_descriptor(pictures), "text": vectorizer.transform(texts[name])}
+        warn_of_phrases(texts[name], f"{data_dir} {name}")
+        zeros = int((~features["text"].any(axis=1)).sum())
+        warn_of_unknown(zeros, len(texts[name]), f"{data_dir} {name}")
         splits[name] = Split(features, split.labels, split.ids)
     names = {"image": image_features, "text": text_features}
     features = {m: {**facts, "name": names[m]} for m, facts in data.features.items()}

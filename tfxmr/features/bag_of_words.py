@@ -1,5 +1,6 @@
 """Texts to bag-of-words vectors, the vocabulary taken from the training texts."""
 import re
+import warnings
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
@@ -8,12 +9,48 @@ from tfxmr.errors import InputError
 
 KINDS = ("tfidf", "counts")
 WORD = r"[^\W\d_]{2,}"  # two or more letters of any alphabet
+# Letters of scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese.
+UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
+LONGEST = 6  # letters between two spaces, on average, where words of these scripts are divided
 _RULES = {"lowercase": True, "token_pattern": WORD, "stop_words": "english"}
 
 
 def split_words(text):
     """Lower-cases a text, splits it on non-letters and returns the words of two letters or more."""
     return re.findall(WORD, text.lower())
+
+
+def warn_of_phrases(texts, where):
+    """Warns of texts that have no spaces between their words, so that whole phrases are taken as words.
+
+    Args:
+      texts: n strings.
+      where: what they are, for the message: "folder train".
+    """
+    phrases = [text for text in texts if _lacks_spaces(text)]
+    if phrases:
+        warnings.warn(f"{where}: {len(phrases)} of {len(texts)} texts have no spaces between words (such as "
+                      f"{phrases[0][:20]!r}): whole phrases are taken as words, which other texts hardly share. Put "
+                      "spaces between the words first, with a segmenter for the language", stacklevel=3)
+
+
+def _lacks_spaces(text):
+    pieces = [piece for piece in text.split() if UNSPACED.search(piece)]
+    return bool(pieces) and sum(map(len, pieces)) > LONGEST * len(pieces)
+
+
+def warn_of_unknown(zeros, count, where):
+    """Warns of texts no word of which is known: they are all alike, vectors of zeros.
+
+    Args:
+      zeros: how many there are.
+      count: of how many texts.
+      where: what they are, for the message: "folder test".
+    """
+    if zeros:
+        warnings.warn(f"{where}: {zeros} of {count} texts ({zeros / count:.0%}) have no word that their features know; "
+                      "their vectors are zero, and nothing tells them apart. Leave them out, or take other features "
+                      "(tfxmr extract, with a lower --min_documents or a --text_corpus)", stacklevel=3)
 
 
 class TextVectorizer:

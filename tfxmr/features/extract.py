@@ -2,15 +2,18 @@
 import hashlib
 import importlib
 import json
+import pathlib
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tfxmr.data import DATASETS
+from tfxmr.data.mapped import blocks
 from tfxmr.data.npz import ROW
 from tfxmr.data.splits import OFFICIAL, OWN
 from tfxmr.errors import InputError
 from tfxmr.features import text_features, word_vectors
+from tfxmr.features.bag_of_words import warn_of_phrases, warn_of_unknown
 from tfxmr.features.image_descriptor import image_descriptor
 from tfxmr.features.store import SCRATCH, FeatureStore, file_sha256
 
@@ -108,6 +111,12 @@ def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=N
     with FeatureStore(out, configuration) as store:
         if store.finished:
             return store.path
+        more = {"split": data.split_facts, "instances": data.instances}
+        if vectors:  # before the long work, since the file may be none
+            matrix, decisions = word_vectors.class_embeddings(data.class_names, word_vectors.load(vectors))
+            store.put("class_embeddings", matrix)
+            more["class_embeddings"] = {"source": str(vectors), "source_sha256": configuration["word_vectors"],
+                                        "decisions": decisions}
         # An image of five sentences is described once.
         distinct = {name: split.distinct(data.repeated) for name, split in data.splits.items()}
         store.allocate({
@@ -127,12 +136,9 @@ def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=N
         for feature in features.values():
             if hasattr(feature, "save"):
                 feature.save(store.path)
-        more = {"split": data.split_facts, "instances": data.instances}
-        if vectors:
-            matrix, decisions = word_vectors.class_embeddings(data.class_names, word_vectors.load(vectors))
-            store.put("class_embeddings", matrix)
-            more["class_embeddings"] = {"source": str(vectors), "source_sha256": configuration["word_vectors"],
-                                        "decisions": decisions}
+        for m, feature in features.items():
+            if isinstance(feature, text_features.TextFeature):
+                facts[m]["zero_rows"] = {name: _count_zeros(store, name, m, data.name) for name in data.splits}
         store.finish(data.name, facts, **more)
     return store.path
 
@@ -145,8 +151,7 @@ def _fit(feature, modality, data, read, fit_on, corpus, classes):
     if corpus:
         if feature.labels_used:
             raise InputError(f"--text_corpus={corpus}: {feature.name} learns by labels, which a corpus has not")
-        with open(corpus, encoding="utf-8") as file:
-            texts, labels = [line.strip() for line in file if line.strip()], None
+        texts, labels = _read_corpus(corpus), None
         source = {"fitted_on": [], "corpus": str(corpus), "corpus_sha256": file_sha256(corpus)}
     else:
         chosen = classes if feature.labels_used else range(data.num_classes)
@@ -154,8 +159,26 @@ def _fit(feature, modality, data, read, fit_on, corpus, classes):
         texts = _contents(read, modality, ids)
         source = {"fitted_on": list(fit_on), "fitted_texts_sha256": text_features.sha256_of_texts(texts)}
         source |= by_labels if feature.labels_used else {}
+    warn_of_phrases(texts, f"{corpus or data.name}, the texts that --text_features={feature.name} is fitted on")
     feature.fit(texts, labels)
     return source if feature.fitted or feature.name == "sequence" else {"fitted_on": []}
+
+
+def _count_zeros(store, split, modality, dataset):
+    """How many texts of a split have no word that their feature knows; warns of them."""
+    matrix = np.load(store.path / split / f"{modality}.npy", mmap_mode="r")
+    zeros = sum(int((~block.any(axis=1)).sum()) for block in blocks(matrix))
+    warn_of_unknown(zeros, len(matrix), f"{dataset} {split}")
+    return zeros
+
+
+def _read_corpus(path):
+    """The lines of a text file, without empty ones; raises InputError if it is none."""
+    try:
+        lines = pathlib.Path(path).expanduser().read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--text_corpus={path}: cannot be read as UTF-8 text, a text a line ({error})") from error
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _of_classes(parts, modality, classes):

@@ -66,6 +66,14 @@ class FeatureStore:
         self._configuration = json.loads(to_json(configuration))
         self.finished = manifest.exists()
         self._matrices = {}  # "train/image" -> its digests, once it is full
+        try:
+            self._open(manifest, progress)
+        except BaseException:
+            self._lock.close()  # an exception that is kept keeps the file open
+            raise
+
+    def _open(self, manifest, progress):
+        """Checks what stands in the folder, and begins one in which nothing does."""
         if self.finished:
             found = feature_folder.read_manifest(self.path)
             self._compare(manifest, found)
@@ -86,7 +94,7 @@ class FeatureStore:
         old, new = found.get("configuration"), self._configuration
         if not isinstance(old, dict):
             raise InputError(f"{path}: is damaged (it holds no configuration); start again with {feature_folder.ANEW}")
-        differing = [f"{k}: {old.get(k)} there, {new.get(k)} here" for k in sorted(set(old) | set(new))
+        differing = [f"{k}: {_short(old.get(k))} there, {_short(new.get(k))} here" for k in sorted(set(old) | set(new))
                      if old.get(k) != new.get(k)]
         if differing:
             raise InputError(
@@ -209,6 +217,12 @@ class FeatureStore:
         """Removes what a finished folder does not hold; the note of progress last."""
         shutil.rmtree(self.path / SCRATCH, ignore_errors=True)
         (self.path / feature_folder.PROGRESS).unlink(missing_ok=True)
+
+
+def _short(value):
+    """A value for a message."""
+    text = ascii(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def _allocate(path, shape):
