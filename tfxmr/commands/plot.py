@@ -6,7 +6,7 @@ import tfxmr_flags.figures
 from tfxmr_flags import parsing, runs
 
 from tfxmr.errors import InputError
-from tfxmr.reports import convergence, examples, factors, precision_recall, rankings, sensitivity, style, tsne
+from tfxmr.reports import convergence, examples, factors, fonts, precision_recall, rankings, sensitivity, style, tsne
 from tfxmr.training.run_folder import HARMLESS, RunFolder, read_flags
 
 PLACES = ("data_dir", "manual_dir", "features", "word_vectors")
@@ -21,7 +21,9 @@ def main(arguments):
         runs.flagfile(run_dir)
     beside = pathlib.Path(flags.run_dir[0]) if flags.run_dir else pathlib.Path(flags.table).parent
     folder = pathlib.Path(flags.out or beside / "figures")
-    for name, figure in DRAW[flags.figure](flags).items():
+    figures = DRAW[flags.figure](flags)
+    fonts.fit(figures.values())  # of all at once, so that one warning speaks of all
+    for name, figure in figures.items():
         print(*style.save(figure, folder, name), sep="\n")
 
 

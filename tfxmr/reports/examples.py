@@ -1,4 +1,6 @@
 """Examples of retrieval: some queries, each with its five best gallery items, marked right or wrong."""
+import warnings
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -7,7 +9,7 @@ from matplotlib.textpath import text_to_path
 from tfxmr.data.media import media, names
 from tfxmr.errors import InputError
 from tfxmr.evaluation.similarity import scorer
-from tfxmr.reports import style
+from tfxmr.reports import fonts, style
 
 BEST = 5  # items shown of each ranking
 CELL = 1.5  # inches, the height of a row
@@ -102,10 +104,12 @@ def _cell(axes, medium, heading, colour):
 
 def wrap(text, width=TEXT_WIDTH, lines=TEXT_LINES):
     """Breaks a text into a list of at most `lines` lines of at most `width` points; "…" stands for what is left out."""
-    font = FontProperties(size=TEXT_SIZE)
+    font = FontProperties(family=fonts.families(text)[0], size=TEXT_SIZE)
 
     def fits(line):
-        return text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] <= width
+        with warnings.catch_warnings():
+            fonts.quiet()
+            return text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] <= width
 
     wrapped, rest = [], " ".join(text.split())
     while rest and len(wrapped) < lines:

@@ -3,12 +3,14 @@ import functools
 import io
 import math
 import textwrap
+import warnings
 
 import matplotlib.colors
 import matplotlib.style
 from matplotlib.figure import Figure
 
 from tfxmr.files import write_bytes
+from tfxmr.reports import fonts
 
 WIDTH = 7.16  # inches, both columns of a two-column page
 COLUMN = 3.5  # inches, one column
@@ -158,10 +160,13 @@ def save(figure, folder, name):
       list of their paths.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    fonts.fit([figure])
     paths = []
     for kind, metadata in FORMATS.items():
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+        with warnings.catch_warnings():
+            fonts.quiet()
+            figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
         paths.append(folder / f"{name}.{kind}")
         write_bytes(paths[-1], buffer.getvalue())
     return paths
