@@ -7,6 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tfxmr.data import tfds_io
+from tfxmr.errors import InputError
 
 
 class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -82,3 +83,34 @@ def test_a_build_that_another_process_has_just_finished(tmp_path):
     thread.join()
     assert Tiny.built == 1
     assert [example["n"] for example in tfds_io.examples(found[0], "train")] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name, change", [
+    ("tiny-train.tfrecord-00000-of-00001", lambda content: content[:-7]),
+    ("tiny-train.tfrecord-00000-of-00001", lambda content: b""),
+    ("tiny-train.tfrecord-00000-of-00001", lambda content: content[:20] + b"!" + content[21:]),
+    ("tiny-train.tfrecord-00000-of-00001", None),
+    ("dataset_info.json", lambda content: content[: len(content) // 2]),
+])
+def test_a_damaged_dataset_is_refused(tmp_path, name, change):
+    """Guards against TensorFlow's exceptions, and above all against a dataset with fewer items and no error."""
+    builder = tfds_io.build(Tiny, None, tmp_path)
+    path = tmp_path / "tiny/1.0.0" / name
+    content = path.read_bytes()
+    path.unlink()
+    if change:
+        path.write_bytes(change(content))
+    with pytest.raises(InputError, match=f"{tmp_path}/tiny.*is damaged .*delete this folder, and the same command builds"):
+        list(tfds_io.examples(tfds_io.build(Tiny, None, tmp_path), "train"))
+    assert builder.info.splits["train"].num_examples == 3
+
+
+@pytest.mark.parametrize("words", ["No space left on device", "No such file or directory"])
+def test_a_full_disk_is_an_error_of_the_system(tmp_path, monkeypatch, words):
+    """Guards against TFDS's RuntimeError, which names neither the folder nor a remedy."""
+    def fail(*arguments, **more):
+        raise RuntimeError(f"ResourceExhaustedError: Failed to finalize writing of split 'train': x; {words}")
+
+    monkeypatch.setattr(Tiny, "download_and_prepare", fail)
+    with pytest.raises(InputError, match=f"--data_dir={tmp_path}: the dataset cannot be built there .*{words}; "):
+        tfds_io.build(Tiny, None, tmp_path)

@@ -11,7 +11,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfxmr.errors import InputError
-from tfxmr.files import explain
+from tfxmr.files import explain, system_error
+
+REBUILD = "delete this folder, and the same command builds it again"
 
 # TFDS 4.9.10 calls its own deprecated attribute for every vector it decodes, and warns the user about it.
 logging.getLogger("absl").addFilter(lambda record: "`FeatureConnector.dtype` is" not in record.getMessage())
@@ -34,16 +36,17 @@ def build(builder_class, config=None, data_dir=None, manual_dir=None):
       data_dir: folder of the prepared datasets; None means TFDS's default, ~/tensorflow_datasets.
       manual_dir: folder with the files that the user got by hand; None means <data_dir>/downloads/manual.
     Raises:
-      InputError: manual_dir is no folder, data_dir not writable, or a source file missing or malformed.
+      InputError: manual_dir is no folder, data_dir not writable, the disk full, a source file missing or malformed, or
+        what was built earlier damaged.
     """
     if manual_dir is not None and not pathlib.Path(manual_dir).expanduser().is_dir():
         raise InputError(f"--manual_dir={manual_dir} is no folder. Name the one with the dataset's files.")
     download = tfds.download.DownloadConfig(
         manual_dir=manual_dir, try_download_gcs=False, compute_stats=tfds.download.ComputeStatsMode.SKIP)
     try:
-        found = builder(builder_class, config, data_dir)
+        found = _builder(builder_class, config, data_dir)
         if not found.data_path.exists():  # it appears when the build is complete
-            with _alone(found):
+            with _alone(found), _system_errors(pathlib.Path(found.data_path).parent):
                 found = builder(builder_class, config, data_dir)  # which another process may have built by now
                 found.download_and_prepare(download_config=download)
     except FileExistsError:  # another run has built it in the meantime
@@ -53,6 +56,46 @@ def build(builder_class, config=None, data_dir=None, manual_dir=None):
         place = data_dir or f"{tfds.core.constants.DATA_DIR} (its default)"
         raise InputError(f"--data_dir={place}: the dataset cannot be built there ({explain(error)})") from error
     return found
+
+
+def _builder(builder_class, config, data_dir):
+    """As `builder`. Raises InputError if what was built earlier is damaged."""
+    try:
+        return builder(builder_class, config, data_dir)
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # TFDS raises whatever its parsers of JSON and of lists do
+        folder = pathlib.Path(data_dir or "~/tensorflow_datasets").expanduser() / builder_class.name
+        raise InputError(f"{folder}: what was built there is damaged ({_first_line(error)}); {REBUILD}") from error
+
+
+@contextlib.contextmanager
+def _system_errors(folder):
+    """Turns what TFDS and TensorFlow make of a full disk, or of a folder that is gone, into an OSError."""
+    try:
+        yield
+    except (InputError, OSError):
+        raise
+    except Exception as error:
+        reason = system_error(error, folder)
+        if reason:
+            raise reason from error
+        raise
+
+
+@contextlib.contextmanager
+def _damage_explained(builder):
+    """Turns TensorFlow's errors on files of a built dataset into InputError."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise InputError(f"{builder.data_path}: is damaged ({_first_line(error)}); {REBUILD}") from error
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 @contextlib.contextmanager
@@ -78,13 +121,21 @@ def examples(builder, split, images=True):
       builder: one whose dataset is prepared.
       split: its name.
       images: False leaves images encoded, as bytes, which is many times faster.
+
+    Raises:
+      InputError: the built files are damaged, or some are gone.
     """
     in_order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     decoders = None if images else _encoded(builder.info.features)
-    found = builder.as_dataset(split=split, shuffle_files=False, read_config=in_order, decoders=decoders)
-    texts = _texts(builder.info.features)
-    for example in tfds.as_numpy(found):
-        yield example | {name: example[name].decode() for name in texts}
+    texts, count = _texts(builder.info.features), 0
+    with _damage_explained(builder):
+        found = builder.as_dataset(split=split, shuffle_files=False, read_config=in_order, decoders=decoders)
+        for example in tfds.as_numpy(found):
+            count += 1
+            yield example | {name: example[name].decode() for name in texts}
+    expected = builder.info.splits[split].num_examples
+    if count != expected:  # a file that is cut off between two records is read without an error
+        raise InputError(f"{builder.data_path}: is damaged ({count} of {expected} {split} items are left); {REBUILD}")
 
 
 def read(builder, split):
