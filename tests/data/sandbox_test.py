@@ -168,6 +168,15 @@ def test_a_loop_of_the_processor_ends(monkeypatch, tmp_path):
     assert b"MemoryError" in ended.stderr
 
 
+def test_limits_of_the_surroundings_stay(tmp_path):
+    """Guards against a refusal of every file where `ulimit -v` or a batch system bounds the memory."""
+    scipy.io.savemat(tmp_path / "x.mat", {"x": MATRIX})
+    program = f"from tfxmr.data import sandbox; print(sandbox.read({str(tmp_path / 'x.mat')!r})['x'].tolist())"
+    limits = "import resource; [resource.setrlimit(k, (v, v)) for k, v in ((resource.RLIMIT_AS, 2**30), (resource.RLIMIT_CPU, 9))]"
+    ended = subprocess.run([sys.executable, "-c", f"{limits}\n{program}"], capture_output=True, text=True, check=False)
+    assert ended.stdout.strip() == str(MATRIX.tolist()), ended.stderr
+
+
 def test_bombs(tmp_path, monkeypatch):
     """Guards against a small file that fills the memory; what is wanted is compared, not what else the file holds."""
     monkeypatch.setattr(archive, "ALWAYS", 2**16)

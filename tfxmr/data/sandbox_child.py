@@ -285,14 +285,21 @@ def main(path, options):
 
 def limit(memory, seconds):
     """Bounds this process: bytes more than now, and seconds of the processor's time."""
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    lower(resource.RLIMIT_CPU, seconds)
+    lower(resource.RLIMIT_CORE, 0)
     try:
         with open("/proc/self/statm") as file:
             now = int(file.read().split()[0]) * resource.getpagesize()
     except OSError:  # no Linux: what was read is counted all the same
         return
-    resource.setrlimit(resource.RLIMIT_AS, (now + memory, now + memory))
+    lower(resource.RLIMIT_AS, now + memory)
+
+
+def lower(kind, value):
+    """Sets a limit of this process, unless a lower one is there, as `ulimit` and batch systems set them."""
+    soft, hard = resource.getrlimit(kind)
+    known = [limit for limit in (value, soft, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(kind, (min(known), hard))
 
 
 if __name__ == "__main__":
