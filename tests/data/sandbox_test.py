@@ -104,6 +104,14 @@ def test_sparse_indices_outside(tmp_path, indices):
     assert found["x"].startswith("damaged (") and isinstance(found["x"], sandbox.Unusable)
 
 
+def test_sparse_columns_that_end_before_they_begin(tmp_path):
+    """Guards against SciPy's check, which looks at nothing where the last column ends at 0."""
+    matrix = scipy.sparse.csc_array(MATRIX)
+    matrix.indptr[:] = 0, 65545, 0
+    found = sandbox.read(matlab73(tmp_path / "x.mat", lambda file: put_sparse(file, "x", matrix)))
+    assert found["x"].startswith("damaged (a sparse matrix has a row or column that ends before")
+
+
 def test_sparse_indices_outside_version_5(tmp_path):
     matrix = scipy.sparse.csc_array(MATRIX)
     matrix.indices[-1] = 10**6

@@ -111,6 +111,7 @@ def _be_command(arguments, folder, log, limit, shared):
     try:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: none outlives this program
         os.chdir(folder)
+        tempfile.tempdir = str(folder.parent / "tmp")  # what a killed command leaves there goes with the rest
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(file, 1)
@@ -217,6 +218,7 @@ class Chaos:
         self.place, self.out = place, out
         self.rows, self._undisturbed, self._stopped = {}, {}, {}
         scenarios.make_inputs(place / "inputs")
+        (place / "tmp").mkdir()
 
     def row(self, scenario, treatment):
         """The counts of a scenario under a treatment."""

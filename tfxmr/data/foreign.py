@@ -133,6 +133,8 @@ def _dense(path, arrays):
             return matrix.toarray()  # the constructor has checked the indices
         build = {"csr": scipy.sparse.csr_array, "csc": scipy.sparse.csc_array}[kind]
         matrix = build((arrays["data"], arrays["indices"], arrays["indptr"]), shape)
+        if (np.diff(matrix.indptr) < 0).any():  # which SciPy's check skips where the last one is 0
+            raise ValueError("its indptr goes down")
         matrix.check_format(full_check=True)  # toarray writes wherever the indices say
         return matrix.toarray()
     except Exception as error:  # SciPy raises half a dozen different types on damaged matrices
