@@ -97,7 +97,7 @@ def define_text_items(values):
     flags.DEFINE_enum(
         "text_items", None, ("sentences", "joined"),
         "Whether each sentence of an image is a text of its own, paired with that image, or all of them are one text; "
-        "default: sentences for flickr30k and mscoco, joined for pascal_sentence. Others have one text an image.",
+        "default: sentences for flickr30k, mscoco and a CSV of your own, joined for pascal_sentence. Others have one.",
         flag_values=values,
     )
 

@@ -7,10 +7,12 @@ import pytest
 from PIL import Image
 
 import tfxmr.data
+from tfxmr.__main__ import main
 from tfxmr.data import folder
 from tfxmr.data.media import media
 from tfxmr.data.splits import SplitRule
 from tfxmr.errors import InputError
+from tfxmr.features.image_descriptor import image_descriptor
 
 WORDS = {"cat": "a cat purrs on the sofa", "dog": "a dog barks at the moon"}
 
@@ -115,6 +117,66 @@ def test_csv(root):
     assert media(data, "test", "image", [0], data_dir=path)[0].shape == (70, 70, 3)
 
 
+def five(root):
+    """A CSV of the folder's images, five texts each."""
+    lines = [f"{s}/{c}/{n}.png,{WORDS[c]} number {n} seen {k} times,{c},{s}"
+             for s in ("train", "test") for c in WORDS for n in range(3) for k in ("two", "three", "four", "five", "six")]
+    return csv(root, "image,text,class,split", *lines)
+
+
+def test_csv_of_several_texts_an_image(root):
+    """Guards against four of five texts that are dropped as duplicates: six images, thirty texts, nothing to skip."""
+    path = five(root)
+    data = tfxmr.data.load("folder", data_dir=path)
+    train, images = data.splits["train"], data.splits["train"].distinct(data.repeated)
+    assert data.repeated == ("image",) and len(images.labels["image"]) == 6 and len(train.labels["text"]) == 30
+    assert data.size("test") == "30 pairs (6 image items)"
+    assert train.ids["text"][6] == "train/cat/1.png#1" and train.ids["image"][6] == "train/cat/1.png"
+    assert media(data, "train", "text", [6], data_dir=path) == ["a cat purrs on the sofa number 1 seen three times"]
+    seen = {name: image_descriptor(folder.media("image", [name], path))[0] for name in images.ids["image"]}
+    assert all(np.array_equal(row, seen[name]) for row, name in zip(train.features["image"][:], train.ids["image"], strict=True))
+    joined = tfxmr.data.load("folder", data_dir=path, text_items="joined")
+    assert joined.repeated == () and len(joined.splits["train"].labels["text"]) == 6
+    assert media(joined, "train", "text", [1], data_dir=path)[0].split("\n")[4].endswith("number 1 seen six times")
+    with pytest.raises(InputError, match="--text_items=joined"):
+        tfxmr.data.load("folder", data_dir=path, split=SplitRule("random", 1, ("0.5", "0", "0.5")))
+    assert len(tfxmr.data.load("folder", data_dir=path, text_items="joined",
+                               split=SplitRule("random", 1, ("0.5", "0", "0.5"))).splits["train"]) == 6
+
+
+def test_bad_texts_of_an_image_cost_themselves_alone(root):
+    """Guards against an image that is lost for one of its texts, and texts that are numbered anew without it."""
+    path = five(root)
+    path.write_text(path.read_text().replace("a cat purrs on the sofa number 0 seen two times", " "))
+    with pytest.warns(UserWarning, match="2 problems, 58 items(.|\n)*empty text: 2, such as train/cat/0.png#0; test/cat/0.png#0"):
+        data = folder.items(path, bad_items="skip")
+    assert data.splits["train"].ids["text"][:2] == ["train/cat/0.png#1", "train/cat/0.png#2"]
+    joined = folder.items(path, bad_items="skip", text_items="joined")
+    assert media(joined, "train", "text", [0], data_dir=path)[0].count("\n") == 3
+    (root / "train/dog/0.png").write_bytes(b"cut")
+    with pytest.warns(UserWarning, match="3 problems, 53 items(.|\n)*unreadable image: 1"):
+        folder.items(path, bad_items="skip")
+
+
+def test_trains_on_several_texts_an_image(root, tmp_path, capsys):
+    """From extraction to figures: each image is one item of the gallery."""
+    extract = ["extract", "--dataset=folder", f"--data_dir={five(root)}", "--image_features=descriptor",
+               "--text_features=tfidf30", "--min_documents=1", f"--out={tmp_path / 'features'}"]
+    assert main(extract) == 0
+    assert "test: 30 pairs (6 image items)" in capsys.readouterr().out
+    assert np.load(tmp_path / "features/train/image.npy").shape == (6, 1956)
+    train = ["train", "--model=cca", "--dataset=features", f"--features={tmp_path / 'features'}", "--protocol=standard"]
+    assert main([*train, f"--run_dir={tmp_path / 'run'}"]) == 0
+
+
+@pytest.mark.parametrize("delimiter, named", [(";", "';'"), ("\t", "tabs")])
+def test_a_csv_of_another_delimiter_is_told(root, delimiter, named):
+    with pytest.raises(InputError, match=f"its columns are divided by {named}; save it with commas between them"):
+        folder.items(csv(root, delimiter.join(("image", "text", "class")), delimiter.join(("a", "b", "c"))))
+    with pytest.raises(InputError, match="lacks the column text, class; its first line is 'image,Text'"):
+        folder.items(csv(root, "image,Text"))
+
+
 def test_csv_without_split_is_divided_at_random(root):
     lines = [f"train/{c}/{n}.png,{c} {n} sings,{c}" for c in WORDS for n in range(3)]
     path = csv(root, "image,text,class", *lines)
@@ -131,10 +193,12 @@ def test_csv_cannot_leave_its_folder(root):
     put(root.parent, "secret", "red", "secret")
     secret = root.parent / "secret.png"
     path = csv(root, "image,text,class,split", "../secret.png,x,cat,train", f"{secret},x,cat,train",
-               "train/cat/0.png,purrs,cat,train", "train/cat/0.png,again,cat,train", "a.png,x,cat,exam", "a,b,c,train,e")
+               "train/cat/0.png,purrs,cat,train", "train/cat/0.png,purrs,cat,train", "train/cat/0.png,x,cat,test",
+               "train/cat/0.png,x,dog,train", "a.png,x,cat,exam", "a,b,c,train,e")
     with pytest.warns(UserWarning):
         data = folder.items(path, bad_items="skip")
-    assert data.features["text"]["skipped"] == {"malformed line": 2, "duplicate id": 1, "outside the folder": 2}
+    assert data.features["text"]["skipped"] == {
+        "malformed line": 2, "duplicate line": 1, "image in two splits or classes": 2, "outside the folder": 2}
     with pytest.raises(InputError, match="lacks the column class"):
         folder.items(csv(root, "image,text", "a,b"))
 

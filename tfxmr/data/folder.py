@@ -1,10 +1,11 @@
 """The user's own images and texts: `--dataset=folder --data_dir=DIR`."""
 import collections
+import dataclasses
 import warnings
 
 import numpy as np
 
-from tfxmr.data import folder_files
+from tfxmr.data import folder_files, mapped
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.errors import InputError
 from tfxmr.features.bag_of_words import TextVectorizer, warn_of_phrases, warn_of_unknown
@@ -14,41 +15,47 @@ BAD_ITEMS = ("refuse", "skip")
 NAMED = 3  # items named for each kind of problem
 
 
-def load(image_features="descriptor", text_features="tfidf", data_dir=None, manual_dir=None, bad_items="refuse"):
+def load(
+    image_features="descriptor", text_features="tfidf", data_dir=None, manual_dir=None, bad_items="refuse",
+    text_items="sentences",
+):
     """Reads the items and describes them by features that need no training but a vocabulary.
 
     Args:
       image_features: "descriptor", see tfxmr.features.image_descriptor.
       text_features: "tfidf" or "counts", on the vocabulary of the training texts.
-      data_dir, bad_items: as in `items`.
+      data_dir, bad_items, text_items: as in `items`.
       manual_dir: not used.
 
     Returns:
       MultiModalData without class embeddings.
     """
-    data, read = items(data_dir, manual_dir, bad_items), reader(data_dir)
+    data, read = items(data_dir, manual_dir, bad_items, text_items), reader(data_dir)
     texts = {name: list(read("text", split.ids["text"])) for name, split in data.splits.items()}
     vectorizer = TextVectorizer(text_features, min_documents=1).fit(texts["train"])
     splits = {}
     for name, split in data.splits.items():
-        pictures = read("image", split.ids["image"])
-        features = {"image": image_descriptor(pictures), "text": vectorizer.transform(texts[name])}
+        names = split.distinct(data.repeated).ids["image"]
+        pictures = image_descriptor(read("image", names))
+        if data.repeated:
+            pictures = mapped.repeat(pictures, split.items_of("image")[1])
+        features = {"image": pictures, "text": vectorizer.transform(texts[name])}
         warn_of_phrases(texts[name], f"{data_dir} {name}")
         zeros = int((~features["text"].any(axis=1)).sum())
         warn_of_unknown(zeros, len(texts[name]), f"{data_dir} {name}")
         splits[name] = Split(features, split.labels, split.ids)
     names = {"image": image_features, "text": text_features}
     features = {m: {**facts, "name": names[m]} for m, facts in data.features.items()}
-    return MultiModalData(data.name, splits, data.class_names, features=features)
+    return dataclasses.replace(data, splits=splits, features=features)
 
 
-def items(data_dir, manual_dir=None, bad_items="refuse"):
+def items(data_dir, manual_dir=None, bad_items="refuse", text_items="sentences"):
     """Reads every file once, and lists the items that can be used.
 
     The folder holds `<split>/<class>/<id>.jpg` (or another image format) with `<id>.txt` beside it, where <split> is
     train, validation or test; or data_dir is a CSV with the columns image (path relative to the CSV), text, class and
-    perhaps split. Texts are UTF-8. Without a split, all items train, and --split=random divides them. Nothing outside
-    the folder is read, not through symbolic links either.
+    perhaps split; an image may have several lines, one for each of its texts. Texts are UTF-8. Without a split, all
+    items train, and --split=random divides them. Nothing outside the folder is read, not through symbolic links either.
 
     Args:
       data_dir: the folder, or the path of the CSV.
@@ -56,6 +63,8 @@ def items(data_dir, manual_dir=None, bad_items="refuse"):
       bad_items: what to do about unreadable or cut off images, empty or undecodable texts, images and texts without the
         other, duplicate ids, and links out of the folder. "refuse" raises InputError; "skip" leaves them out. Both
         count them by kind.
+      text_items: "sentences" makes each of several texts of an image an item of its own, paired with that image
+        (MultiModalData.repeated); "joined" makes them one text, each on a line.
 
     Returns:
       MultiModalData whose matrices have no columns: labels, ids and class names (of the training items, by alphabet).
@@ -64,14 +73,9 @@ def items(data_dir, manual_dir=None, bad_items="refuse"):
       InputError: bad items, no training items, or a class without any.
     """
     root, found, problems = folder_files.find(data_dir)
-    good = []
-    for item in found:
-        try:
-            folder_files.read_text(root, item)
-            folder_files.read_image(root, item)
-            good.append(item)
-        except folder_files.BadItem as error:
-            problems.append(error.args)
+    good = _usable(root, found, problems)
+    if text_items == "joined":
+        good = list({item.id: dataclasses.replace(item, number=None) for item in good}.values())
     if problems:
         _report(data_dir, problems, len(good), bad_items)
     classes = sorted({item.class_name for item in good if item.split == "train"})
@@ -85,11 +89,12 @@ def items(data_dir, manual_dir=None, bad_items="refuse"):
         members = [item for item in good if item.split == name]
         if members:
             empty = {m: np.zeros((len(members), 0), np.float32) for m in ("image", "text")}
-            labels = [classes.index(item.class_name) for item in members]
-            splits[name] = Split.of_pairs(empty, labels, [item.id for item in members])
+            pairs = Split.of_pairs(empty, [classes.index(item.class_name) for item in members])
+            ids = {"image": [item.id for item in members], "text": [item.text_id for item in members]}
+            splits[name] = dataclasses.replace(pairs, ids=ids)
     counts = dict(collections.Counter(kind for kind, _ in problems))
     return MultiModalData(
-        "folder", splits, classes,
+        "folder", splits, classes, repeated=("image",) if any(item.number is not None for item in good) else (),
         features={m: {"source": str(data_dir), "skipped": counts} for m in ("image", "text")},
     )
 
@@ -102,17 +107,59 @@ def media(modality, ids, data_dir=None, manual_dir=None):
 def reader(data_dir, manual_dir=None):
     """A function (modality, ids) that yields what `media` lists, one by one, and looks the folder through but once."""
     root, found, _ = folder_files.find(data_dir)
-    by_id = {item.id: item for item in found}
+    by_id, of_image = {item.text_id: [item] for item in found}, {}
+    for item in found:
+        of_image.setdefault(item.id, []).append(item)
 
     def read(modality, ids):
-        read_one = folder_files.read_image if modality == "image" else folder_files.read_text
         for id_ in ids:
+            same = of_image.get(id_) or by_id.get(id_)
             try:
-                yield read_one(root, by_id[id_]) if id_ in by_id else None
+                if same is None:
+                    yield None
+                elif modality == "image":
+                    yield folder_files.read_image(root, same[0])
+                else:
+                    yield "\n".join(_texts(root, same))
             except folder_files.BadItem:
                 yield None
 
     return read
+
+
+def _texts(root, same):
+    """The texts of one image that can be used; raises BadItem if none can."""
+    texts = []
+    for item in same:
+        try:
+            texts.append(folder_files.read_text(root, item))
+        except folder_files.BadItem:
+            if item is same[-1] and not texts:
+                raise
+    return texts
+
+
+def _usable(root, found, problems):
+    """The items whose image and text can be read; an image of several texts is read once. Adds to the problems."""
+    good, of_image = [], {}
+    for item in found:
+        if item.image not in of_image:
+            of_image[item.image] = _problem(folder_files.read_image, root, item)
+            problems += of_image[item.image]
+        bad_text = _problem(folder_files.read_text, root, item)
+        problems += bad_text
+        if not of_image[item.image] and not bad_text:
+            good.append(item)
+    return good
+
+
+def _problem(read, root, item):
+    """A list of what `read` finds wrong with an item, (kind of problem, what); empty if nothing is."""
+    try:
+        read(root, item)
+        return []
+    except folder_files.BadItem as error:
+        return [error.args]
 
 
 def _report(data_dir, problems, good, bad_items):

@@ -28,6 +28,7 @@ class Item:
       image: path of the image file, relative to the root.
       text: the text, or None if it stands in `text_file`.
       text_file: path of the text file, relative to the root, or None.
+      number: which of several texts of the image this is, from 0; None if it has one.
     """
 
     id: str
@@ -36,6 +37,12 @@ class Item:
     image: str
     text: str | None = None
     text_file: str | None = None
+    number: int | None = None
+
+    @property
+    def text_id(self):
+        """The name of the text: that of the image, or with the number, "cat/001.jpg#2"."""
+        return self.id if self.number is None else f"{self.id}#{self.number}"
 
 
 def find(data_dir):
@@ -71,7 +78,7 @@ def read_text(root, item):
         except UnicodeDecodeError as error:
             raise BadItem("text is not UTF-8", f"{item.text_file} ({error})") from error
     if not content.strip():
-        raise BadItem("empty text", item.text_file or item.id)
+        raise BadItem("empty text", item.text_file or item.text_id)
     return content.strip()
 
 
@@ -161,27 +168,45 @@ def _entries(root, name, problems):
 
 
 def _of_csv(path):
-    items, problems, seen = [], [], set()
+    items, problems = {}, []  # image -> its Items, without numbers
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, strict=True)
-            lacking = [c for c in COLUMNS if c not in (rows.fieldnames or ())]
-            if lacking:
-                raise InputError(
-                    f"--data_dir={path}: lacks the column {', '.join(lacking)}; the first line names them: "
-                    f"{','.join(COLUMNS)} and perhaps split"
-                )
+            _check_columns(path, rows.fieldnames or ())
             for row in rows:
                 line = f"line {rows.line_num}"
                 values = {name: (value or "").strip() for name, value in row.items() if isinstance(name, str)}
                 split = values.get("split", "train") or "train"
                 if None in row or not values["image"] or not values["class"] or split not in SPLITS:
                     problems.append(("malformed line", f"{line} (split {split!r}; {', '.join(SPLITS)} are known)"))
-                elif values["image"] in seen:
-                    problems.append(("duplicate id", f"{line}: {values['image']}"))
+                    continue
+                item = Item(values["image"], split, values["class"], values["image"], values["text"])
+                others = items.setdefault(item.image, [])
+                if item in others:
+                    problems.append(("duplicate line", f"{line}: {item.image}, with the same text"))
+                elif others and (others[0].split, others[0].class_name) != (split, item.class_name):
+                    problems.append(("image in two splits or classes", f"{line}: {item.image}"))
                 else:
-                    seen.add(values["image"])
-                    items.append(Item(values["image"], split, values["class"], values["image"], values["text"]))
+                    others.append(item)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--data_dir={path}: cannot be read as CSV in UTF-8 ({error})") from error
-    return items, problems
+        raise InputError(
+            f"--data_dir={path}: cannot be read as CSV in UTF-8 ({error}); save it anew as that, with commas"
+        ) from error
+    for same in items.values():
+        if len(same) > 1:
+            same[:] = [dataclasses.replace(item, number=number) for number, item in enumerate(same)]
+    return [item for same in items.values() for item in same], problems
+
+
+def _check_columns(path, names):
+    """Refuses a CSV without the columns that are needed, and says which delimiter it has where that is the reason."""
+    lacking = [column for column in COLUMNS if column not in names]
+    delimiter = next((d for d in ";\t|" if len(names) == 1 and d in names[0]), None)
+    if delimiter:
+        named = "tabs" if delimiter == "\t" else repr(delimiter)
+        raise InputError(f"--data_dir={path}: its columns are divided by {named}; save it with commas between them")
+    if lacking:
+        raise InputError(
+            f"--data_dir={path}: lacks the column {', '.join(lacking)}; its first line is {','.join(names)!r}, and "
+            f"names the columns: {','.join(COLUMNS)} and perhaps split"
+        )

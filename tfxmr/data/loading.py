@@ -76,6 +76,7 @@ DATASETS = {
         "folder", "your own images and texts: <split>/<class>/<id>.jpg and <id>.txt, or a CSV, in --data_dir",
         ("descriptor",), ("tfidf", "counts"),
         "text: vocabulary and word weights on the training texts; image: on nothing",
+        ("sentences", "joined"),
     ),
     "features": _Dataset("feature_folder", "what `tfxmr extract` or `tfxmr import` wrote, in --features"),
 }
