@@ -353,7 +353,7 @@ def damage_files(chaos, scenario, rng):
             command.wait()
             good = chaos.judge(row, command, MAY_FAIL[arguments[0] == "tune"], what)
             if good and arguments == scenario.arguments and command.status == 0:
-                if path.name not in scenario.outputs:  # which are no part of what a run follows from
+                if not set(path.parts) & set(scenario.outputs):  # from which nothing follows
                     chaos.compare(row, scenario, folder, what, command.output)
 
 
@@ -522,19 +522,19 @@ def main(table, arguments=None):
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--minutes", type=float, default=30)
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--only", default="", help="part of the names of the scenarios to take")
-    options.add_argument("--treatment", default="", help="part of the name of the treatments to take")
+    options.add_argument("--only", default="", help="parts of names of scenarios, the ones to take")
+    options.add_argument("--treatment", default="", help="parts of names of treatments, likewise")
     options.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/chaos"), help="folder for the output of what went wrong")
     options = options.parse_args(arguments)
     end = time.monotonic() + 60 * options.minutes
     shutil.rmtree(options.out, ignore_errors=True)
     rng = random.Random(options.seed)
-    table = [scenario for scenario in table if options.only in scenario.name]
+    table = [scenario for scenario in table if any(part in scenario.name for part in options.only.split(","))]
     with tempfile.TemporaryDirectory() as place:
         chaos = Chaos(pathlib.Path(place), options.out)
         todo, made = [], 0
         while time.monotonic() < end:
-            todo = todo or [job for job in jobs(table, rng) if options.treatment in job[0].__name__]
+            todo = todo or [job for job in jobs(table, rng) if any(part in job[0].__name__ for part in options.treatment.split(","))]
             treatment, scenario = todo.pop()
             begin, made = time.monotonic(), made + 1
             before = {key: sum(row.values()) for key, row in chaos.rows.items()}

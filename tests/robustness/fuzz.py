@@ -283,13 +283,14 @@ def main(parsers, arguments=None):
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--inputs", type=int, default=100_000, help="damaged files in all")
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--only", default="", help="part of the names of the parsers to take")
+    options.add_argument("--only", default="", help="parts of names of parsers, the ones to take")
     options.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/fuzz"), help="folder of inputs that find faults")
     options.add_argument("--replay", help="folder below --out, whose input is read once more")
     options = options.parse_args(arguments)
     if options.replay:
         return int(replay(options.replay, parsers))
-    parsers = sorted((p for p in parsers if options.only in p.name), key=lambda p: p.heavy)
+    parsers = [p for p in parsers if any(part in p.name for part in options.only.split(","))]
+    parsers.sort(key=lambda p: p.heavy)
     shutil.rmtree(options.out, ignore_errors=True)
     per_share = options.inputs / sum(parser.share for parser in parsers)
     rows = []

@@ -19,7 +19,7 @@ class Scenario:
       name: in the table.
       arguments: of `tfxmr`.
       readers: argument tuples of commands that read what it writes.
-      outputs: names of files that nothing is computed from, so that a damaged one is neither noticed nor written again.
+      outputs: names of files and folders that nothing is computed from, so that a damaged one is neither noticed nor written again.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Scenario:
     outputs: tuple = ()
 
 
-PROJECTOR = ("metadata.tsv", "tensors.bytes", "projector_config.pbtxt")
+PROJECTOR = ("projector", "projector_config.pbtxt")
 
 
 def _train(name, *arguments):
