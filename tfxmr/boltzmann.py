@@ -147,6 +147,10 @@ class BoltzmannSettings(MethodSettings):
     level: int = setting(0, "Levels of machines below.", minimum=0)
     counts: tuple = setting((), "Modalities whose features are numbers of words.")
 
+    def remedies(self):
+        """As Settings.remedies: the machines' rates and scales are fixed, so they can only be left out."""
+        return ["--norbm_pretrain"]
+
 
 class Boltzmann(Method):
     """A machine for each modality, all trained at once and each by itself; `embed` gives the hidden probabilities.

@@ -51,3 +51,22 @@ class Settings:
         """Raises InputError for a value outside its choices or range, naming the flag, value and remedy."""
         for field in dataclasses.fields(self):
             check(field, getattr(self, field.name))
+
+    def remedies(self):
+        """What usually helps where numbers became too large with these settings: a list of flags as they are typed."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        found, rate = [], getattr(self, "learning_rate", 0.0)
+        if rate:
+            found.append(f"--learning_rate={min(defaults['learning_rate'], rate / 10):g} ({rate:g} here)")
+        if getattr(self, "precision", "float32") == "float16":
+            found.append("--precision=bfloat16")
+        if getattr(self, "feature_norm", "") == "none":
+            found.append("--feature_norm=zscore")
+        if getattr(self, "ridge", 0.0):
+            found.append(f"--ridge={10 * self.ridge:g} ({self.ridge:g} here)")
+        return found
+
+    def advice(self):
+        """`remedies` as the end of a message; "" where there are none."""
+        found = self.remedies()
+        return f"; in another --run_dir, what usually helps: {' or '.join(found)}" if found else ""

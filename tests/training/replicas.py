@@ -95,8 +95,10 @@ def crossing(name):
     for before, after in ((ONE, TWO), (TWO, ONE)):
         with tempfile.TemporaryDirectory() as folder:
             first, second = make(name, before), make(name, after)
+            saved = Checkpoints(pathlib.Path(folder), first)
+            assert not saved.restore()  # makes the folder
             fit(first, 0, STEPS // 2)
-            Checkpoints(pathlib.Path(folder), first).save()
+            saved.save()
             assert Checkpoints(pathlib.Path(folder), second).restore() and second.steps_done == STEPS // 2
             fit(second, STEPS // 2, STEPS)
         found["one, two" if before is ONE else "two, one"] = gap(weights(straight), weights(second))

@@ -18,6 +18,7 @@ FLAGS = [
 ]
 SELECTING = [
     "--model=ms2gan", "--dataset=npz", "--protocol=standard", "--epochs=60", "--batch_size=16", "--patience=4",
+    "--patience_steps=0",
     "--validation_fraction=0.25", "--specific_units=300,200", "--shared_units=200", "--checkpoint_seconds=0",
     "--learning_rate=1e-3",
 ]

@@ -13,10 +13,11 @@ from tfxmr.models.danzcr import DANZCR, DANZCRSettings
 from tfxmr.models.ms2gan import MS2GAN, MS2GANSettings
 from tfxmr.training import selection
 from tfxmr.training.checkpoints import Checkpoints
-from tfxmr.training.run import RunOptions, evaluate, run
+from tfxmr.training.run import RunOptions, ending, evaluate, run
 
 SMALL = MS2GANSettings(
-    specific_units=(8, 6), shared_units=(6,), modality_units=(5,), batch_size=12, epochs=5, learning_rate=1e-2
+    specific_units=(8, 6), shared_units=(6,), modality_units=(5,), batch_size=12, epochs=5, learning_rate=1e-2,
+    patience_steps=0,
 )  # four steps an epoch on the 48 items that are left of 60
 OPTIONS = RunOptions(validation_fraction=0.2)
 
@@ -89,6 +90,15 @@ def test_the_best_step_is_kept(data, rule, tmp_path, script, values, patience, s
     np.testing.assert_array_equal(kept, measured[selected // 4 - 1])
     assert all(np.abs(kept - other).max() > 0 for i, other in enumerate(measured) if i != selected // 4 - 1)
     assert evaluate(MS2GAN, settings, data, rule, tmp_path / "run", OPTIONS) == results["metrics"]
+
+
+def test_patience_has_its_steps(data, rule, tmp_path, script):
+    """Guards against an end after two epochs of a few steps: here the two are 8 steps, and 9 must go by."""
+    script([0.1, 0.4, 0.3, 0.2, 0.1])
+    settings = dataclasses.replace(SMALL, patience=2, patience_steps=9, epochs=6)
+    results = run(MS2GAN, settings, data, rule, tmp_path / "run", OPTIONS)
+    assert (results["steps"], results["total_steps"], results["selected_step"]) == (20, 24, 8)
+    assert ending(results) == "stopped at step 20 of 24, kept step 8"
 
 
 def test_the_last_step_is_measured_too(data, rule, tmp_path, script):

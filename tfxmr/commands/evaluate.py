@@ -14,7 +14,7 @@ from tfxmr.evaluation.results import by_class_rows, metrics_rows, to_text
 from tfxmr.evaluation.tables import to_csv, to_latex, to_markdown
 from tfxmr.training import memory, selection
 from tfxmr.training.run import evaluate
-from tfxmr.training.run_folder import HARMLESS
+from tfxmr.training.run_folder import HARMLESS, RunFolder
 
 FORMATS = {"text": to_text, "markdown": to_markdown, "latex": to_latex, "csv": to_csv}
 
@@ -52,7 +52,11 @@ def _evaluate(run_dir, arguments):
     run = runs.read(run_dir, arguments, define=define)
     asked = run.protocol, run.settings, run.data, run.options
     header = selection.describe(*asked, selection.training_data(*asked))
-    print(header, file=sys.stdout if run.flags.format == "text" else sys.stderr)
+    beside = sys.stdout if run.flags.format == "text" else sys.stderr
+    print(header, file=beside)
+    stopped = RunFolder(run.path).stopped()
+    if stopped:
+        print(f"stopped    {stopped['reason']}", file=beside)
     return run, evaluate(*run.arguments())
 
 

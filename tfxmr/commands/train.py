@@ -1,4 +1,6 @@
 """Trains a method on a dataset, evaluates it and writes a run folder; goes on where a stopped run was."""
+import sys
+
 import tfxmr_flags.data
 import tfxmr_flags.model
 import tfxmr_flags.training
@@ -7,21 +9,38 @@ from tfxmr_flags import parsing
 from tfxmr.errors import InputError
 from tfxmr.evaluation import comparison
 from tfxmr.evaluation.results import metrics_rows, to_text
+from tfxmr.evaluation.tables import Marked
 from tfxmr.training import distribution, memory, selection
-from tfxmr.training.run import runner
+from tfxmr.training.run import ending, runner
 from tfxmr.training.run_folder import HARMLESS
 
 
 def main(arguments):
-    """Runs `tfxmr train` with a list of flags; with --seeds once a seed, and then sums up."""
+    """Runs `tfxmr train` with a list of flags; with --seeds once a seed, and then sums up.
+
+    A seed that fails does not end the others. Returns 1 if some failed, 2 if all did, else 0.
+    """
     flags, method_class = parsing.parse_run("train", arguments)
     if not flags.run_dir:
         raise InputError("--run_dir is missing: give the folder for checkpoints and results, such as runs/first")
     distribution.start(tfxmr_flags.training.make_options(flags))  # before anything uses TensorFlow
-    results = [train(repeat, method_class) for repeat in tfxmr_flags.training.repeats(flags)]
+    # With several workers, one that lacks another would wait for it at the next seed.
+    alone, results, failed = not flags.seeds or flags.strategy == "multi_worker", [], {}
+    for repeat in tfxmr_flags.training.repeats(flags):
+        try:
+            results.append(train(repeat, method_class))
+        except InputError as error:
+            if alone:
+                raise
+            failed[repeat.seed] = error
+            print(f"tfxmr: seed {repeat.seed} failed: {error}", file=sys.stderr)
     if len(results) > 1 and all(results):
         rows, footnotes = comparison.summary(results, HARMLESS)
         print(to_text(rows, footnotes))
+    if failed:
+        print(f"tfxmr: {len(failed)} of {len(failed) + len(results)} seeds failed:", file=sys.stderr)
+        print(*(f"  seed {seed}: {error}" for seed, error in failed.items()), sep="\n", file=sys.stderr)
+    return (1 if results else 2) if failed else 0
 
 
 def train(flags, method_class):
@@ -43,10 +62,10 @@ def train(flags, method_class):
         results = run(method_class, settings, data, protocol, flags.run_dir, options, parsing.serialise(flags))
     if results is None:
         return None
-    print(to_text(metrics_rows(results["metrics"])))
-    kept = f", weights of step {results['selected_step']}" if "selected_step" in results else ""
-    print(
-        f"{results['steps']} steps{kept}, {results['seconds']:.0f} s of training; results in "
-        f"{flags.run_dir}/results.json"
-    )
+    rows, footnote = metrics_rows(results["metrics"]), ""
+    if "stopped_by" in results:
+        rows = [row | {"value": row["value"] and Marked(row["value"], "*")} for row in rows]
+        footnote = f"*  with the best weights before this: {results['stopped_by']}"
+    print(to_text(rows, footnote))
+    print(f"{ending(results)}, {results['seconds']:.0f} s of training; results in {flags.run_dir}/results.json")
     return results

@@ -1,5 +1,6 @@
 """The base of every neural method: players that take turns, one optimiser each, and an encoder for each modality."""
 import dataclasses
+import math
 
 import keras
 import numpy as np
@@ -7,7 +8,7 @@ import tensorflow as tf
 
 from tfxmr import randomness
 from tfxmr.data.mapped import MappedMatrix
-from tfxmr.errors import InputError
+from tfxmr.errors import InputError, NotFinite
 from tfxmr.layers import INITS, Tower
 from tfxmr.settings import Settings, setting
 from tfxmr.training import distribution
@@ -52,6 +53,10 @@ class MethodSettings(Settings):
     patience: int = setting(
         20, "With --select=validation, epochs without a better validation mAP that end the training; 0: none do.",
         minimum=0,
+    )
+    patience_steps: int = setting(
+        300, "Steps that the epochs of --patience hold at least: on small data an epoch is a few steps, in which no "
+        "method gets anywhere.", minimum=0,
     )
     precision: str = setting(
         "float32",
@@ -127,6 +132,7 @@ class Method(StepwiseModel):
         self.check(data)
         self.dims = dict(data.dims)
         self.networks = self.make_networks(data)
+        self.player_optimizers = {}  # until it is compiled
         distribution.share_out(self.name, self.networks)
         self.built = True
 
@@ -284,6 +290,44 @@ class Method(StepwiseModel):
         self.step.assign_add(1)
         return logs
 
+    def failed(self, logs):
+        """True, a scalar tensor, if a step's losses or gradient norms are not finite; the same for all replicas.
+
+        A loss scale that is still above 1 makes float16's gradients infinite now and then: the update is skipped, and
+        the scale halved. That is no failure; below 1 there is nothing left to skip.
+        """
+        fine = []
+        for name, value in logs.items():
+            player, _, part = name.partition("/")
+            fine.append(tf.math.is_finite(value))
+            if part == "gradient_norm" and self.settings.precision == "float16":
+                fine[-1] = tf.logical_or(fine[-1], self.loss_scale(player) >= 1.0)
+        bad = tf.cast(tf.logical_not(tf.reduce_all(tf.stack(fine))), tf.float32)
+        return distribution.summed([bad])[0] > 0  # a replica that stopped alone would leave the others waiting
+
+    def failure(self, logs):
+        """What `failed` in a step's logs: player, loss or gradient, step, and what usually helps."""
+        name, value = next((name, value) for name, value in logs.items() if not math.isfinite(value))
+        player, _, part = name.partition("/")
+        what = "gradient" if part == "gradient_norm" else f"loss {part!r}"
+        return (
+            f"{self.name}: the {what} of player {player} is {'nan' if math.isnan(value) else 'inf'} at step "
+            f"{self.steps_done}{self.settings.advice()}"
+        )
+
+    def require_finite(self):
+        """Raises NotFinite, naming a network, if weights or optimizer slots are nan or inf: nobody can train on."""
+        if self.finite():
+            return
+        broken = [name for name, variables in self.network_state().items() if not _all_finite(variables)]
+        what = f"weights of network {broken[0]}" if broken else "slots of an optimizer"
+        raise NotFinite(f"{self.name}: {what} are not finite after step {self.steps_done}{self.settings.advice()}")
+
+    @tf.function
+    def finite(self):
+        """True, a scalar tensor, if all weights and optimizer slots are finite."""
+        return _all_finite(self.state_variables())
+
     def network_state(self):
         """The weights, network name -> tf.Variables, for tf.train.Checkpoint.
 
@@ -326,6 +370,7 @@ class Method(StepwiseModel):
 
         Raises:
           InputError: unknown modality, or features of another width than the model was built for.
+          NotFinite: representations that are not.
         """
         if modality not in self.dims:
             raise InputError(f"unknown modality {modality!r}; {self.name} has {', '.join(self.dims)}")
@@ -338,4 +383,16 @@ class Method(StepwiseModel):
             )
         starts = range(0, len(features), block_size) or [0]
         blocks = (tf.constant(features[i : i + block_size]) for i in starts)
-        return np.concatenate([self._embed(modality, block).numpy() for block in blocks])
+        made = np.concatenate([self._embed(modality, block).numpy() for block in blocks])
+        bad = len(made) - int(np.isfinite(made).all(axis=-1).sum())
+        if bad:
+            raise NotFinite(
+                f"{self.name}: the representations of {bad} of {len(made)} {modality} items are not finite after step "
+                f"{self.steps_done}{self.settings.advice()}"
+            )
+        return made
+
+
+def _all_finite(variables):
+    """True, a scalar tensor, if all float tensors or tf.Variables in a list are finite."""
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(v)) for v in variables if v.dtype.is_floating])

@@ -60,6 +60,10 @@ class CorrAESettings(OptimizerSettings):
         "--feature_norm=none): their lowest machine is a replicated softmax."
     )
 
+    def remedies(self):
+        """As Settings.remedies; numbers of words must stay such."""
+        return [flag for flag in super().remedies() if not (self.rbm_counts and flag.startswith("--feature_norm"))]
+
 
 class CorrAE(Method):
     """Autoencoders of all modalities whose codes are drawn together.

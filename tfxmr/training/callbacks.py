@@ -135,6 +135,8 @@ class RetrievalMetrics(keras.callbacks.Callback):
         step = self.model.steps_done
         if step % self.every:
             return
+        if not self.model.finite():
+            return  # a step, or the end of the training, says so to all workers
         with self.writer.as_default(step):
             for group, tasks in self.tasks.items():
                 for result in evaluation.evaluate(self.model.encode, tasks, self.protocol, self.training):

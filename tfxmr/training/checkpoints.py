@@ -273,6 +273,8 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
     def save(self):
         """Saves now, with the training time up to now."""
+        if not self.checkpoints.method.finite():
+            return  # a step, or the end of the training, says so to all workers; what can be trained on stays
         now = time.monotonic()
         self.checkpoints.seconds.assign_add(now - self.last_counted)
         self.last_counted = now

@@ -1,6 +1,10 @@
 """Training in steps, any number of them in one call of TensorFlow, under any strategy."""
+import math
+
 import keras
 import tensorflow as tf
+
+from tfxmr.errors import NotFinite
 
 
 class StepwiseModel(keras.Model):
@@ -26,26 +30,41 @@ class StepwiseModel(keras.Model):
         return []
 
     def make_train_function(self, force=False):
-        """Makes `train_function`: (iterator of batches, number of steps) -> the last step's logs (L,).
+        """Makes `train_function`: (iterator of batches, number of steps) -> (the last step's logs (L,), if it failed).
 
-        One loop for any number of steps, and for any strategy, so that the arithmetic is always the same. Keras' own
-        function knows neither several steps under MirroredStrategy nor several machines.
+        It ends at a step that `failed`. One loop for any number of steps, and for any strategy, so that the arithmetic
+        is always the same. Keras' own function knows neither several steps under MirroredStrategy nor several machines.
         """
         strategy = self.distribute_strategy
         train_step = tf.function(self.train_step, jit_compile=True) if self.jit_compile else self.train_step
 
-        def one_step(batches):
-            logs = strategy.run(train_step, args=(next(batches),))
+        def checked_step(batch):
+            logs = train_step(batch)
             self.log_names = list(logs)
-            return tf.stack([strategy.experimental_local_results(value)[0] for value in logs.values()])
+            return tf.stack(list(logs.values())), self.failed(logs)
+
+        def one_step(batches):
+            made = strategy.run(checked_step, args=(next(batches),))
+            return [strategy.experimental_local_results(value)[0] for value in made]
 
         def execute(batches, count):
             return tf.while_loop(
-                lambda i, logs: i < count, lambda i, logs: (i + 1, one_step(batches)), (0, tf.zeros([0])),
-                shape_invariants=(tf.TensorShape([]), tf.TensorShape([None])), parallel_iterations=1,
-            )[1]
+                lambda i, logs, failed: tf.logical_and(i < count, tf.logical_not(failed)),
+                lambda i, logs, failed: (i + 1, *one_step(batches)), (0, tf.zeros([0]), tf.constant(False)),
+                shape_invariants=(tf.TensorShape([]), tf.TensorShape([None]), tf.TensorShape([])),
+                parallel_iterations=1,
+            )[1:]
 
         self.train_function = execute if self.run_eagerly else tf.function(execute, autograph=False)
+
+    def failed(self, logs):
+        """True, a scalar tensor, if a step's logs (name -> scalar) hold what is not finite and should be."""
+        return tf.logical_not(tf.reduce_all(tf.math.is_finite(tf.stack(list(logs.values())))))
+
+    def failure(self, logs):
+        """What `failed` in the present step's logs (name -> float), in words."""
+        names = [name for name, value in logs.items() if not math.isfinite(value)]
+        return f"{', '.join(names)} not finite at step {self.steps_done}"
 
     def fit(self, batches, callbacks=(), steps_per_execution=1, stops=(), shuffle=False, verbose=0):
         """Trains on every batch of a dataset, in its order.
@@ -58,6 +77,9 @@ class StepwiseModel(keras.Model):
           steps_per_execution: steps that TensorFlow takes in one call, at most.
           stops: periods in steps; an execution ends at every multiple of each, for callbacks that act there.
           shuffle, verbose: False and 0, as for keras.Model.fit.
+
+        Raises:
+          NotFinite: after the first step that `failed`; no callback has seen that step.
         """
         callbacks = keras.callbacks.CallbackList(list(callbacks), model=self)
         iterator, last = iter(batches), self.steps_done + int(batches.cardinality())
@@ -66,6 +88,9 @@ class StepwiseModel(keras.Model):
         while (step := self.steps_done) < last and not self.stop_training:
             count = min(steps_per_execution, last - step, *(period - step % period for period in stops))
             callbacks.on_train_batch_begin(step)
-            logs = self.train_function(iterator, tf.constant(count))
-            callbacks.on_train_batch_end(step + count - 1, dict(zip(self.log_names, logs.numpy(), strict=True)))
+            logs, failed = self.train_function(iterator, tf.constant(count))
+            logs = dict(zip(self.log_names, logs.numpy(), strict=True))
+            if failed:
+                raise NotFinite(self.failure(logs))
+            callbacks.on_train_batch_end(step + count - 1, logs)
         callbacks.on_train_end()

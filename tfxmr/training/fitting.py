@@ -6,7 +6,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from tfxmr.errors import InputError
+from tfxmr.errors import InputError, NotFinite
 from tfxmr.files import replacing, to_json
 from tfxmr.training import callbacks, distribution, sampling, selection
 from tfxmr.training.checkpoints import Checkpoints, SaveCheckpoints
@@ -25,12 +25,21 @@ def train(method, data, tasks, protocol, folder, options):
       options: RunOptions.
 
     Returns:
-      (facts for results.json, encode): the steps trained, the seconds they took and, if selected, the step kept.
+      (facts for results.json, encode): the steps trained and those of the whole training, the seconds they took; if
+      selected, the step kept; and if a number was not finite and there were weights to keep, the step at which the
+      training stopped, and by what.
+
+    Raises:
+      NotFinite: a number was not finite, and there were no weights to keep. It is so each time: RUN/stopped.json.
     """
     items = len(data.splits["train"])
-    method.compile(steps_per_epoch=method.steps_per_epoch(items))
-    checkpoints, strategy = Checkpoints(folder.checkpoints, method), method.distribute_strategy
+    strategy = method.distribute_strategy
     chief = distribution.is_chief(strategy)
+    stopped = folder.stopped() if chief else None
+    if distribution.from_chief(strategy, bool(stopped and not stopped["kept"])):
+        raise NotFinite(stopped["reason"] if chief else f"{method.name}: stopped; the first worker says by what")
+    method.compile(steps_per_epoch=method.steps_per_epoch(items))
+    checkpoints = Checkpoints(folder.checkpoints, method)
     found = checkpoints.restore() if chief else False
     if not distribution.from_chief(strategy, found):
         checkpoints.seconds.assign(pretrain(method, data, protocol, folder, options))
@@ -38,14 +47,29 @@ def train(method, data, tasks, protocol, folder, options):
     best = checkpoints.best
     ended = method.steps_done >= method.total_steps(items) or checkpoints.finished or best and best.exhausted
     if not distribution.from_chief(strategy, bool(ended)):
-        take_steps(method, data, tasks, protocol, folder, options, checkpoints)
+        stopped = failure = None
+        try:
+            take_steps(method, data, tasks, protocol, folder, options, checkpoints)
+        except NotFinite as error:
+            failure = error
+            stopped = {"step": method.steps_done, "reason": str(error), "kept": bool(best and best.value >= 0)}
+        if chief:
+            folder.write_stopped(stopped)
+        # The chief may have found it alone, in a measurement.
+        if distribution.from_chief(strategy, bool(stopped and not stopped["kept"])):
+            raise failure or NotFinite(f"{method.name}: stopped; the first worker says by what")
     if chief:
         checkpoints.finish()
         for leftover in folder.path.glob("pretraining/*/checkpoints"):
             shutil.rmtree(leftover, ignore_errors=True)
-    facts = {"steps": method.steps_done, "seconds": round(float(checkpoints.seconds), 1)}
+    facts = {
+        "steps": method.steps_done, "total_steps": method.total_steps(items),
+        "seconds": round(float(checkpoints.seconds), 1),
+    }
     if best:
         facts |= {"selected_step": int(best.step), "validation_mAP": float(checkpoints.selected_value)}
+    if stopped:
+        facts |= {"stopped_at": stopped["step"], "stopped_by": stopped["reason"]}
     return facts, method.encode
 
 
@@ -75,6 +99,7 @@ def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
     batches = sampling.batches(split, method.settings.batch_size, options.seed, start, total)
     try:
         method.fit(batches, parts, options.steps_per_execution, stops)
+        method.require_finite()  # the last step's update, of which no step's loss tells
     except (KeyboardInterrupt, BrokenPipeError):  # the latter if nobody reads the progress any more
         if chief:
             if best:
@@ -105,8 +130,15 @@ def fit(method, data, tasks, protocol, folder, options):
     """Fits a closed-form method and saves its arrays. Arguments and results as in `train`.
 
     A transductive method sees the features, without labels, of the items that are searched: of the test split, or in a
-    search of settings of the validation split. Raises InputError if some of their classes are to be unseen.
+    search of settings of the validation split.
+
+    Raises:
+      InputError: transductive, and some of the classes are to be unseen.
+      NotFinite: the fit came to numbers that are not.
     """
+    stopped = folder.stopped()
+    if stopped:
+        raise NotFinite(stopped["reason"])
     seen = {}
     if method.transductive:
         if protocol.unseen:
@@ -117,9 +149,29 @@ def fit(method, data, tasks, protocol, folder, options):
         searched = tasks or selection.validation_tasks(data)
         seen["unlabelled"] = {task.query_modality: task.query for task in searched}
     start = time.monotonic()
-    method.fit(data, **seen)
+    try:
+        fit_finite(method, data, seen)
+    except NotFinite as failure:
+        folder.write_stopped({"step": 0, "reason": str(failure), "kept": False})
+        raise
     seconds = time.monotonic() - start
     folder.checkpoints.mkdir(exist_ok=True)
     with replacing(folder.checkpoints / "arrays.npz") as file:
         np.savez(file, **method.arrays())
     return {"steps": 0, "seconds": round(seconds, 1)}, method.transform
+
+
+def fit_finite(method, data, seen):
+    """Fits a closed-form method; `seen` are further arguments. Raises NotFinite if what comes of it is not finite."""
+    name = type(method).__name__.lower()
+    try:
+        method.fit(data, **seen)
+    except InputError:
+        raise
+    except ValueError as error:  # numpy.linalg.LinAlgError, and SciPy's on a matrix with infs or NaNs
+        if not isinstance(error, np.linalg.LinAlgError) and "infs or NaNs" not in str(error):
+            raise
+        raise NotFinite(f"{name}: the fit fails ({error}){method.settings.advice()}") from error
+    broken = [n for n, a in method.arrays().items() if np.asarray(a).dtype.kind == "f" and not np.isfinite(a).all()]
+    if broken:
+        raise NotFinite(f"{name}: {broken[0]} is not finite after the fit{method.settings.advice()}")

@@ -161,21 +161,40 @@ def run_pairs(method_class, settings, data, protocol, run_dir, options=None, fla
         found.append(
             run(method_class, settings, data.only(pair), protocol, folder.path / "-".join(pair), options, own_flags)
         )
+        if found[-1]:
+            print(f"{'-'.join(pair)}: {ending(found[-1])}")
     if not all(found):  # of a worker that is not the chief
         return None
     results = found[0] | {
         "steps": sum(r["steps"] for r in found),
+        "total_steps": sum(r.get("total_steps", 0) for r in found),
         "seconds": round(sum(r["seconds"] for r in found), 1),
         "metrics": [m for r in found for m in r["metrics"]],
         "flags": flags or found[0]["flags"],
         **{key: {name: facts for r in found for name, facts in r.get(key, {}).items()}
            for key in ("features", "data", "training_items")},
     }
-    results.pop("selected_step", None)
+    for name in ("selected_step", "stopped_at", "stopped_by"):
+        results.pop(name, None)
+    stopped = [r for r in found if "stopped_by" in r]
+    if stopped:
+        results |= {"stopped_at": stopped[0]["stopped_at"], "stopped_by": " | ".join(r["stopped_by"] for r in stopped)}
     if "validation_mAP" in results:
         results["validation_mAP"] = float(np.mean([r["validation_mAP"] for r in found]))
     folder.write_results(results)
     return results
+
+
+def ending(results):
+    """How a training ended, in words: "stopped at step 66 of 600, kept step 6".
+
+    Args:
+      results: what results.json holds; one of an older version does not say the length of the whole training.
+    """
+    steps, kept = results["steps"], results.get("selected_step")
+    early = steps < results.get("total_steps", steps)
+    text = f"stopped at step {steps} of {results['total_steps']}" if early else f"{steps} steps"
+    return text if kept is None else f"{text}, kept step {kept}"
 
 
 def runner(method_class, data, joint=False):

@@ -118,6 +118,29 @@ class RunFolder:
         path = self.path / "results.json"
         return read_results(path) if path.exists() else None
 
+    def stopped(self):
+        """What `write_stopped` wrote, or None."""
+        path, remedy = self.path / "stopped.json", "remove it, and the same command trains again"
+        if not path.exists():
+            return None
+        facts = read_json(path, remedy)
+        if not {"step", "reason", "kept"} <= set(facts):
+            raise InputError(f"{path}: is damaged (it lacks step, reason or kept); {remedy}")
+        return facts
+
+    def write_stopped(self, facts):
+        """Notes that the training came to numbers that are not finite, so that the same command can say so at once.
+
+        Args:
+          facts: JSON dict: step; reason, a message; kept, True if there are selected weights of a step before. None:
+            it did not, and a note to the contrary is removed.
+        """
+        path = self.path / "stopped.json"
+        if facts:
+            write_text(path, to_json(facts))
+        else:
+            path.unlink(missing_ok=True)
+
     def require_results(self):
         """The results of a finished run; raises InputError if it is not finished."""
         results = self.results()

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfxmr import evaluation
 from tfxmr.data.protocol import Protocol
+from tfxmr.errors import NotFinite
 from tfxmr.evaluation import results
 from tfxmr.training import distribution
 
@@ -128,9 +129,10 @@ class Best:
 
     @property
     def exhausted(self):
-        """True if the last `patience` measurements brought nothing better."""
-        patience = self.method.settings.patience
-        return 0 < patience <= int(self.stale)
+        """True if the last `patience` measurements, over `patience_steps` or more, brought nothing better."""
+        settings = self.method.settings
+        steps = int(self.measured) - int(self.step)
+        return 0 < settings.patience <= int(self.stale) and settings.patience_steps <= steps
 
     @tf.function
     def record(self, value):
@@ -191,6 +193,7 @@ class SelectBest(keras.callbacks.Callback):
         step = self.best.method.steps_done
         if step == int(self.best.measured) or not self.due():
             return
+        self.best.method.require_finite()
         value = mean_map(self.best.method.encode, self.tasks, self.protocol, self.training)
         self.best.record(tf.constant(value, tf.float64))
         with self.writer.as_default(step):
@@ -199,7 +202,13 @@ class SelectBest(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Measures if it is time, and ends the training if it is time for that, all workers with the chief."""
         if self.due():
-            strategy = self.best.method.distribute_strategy
+            strategy, failure = self.best.method.distribute_strategy, None
             if distribution.is_chief(strategy):
-                self.measure()
-            self.model.stop_training = distribution.from_chief(strategy, self.best.exhausted)
+                try:
+                    self.measure()
+                except NotFinite as error:
+                    failure = error
+            # all workers come here, whatever the chief found
+            self.model.stop_training = distribution.from_chief(strategy, bool(failure or self.best.exhausted))
+            if failure:
+                raise failure

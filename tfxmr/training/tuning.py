@@ -159,7 +159,8 @@ def _train(start, path, values):
         message = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         ended |= {"status": "failed", "message": message, "traceback": traceback.format_exc()}
     else:
-        ended |= {name: results.get(name) for name in OUTCOME[:3]} | {"status": "finished", "message": ""}
+        ended |= {name: results.get(name) for name in OUTCOME[:3]} | {"status": "finished"}
+        ended["message"] = results.get("stopped_by", "")
     hparams.write_trial(path, path.name, values, ended["validation_mAP"], ended["selected_step"] or 0)
     return ended
 
