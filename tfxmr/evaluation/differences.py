@@ -12,6 +12,7 @@ DEFAULTS = {
     "unseen": (), "split": "official", "no_relevant": "zero", "generalised": False, "all_modalities": False, "folds": 1,
     "held_out": 0.0,
 }
+NAMED = {"name": "protocol"}  # what a footnote calls an entry
 UNSTATED = "not stated"
 NO_MODALITIES = ("split", "class_embeddings")  # what else results.json has among the features
 OWN_NAMES = ("npz", "folder", "imported")  # what older versions called every data set of one's own
@@ -49,7 +50,7 @@ def of_protocols(here: list, there: list) -> str:
     if all(map(by_method, runs)) and len({run["protocol"].get("name") for run in runs}) == 1:
         dropped.add("similarity")
     return between(*(
-        [{n: say(v) for n, v in (DEFAULTS | run["protocol"]).items() if n not in dropped} for run in side]
+        [{NAMED.get(n, n): say(v) for n, v in (DEFAULTS | run["protocol"]).items() if n not in dropped} for run in side]
         for side in (here, there)
     ))
 
