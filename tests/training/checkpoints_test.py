@@ -286,6 +286,23 @@ def test_damaged_arrays_of_a_closed_form(damage, data, tmp_path):
         run.evaluate(method, settings, data, rule, tmp_path, OPTIONS)
 
 
+@pytest.mark.parametrize("name, change", [
+    ("image_weights_", None), ("image_weights_", lambda array: array[:-1]), ("text_mean_", lambda array: array.astype(str)),
+    ("text_weights_", lambda array: array * np.nan),
+])
+def test_arrays_that_do_not_fit_together(name, change, data, tmp_path):
+    """Guards against an archive that NumPy reads and the method does not: an array is missing or another's."""
+    rule, method, settings = protocol.make("zero_shot", data), registry.get("cca"), registry.get("cca").Settings()
+    run.run(method, settings, data, rule, tmp_path, OPTIONS)
+    path = tmp_path / "checkpoints/arrays.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    array = arrays.pop(name)
+    np.savez(path, **arrays | ({name: change(array)} if change else {}))
+    with pytest.raises(InputError, match="arrays.npz: is damaged .*; restore it from a backup"):
+        run.evaluate(method, settings, data, rule, tmp_path, OPTIONS)
+
+
 def test_arrays_are_written_whole_or_not_at_all(data, tmp_path, monkeypatch):
     """Guards against arrays that are written in place: an interrupt leaves half an archive, which looks trained."""
     rule, method, settings = protocol.make("zero_shot", data), registry.get("cca"), registry.get("cca").Settings()

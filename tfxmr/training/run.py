@@ -4,17 +4,14 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import itertools
-import zipfile
-import zlib
 
 import numpy as np
 
 from tfxmr import __version__, evaluation
-from tfxmr.data import identity, mapped
+from tfxmr.data import archive, identity, mapped
 from tfxmr.errors import InputError
 from tfxmr.evaluation import named
 from tfxmr.features.normalisation import normalise_features
-from tfxmr.files import explain
 from tfxmr.models.base import Method
 from tfxmr.training import distribution, fitting, projector, selection
 from tfxmr.training.checkpoints import load_networks
@@ -295,23 +292,32 @@ def restore(method_class, settings, data, protocol, run_dir, options=None, flags
             raise InputError(f"{folder.checkpoints} holds no checkpoint; run `tfxmr train` there first")
         encode = method.encode
     else:
-        method.set_arrays(read_arrays(folder))
+        load_arrays(folder, method, training_data)
         encode = method.transform
     return encode, data, training_data
 
 
-def read_arrays(folder):
-    """The fitted arrays of a closed-form run, name -> array. Raises InputError if they are missing or damaged."""
+def load_arrays(folder, method, data):
+    """Gives a closed-form method the fitted arrays of its run.
+
+    Args:
+      folder: RunFolder.
+      method: of tfxmr.baselines.
+      data: MultiModalData like those that it was fitted on, by which the arrays are tried.
+
+    Raises:
+      InputError: the arrays are missing or damaged, or do not fit together.
+    """
     path = folder.checkpoints / "arrays.npz"
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(stored)
-    except FileNotFoundError:
+    if not path.exists():
         remedy = BACKUP if folder.results() else "run `tfxmr train` there first"
-        raise InputError(f"{path} is missing; {remedy}") from None
-    except OSError as error:
-        raise InputError(explain(error)) from error
-    except (EOFError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} is missing; {remedy}")
+    try:
+        method.set_arrays(archive.read_npz(path))
+        for m in data.modalities:
+            if not np.isfinite(method.transform(m, data.splits["train"].features[m][:1])).all():
+                raise ValueError("it holds NaN or infinite values")
+    except (ValueError, AttributeError, TypeError, IndexError) as error:  # InputError, which is a ValueError, too
         raise InputError(f"{path}: is damaged ({error}); {BACKUP}") from error
 
 
