@@ -103,9 +103,10 @@ def define_import(values):
     )
     flags.DEFINE_multi_string(
         "array", [],
-        "SPLIT/ARRAY=NAME, such as train/image=I_tr: which array of the files is which; given again for each. ARRAY is "
-        "a modality, label, or label_MODALITY where the modality is no pair with the others; id or id_MODALITY: "
-        "strings that name the items, which the official lists of Wikipedia give by themselves.", flag_values=values,
+        "SPLIT/ARRAY=NAME, such as train/image=I_tr: which array of the files is which; given again for each. NAME may "
+        "be a struct's field, train/I, or FILE:NAME where two files have an array of that name. ARRAY is a modality, "
+        "label, or label_MODALITY where the modality is no pair with the others; id or id_MODALITY: strings that name "
+        "the items, which the official lists of Wikipedia give by themselves.", flag_values=values,
     )
     flags.DEFINE_integer(
         "label_base", None, "Number of the first class in the files; default: 1 if the smallest label is 1, else 0.",

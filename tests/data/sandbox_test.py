@@ -80,6 +80,15 @@ def test_what_version_5_holds(tmp_path):
     assert list(sandbox.read(tmp_path / "x.mat", ["names", "nowhere"])) == ["names"]
 
 
+def test_a_group_of_many_members(tmp_path):
+    """Guards against a list of names that is longer than the line of an answer may be."""
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for number in range(12):
+            file[f"{'group' * 9}/{number}"] = 1
+    found = sandbox.read(tmp_path / "x.h5")
+    assert found["group" * 9].endswith("/7, more") and len(found) == 13
+
+
 def test_plain_hdf5(tmp_path):
     """Guards against strings that are left out, and against groups that hold themselves."""
     with h5py.File(tmp_path / "x.h5", "w") as file:

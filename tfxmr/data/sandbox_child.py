@@ -11,6 +11,7 @@ a line of JSON and then its bytes in C order:
     {"error": ...}                                      the last line, where the file cannot be read
     {"end": true}                                       the last line, where all is there
 """
+import itertools
 import json
 import math
 import os
@@ -70,6 +71,12 @@ def strings(values, budget):
     return np.array(values, str) if values else np.empty(0, "U1")
 
 
+def listed(name, fields):
+    """The full names of fields of a struct or members of a group, in words; ten at most."""
+    names = [f"{name}/{field}" for field in itertools.islice(fields, 11)]
+    return ", ".join(names[:10] + ["more"][: len(names) > 10])
+
+
 # ---- MATLAB's version 5
 
 
@@ -97,8 +104,7 @@ def of_version5(name, value, budget):
     elif type(value) is not np.ndarray:  # SciPy's MatlabObject, MatlabFunction, MatlabOpaque
         yield name, Unusable("a MATLAB object or function; in MATLAB, cellstr and table2array make arrays")
     elif value.dtype.names:
-        fields = ", ".join(f"{name}/{field}" for field in value.dtype.names)
-        yield name, Unusable(f"a MATLAB struct; its fields are {fields}")
+        yield name, Unusable(f"a MATLAB struct; its fields are {listed(name, value.dtype.names)}")
         if value.size == 1:
             for field in value.dtype.names:
                 yield from of_version5(f"{name}/{field}", value[field].item(), budget)
@@ -149,7 +155,7 @@ def read_hdf5(path, names, budget):
                 elif "MATLAB_sparse" in item.attrs:
                     yield full, attempt(of_sparse, item, budget)
                 else:
-                    yield full, Unusable(f"a group or MATLAB struct; it holds {', '.join(f'{full}/{n}' for n in item)}")
+                    yield full, Unusable(f"a group or MATLAB struct; it holds {listed(full, item)}")
                     groups.append((f"{full}/", item))
 
 
