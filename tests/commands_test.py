@@ -489,8 +489,10 @@ def test_flags_cfg_starts_the_same_run(capsys, train, tmp_path):
 def test_evaluation_of_an_unfinished_run(capsys, train, tmp_path):
     assert main(train) == 0
     (tmp_path / "run/checkpoints/arrays.npz").unlink()
-    message = refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run")
-    assert "arrays.npz is missing; run `tfxmr train` there first" in message
+    again = ["evaluate", f"--run_dir={tmp_path}/run"]
+    assert "arrays.npz is missing; restore it from a backup" in refusal(capsys, *again)  # training would not make it again
+    (tmp_path / "run/results.json").unlink()
+    assert "arrays.npz is missing; run `tfxmr train` there first" in refusal(capsys, *again)
 
 
 def test_evaluation_under_another_protocol(capsys, train, tmp_path):

@@ -52,7 +52,7 @@ def main(arguments):
     command = arguments[0] if arguments else "--help"
     try:
         for argument in arguments:
-            if not _is_unicode(argument):
+            if not _is_utf8(argument):
                 raise InputError(f"{argument!r}: holds bytes that are no UTF-8; rename that file or folder")
         if command in ("help", "-h", "--help", "--helpfull"):
             print(usage())
@@ -78,9 +78,12 @@ def main(arguments):
         return 2
 
 
-def _is_unicode(text):
-    """False if Python could not decode the text when the system gave it."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+def _is_utf8(argument):
+    try:
+        os.fsencode(argument).decode()
+    except UnicodeError:
+        return False
+    return True
 
 
 def _explain(error):
@@ -90,7 +93,11 @@ def _explain(error):
     if isinstance(error, OSError):
         if error.filename is None:  # Python names no file whose write fails
             error.filename = "standard output, or a file that was being written"
+            with contextlib.suppress(OSError):
+                _flush()
         return explain(error)
+    if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding() != "utf-8":
+        return f"{ascii(error.object)}: this locale lacks these letters; set LC_ALL=C.UTF-8 and give the command again"
     if type(error).__module__.startswith("tensorflow.") and (reason := system_error(error)):
         return explain(reason)
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
