@@ -182,7 +182,7 @@ def test_five_modalities_of_unequal_sizes(folder):
     """The shape of XMedia, small: pairs of images and texts, fewer videos, audio clips and models; from file to batch."""
     (folder / "classes.txt").unlink()
     widths = {"image": 5, "text": 4, "video": 3, "audio": 2, "shape3d": 6}
-    sizes = {"train": {"pairs": 40, "video": 8, "audio": 12, "shape3d": 4}, "test": {"pairs": 10, "video": 4, "audio": 6, "shape3d": 3}}
+    sizes = {"train": {"pairs": 40, "video": 8, "audio": 12, "shape3d": 9}, "test": {"pairs": 10, "video": 4, "audio": 6, "shape3d": 3}}
     for name, n in sizes.items():
         stored = {m: np.ones((n.get(m, n["pairs"]), d)) for m, d in widths.items()}
         own = {f"label_{m}": np.arange(n[m]) % 3 for m in ("video", "audio", "shape3d")}
@@ -196,7 +196,7 @@ def test_five_modalities_of_unequal_sizes(folder):
         assert [len(task.query), sum(map(len, task.gallery.values()))] == [len(task.query_labels), len(task.gallery_labels)] == counts
     training = protocol.make("standard", data).training_data(data, 0.25)
     assert {m: len(v) for m, v in training.splits["validation"].labels.items()} == {
-        "image": 10, "text": 10, "video": 2, "audio": 3, "shape3d": 1,
+        "image": 10, "text": 10, "video": 2, "audio": 3, "shape3d": 2,
     }
     batch, = sampling.batches(data.splits["train"], 16, 0, 0, 1)
     assert {name: tuple(value.shape) for name, value in batch.items()} == {
