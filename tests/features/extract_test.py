@@ -1,6 +1,7 @@
 """Tests of extraction: resumed after a kill it is the straight one, and the manifest says all that decides it."""
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -51,6 +52,14 @@ def run(media, out, *more):
 
 def content(folder):
     return {p.relative_to(folder): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_the_hint_runs_when_it_is_typed(media, tmp_path, capsys):
+    """Guards against a hint that lacks a flag, or quotes, or needs what the data have not got."""
+    assert run(media, tmp_path / "my features") == 0
+    program, *words = shlex.split(capsys.readouterr().out.rpartition("; ")[2])
+    assert program == "tfxmr" and main(words) == 0
+    assert (tmp_path / "my features_run/results.json").exists()
 
 
 def test_extracted_features_train(media, tmp_path, capsys):

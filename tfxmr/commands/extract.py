@@ -5,6 +5,7 @@ from tfxmr_flags import parsing
 from tfxmr.data import splits
 from tfxmr.errors import InputError
 from tfxmr.features import extract, text_features
+from tfxmr.features.store import train_command
 
 
 def main(arguments):
@@ -32,5 +33,4 @@ def main(arguments):
     )
     for name in data.splits:
         print(f"{name}: {data.size(name)}, " + ", ".join(f"{m} {f.name} ({f.dim})" for m, f in features.items()))
-    protocol = " --protocol=standard" if data.instances else ""
-    print(f"in {folder}; tfxmr train --dataset=features --features={folder}{protocol}")
+    print(f"in {folder}; {train_command(folder)}")

@@ -2,14 +2,13 @@
 import os
 import pathlib
 import re
-import shlex
 
 import tfxmr_flags.features
 from tfxmr_flags import parsing
 
 from tfxmr.data import foreign, npz
 from tfxmr.errors import InputError
-from tfxmr.features.store import FeatureStore, file_sha256
+from tfxmr.features.store import FeatureStore, file_sha256, train_command
 
 
 def main(arguments):
@@ -53,9 +52,8 @@ def main(arguments):
             _write(store, dataset, splits, checked, ids, names, sources)
     for name, split in checked.items():
         print(f"{name}: {', '.join(f'{m} {split.features[m].shape}' for m in split.modalities)}")
-    train = ["tfxmr", "train", "--dataset=features", f"--features={flags.out}", f"--run_dir={store.path}_run"]
     by_name = f"{len(names)} classes, by their names in the files"
-    print(f"{f'labels counted from {base} in the files' if names == known else by_name}; {shlex.join(train)}")
+    print(f"{f'labels counted from {base} in the files' if names == known else by_name}; {train_command(store.path)}")
 
 
 def _class_names(flags):

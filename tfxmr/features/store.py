@@ -15,6 +15,7 @@ import io
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import warnings
 
@@ -250,6 +251,11 @@ def _allocate(path, shape):
             f"{free:,} are free ({error.strerror}); make room and start the same command again, or give an --out on "
             "another disk"
         ) from error
+
+
+def train_command(folder):
+    """The command that trains on a feature folder by the defaults for its data, as it can be typed into a shell."""
+    return shlex.join(["tfxmr", "train", "--dataset=features", f"--features={folder}", f"--run_dir={folder}_run"])
 
 
 def file_sha256(path):
