@@ -26,8 +26,8 @@ class MS2GANSettings(MethodSettings):
     )
     learning_rate: float = setting(
         # validation mAP with alpha 1 over four sets of features: 1e-4 .390, 3e-4 .390, 1e-3 .342
-        1e-4, "Adam's base learning rate; ACMR's, the paper is silent. On raw features 1e-3 with --alpha=0.01 is better.",
-        minimum=0.0, grid=(1e-4, 2e-4, 5e-4, 1e-3)
+        1e-4, "Adam's base learning rate; ACMR's, the paper is silent. On raw features take 1e-3 with --alpha=0.01.",
+        minimum=0.0, grid=(1e-4, 2e-4, 5e-4, 1e-3),
     )
     select: str = selection_setting("validation")
     tau: float = setting(
@@ -107,10 +107,10 @@ class MS2GAN(Method):
     Differs from the paper: the third distance of eq. 2 is between modalities, as its prose says, not within images as
     printed (--contrastive_third=literal); eq. 7 is the cross-entropy of M modalities, as g_u there says twice what A
     says; the extra 1/U of algorithm 1 is dropped, and its reversal done once; the classifier's logits are linear, as
-    tanh would cap the probability of the right class at .45 for 10 classes (--tanh_logits); of the modality
-    classifier only the hidden layers have a leaky ReLU, of slope .2. Optimiser, length of training, initial weights
-    (Glorot uniform), selection and similarity are not stated there; validation prefers rates of 1e-4 and 3e-4 to 1e-3 at
-    the paper's alpha of 1. On raw features (long image rows) --learning_rate=1e-3 --alpha=0.01 comes close to SM.
+    tanh would cap the probability of the right class at .45 for 10 classes (--tanh_logits); of the modality classifier
+    only the hidden layers have a leaky ReLU, of slope .2. Optimiser, length of training, initial weights (Glorot
+    uniform), selection and similarity are not stated there; with the paper's alpha of 1 validation prefers rates of
+    1e-4 and 3e-4 to 1e-3. On raw features (long image rows) --learning_rate=1e-3 --alpha=0.01 comes close to SM.
     """
 
     Settings = MS2GANSettings
