@@ -2,6 +2,7 @@
 import json
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,14 +53,6 @@ def run(media, out, *more):
 
 def content(folder):
     return {p.relative_to(folder): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def test_the_hint_runs_when_it_is_typed(media, tmp_path, capsys):
-    """Guards against a hint that lacks a flag, or quotes, or needs what the data have not got."""
-    assert run(media, tmp_path / "my features") == 0
-    program, *words = shlex.split(capsys.readouterr().out.rpartition("; ")[2])
-    assert program == "tfxmr" and main(words) == 0
-    assert (tmp_path / "my features_run/results.json").exists()
 
 
 def test_extracted_features_train(media, tmp_path, capsys):
@@ -259,6 +252,7 @@ def test_texts_that_say_nothing_are_told(media, tmp_path):
         assert run(media, tmp_path / "out") == 0
     facts = json.loads((tmp_path / "out/manifest.json").read_text())["modalities"]["text"]
     assert facts["zero_rows"] == {"train": 0, "test": 10}
+    assert facts["fitted_on_note"] == "texts of all classes, also of those that a zero-shot protocol holds unseen"
     with pytest.warns(UserWarning, match="folder, the texts that --text_features=bow20 is fitted on: 10 of 60 texts have no"):
         assert run(media, tmp_path / "both", "--fit_on=train,test") == 0
 
@@ -274,6 +268,29 @@ def test_unreadable_files_are_told_before_the_work(flag, content, media, tmp_pat
         assert run(media, tmp_path / "out", f"{flag}={path}") == 2
     message = capsys.readouterr().err
     assert str(path) in message and message.count("\n") == 1
+
+
+# With word vectors the default is DANZCR, as wide as in the paper.
+@pytest.mark.parametrize("flags", [
+    [], ["--fit_on=train,test"],
+    pytest.param(["--word_vectors=WORDS"], marks=pytest.mark.slow),
+    pytest.param(["--text_features=sentence_cnn", "--text_epochs=1", "--word_vectors=WORDS"], marks=pytest.mark.slow),
+    ["--text_features=sentence_cnn", "--text_epochs=1", "--unseen_classes=emu,ant"],
+])
+def test_the_command_that_is_printed_runs(flags, media, tmp_path, capsys):
+    """Guards against hints that fail when typed: paths with spaces, no run folder, a protocol that the data refuse."""
+    words = tmp_path / "words.txt"
+    words.write_text("".join(f"{w} {n} 1\n" for n, w in enumerate(("cat", "dog", "ant", "emu", "number", "odd", "even"))))
+    if any("emu" in flag for flag in flags):
+        for split in ("train", "test"):
+            for old, new in (("cat", "ant"), ("dog", "emu")):
+                shutil.copytree(media / split / old, media / split / new)
+    given, flags = flags, [flag.replace("WORDS", str(words)) for flag in flags]
+    assert run(media, tmp_path / "a b'c", *flags) == 0
+    command = shlex.split(capsys.readouterr().out.splitlines()[-1].partition("; ")[2])
+    short = ["--steps=2"] if any("WORDS" in flag for flag in given) else []
+    assert command[:2] == ["tfxmr", "train"] and main([*command[1:], *short]) == 0
+    assert (tmp_path / "a b'c_run/results.json").exists()
 
 
 def test_refusals(media, tmp_path, capsys):

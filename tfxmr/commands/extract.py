@@ -2,10 +2,12 @@
 import tfxmr_flags.features
 from tfxmr_flags import parsing
 
-from tfxmr.data import splits
+from tfxmr.data import feature_folder, splits
 from tfxmr.errors import InputError
 from tfxmr.features import extract, text_features
 from tfxmr.features.store import train_command
+
+MIN_CLASSES = 4  # of which a zero-shot protocol, the default with word vectors, can hold half unseen
 
 
 def main(arguments):
@@ -33,4 +35,17 @@ def main(arguments):
     )
     for name in data.splits:
         print(f"{name}: {data.size(name)}, " + ", ".join(f"{m} {f.name} ({f.dim})" for m, f in features.items()))
-    print(f"in {folder}; {train_command(folder)}")
+    print(f"in {folder}; {train_command(folder, *_needed(folder, flags, data))}")
+
+
+def _needed(folder, flags, data):
+    """The flags of `tfxmr train` that these features need beside the defaults for their data."""
+    facts = feature_folder.read_manifest(folder)["modalities"].values()
+    held_back = [flags[name].serialize() for name in ("class_split", "unseen_classes", "class_seed")
+                 if flags[name].present]
+    labels_used, needed = any(f["labels_used"] for f in facts), []
+    if labels_used and held_back:
+        needed = held_back
+    elif labels_used or flags.word_vectors and data.num_classes < MIN_CLASSES:
+        needed = ["--protocol=standard"]
+    return needed + ["--allow_leaks"] * any("test" in f["fitted_on"] for f in facts)

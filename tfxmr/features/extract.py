@@ -17,6 +17,7 @@ from tfxmr.features.bag_of_words import warn_of_phrases, warn_of_unknown
 from tfxmr.features.image_descriptor import image_descriptor
 from tfxmr.features.store import SCRATCH, FeatureStore, file_sha256
 
+ALL_CLASSES = "texts of all classes, also of those that a zero-shot protocol holds unseen"
 BLOCK = {"image": 16, "text": 256}  # items between two points from which a killed extraction can go on
 
 
@@ -139,6 +140,8 @@ def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=N
         for m, feature in features.items():
             if isinstance(feature, text_features.TextFeature):
                 facts[m]["zero_rows"] = {name: _count_zeros(store, name, m, data.name) for name in data.splits}
+                if fitted[m]["fitted_on"] and not feature.labels_used:
+                    facts[m]["fitted_on_note"] = ALL_CLASSES
         store.finish(data.name, facts, **more)
     return store.path
 

@@ -253,9 +253,15 @@ def _allocate(path, shape):
         ) from error
 
 
-def train_command(folder):
-    """The command that trains on a feature folder by the defaults for its data, as it can be typed into a shell."""
-    return shlex.join(["tfxmr", "train", "--dataset=features", f"--features={folder}", f"--run_dir={folder}_run"])
+def train_command(folder, *needed):
+    """The command that trains on a feature folder by the defaults for its data, as it can be typed into a shell.
+
+    Args:
+      folder: its path.
+      *needed: further flags, as they are typed.
+    """
+    command = ["tfxmr", "train", "--dataset=features", f"--features={folder}", f"--run_dir={folder}_run"]
+    return shlex.join([*command, *needed])
 
 
 def file_sha256(path):
