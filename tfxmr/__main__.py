@@ -10,10 +10,11 @@ import time
 
 from absl import flags
 
-from tfxmr import commands
+from tfxmr import commands, stopping
 from tfxmr.errors import InputError
 from tfxmr.files import explain, system_error
 
+_asked_to_stop = []  # signals that this process was asked to stop by
 PATIENCE = 60  # seconds in which a second signal is taken for the first one's repetition
 
 
@@ -63,14 +64,14 @@ def main(arguments):
         _flush()
         return status
     except KeyboardInterrupt as error:
-        number = getattr(error, "number", signal.SIGINT)
-        _say(f"stopped by {signal.Signals(number).name}; the same command goes on where it was")
-        return 128 + number
+        return _say_stopped(getattr(error, "number", signal.SIGINT))
     except BrokenPipeError:  # `tfxmr models | head -1`
         with contextlib.suppress(OSError):
             _flush()
         return 128 + signal.SIGPIPE
     except Exception as error:
+        if _asked_to_stop:  # in native code, a signal's exception becomes any other
+            return _say_stopped(_asked_to_stop[0])
         message = _explain(error)
         if message is None:
             raise
@@ -109,6 +110,12 @@ def _explain(error):
     return None
 
 
+def _say_stopped(number):
+    """Says which signal has ended the command. Returns the exit status."""
+    _say(f"stopped by {signal.Signals(number).name}; the same command goes on where it was")
+    return 128 + number
+
+
 def _say(message):
     with contextlib.suppress(OSError):  # the standard error may be closed, too
         print(f"tfxmr: {message}", file=sys.stderr)
@@ -131,12 +138,13 @@ def _take_signals():
 
     def stop(number, _):
         nonlocal first
+        _asked_to_stop.append(number)
         # A terminal that is closed, and many a batch system, send two: the second must not end the saving.
-        if time.monotonic() - first > PATIENCE:
+        if number == signal.SIGINT or time.monotonic() - first > PATIENCE:
             first = time.monotonic()
             raise Stopped(number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in stopping.NUMBERS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks for
             signal.signal(number, stop)
 

@@ -4,6 +4,7 @@ import math
 import keras
 import tensorflow as tf
 
+from tfxmr import stopping
 from tfxmr.errors import NotFinite
 
 
@@ -80,6 +81,7 @@ class StepwiseModel(keras.Model):
 
         Raises:
           NotFinite: after the first step that `failed`; no callback has seen that step.
+          KeyboardInterrupt: a signal came that asks to stop; between two executions, with their callbacks.
         """
         callbacks = keras.callbacks.CallbackList(list(callbacks), model=self)
         iterator, last = iter(batches), self.steps_done + int(batches.cardinality())
@@ -87,10 +89,11 @@ class StepwiseModel(keras.Model):
         callbacks.on_train_begin()
         while (step := self.steps_done) < last and not self.stop_training:
             count = min(steps_per_execution, last - step, *(period - step % period for period in stops))
-            callbacks.on_train_batch_begin(step)
-            logs, failed = self.train_function(iterator, tf.constant(count))
-            logs = dict(zip(self.log_names, logs.numpy(), strict=True))
-            if failed:
-                raise NotFinite(self.failure(logs))
-            callbacks.on_train_batch_end(step + count - 1, logs)
+            with stopping.held():
+                callbacks.on_train_batch_begin(step)
+                logs, failed = self.train_function(iterator, tf.constant(count))
+                logs = dict(zip(self.log_names, logs.numpy(), strict=True))
+                if failed:
+                    raise NotFinite(self.failure(logs))
+                callbacks.on_train_batch_end(step + count - 1, logs)
         callbacks.on_train_end()

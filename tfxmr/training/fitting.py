@@ -6,6 +6,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from tfxmr import stopping
 from tfxmr.errors import InputError, NotFinite
 from tfxmr.files import replacing, to_json
 from tfxmr.training import callbacks, distribution, sampling, selection
@@ -102,9 +103,10 @@ def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
         method.require_finite()  # the last step's update, of which no step's loss tells
     except (KeyboardInterrupt, BrokenPipeError):  # the latter if nobody reads the progress any more
         if chief:
-            if best:
-                select.measure()  # if the interrupt came before it or in it
-            saver.save()  # an execution runs in one piece, so the state is that of a whole step
+            with stopping.held():
+                if best:
+                    select.measure()  # if the interrupt came before it or in it
+                saver.save()  # an execution runs in one piece, so the state is that of a whole step
         raise
     finally:
         writer.close()

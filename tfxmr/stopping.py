@@ -1,0 +1,37 @@
+"""Signals that ask a process to stop, held back where they would end what must be whole."""
+import contextlib
+import signal
+import threading
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def held():
+    """Holds back the signals that ask to stop until the end of the `with` block; a second Ctrl-C is not held.
+
+    Python runs a signal's handler between any two of its operations. An exception that one raises while TensorFlow
+    traces a function, where native code calls Python, comes out as another error, and the step that it interrupts is
+    neither taken nor not taken. Outside the main thread, where Python handles no signals, nothing is held.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came = []
+
+    def hold(number, frame):
+        came.append(number)
+        if came.count(signal.SIGINT) > 1:
+            before[number](number, frame)
+
+    # A signal that ends the process at once, or is ignored, has no handler that is a function.
+    before = {number: handler for number in NUMBERS if callable(handler := signal.getsignal(number))}
+    for number in before:
+        signal.signal(number, hold)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        before[came[0]](came[0], None)
