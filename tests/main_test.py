@@ -92,6 +92,24 @@ def test_an_ignored_hangup_stays_ignored(data, tmp_path):
     ended(process, 143)
 
 
+def test_an_evaluation_beside_a_training(data, tmp_path, capsys):
+    """Guards against an evaluation that kills the training, waits for it, or fails for the checkpoints that it deletes.
+
+    The training saves after every step, so that no checkpoint lies there for longer than some milliseconds.
+    """
+    run_dir = tmp_path / "run"
+    process = start(*NEURAL, *data, "--checkpoint_seconds=0", "--steps=20000", f"--run_dir={run_dir}")
+    wait_for_steps(process)
+    evaluate, plot = ["evaluate", f"--run_dir={run_dir}"], ["plot", "--figure=tsne", f"--run_dir={run_dir}", "--perplexity=2"]
+    for command in (evaluate, evaluate, plot):
+        before = step_of(run_dir)
+        assert main(command) == 0
+        assert process.poll() is None and step_of(run_dir) > before
+    assert "no finished run is there" in refusal(capsys, "compare", str(run_dir))
+    os.kill(process.pid, signal.SIGTERM)
+    ended(process, 143)
+
+
 @pytest.fixture
 def signals():
     """Lets a test take the signals, and gives them back."""

@@ -72,7 +72,7 @@ def read_folders(where):
             for path in sorted((folder / class_name).glob("*txt")):
                 name = f"{class_name}/{path.name.removesuffix('txt').removesuffix('.')}"
                 if name in found:
-                    raise InputError(f"{path}: is the second text of {name}. Remove one of them.")
+                    raise InputError(f"{path}: is the second text of {name}. Move one of them elsewhere.")
                 found[name] = [" ".join(line.split()) for _, line in files.lines(path) if line.strip()]
     if found:
         try:

@@ -100,7 +100,7 @@ def test_a_damaged_dataset_is_refused(tmp_path, name, change):
     path.unlink()
     if change:
         path.write_bytes(change(content))
-    with pytest.raises(InputError, match=f"{tmp_path}/tiny.*is damaged .*delete this folder, and the same command builds"):
+    with pytest.raises(InputError, match=f"{tmp_path}/tiny.*is damaged .*move this folder elsewhere, and the same command builds"):
         list(tfds_io.examples(tfds_io.build(Tiny, None, tmp_path), "train"))
     assert builder.info.splits["train"].num_examples == 3
 

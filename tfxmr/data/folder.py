@@ -83,7 +83,7 @@ def items(data_dir, manual_dir=None, bad_items="refuse", text_items="sentences")
         raise InputError(f"--data_dir={data_dir}: no usable item trains; put items into train/ (CSV: split train)")
     strange = sorted({f"{i.class_name!r} ({i.split})" for i in good if i.class_name not in classes})
     if strange:
-        raise InputError(f"--data_dir={data_dir}: no item trains class {', '.join(strange)}; add some, or remove it")
+        raise InputError(f"--data_dir={data_dir}: no item trains class {', '.join(strange)}; add some, or leave it out")
     splits = {}
     for name in folder_files.SPLITS:
         members = [item for item in good if item.split == name]

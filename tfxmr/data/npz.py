@@ -81,7 +81,7 @@ def _source(folder, split):
     """The path of a split's .npz file, or of its folder of .npy files."""
     file = folder / f"{split}.npz"
     if file.exists() and (folder / split).is_dir():
-        raise InputError(f"{folder}: holds both {split}.npz and {split}/. Remove one of them.")
+        raise InputError(f"{folder}: holds both {split}.npz and {split}/. Move one of them elsewhere.")
     return folder / split if (folder / split).is_dir() else file
 
 
@@ -99,7 +99,7 @@ def read_classes(path):
         if name in names[:number - 1]:
             raise InputError(f"{path}: line {number} repeats the class {name!r}, expected each name once.")
     if not names:
-        raise InputError(f"{path}: is empty, expected one class name a line. Without names, remove the file.")
+        raise InputError(f"{path}: is empty, expected one class name a line. Without names, leave the file out.")
     return names
 
 
@@ -191,11 +191,11 @@ def _check_names(path, arrays, modalities, own):
     for name in arrays:
         if name in SHARED and len(own) == len(modalities):
             raise InputError(f"{path}: array {name!r} is of no use: every modality has a label array of its own. "
-                             "Remove it, or the own arrays of the modalities that are to share it.")
+                             "Leave it out, or the own arrays of the modalities that are to share it.")
         kind, _, modality = name.partition("_")
         if name.startswith(ROW) and (modality in own or sum(n.startswith(ROW) for n in arrays) > 1):
             raise InputError(f"{path}: array {name!r} is for one modality that shares 'label' with the others; found "
-                             f"{sorted(n for n in arrays if n.startswith((ROW, 'label_')))}. Remove the others.")
+                             f"{sorted(n for n in arrays if n.startswith((ROW, 'label_')))}. Leave the others out.")
         if name.startswith((*OWN, ROW)) and modality not in modalities:
             raise InputError(f"{path}: array {name!r} has no matrix {modality!r} beside it, found {modalities}. Add "
                              f"the matrix or remove {name!r}; no matrix may have a name that starts with '{kind}_'.")
@@ -244,7 +244,7 @@ def _check_rows(path, name, rows, size, num_items=None):
     if rows.min(initial=0) < 0 or rows.max(initial=0) >= size:
         raise InputError(f"{what} holds {rows.min()} to {rows.max()}, expected row numbers from 0 to {size - 1}.")
     if len(lacking):
-        raise InputError(f"{what} leaves out {len(lacking)} of {size} rows, first row {lacking[0]}. Remove them from "
+        raise InputError(f"{what} leaves out {len(lacking)} of {size} rows, first row {lacking[0]}. Leave them out of "
                          "the matrix, or add the items that belong to them.")
     return rows.astype(np.int64)
 

@@ -1,5 +1,6 @@
 """Builds a TFDS dataset where it is missing, and reads it back in the order in which it was written."""
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -13,7 +14,7 @@ import tensorflow_datasets as tfds
 from tfxmr.errors import InputError
 from tfxmr.files import explain, system_error
 
-REBUILD = "delete this folder, and the same command builds it again"
+REBUILD = "move this folder elsewhere, and the same command builds it again"
 
 # TFDS 4.9.10 calls its own deprecated attribute for every vector it decodes, and warns the user about it.
 logging.getLogger("absl").addFilter(lambda record: "`FeatureConnector.dtype` is" not in record.getMessage())
@@ -90,6 +91,10 @@ def _damage_explained(builder):
 
     try:
         yield
+    except tf.errors.ResourceExhaustedError:
+        raise  # says nothing on the files
+    except tf.errors.PermissionDeniedError as error:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(builder.data_path)) from error
     except tf.errors.OpError as error:
         raise InputError(f"{builder.data_path}: is damaged ({_first_line(error)}); {REBUILD}") from error
 

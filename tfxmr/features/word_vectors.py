@@ -11,6 +11,7 @@ import gensim
 import numpy as np
 
 from tfxmr.errors import InputError
+from tfxmr.files import explain
 
 # Names that datasets use -> words that large English word2vec tables have.
 ALIASES = {
@@ -53,6 +54,8 @@ def load(path):
             raise ValueError("it is an archive, to be unpacked first")
         with (gzip.open if start == b"\x1f\x8b" else open)(path, "rb") as file:
             return _read(file, path, MAX_RATIO * path.stat().st_size + 2**20 if start == b"\x1f\x8b" else None)
+    except PermissionError as error:
+        raise InputError(f"word vectors: {explain(error)}") from error
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(
             f"word vectors: {path} is no complete word2vec file, binary or text, nor GloVe's ({error}). A "

@@ -120,7 +120,7 @@ class RunFolder:
 
     def stopped(self):
         """What `write_stopped` wrote, or None."""
-        path, remedy = self.path / "stopped.json", "remove it, and the same command trains again"
+        path, remedy = self.path / "stopped.json", "move it elsewhere, and the same command trains again"
         if not path.exists():
             return None
         facts = read_json(path, remedy)
