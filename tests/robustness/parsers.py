@@ -627,6 +627,7 @@ def _network():
 def _checkpoint(folder):
     from tfxmr.training.checkpoints import Checkpoints
 
+    (folder / "training").mkdir()
     Checkpoints(folder, _network()).save()
 
 

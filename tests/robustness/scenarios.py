@@ -53,7 +53,7 @@ SCENARIOS = (
         "extract", "--dataset=folder", "--data_dir=../inputs/media", "--image_features=descriptor", "--text_features=tfidf20",
         "--min_documents=1", "--word_vectors=../inputs/words.txt", "--out=features",
     ), (("train", "--model=cca", "--dataset=features", "--features=features", "--protocol=standard", "--run_dir=../features_run"),)),
-    Scenario("prepare", ("prepare", "--dataset=scenes", "--data_dir=tfds"), outputs=("features.json",)),
+    Scenario("prepare", ("prepare", "--dataset=scenes", "--data_dir=tfds"), outputs=("features.json", "label.labels.txt")),
     Scenario("compare", ("compare", "../inputs/a.cfg", "../inputs/b.cfg", "--run_dir=table"), (("compare", "table"),), PROJECTOR),
 )
 
