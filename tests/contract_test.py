@@ -1,15 +1,21 @@
 """What every method in tfxmr/models and tfxmr/baselines keeps: a new one is held to it without a line here."""
 import dataclasses
+import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfxmr import registry
-from tfxmr.data import protocol
-from tfxmr.errors import InputError
+from tfxmr.__main__ import main
+from tfxmr.data import MultiModalData, Split, protocol
+from tfxmr.errors import InputError, NotFinite
 from tfxmr.models.base import Method
+from tfxmr.training import callbacks
 from tfxmr.training.run import RunOptions, evaluate, run
 
+WIDTH = 64  # of every layer, for speed; the rates of these two are of their papers' 4096 and 2048
+WIDTHS = {"danzcr": 256, "cmdn": 256}
 NARROW = {"batch_size": 8, "steps": 2, "epochs": 0}  # and every tuple of widths
 OPTIONS = RunOptions(validation_fraction=0.2)  # for the methods that select on validation
 
@@ -27,12 +33,34 @@ def quick(method):
 
 @pytest.fixture
 def data(make_data):
-    return make_data(classes=6, train=60, test=24)
+    """Data with rows of zeros: an image without an edge, say, and a text without a known word."""
+    made = make_data(classes=6, train=60, test=24)
+    for split in made.splits.values():
+        for row, features in enumerate(split.features.values()):
+            features[row] = 0
+    return made
+
+
+def neural():
+    """Names of the methods that train by steps."""
+    return [name for name in registry.names() if issubclass(registry.get(name), Method)]
+
+
+def stop_at(step, monkeypatch):
+    """Makes a training stop after a step as Ctrl-C does."""
+    original = callbacks.Progress.on_train_batch_end
+
+    def on_train_batch_end(self, batch, logs=None):
+        original(self, batch, logs)
+        if self.model.steps_done == step:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(callbacks.Progress, "on_train_batch_end", on_train_batch_end)
 
 
 @pytest.mark.parametrize("name", registry.names())
 def test_contract(name, data, tmp_path):
-    """Trains, saves, loads, encodes, evaluates, repeats itself, and refuses features of the wrong width."""
+    """Trains, saves, loads, encodes, evaluates, repeats itself; stopped, is evaluated, and goes on to the same end."""
     method = registry.get(name)
     assert method.paper and method.certainty and method.__doc__
     for field in dataclasses.fields(method.Settings):
@@ -44,6 +72,12 @@ def test_contract(name, data, tmp_path):
         assert 0 < m["value"] <= 1 and 0 < m["chance"] < 1
         assert m["num_queries"] > 0 and m["gallery_size"] > 0
     assert evaluate(method, settings, data, rule, tmp_path / "one", OPTIONS) == results["metrics"]
+    if issubclass(method, Method):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            stop_at(1, patch)
+            run(method, settings, data, rule, tmp_path / "two", OPTIONS)
+        stopped = evaluate(method, settings, data, rule, tmp_path / "two", OPTIONS)
+        assert all(0 < m["value"] <= 1 for m in stopped)
     assert run(method, settings, data, rule, tmp_path / "two", OPTIONS)["metrics"] == results["metrics"]
 
 
@@ -78,3 +112,86 @@ def test_missing_modality(name, make_data):
             method_class(training, quick(method_class))
         else:
             method_class(quick(method_class)).check(training)
+
+
+def raw_data(train=200, test=100, classes=10):
+    """Features as networks and counts give them: none below 0, rows of norm 44 and 1.2, many more images' than texts'."""
+    rng = np.random.default_rng(0)
+    scales = {"image": (40, 7.0), "text": (30, 0.2)}
+    means = {m: rng.normal(size=(classes, d)) for m, (d, _) in scales.items()}
+
+    def split(size):
+        labels = np.arange(size) % classes
+        features = {
+            m: scale * np.maximum(means[m][labels] + 0.5 * rng.normal(size=(size, d)), 0)
+            for m, (d, scale) in scales.items()
+        }
+        return Split.of_pairs(features, labels)
+
+    return MultiModalData("raw", {"train": split(train), "test": split(test)}, [f"class{c}" for c in range(classes)])
+
+
+@pytest.fixture(scope="module")
+def raw_folder(tmp_path_factory):
+    """The same as a folder of --dataset=npz, with word vectors of the classes' names."""
+    folder, data = tmp_path_factory.mktemp("raw"), raw_data()
+    for name, split in data.splits.items():
+        np.savez(folder / f"{name}.npz", label=split.labels["image"], **split.features)
+    (folder / "classes.txt").write_text("\n".join(data.class_names) + "\n")
+    rows = np.random.default_rng(1).normal(size=(len(data.class_names), 16))
+    lines = [f"{name} {' '.join(f'{v:.4f}' for v in row)}" for name, row in zip(data.class_names, rows, strict=True)]
+    (folder / "words.txt").write_text("\n".join([f"{len(lines)} 16", *lines]) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_the_simplest_command(name, raw_folder, tmp_path):
+    """Small, raw, unnormalised data without a validation split, every default but the widths: twice chance at least.
+
+    Guards against a default that is neither its paper's nor good, and against one that refuses such data.
+    """
+    method = registry.get(name)
+    widths = [
+        f"--{field.name}={','.join(str(min(v, WIDTHS.get(name, WIDTH))) for v in field.default)}"
+        for field in dataclasses.fields(method.Settings)
+        if isinstance(field.default, tuple) and not field.metadata["choices"] and field.default
+    ]
+    words = [f"--word_vectors={raw_folder}/words.txt"] if method.needs_class_embeddings else []
+    command = ["train", f"--model={name}", "--dataset=npz", f"--data_dir={raw_folder}", "--protocol=standard"]
+    assert main([*command, f"--run_dir={tmp_path}/run", *widths, *words]) == 0
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    for m in results["metrics"]:
+        assert m["value"] > 2 * m["chance"], (m["task"], m["value"], m["chance"])
+    assert results["protocol"]["held_out"] == (0.1 if results["protocol"]["selected_on"] == "validation" else 0)
+
+
+@pytest.mark.parametrize("name", neural())
+def test_a_loss_that_is_not_finite(name, data, tmp_path, monkeypatch):
+    """Guards against a method whose losses nobody looks at; the first bad step is named, of a multiple execution too."""
+    original = Method.minimise
+
+    def minimise(self, player, losses, tape):
+        player, losses, gradients = original(self, player, losses, tape)
+        bad = tf.where(self.step == 1, np.nan, 0.0)
+        return player, {name: value + bad for name, value in losses.items()}, gradients
+
+    monkeypatch.setattr(Method, "minimise", minimise)
+    method, options = registry.get(name), dataclasses.replace(OPTIONS, steps_per_execution=10)
+    settings = dataclasses.replace(quick(method), steps=5)
+    with pytest.raises(NotFinite, match=rf"{name.replace('_', '')}: the loss .* of player .* is nan at step 2; .*--learning_rate="):
+        run(method, settings, data, protocol.make("standard", data), tmp_path, options)
+
+
+@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("size", [{"classes": 1}, {"classes": 3, "train": 12, "test": 1}])
+def test_little_data(name, size, make_data, tmp_path):
+    """One class; or fewer items than a default batch, and one to test: finite values, or a refusal, and no other error."""
+    method, data = registry.get(name), make_data(**size)
+    batch = {"batch_size": method.Settings().batch_size} if issubclass(method, Method) else {}
+    settings = dataclasses.replace(quick(method), **batch)
+    try:
+        results = run(method, settings, data, protocol.make("standard", data), tmp_path / "run")
+    except InputError as error:
+        assert "class" in str(error) and size["classes"] == 1
+        return
+    assert all(np.isfinite(m["value"]) for m in results["metrics"])
