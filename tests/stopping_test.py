@@ -102,3 +102,31 @@ __main__.run()
 def test_another_error_that_a_signal_became_is_no_traceback():
     ended = subprocess.run([sys.executable, "-c", CONVERTED], capture_output=True, text=True, timeout=120)
     assert (ended.returncode, ended.stderr) == (143, "tfxmr: stopped by SIGTERM; the same command goes on where it was\n")
+
+
+SWALLOWED = """
+import os, signal, sys
+from tfxmr import __main__, stopping
+from tfxmr.commands import models
+
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+def interrupted(arguments):
+    Finalized()
+    print("goes on")
+    stopping.check()
+    print("too far")
+
+models.main = interrupted
+sys.argv = ["tfxmr", "models"]
+__main__.run()
+"""
+
+
+def test_a_signal_that_falls_into_a_finalizer_is_not_lost():
+    """Guards against Python's "Exception ignored in", after which the command would go on to its end."""
+    ended = subprocess.run([sys.executable, "-c", SWALLOWED], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout) == (143, "goes on\n")
+    assert ended.stderr == "tfxmr: stopped by SIGTERM; the same command goes on where it was\n"

@@ -14,7 +14,6 @@ from tfxmr import commands, stopping
 from tfxmr.errors import InputError
 from tfxmr.files import explain, system_error
 
-_asked_to_stop = []  # signals that this process was asked to stop by
 PATIENCE = 60  # seconds in which a second signal is taken for the first one's repetition
 
 
@@ -30,14 +29,6 @@ def usage():
         module = importlib.import_module(f"tfxmr.commands.{name}")
         lines.append(f"  {name:10} {module.__doc__.splitlines()[0]}")
     return "\n".join([*lines, "", "tfxmr COMMAND --help lists a command's flags."])
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal, by its number, that asks to stop."""
-
-    def __init__(self, number):
-        super().__init__()
-        self.number = number
 
 
 def main(arguments):
@@ -70,8 +61,8 @@ def main(arguments):
             _flush()
         return 128 + signal.SIGPIPE
     except Exception as error:
-        if _asked_to_stop:  # in native code, a signal's exception becomes any other
-            return _say_stopped(_asked_to_stop[0])
+        if stopping.asked:  # in native code, a signal's exception becomes any other
+            return _say_stopped(stopping.asked[0])
         message = _explain(error)
         if message is None:
             raise
@@ -138,12 +129,17 @@ def _take_signals():
 
     def stop(number, _):
         nonlocal first
-        _asked_to_stop.append(number)
+        stopping.asked.append(number)
         # A terminal that is closed, and many a batch system, send two: the second must not end the saving.
         if number == signal.SIGINT or time.monotonic() - first > PATIENCE:
             first = time.monotonic()
-            raise Stopped(number)
+            raise stopping.Stopped(number)
 
+    def ignored(unraisable):
+        if not isinstance(unraisable.exc_value, stopping.Stopped):  # of which stopping.check tells again
+            sys.__unraisablehook__(unraisable)
+
+    sys.unraisablehook = ignored
     for number in stopping.NUMBERS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks for
             signal.signal(number, stop)

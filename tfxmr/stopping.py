@@ -1,9 +1,24 @@
-"""Signals that ask a process to stop, held back where they would end what must be whole."""
+"""Signals that ask a process to stop: held back where they would end what must be whole, and never lost."""
 import contextlib
 import signal
 import threading
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+asked = []  # those of them that have come since the command's handlers were set
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal, by its number, that asks to stop."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+
+def check():
+    """Raises Stopped if a signal has come: Python drops the exception of one that falls into a finalizer."""
+    if asked:
+        raise Stopped(asked[0])
 
 
 @contextlib.contextmanager

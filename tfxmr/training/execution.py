@@ -89,6 +89,7 @@ class StepwiseModel(keras.Model):
         callbacks.on_train_begin()
         while (step := self.steps_done) < last and not self.stop_training:
             count = min(steps_per_execution, last - step, *(period - step % period for period in stops))
+            stopping.check()
             with stopping.held():
                 callbacks.on_train_batch_begin(step)
                 logs, failed = self.train_function(iterator, tf.constant(count))

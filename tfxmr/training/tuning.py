@@ -12,6 +12,7 @@ import math
 import time
 import traceback
 
+from tfxmr import stopping
 from tfxmr.errors import InputError
 from tfxmr.evaluation.tables import to_csv
 from tfxmr.files import read_json, to_json, write_text
@@ -119,6 +120,7 @@ def _search(folder, start, what, settings, seed, save):
     centre = oracles.centre(what.grid, settings)
     trials, durations = [], []
     while True:
+        stopping.check()
         path = folder.path / "trials" / f"{len(trials) + 1:04d}"
         trial = read(path, what.grid)
         recorded = trial and {name: what.grid[name].index(value) for name, value in trial["values"].items()}
