@@ -114,7 +114,7 @@ def test_a_failed_trial(capsys, tune, tmp_path):
         np.savez(folder / f"{name}.npz", **changed | {"text": np.repeat(changed["text"][:, :1], 3, axis=1)})
     assert main(arguments) == 1
     printed = capsys.readouterr().out
-    assert "trial 0001 failed: --ridge=0.0: a covariance of width 3 is singular" in printed
+    assert "trial 0001 failed: --ridge=0: a covariance of width 3 is singular" in printed
     assert f"2 of 4 trials failed; to try one again, move its trial.json in {tmp_path}/run/trials" in printed
     assert [r["status"] for r in rows(tmp_path / "run")] == ["failed", "finished"] * 2
     assert main(arguments) == 1 and "2 of 4 trials failed" in capsys.readouterr().out
@@ -140,7 +140,7 @@ def test_grid_file(capsys, tune, tmp_path):
     (["--grid=seed=1,2"], "--grid=seed=1,2: no setting 'seed'; this method has feature_norm, components, ridge"),
     (["--grid=ridge=1", "--grid=ridge=2"], "--grid=ridge=2: ridge is there twice"),
     (["--grid_file=no/such.txt"], "--grid_file=no/such.txt: cannot be read"),
-    (["--validation_fraction=0"], "dataset npz has no validation split by which trials could be compared"),
+    (["--validation_fraction=0.001"], "--validation_fraction=0.001: leaves 0 of 24 training pairs to hold out"),
     (["--seeds=0..3"], "--seeds=0..3: a search has one --seed"),
     (["--run_dir="], "--run_dir is missing"),
     (["--search=hyperband"], "flag --search=hyperband: value should be one of <grid|random|bayesian|one_factor>"),
