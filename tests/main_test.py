@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 from tfxmr import __main__ as entry
-from tfxmr import files
+from tfxmr import files, stopping
 from tfxmr.__main__ import main
 
 NEURAL = [
@@ -111,13 +111,14 @@ def test_an_evaluation_beside_a_training(data, tmp_path, capsys):
 
 
 @pytest.fixture
-def signals():
+def signals(monkeypatch):
     """Lets a test take the signals, and gives them back."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    before = {number: signal.getsignal(number) for number in stopping.NUMBERS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+    stopping.asked.clear()
 
 
 @pytest.mark.parametrize("command", ["train", "tune", "extract", "prepare", "compare"])

@@ -42,6 +42,7 @@ def main(arguments):
       explained on the standard error; 141 if nobody reads the output any more; 128 + the signal that stopped it.
     """
     command = arguments[0] if arguments else "--help"
+    stopping.asked.clear()  # of a command before in the same process
     try:
         for argument in arguments:
             if not _is_utf8(argument):

@@ -90,7 +90,7 @@ def test_stopped_then_evaluated(name, data, tmp_path, monkeypatch):
     assert run.score(encode, prepared, training_data, rule, OPTIONS)
     assert files(tmp_path) == before
     read, trained = encode.__self__, method_class(training_data, settings, OPTIONS.seed)
-    assert not hasattr(read, "player_optimizers")
+    assert not getattr(read, "player_optimizers", None)  # never compiled
     trained.compile(steps_per_epoch=trained.steps_per_epoch(len(training_data.splits["train"])))
     resumed = Checkpoints(tmp_path / "checkpoints", trained)
     assert resumed.restore() and trained.steps_done == 3
