@@ -195,9 +195,12 @@ def _digests(folder):
 def _networks(path):
     import tensorflow as tf
 
-    reader = tf.train.load_checkpoint(str(path))
-    names = sorted(n for n in reader.get_variable_to_shape_map() if "/.ATTRIBUTES/VARIABLE_VALUE" in n and "seconds" not in n)
-    return b"".join(n.encode() + np.asarray(reader.get_tensor(n)).tobytes() for n in names)
+    try:
+        reader = tf.train.load_checkpoint(str(path))
+        names = sorted(n for n in reader.get_variable_to_shape_map() if "/.ATTRIBUTES/VARIABLE_VALUE" in n and "seconds" not in n)
+        return b"".join(n.encode() + np.asarray(reader.get_tensor(n)).tobytes() for n in names)
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
+        return f"unreadable: {error}".encode()
 
 
 def _timeless(value):

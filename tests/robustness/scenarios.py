@@ -28,6 +28,8 @@ class Scenario:
     outputs: tuple = ()
 
 
+# An ended trial is known by its figures; its networks wait for nobody.
+TRIALS = ("checkpoints",)
 PROJECTOR = ("projector", "projector_config.pbtxt")
 
 
@@ -47,8 +49,8 @@ SCENARIOS = (
     _train("repeats", "--model=cca", *CLOSED, "--seeds=0..2", "--class_split=parity"),
     _train("pairs", "--model=cca", "--dataset=npz", "--data_dir=../inputs/three", "--protocol=standard", "--run_dir=run"),
     Scenario("tune", ("tune", "--model=deep_sm", *STANDARD, VALIDATION, "--steps=10", "--image_units=20", "--text_units=20",
-                      "--grid=learning_rate=1e-3,1e-2,1e-1")),
-    Scenario("tune closed form", ("tune", "--model=cca", *CLOSED, VALIDATION, "--grid=components=1,2,3,4,5,6")),
+                      "--grid=learning_rate=1e-3,1e-2,1e-1"), outputs=TRIALS),
+    Scenario("tune closed form", ("tune", "--model=cca", *CLOSED, VALIDATION, "--grid=components=1,2,3,4,5,6"), outputs=TRIALS),
     Scenario("extract", (
         "extract", "--dataset=folder", "--data_dir=../inputs/media", "--image_features=descriptor", "--text_features=tfidf20",
         "--min_documents=1", "--word_vectors=../inputs/words.txt", "--out=features",
