@@ -1,9 +1,11 @@
 """What a stopped run can be used for, and what is said of a checkpoint that is damaged, incomplete or in use."""
 import dataclasses
+import pathlib
 import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfxmr import registry
 from tfxmr.data import protocol
@@ -209,6 +211,23 @@ def test_a_finished_run_without_its_networks(data, stopped_run):
     shutil.rmtree(tmp_path / "checkpoints")
     with pytest.raises(InputError, match="the trained networks are gone; restore it from a backup"):
         evaluate(data, tmp_path, rule)
+
+
+def test_killed_while_it_keeps_its_networks(data, stopped_run, monkeypatch):
+    """Guards against an index that TensorFlow has opened and not yet written, which passes for a finished run."""
+    folder, rule = stopped_run
+
+    def write(_, path):
+        pathlib.Path(path).parent.mkdir(parents=True)
+        pathlib.Path(path + ".index").touch()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(tf.train.Checkpoint, "write", write)
+        resume(data, folder, rule)
+    assert evaluate(data, folder, rule)
+    assert resume(data, folder, rule)["steps"] == 6
+    assert [p.name for p in (folder / "checkpoints").iterdir()] == ["final"]
 
 
 def test_another_configuration_is_told_from_nothing(data, stopped_run):

@@ -108,8 +108,13 @@ class Checkpoints:
             if self.best:
                 self.best.use()
                 self.selected_value.assign(self.best.value)
-            with _system_errors(self.final):
-                self._networks.write(str(self.final / "networks"))
+            # TensorFlow opens the index under its own name before it is whole: only the folder's name says that it is.
+            unfinished = self.final.with_name("final_unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed here
+            with _system_errors(unfinished):
+                self._networks.write(str(unfinished / "networks"))
+            shutil.rmtree(self.final, ignore_errors=True)  # holds no index, else the run were finished
+            os.replace(unfinished, self.final)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -161,7 +166,7 @@ def _matched(status):
 
 
 def _finished(final):
-    return (final / "networks.index").exists()  # TensorFlow writes the index last
+    return (final / "networks.index").exists()
 
 
 def _listing(folder):
