@@ -13,7 +13,7 @@ def run(model, seed, values, dataset="wikipedia", **changes):
         {"task": task, "classes": "all", "metric": "mAP", "value": value, "chance": 0.1, "num_queries": 9,
          "gallery_size": 9} for task, value in zip(("image->text", "text->image"), values, strict=True)
     ]
-    told = {name: changes.pop(name) for name in ("features", "data", "training_items") if name in changes}
+    told = {n: changes.pop(n) for n in ("features", "data", "training_items", "stopped_by") if n in changes}
     flags = {"seed": f"--seed={seed}", "run_dir": f"--run_dir={model}_{seed}", "similarity": ""}
     flags |= {n: f"--{n}={v}" for n, v in changes.items()}
     result = {"model": model, "dataset": dataset, "seed": seed, "protocol": protocol, "metrics": metrics, "flags": flags}
@@ -129,6 +129,19 @@ def test_what_differs_is_marked_whatever_the_seeds(seed, first, changes, note):
     if "items not" not in note:
         assert len(notes.splitlines()) == 1 and notes.count(" instead of ") <= 3
     assert marks(run("sm", 0, (0.2, 0.5), **first), run("dscmr", seed, (0.3, 0.5), **first)) == (["", ""], "")
+
+
+def test_a_training_that_stopped_is_marked():
+    """Guards against the weights of before a failure in a contest without a word."""
+    found, notes = marks(run("a", 0, (0.3, 0.3)), run("b", 0, (0.4, 0.4), stopped_by="b: the loss is nan at step 7"))
+    assert found == ["", "a"] and notes == "a  training stopped by numbers that are not finite instead of whole"
+
+
+def test_what_older_versions_held_out():
+    """Guards against a mark where an older run's flags say what a newer one's protocol does."""
+    new, old = run("a", 0, (0.3, 0.3), protocol={"held_out": 0.1}), run("b", 0, (0.3, 0.3), validation_fraction=0.1)
+    assert marks(new, old) == (["", ""], "")
+    assert marks(new, run("b", 0, (0.3, 0.3)))[1] == "a  held_out 0.0 instead of 0.1"
 
 
 def test_repeats_are_compared_as_a_whole():

@@ -50,9 +50,15 @@ def of_protocols(here: list, there: list) -> str:
     if all(map(by_method, runs)) and len({run["protocol"].get("name") for run in runs}) == 1:
         dropped.add("similarity")
     return between(*(
-        [{NAMED.get(n, n): say(v) for n, v in (DEFAULTS | run["protocol"]).items() if n not in dropped} for run in side]
+        [{NAMED.get(n, n): say(v) for n, v in _protocol(run).items() if n not in dropped} for run in side]
         for side in (here, there)
     ))
+
+
+def _protocol(run):
+    """The protocol of a run; what an older version does not say of the items held out stands in its flags."""
+    asked = run.get("flags", {}).get("validation_fraction", "").partition("=")[2]
+    return DEFAULTS | ({"held_out": float(asked)} if asked else {}) | run["protocol"]
 
 
 def of_runs(here: dict, there: dict) -> str:
@@ -73,7 +79,7 @@ def of_data(here: list, there: list) -> str:
     runs = [*here, *there]
     common = [m for m in _modalities(runs[0]) if all(m in _modalities(run) for run in runs)]
     facts = [{
-        "unseen": say((DEFAULTS | run["protocol"])["unseen"]), **_trained(run, common),
+        "unseen": say((DEFAULTS | run["protocol"])["unseen"]), **_trained(run, common), "training": _ended(run),
     } for run in runs]
     for m in common:
         for found, text in zip(facts, _features(runs, m), strict=True):
@@ -120,6 +126,10 @@ def _trained(run, modalities):
     if len(set(texts.values())) == 1:
         return {"training items": next(iter(texts.values()))}
     return {"training items": ", ".join(f"{m} {text}" for m, text in texts.items())} if texts else {}
+
+
+def _ended(run):
+    return "stopped by numbers that are not finite" if "stopped_by" in run else "whole"
 
 
 def _features(runs, modality):
