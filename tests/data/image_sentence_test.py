@@ -63,7 +63,7 @@ def test_flickr30k(tmp_path, capsys):
         "flickr30k test: image, text, 1 items",
         "no classes: an item is found by its counterpart alone (--protocol=standard)",
     ]
-    assert main(["train", "--model=cca", f"--run_dir={tmp_path}/run", *places]) == 2
+    assert main(["train", "--model=cca", "--protocol=zero_shot", f"--run_dir={tmp_path}/run", *places]) == 2
     assert "dataset flickr30k has no classes, each item is found by its counterpart alone" in capsys.readouterr().err
 
 

@@ -94,7 +94,9 @@ def test_resumed_equals_straight(tmp_path):
     straight, first, resumed = (make_model(**settings) for _ in range(3))
     straight.fit(batches(0, 6), shuffle=False, verbose=0)
     first.fit(batches(0, 3), shuffle=False, verbose=0)
-    Checkpoints(tmp_path, first).save()
+    checkpoints = Checkpoints(tmp_path, first)
+    assert not checkpoints.restore()  # nothing is there; it makes the folder
+    checkpoints.save()
     assert Checkpoints(tmp_path, resumed).restore()
     resumed.fit(batches(3, 6), shuffle=False, verbose=0)
     assert int(resumed.step) == 6
