@@ -135,12 +135,16 @@ def whole():
     """What a results.json holds, as decoded."""
     own = [metric("image->text", "all", 0.2, 0.1) | {"interval": [0.1, 0.3]}, metric("text->image", "all", 0.2, None)]
     flags = {"model": "--model=cca", "cut": ""}
-    return result("cca", 0, metrics=own) | {"steps": 0, "seconds": 1.5, "flags": flags, "features": {"image": {"dim": 3}}}
+    return result("cca", 0, metrics=own) | {"steps": 0, "seconds": 1.5, "flags": flags, "features": {"image": {"dim": 3}},
+                                                  "data": {"image": {"rows_sha256": "b", "items_sha256": "c"}}}
 
 
 def test_check_takes_what_runs_write():
     results.check(whole())
     results.check(whole() | {"metrics": [], "validation_mAP": 0.3})  # a trial of a search
+    older = whole()
+    del older["data"]
+    results.check(older)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +170,11 @@ def test_check_takes_what_runs_write():
         (("metrics", 1, "task"), "image->text", "'mAP image->text all' is there twice"),
         (("flags", "cut"), 50, "flag cut is 50"),
         (("features", "image"), [], r"features image is \[\]"),
+        (("features", "image", "sha256"), 5, "features image sha256 is 5"),
+        (("data",), 7, "data is 7"),
+        (("data", "image"), "b", "data image is 'b'"),
+        (("data", "image", "rows_sha256"), None, "data image rows_sha256 is missing"),
+        (("data", "image", "items_sha256"), ["c"], r"data image items_sha256 is \['c'\]"),
     ],
 )
 def test_check_names_what_is_wrong(place, value, message):

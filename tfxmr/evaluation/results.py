@@ -34,6 +34,13 @@ def check(results: dict) -> None:
         _check_entries("flag ", {name: line}, {name: (str,)})
     for name, facts in results["features"].items():
         _check_entries("features ", {name: facts}, {name: (dict,)})
+        digest = {key: facts[key] for key in ("sha256",) if key in facts}
+        _check_entries(f"features {name} ", digest, dict.fromkeys(digest, (str,)))
+    optional = {name: results[name] for name in ("data", "training_items") if name in results}  # of newer versions
+    _check_entries("", optional, dict.fromkeys(optional, (dict,)))
+    for name, digests in optional.get("data", {}).items():
+        _check_entries("data ", {name: digests}, {name: (dict,)})
+        _check_entries(f"data {name} ", digests, {"rows_sha256": (str,)} | dict.fromkeys(digests, (str,)))
     for place, found in enumerate(results["metrics"], 1):
         where = f"metric {place} "
         if not isinstance(found, dict):
