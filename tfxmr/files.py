@@ -28,7 +28,10 @@ def read_json(path, remedy, kind=dict):
       InputError: it is missing, cannot be read, is no JSON, or holds something else.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # halves of characters, at which any writing of them would end; but as `write_text`
+            json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape")
     except FileNotFoundError:
         raise InputError(f"{path}: is missing; {remedy}") from None
     except OSError as error:

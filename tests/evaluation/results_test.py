@@ -161,6 +161,7 @@ def test_check_takes_what_runs_write():
         (("seconds",), "", "seconds is ''"),
         (("protocol",), [1, "a"], "protocol is "),
         (("protocol", "name"), None, "protocol name is missing"),
+        (("protocol", "similarity"), {}, r"protocol similarity is \{\}"),
         (("metrics",), float("nan"), "metrics is nan"),
         (("metrics", 0), 7, "metric 1 is 7"),
         (("metrics", 0, "value"), float("nan"), "metric 1 value is nan"),

@@ -10,6 +10,7 @@ import collections
 import contextlib
 import dataclasses
 import faulthandler
+import gc
 import json
 import mmap
 import os
@@ -174,7 +175,7 @@ def _in_child(work, log):
         os.dup2(file, 1)
         os.dup2(file, 2)
         faulthandler.enable()
-        sys.stdout, sys.stderr = (open(n, "w", buffering=1, closefd=False) for n in (1, 2))
+        sys.stdout, sys.stderr = (open(n, "w", buffering=1, errors="backslashreplace", closefd=False) for n in (1, 2))
         status = work() or 0
     except BaseException:
         traceback.print_exc()
@@ -249,7 +250,7 @@ def keep(folder, name, content, what):
     path = folder / name
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
-    (folder / "WHAT").write_text(what[-20000:])
+    (folder / "WHAT").write_text(what[-20000:], errors="backslashreplace")
 
 
 def replay(folder, parsers):
@@ -298,6 +299,7 @@ def main(parsers, arguments=None):
         if parser.heavy and "tensorflow" not in sys.modules:
             with contextlib.suppress(ImportError):
                 __import__("tfxmr.training.fitting")  # once, before children are forked; nothing of TensorFlow runs here
+            gc.freeze()  # or every collection of a child would go through, and copy, all that was imported
         rows.append(fuzz(parser, max(1, round(per_share * parser.share)), options.seed, options.out, Limits()))
         print("  ".join(f"{name} {value}" for name, value in rows[-1].items()), file=sys.stderr, flush=True)
     good = report(rows)

@@ -1,5 +1,6 @@
 """The commands that `make chaos` treats: small, but each kind of training and of writing is there."""
 import dataclasses
+import gc
 import importlib
 
 import numpy as np
@@ -77,6 +78,7 @@ def preload():
 
     scenes_dataset_builder.ITEMS_PER_CLASS = {"train": 5, "test": 2}
     extract.BLOCK = dict.fromkeys(extract.BLOCK, 4)
+    gc.freeze()  # or every collection of a fork would go through, and copy, all that was imported
 
 
 def make_inputs(folder):

@@ -30,6 +30,7 @@ def check(results: dict) -> None:
     """
     _check_entries("", results, HELD)
     _check_entries("protocol ", results["protocol"], {"name": (str,)})
+    _check_entries("protocol ", {"similarity": "cosine"} | results["protocol"], {"similarity": (str,)})
     for name, line in results["flags"].items():
         _check_entries("flag ", {name: line}, {name: (str,)})
     for name, facts in results["features"].items():
