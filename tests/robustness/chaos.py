@@ -102,7 +102,10 @@ def start(arguments, folder, log, limit=None):
     shared[FIRST] = -1
     pid = os.fork()
     if not pid:
-        _be_command(arguments, folder, log, limit, shared)
+        try:
+            _be_command(arguments, folder, log, limit, shared)
+        finally:
+            os._exit(71)  # a signal fell into its last lines; no fork may go on as this program
     return Command(pid, log, shared)
 
 
