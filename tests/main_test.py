@@ -71,7 +71,8 @@ def step_of(run_dir):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves(number, data, tmp_path):
     """Guards against a batch system's or a closed terminal's signal that loses the training since the last checkpoint."""
-    process = start(*NEURAL, *data, f"--run_dir={tmp_path}/run")
+    heed = lambda: signal.signal(number, signal.SIG_DFL)  # noqa: E731  nohup leaves it ignored
+    process = start(*NEURAL, *data, f"--run_dir={tmp_path}/run", preexec_fn=heed)
     wait_for_steps(process)
     for _ in range(2):  # as a shell sends one beside its terminal's; it must not end the saving
         os.kill(process.pid, number)

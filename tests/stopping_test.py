@@ -14,10 +14,12 @@ from tfxmr.training.execution import StepwiseModel
 
 @pytest.fixture(autouse=True)
 def handlers():
-    """Leaves the handlers as they were."""
+    """Leaves the handlers as they were; Ctrl-C is Python's, though a shell in the background ignores it."""
+    found = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = {number: signal.getsignal(number) for number in stopping.NUMBERS}
     yield
     assert {number: signal.getsignal(number) for number in stopping.NUMBERS} == before
+    signal.signal(signal.SIGINT, found)
 
 
 def send(number=signal.SIGINT):
