@@ -39,7 +39,6 @@ COLUMNS = (
 )
 FAULTS = ("lost to signals", "differences", "tracebacks", "wrong status", "hangs")
 TRACEBACK = "Traceback (most recent call last)"
-MAY_FAIL = ({0, 2}, {0, 1, 2})  # rightful exit statuses of a refusal; a search of which trials failed ends with 1
 UNLIKE = ("events.out.tfevents", ".")  # files that are never the same, or say nothing
 TIMES = {"seconds", "modificationTime", "fileFormat"}  # entries that are never the same
 
@@ -94,6 +93,11 @@ class Command:
     def output(self):
         """What it has printed."""
         return self.log.read_text(errors="replace")
+
+
+def may_fail(arguments):
+    """Rightful exit statuses where something is amiss; a search or a series of which a part failed ends with 1."""
+    return {0, 1, 2} if arguments[0] == "tune" or any(a.startswith("--seeds") for a in arguments) else {0, 2}
 
 
 def start(arguments, folder, log, limit=None):
@@ -187,7 +191,8 @@ def _digests(folder):
             with np.load(io.BytesIO(content)) as arrays:
                 content = b"".join(n.encode() + arrays[n].tobytes() for n in sorted(arrays))
         elif path.suffix == ".json":
-            content = json.dumps(_timeless(json.loads(content)), sort_keys=True).encode()
+            with contextlib.suppress(ValueError):  # a damaged one counts as it is
+                content = json.dumps(_timeless(json.loads(content)), sort_keys=True).encode()
         elif path.name == "trials.csv":
             rows = csv.DictReader(content.decode().splitlines())
             content = repr([{k: v for k, v in row.items() if k not in TIMES} for row in rows]).encode()
@@ -357,9 +362,10 @@ def damage_files(chaos, scenario, rng):
             what = f"tfxmr {arguments[0]}, {scenario.name} {state}, {treatment.__name__.strip('_')} {path.relative_to(folder)}"
             command = start(arguments, folder, folder.with_suffix(".log"))
             command.wait()
-            good = chaos.judge(row, command, MAY_FAIL[arguments[0] == "tune"], what)
+            good = chaos.judge(row, command, may_fail(arguments), what)
             if good and arguments == scenario.arguments and command.status == 0:
-                if not set(path.parts) & set(scenario.outputs):  # from which nothing follows
+                idle = {"checkpoints"} if state == "ended" else set()  # networks that only `evaluate` asks for
+                if not set(path.parts) & (set(scenario.outputs) | idle):  # from which nothing follows
                     chaos.compare(row, scenario, folder, what, command.output)
 
 
@@ -412,7 +418,7 @@ def fill_disk(chaos, scenario, rng):
             resize(f"size={limit}")
         command = start(scenario.arguments, folder, folder.with_suffix(".log"), limit=None if resize else limit)
         command.wait()
-        if not chaos.judge(row, command, MAY_FAIL[scenario.arguments[0] == "tune"], f"{scenario.name}, {limit} bytes of disk"):
+        if not chaos.judge(row, command, may_fail(scenario.arguments), f"{scenario.name}, {limit} bytes of disk"):
             return
         if resize:
             resize("size=1g")
@@ -439,7 +445,7 @@ def protect_disk(chaos, scenario, rng):
         what = f"{scenario.name}, read-only {'after a kill' if begun else 'from the first'}"
         command = start(scenario.arguments, folder, folder.with_suffix(".log"))
         command.wait()
-        good = chaos.judge(row, command, MAY_FAIL[scenario.arguments[0] == "tune"], what)
+        good = chaos.judge(row, command, may_fail(scenario.arguments), what)
         remount("rw")
         command = start(scenario.arguments, folder, folder.with_suffix(".log"))
         command.wait()
@@ -473,7 +479,7 @@ def remove_folder(chaos, scenario, rng):
         for path in folder.iterdir():
             shutil.rmtree(path, ignore_errors=True)
         command.wait()
-        if not chaos.judge(row, command, MAY_FAIL[scenario.arguments[0] == "tune"], f"{scenario.name}, folder removed"):
+        if not chaos.judge(row, command, may_fail(scenario.arguments), f"{scenario.name}, folder removed"):
             return
         for path in folder.iterdir():  # what was written afterwards
             shutil.rmtree(path, ignore_errors=True)

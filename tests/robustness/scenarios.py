@@ -30,7 +30,7 @@ class Scenario:
 
 
 # An ended trial is known by its figures; its networks wait for nobody.
-TRIALS = ("checkpoints",)
+TRIALS = ("checkpoints", "results.json")
 PROJECTOR = ("projector", "projector_config.pbtxt")
 
 
