@@ -174,11 +174,18 @@ def test_a_whole_checkpoint_is_used_whatever_the_state_file_says(damage, data, t
     assert len(list(elsewhere.iterdir())) == 1
 
 
-def test_a_kill_in_the_first_save_starts_again(data, stopped_run):
-    """Guards against a run that cannot go on after a kill before its first checkpoint was whole."""
+@pytest.mark.parametrize("left", [None, 0, 0.5])
+def test_a_kill_in_the_first_save_starts_again(left, data, stopped_run):
+    """Guards against a run that cannot go on after a kill, or a full disk, before its first checkpoint was whole.
+
+    TensorFlow writes the index under its own name, so that a part of it may be left.
+    """
     folder, rule = stopped_run
     index, _, state = checkpoint_files(folder)
-    index.unlink()
+    if left is None:
+        index.unlink()
+    else:
+        index.write_bytes(index.read_bytes()[: int(left * index.stat().st_size)])
     state.unlink()
     with pytest.raises(InputError, match="holds no checkpoint; run `tfxmr train` there first"):
         evaluate(data, folder, rule)

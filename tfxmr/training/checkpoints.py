@@ -15,6 +15,7 @@ from tfxmr.files import system_error
 from tfxmr.training.run_folder import BACKUP
 from tfxmr.training.selection import Best, selects
 
+INDEX_END = bytes.fromhex("57fb808b247547db")  # of a whole index, whatever it holds
 ATTEMPTS = 100  # to read a checkpoint of a run that is training and deletes each one when it has the next
 
 
@@ -194,6 +195,8 @@ def _load_newest(load, training, final):
     """
     named, errors = _named(training), []
     found = [path.with_suffix("") for path in training.glob("ckpt-*.index") if path.stem[5:].isdigit()]
+    if named is None:  # of the first save, an index that a kill or a full disk has cut short is no checkpoint yet
+        found = [path for path in found if path.with_suffix(".index").read_bytes().endswith(INDEX_END)]
     # TensorFlow points the state file to a checkpoint once it is whole; without the file, the newest that is.
     for path in sorted(found, key=lambda path: (path.name == named, int(path.name[5:])), reverse=True):
         try:
