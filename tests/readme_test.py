@@ -59,11 +59,11 @@ def test_the_commands_are_found():
 
 
 def test_make_targets_exist():
-    """Guards against make commands of the README that are no more; .ci/run runs those of its first block."""
+    """Guards against make commands of the README that are no more, and that .ci/run does not run; timings are not for CI."""
     targets = set(re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.M))
     script = (ROOT / ".ci/run").read_text()
     first, named = re.findall(r"^make ([\w-]+)", README, re.M), re.findall(r"`make ([\w-]+)", README)
     assert first == ["demo", "test"] and len(named) > 2
     assert {*first, *named} <= targets
-    for target in first:
-        assert re.search(rf"^make {target}$", script, re.M)
+    for target in {*first, *named} - {"bench"}:
+        assert re.search(rf"^make {target}\b", script, re.M), target
