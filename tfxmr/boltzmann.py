@@ -195,10 +195,10 @@ class Boltzmann(Method):
         rate = keras.optimizers.schedules.InverseTimeDecay(recipe.learning_rate, 10_000, 1.0)
         return SGD(rate, momentum=0.9, initial_momentum=0.5, rise=recipe.rise, l2=recipe.l2, name=f"sgd_{player}")
 
-    def updates(self, batch, seed):
+    def updates(self, batch, step):
         """Yields each machine's step of contrastive divergence; arguments and what is yielded as in Method.updates."""
         for i, (m, machine) in enumerate(self.networks.items()):
-            error, gradients = machine.contrast(batch[m], randomness.fold_in(seed, i))
+            error, gradients = machine.contrast(batch[m], randomness.fold_in(step.seed, i))
             yield m, {"reconstruction": error}, gradients
 
     def embed(self, modality, features):

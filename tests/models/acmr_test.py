@@ -97,7 +97,7 @@ def test_losses_of_classifiers_that_know_nothing():
         for name in ("label_classifier", "modality_classifier"):
             for variable in model.networks[name].trainable_variables:
                 variable.assign(tf.zeros_like(variable))
-        cost = model.embedding_costs(first_batch(model.dims))
+        cost = model.embedding_costs(first_batch(model.dims), model.present_step())
         assert float(cost["imd"]) == pytest.approx(weight * 2 * math.log(3), rel=1e-6)
         assert ("adv" in cost) == ("reg" in cost) == (form == "paper")
         if form == "paper":
@@ -111,14 +111,14 @@ def test_regularisation():
         for variable in network.trainable_variables:
             variable.assign(tf.fill(variable.shape, 2.0))
     entries = (7 * 9 + 9 * 8 + 8 * 6) + (5 * 6 + 6 * 8 + 8 * 6)
-    assert float(model.embedding_costs(first_batch(model.dims))["reg"]) == pytest.approx(0.5 * 4 * entries)
+    assert float(model.embedding_costs(first_batch(model.dims), model.present_step())["reg"]) == pytest.approx(0.5 * 4 * entries)
 
 
 def test_whom_the_papers_losses_reach():
     """The adversary really reaches the projectors; guards against the released code's two dead ends."""
     model = make_model(adv_schedule="constant")
     with tf.GradientTape(persistent=True) as tape:
-        cost = model.embedding_costs(first_batch(model.dims))
+        cost = model.embedding_costs(first_batch(model.dims), model.present_step())
     assert reached(tape, cost["adv"], model) == PROJECTORS | {"modality_classifier"}
     assert reached(tape, cost["imd"], model) == PROJECTORS | {"label_classifier"}
     assert reached(tape, cost["imi"], model) == PROJECTORS
@@ -130,9 +130,9 @@ def test_projectors_ascend_the_adversarial_loss(scale):
     """Guards against a reversal done twice or not at all: L_emb - lambda L_adv for projectors, L_adv for the judge."""
     model = make_model(adv_schedule="constant", lambda_adv=scale)
     batch = first_batch(model.dims)
-    embedding, adversary = model.updates(batch, None)
+    embedding, adversary = model.updates(batch, model.present_step())
     with tf.GradientTape(persistent=True) as tape:
-        cost = model.embedding_costs(batch)
+        cost = model.embedding_costs(batch, model.present_step())
         common = tf.stack([model.networks[m](batch[m]) for m in DIMS])
         adv = tf.reduce_mean(losses.modality_classification(model.networks["modality_classifier"](common)))
         target = cost["imi"] + cost["imd"] + cost["reg"] - scale * adv
@@ -166,7 +166,7 @@ def test_the_released_code_is_not_adversarial(loss):
 def test_order_of_the_updates():
     """k embedding updates before one of the adversary, which judges the projectors' new output."""
     model = make_model(embedding_steps=3)
-    assert [player for player, _, _ in model.updates(first_batch(model.dims), None)] == ["embedding"] * 3 + ["adversary"]
+    assert [player for player, _, _ in model.updates(first_batch(model.dims), model.present_step())] == ["embedding"] * 3 + ["adversary"]
 
 
 def test_adversary_schedule():
@@ -174,9 +174,9 @@ def test_adversary_schedule():
     model, found = make_model(lambda_adv=2.0), []
     for step in (0, 5, 10):
         model.step.assign(step)
-        found.append(float(model.reversal()) / 2)
+        found.append(float(model.reversal(model.present_step())) / 2)
     assert found == pytest.approx([0.0, 0.986614, 0.999909], abs=1e-6)
-    assert make_model(lambda_adv=0.5, adv_schedule="constant").reversal() == 0.5
+    assert make_model(lambda_adv=0.5, adv_schedule="constant").reversal(model.present_step()) == 0.5
 
 
 @pytest.mark.parametrize("form", ["paper", "code"])

@@ -63,7 +63,7 @@ def test_losses_by_a_slow_loop(dims, activation):
         for u, v in itertools.product(range(8), repeat=2):
             d = math.dist(unit(shared[m][u]), unit(shared[n][v]))
             expected["contrastive"] += 0.3 / 16 * (d**2 if labels[u] == labels[v] else max(0, 1.5 - d) ** 2)
-    assert {name: float(v) for name, v in model.costs(batch).items()} == pytest.approx(expected, rel=1e-4)
+    assert {name: float(v) for name, v in model.costs(batch, model.present_step()).items()} == pytest.approx(expected, rel=1e-4)
     np.testing.assert_allclose(model.encode("text", batch["text"]), unit(shared["text"]), rtol=1e-5)
 
 
@@ -82,7 +82,7 @@ def test_routing_of_gradients(end_to_end):
     }
     for name, expected in reached.items():
         with tf.GradientTape() as tape:
-            cost = model.costs(batch)[name]
+            cost = model.costs(batch, model.present_step())[name]
         found = tape.gradient(cost, {n: net.trainable_variables for n, net in model.networks.items()})
         assert {n for n, gs in found.items() if any(g is not None and np.any(g) for g in gs)} == expected, name
 

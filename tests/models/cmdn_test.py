@@ -126,7 +126,7 @@ def test_losses_and_representation_by_a_slow_loop(dims, activation):
     """Guards every stage's inputs, targets and units, and a representation that looks at another modality."""
     model, batch = make_model(dims, activation=activation), first_batch(dims)
     expected, codes = slow_losses(model, batch)
-    assert {name: float(v) for name, v in model.costs(batch).items()} == pytest.approx(expected, rel=1e-4)
+    assert {name: float(v) for name, v in model.costs(batch, model.present_step()).items()} == pytest.approx(expected, rel=1e-4)
     for m in dims:
         np.testing.assert_allclose(model.encode(m, batch[m]), codes[m], rtol=1e-4)
 
@@ -149,7 +149,7 @@ def test_routing_of_gradients(end_to_end):
     }
     for name, (own, below) in stages.items():
         with tf.GradientTape() as tape:
-            cost = model.costs(batch)[name]
+            cost = model.costs(batch, model.present_step())[name]
         found = tape.gradient(cost, {n: net.trainable_variables for n, net in model.networks.items()})
         moved = {n for n, gs in found.items() if any(g is not None and np.any(g) for g in gs)}
         # of the joint layer below, one modality's code is taken: the other's part of it stays

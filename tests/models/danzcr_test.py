@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfxmr import losses
 from tfxmr.data import MultiModalData, Split, protocol
 from tfxmr.errors import InputError
+from tfxmr.models.base import Step
 from tfxmr.models.danzcr import DANZCR, DANZCRSettings
 from tfxmr.training import sampling
 
@@ -142,7 +143,7 @@ def test_each_update_changes_its_own_networks_alone():
         "G_R": {"G_RI", "G_RT", "G_FI", "G_FT"},
     }
     seen, before = [], weights(model)
-    for player, _, gradients in model.updates(first_batch(model), tf.constant((1, 2))):
+    for player, _, gradients in model.updates(first_batch(model), Step(tf.constant((1, 2)))):
         assert all(g is not None for g in gradients), player
         model.player_optimizers[player].apply(gradients, model.variables_of(player))
         after = weights(model)
@@ -208,7 +209,7 @@ def test_step_equals_the_literal_one():
     for _ in range(3):
         batch = first_batch(fused)
         wrong = wrong_labels(fused, batch)
-        for player, _, gradients in fused.updates(batch, step_seed(fused)):
+        for player, _, gradients in fused.updates(batch, fused.present_step()):
             for v, g in zip(fused.variables_of(player), gradients, strict=True):
                 v.assign_sub(rate * g)
         fused.step.assign_add(1)
@@ -219,12 +220,6 @@ def test_step_equals_the_literal_one():
     for name in one:
         for a, b in zip(one[name], other[name], strict=True):
             np.testing.assert_allclose(a, b, atol=2e-6, err_msg=name)
-
-
-def step_seed(model):
-    from tfxmr import randomness
-
-    return randomness.step_seed(model.seed, model.step)
 
 
 def test_no_dis_discriminators_see_their_own_modality_alone():
@@ -258,7 +253,7 @@ def test_single_has_no_reverse_gan():
 def test_order_of_updates(settings, expected):
     model = make_model(**settings)
     found = []
-    for player, _, gradients in model.updates(first_batch(model), tf.constant((1, 2))):
+    for player, _, gradients in model.updates(first_batch(model), Step(tf.constant((1, 2)))):
         assert all(g is not None for g in gradients), player
         found.append(player)
     assert found == expected

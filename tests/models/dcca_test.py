@@ -51,9 +51,9 @@ def test_linear_networks_reach_the_closed_form(outputs):
     model = make_model(data, units=(outputs,), batch_size=80, ridge=1e-9)
     model.compile(learning_rate=0.03)
     batch = next(iter(sampling.batches(data.splits["train"], 80, 0, 0, 1)))
-    before = -float(next(model.updates(batch, None))[1]["minus_correlation"])
+    before = -float(next(model.updates(batch, model.present_step()))[1]["minus_correlation"])
     model.fit(sampling.batches(data.splits["train"], 80, 0, 0, 400), shuffle=False, verbose=0)
-    reached = -float(next(model.updates(batch, None))[1]["minus_correlation"])
+    reached = -float(next(model.updates(batch, model.present_step()))[1]["minus_correlation"])
     assert before < 0.9 * expected
     assert reached == pytest.approx(expected, rel=1e-3)
 
@@ -83,7 +83,7 @@ def test_only_the_networks_are_trained():
     model = make_model()
     model.compile()
     top = [w.copy() for w in model.networks["top_text"].get_weights()]
-    ((_, _, gradients),) = model.updates(next(iter(sampling.batches(views().splits["train"], 40, 0, 0, 1))), None)
+    ((_, _, gradients),) = model.updates(next(iter(sampling.batches(views().splits["train"], 40, 0, 0, 1))), model.present_step())
     assert all(np.abs(g).max() > 0 for g, v in zip(gradients, model.variables_of("joint"), strict=True) if v.shape[0] > 3)
     model.fit(sampling.batches(views().splits["train"], 40, 0, 0, 2), shuffle=False, verbose=0)
     for one, other in zip(top, model.networks["top_text"].get_weights(), strict=True):

@@ -47,7 +47,7 @@ def test_losses_by_a_slow_loop():
     """Guards against a classifier fed with another modality, and against a sum where a mean belongs."""
     model = make_model()
     batch = next(iter(batches()))
-    for player, cost, _ in model.updates(batch, None):
+    for player, cost, _ in model.updates(batch, model.present_step()):
         total = 0
         for z, label in zip(slow_logits(model.networks[player], batch[player].numpy()), batch["label"].numpy(), strict=True):
             total += math.log(sum(math.exp(v) for v in z)) - z[label]
@@ -57,7 +57,7 @@ def test_losses_by_a_slow_loop():
 def test_each_player_moves_its_own_network():
     """Guards against modalities that meet: an update's gradients belong to one network, the rest stays."""
     model = make_model()
-    for player, _, gradients in model.updates(next(iter(batches())), None):
+    for player, _, gradients in model.updates(next(iter(batches())), model.present_step()):
         assert len(gradients) == len(model.networks[player].trainable_variables)
         assert all(np.abs(g).max() > 0 for g in gradients)
         before = {m: net.get_weights() for m, net in model.networks.items()}

@@ -126,7 +126,7 @@ def test_losses_against_a_slow_loop(dims, third):
     batch = first_batch(model)
     expected = slow_losses(model, batch)
     assert all(value > 0.1 for value in expected.values())
-    assert {name: float(v) for name, v in model.costs(batch).items()} == pytest.approx(expected, rel=1e-4)
+    assert {name: float(v) for name, v in model.costs(batch, model.present_step()).items()} == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(("dims", "sd", "adv"), [
@@ -137,7 +137,7 @@ def test_losses_of_classifiers_that_know_nothing(dims, sd, adv):
     model = make_model(dims)
     zero(model, "classifier")
     zero(model, "modality_classifier")
-    cost = model.costs(first_batch(model))
+    cost = model.costs(first_batch(model), model.present_step())
     assert float(cost["sd"]) == pytest.approx(sd, rel=1e-6)
     assert float(cost["adv"]) == pytest.approx(adv, rel=1e-6)
 
@@ -152,7 +152,7 @@ def test_routing_of_gradients():
     }
     for name in LOSSES:
         with tf.GradientTape() as tape:
-            cost = model.costs(batch)[name]
+            cost = model.costs(batch, model.present_step())[name]
         found = tape.gradient(cost, {n: net.trainable_variables for n, net in model.networks.items()})
         moved = {n for n, gs in found.items() if any(g is not None and np.abs(g).max() > 0 for g in gs)}
         assert moved == reached[name], name
@@ -163,7 +163,7 @@ def test_reversal_equals_the_two_player_form(scale):
     """Guards against a reversal done twice or not at all: generators descend L_gm - lambda L_adv, A descends L_adv."""
     model = make_model(lambda_adv=scale)
     batch, net, s = first_batch(model), model.networks, model.settings
-    ((_, _, gradients),) = model.updates(batch, None)
+    ((_, _, gradients),) = model.updates(batch, model.present_step())
     with tf.GradientTape(persistent=True) as tape:
         f = tf.stack([net[f"specific_{m}"](batch[m]) for m in DIMS])
         shared = net["shared"](f)
@@ -188,7 +188,7 @@ def test_without_a_loss(without):
     assert not set(model.networks) & {gone[name] for name in without if name in gone}
     logs = model.train_step(first_batch(model))
     assert {name.removeprefix("joint/") for name in logs} == set(LOSSES) - set(without) | {"gradient_norm"}
-    ((_, _, gradients),) = model.updates(first_batch(model), None)
+    ((_, _, gradients),) = model.updates(first_batch(model), model.present_step())
     assert all(g is not None for g in gradients)
 
 
@@ -198,13 +198,13 @@ def test_adversary_schedule():
     found = []
     for step in (0, 2, 4):
         model.step.assign(step)
-        found.append(float(model.reversal()) / 2)
+        found.append(float(model.reversal(model.present_step())) / 2)
     assert found == pytest.approx([0.0, 0.986614, 0.999909], abs=1e-6)
-    assert make_model(lambda_adv=0.5).reversal() == 0.5
+    assert make_model(lambda_adv=0.5).reversal(model.present_step()) == 0.5
     model = make_model(adv_schedule="dann")  # at step 0 only A feels the adversarial loss
     batch = first_batch(model)
     with tf.GradientTape() as tape:
-        cost = model.costs(batch)["adv"]
+        cost = model.costs(batch, model.present_step())["adv"]
     gradient = tape.gradient(cost, {n: model.networks[n].trainable_variables for n in ("shared", "modality_classifier")})
     assert not any(np.any(g) for g in gradient["shared"]) and any(np.any(g) for g in gradient["modality_classifier"])
 
@@ -217,7 +217,7 @@ def test_tanh_logits_cap_the_probability():
         zero(model, "classifier")
         model.networks["classifier"].layers[0].bias.assign([50.0, -50.0, -50.0])
         batch = first_batch(model) | {"label": tf.zeros(8, tf.int32)}
-        least.append(float(model.costs(batch)["sd"]))
+        least.append(float(model.costs(batch, model.present_step())["sd"]))
     assert least == pytest.approx([-2 * math.log(math.e / (math.e + 2 / math.e)), 0.0], abs=1e-6)
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfxmr import models
 from tfxmr.data import protocol
-from tfxmr.models.base import Method
+from tfxmr.models.base import Method, Step
 from tfxmr.training import sampling
 from tfxmr.training.run import RunOptions, run
 
@@ -33,7 +33,7 @@ class Faint(Method):
         """The layer."""
         return {"layer": self.tower("layer", data.dims["image"], (4,))}
 
-    def costs(self, batch):
+    def costs(self, batch, step):
         """1e-9 times the mean output."""
         return {"faint": 1e-9 * tf.reduce_mean(self.networks["layer"](batch["image"]))}
 
@@ -43,8 +43,8 @@ def test_a_step_is_that_of_32_bits_within_their_rounding(make_data, precision):
     """Guards against gradients that are scaled and not unscaled, in one of the two tapes of G_F, say."""
     data = make_data(train=40)
     exact, rounded = make(data), make(data, precision=precision)
-    batch, seed = first_batch(data), tf.constant((1, 2))
-    for one, other in zip(exact.updates(batch, seed), rounded.updates(batch, seed), strict=True):
+    batch, step = first_batch(data), Step(tf.constant((1, 2)))
+    for one, other in zip(exact.updates(batch, step), rounded.updates(batch, step), strict=True):
         player = one[0]
         for name, value in one[1].items():
             assert float(other[1][name]) == pytest.approx(float(value), rel=2e-2), (player, name)
@@ -78,7 +78,7 @@ def test_float16_scales_losses_so_that_small_gradients_survive(make_data):
     data = make_data(train=40)
     method = Faint(data, Faint.Settings(batch_size=20, precision="float16"))
     method.compile()
-    (_, _, (kernel, _)), = method.updates(first_batch(data), None)
+    (_, _, (kernel, _)), = method.updates(first_batch(data), method.present_step())
     image = first_batch(data)["image"].numpy()
     expected = 1e-9 * np.repeat(image.mean(0)[:, None] / 4, 4, axis=1)
     np.testing.assert_allclose(kernel / method.loss_scale("joint"), expected, rtol=2e-2, atol=3e-12)

@@ -94,7 +94,7 @@ def test_modalities_train_alone():
     """Guards against an update that reaches another modality: each moves its own networks and nothing else."""
     model = make_model(THREE)
     before = {name: weights(model, name) for name in model.networks}
-    for player, _, gradients in model.updates(first_batch(model.dims), None):
+    for player, _, gradients in model.updates(first_batch(model.dims), model.present_step()):
         assert all(g is not None for g in gradients)
         model.player_optimizers[player].apply(gradients, model.variables_of(player))
         moved = {n for n, ws in before.items()

@@ -126,7 +126,6 @@ class ACMR(Method):
     def make_networks(self, data):
         """Builds the projectors and the two classifiers."""
         s = self.settings
-        self.length = self.total_steps(len(data.splits["train"]))
         width = s.image_units[-1]
         tanh = {"activation": tf.tanh, "output_activation": tf.tanh}
         shapes = {
@@ -146,11 +145,11 @@ class ACMR(Method):
         embedding = ("image", "text") if self.settings.acmr_form == "code" else ("image", "text", "label_classifier")
         return {"embedding": embedding, "adversary": ("modality_classifier",)}
 
-    def updates(self, batch, seed):
+    def updates(self, batch, step):
         """Yields the embedding's updates, then the adversary's."""
         for _ in range(self.settings.embedding_steps):
             with tf.GradientTape() as tape:
-                cost = self.embedding_costs(batch)
+                cost = self.embedding_costs(batch, step)
             yield self.minimise("embedding", cost, tape)
         common = tf.stop_gradient(self.project(batch))
         with tf.GradientTape() as tape:
@@ -165,7 +164,7 @@ class ACMR(Method):
         """L_adv of (2, B, d)."""
         return tf.reduce_mean(losses.modality_classification(self.networks["modality_classifier"](common)))
 
-    def embedding_costs(self, batch):
+    def embedding_costs(self, batch, step):
         """The weighted losses of the projectors' update, name -> scalar."""
         s, labels, common = self.settings, batch["label"], self.project(batch)
         v, t = tf.unstack(common)
@@ -180,15 +179,13 @@ class ACMR(Method):
             "imi": s.alpha * structure(v, t, labels, s.negatives, s.margin),
             "imd": s.beta * label,
             "reg": distribution.counted_once(s.gamma * sum(tf.reduce_sum(tf.square(k)) for k in kernels)),
-            "adv": self.adversarial(reverse_gradient(common, self.reversal())),
+            "adv": self.adversarial(reverse_gradient(common, self.reversal(step))),
         }
 
-    def reversal(self):
-        """The factor of the reversed gradient at the present step, a float or scalar tensor."""
+    def reversal(self, step):
+        """The factor of the reversed gradient at a Step, a float or scalar tensor."""
         s = self.settings
-        if s.adv_schedule == "constant":
-            return s.lambda_adv
-        return s.lambda_adv * reversal_ramp(tf.cast(self.step, tf.float32) / max(1, self.length))
+        return s.lambda_adv * (1.0 if s.adv_schedule == "constant" else reversal_ramp(step.progress))
 
     def embed(self, modality, features):
         """v or t."""

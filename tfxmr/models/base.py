@@ -91,15 +91,32 @@ class OptimizerSettings(MethodSettings):
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What the losses of one training step may depend on beside the batch: functions of (seed, step) alone.
+
+    Attributes:
+      seed: int32 (2,), the step's random state, of which tfxmr.randomness.fold_in derives those of its draws.
+      progress: float32 scalar tensor in [0, 1), the share of the stage's steps that came before.
+      stage: name of the stage.
+      training: True; networks whose training differs from their use (BatchNorm) take it as it is.
+    """
+
+    seed: tf.Tensor
+    progress: tf.Tensor | float = 0.0
+    stage: str = "training"
+    training: bool = True
+
+
 class Method(StepwiseModel):
     """Base of the neural methods. A subclass fills three holes:
 
     * `make_networks(data)` builds its networks by name, in full (no weights appear later);
-    * `costs(batch)`, the losses whose sum all networks minimise;
+    * `costs(batch, step)`, the losses whose sum all networks minimise;
     * `embed(modality, features)`, the representation that retrieval compares.
 
     Where networks have different aims, two more instead of `costs`: `players`, name -> names of the networks that this
-    player's update changes, and `updates(batch, seed)`, the updates of one step in the paper's order.
+    player's update changes, and `updates(batch, step)`, the updates of one step in the paper's order.
 
     The base owns `train_step`, the optimisers, the random state and the checkpointed state.
 
@@ -131,6 +148,7 @@ class Method(StepwiseModel):
         self.seed = seed
         self.check(data)
         self.dims = dict(data.dims)
+        self.length = self.total_steps(len(data.splits["train"]))
         self.networks = self.make_networks(data)
         self.player_optimizers = {}  # until it is compiled
         distribution.share_out(self.name, self.networks)
@@ -184,21 +202,21 @@ class Method(StepwiseModel):
         """Player name -> names of the networks whose weights its update changes; by default one player has all."""
         return {"joint": tuple(self.networks)}
 
-    def costs(self, batch):
-        """The weighted losses of a batch, name -> scalar."""
+    def costs(self, batch, step):
+        """The weighted losses of a batch, name -> scalar; arguments as of `updates`."""
         raise NotImplementedError
 
-    def updates(self, batch, seed):
+    def updates(self, batch, step):
         """Yields the updates of one step in order, each as `minimise` returns it; by default the one that `costs` asks.
 
         The base applies an update before it asks for the next, so a later loss sees the new weights.
 
         Args:
           batch: modality -> (B, d), and "label" -> int32 (B,).
-          seed: int32 (2,), this step's random state.
+          step: Step.
         """
         with tf.GradientTape() as tape:
-            cost = self.costs(batch)
+            cost = self.costs(batch, step)
         yield self.minimise("joint", cost, tape)
 
     def embed(self, modality, features):
@@ -279,10 +297,15 @@ class Method(StepwiseModel):
         # with TensorFlow 1's epsilon
         return Adam(learning_rate, beta_1=s.beta_1, epsilon=1e-8, l2=l2, name=f"adam_{player}")
 
+    def present_step(self):
+        """The Step that comes next."""
+        seed = randomness.step_seed(self.seed, self.step)
+        return Step(seed, tf.cast(self.step, tf.float32) / max(1, self.length))
+
     def train_step(self, batch):
         """One step: every player's update in turn. Returns each player's losses and gradient norm."""
         logs = {}
-        for player, losses, gradients in self.updates(batch, randomness.step_seed(self.seed, self.step)):
+        for player, losses, gradients in self.updates(batch, self.present_step()):
             logs |= {f"{player}/{name}": value for name, value in losses.items()}
             gradients = distribution.summed(gradients)
             logs[f"{player}/gradient_norm"] = tf.linalg.global_norm(gradients) / self.loss_scale(player)

@@ -97,7 +97,7 @@ class CCL(Method):
             for name, (inputs, units, last) in shapes.items()
         }
 
-    def costs(self, batch):
+    def costs(self, batch, step):
         """The weighted losses of a batch, name -> scalar."""
         s, net, labels = self.settings, self.networks, batch["label"]
         codes = {m: net[f"encoder_{m}"](batch[m]) for m in self.dims}

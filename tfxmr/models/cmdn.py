@@ -101,7 +101,7 @@ class CMDN(Method):
             for name, (inputs, units, hidden, last) in shapes.items()
         }
 
-    def costs(self, batch):
+    def costs(self, batch, step):
         """The losses of a batch by stage, name -> scalar."""
         net, cost, parts = self.networks, {}, {}
         intra = {m: self.restored(f"intra_{m}", batch[m], cost) for m in self.dims}

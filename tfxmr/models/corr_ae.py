@@ -160,7 +160,7 @@ class CorrAE(Method):
         """One: the autoencoders; the machines stay as they were trained."""
         return {"joint": tuple(name for name in self.networks if not name.startswith("machine"))}
 
-    def costs(self, batch):
+    def costs(self, batch, step):
         """The weighted losses of a batch, name -> scalar."""
         alpha = self.settings.alpha or PAPER_ALPHA[self.settings.variant]
         targets = {m: self.seen(m, batch[m]) for m in self.dims}

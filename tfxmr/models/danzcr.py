@@ -155,9 +155,9 @@ class DANZCR(Method):
         """Length of the training in steps; by default 1,000, or 2,500 on large training sets."""
         return super().total_steps(num_items) or (2500 if num_items >= LARGE else 1000)
 
-    def updates(self, batch, seed):
+    def updates(self, batch, step):
         """Yields the updates of one step. Weights that did not change since are not run forward again."""
-        features = batch["image"], batch["text"]
+        features, seed = (batch["image"], batch["text"]), step.seed
         word = tf.gather(self.class_embeddings, batch["label"])
         wrong = tf.gather(self.class_embeddings, self.other_labels(batch["label"], randomness.fold_in(seed, 0)))
         generation = None  # (s_i, s_t) of the present G_F, and the tape that made them

@@ -95,7 +95,7 @@ class DCCA(Method):
         """One: both networks ascend the correlation."""
         return {"joint": self.modalities}
 
-    def costs(self, batch):
+    def costs(self, batch, step):
         """Minus the correlation of a batch, name -> scalar."""
         outputs = (self.networks[m](batch[m]) for m in self.modalities)
         return {"minus_correlation": -losses.total_correlation(*outputs, self.settings.ridge)}

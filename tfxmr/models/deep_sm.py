@@ -69,11 +69,11 @@ class DeepSM(Method):
         """One for each modality."""
         return {m: (m,) for m in self.networks}
 
-    def updates(self, batch, seed):
+    def updates(self, batch, step):
         """Yields each classifier's update."""
         for i, m in enumerate(self.networks):
             with tf.GradientTape() as tape:
-                logits = self.networks[m](batch[m], seed=None if seed is None else randomness.fold_in(seed, i))
+                logits = self.networks[m](batch[m], seed=randomness.fold_in(step.seed, i))
                 cost = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], logits)
                 cost = {"class": tf.reduce_mean(cost)}
             yield self.minimise(m, cost, tape)

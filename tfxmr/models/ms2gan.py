@@ -123,7 +123,6 @@ class MS2GAN(Method):
     def make_networks(self, data):
         """Builds a tower for each modality, the shared network, and the classifiers that some loss needs."""
         s = self.settings
-        self.length = self.total_steps(len(data.splits["train"]))
         width = s.shared_units[-1]
         tanh = {"activation": tf.tanh, "output_activation": tf.tanh}
         shapes = {f"specific_{m}": (d, s.specific_units, tanh) for m, d in data.dims.items()}
@@ -139,7 +138,7 @@ class MS2GAN(Method):
             for name, (inputs, units, activations) in shapes.items()
         }
 
-    def costs(self, batch):
+    def costs(self, batch, step):
         """The weighted losses of a batch, name -> scalar, without those that the settings leave out."""
         s, labels = self.settings, batch["label"]
         specific = tf.stack([self.networks[f"specific_{m}"](batch[m]) for m in self.dims])  # (M, B, d)
@@ -154,17 +153,14 @@ class MS2GAN(Method):
         if "lm" not in s.without:
             cost["lm"] = s.beta * tf.reduce_mean(losses.large_margin(specific, shared, s.zeta))
         if "adv" not in s.without:
-            logits = self.networks["modality_classifier"](reverse_gradient(shared, self.reversal()))  # (M, B, M)
+            logits = self.networks["modality_classifier"](reverse_gradient(shared, self.reversal(step)))  # (M, B, M)
             cost["adv"] = tf.reduce_mean(losses.modality_classification(logits))
         return cost
 
-    def reversal(self):
-        """lambda at the present step, a float or scalar tensor."""
+    def reversal(self, step):
+        """lambda at a Step, a float or scalar tensor."""
         s = self.settings
-        if s.adv_schedule == "constant":
-            return s.lambda_adv
-        progress = tf.cast(self.step, tf.float32) / max(1, self.length)
-        return s.lambda_adv * reversal_ramp(progress)
+        return s.lambda_adv * (1.0 if s.adv_schedule == "constant" else reversal_ramp(step.progress))
 
     def embed(self, modality, features):
         """[m^f; m^s], or what else the settings choose."""

@@ -101,7 +101,7 @@ class SDML(Method):
         optimizer.epsilon_corrected = True
         return optimizer
 
-    def updates(self, batch, seed):
+    def updates(self, batch, step):
         """Yields one update for each modality."""
         for m in self.dims:
             with tf.GradientTape() as tape:
