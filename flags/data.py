@@ -165,7 +165,7 @@ def make_protocol(values, data):
         normalisation=f"{values.eval_znorm}_zscore".replace("none_zscore", "none") if values.eval_znorm else None,
         all_modalities=values.all_modalities,
         folds=values.folds,
-        method_similarity=getattr(registry.get(values.model), "default_similarity", None),
+        method_similarity=registry.get(values.model).similarity_name(),
         **{name: values[name].value for name in ("similarity", "cut", "denominator", "ties", "no_relevant")},
     )
     feature_folder.refuse_labels(data, found, values.allow_leaks)

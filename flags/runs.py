@@ -71,7 +71,7 @@ class StoredRun:
         }
 
     def restore(self):
-        """The trained method: (encode, the data with features normalised as in training, their training part)."""
+        """The trained method: (Retriever, the data with features normalised as in training, their training part)."""
         return run.restore(*self.arguments())
 
 

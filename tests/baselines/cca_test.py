@@ -182,13 +182,13 @@ def test_wikipedia(official_wikipedia):
     """Known figures on SIFT words and topics: .246 image to text, .201 text to image; chance is .118."""
     data = official_wikipedia
     made = protocol.make("standard", data)
-    metrics = evaluate(fitted(data, components=7, ridge=1e-3).transform, made.tasks(data), made)
+    metrics = evaluate(fitted(data, components=7, ridge=1e-3).retriever(None), made.tasks(data), made)
     values = {m["task"]: m["value"] for m in metrics}
     assert values == {"image->text": pytest.approx(0.246, abs=0.01), "text->image": pytest.approx(0.201, abs=0.01)}
     # Published for correlation matching (Rasiwasia et al., ACM MM 2010):
     assert values == {"image->text": pytest.approx(0.249, abs=0.01), "text->image": pytest.approx(0.196, abs=0.01)}
     method = fitted(data, components=5, ridge=1e-3, weighting="image")  # which of their many variants is a guess
-    weighted = [m["value"] for m in evaluate(method.transform, made.tasks(data), made)]
+    weighted = [m["value"] for m in evaluate(method.retriever(None), made.tasks(data), made)]
     assert weighted == [pytest.approx(0.249, abs=0.01), pytest.approx(0.196, abs=0.01)]
     assert all(m["chance"] == pytest.approx(0.1184, abs=5e-5) for m in metrics)
 

@@ -54,5 +54,5 @@ def test_wikipedia(official_wikipedia):
     """Known figures on SIFT words and topics: .247 image to text, .198 text to image; chance is .118."""
     made = protocol.make("standard", official_wikipedia)
     method = CFA(CFASettings(components=7)).fit(official_wikipedia)
-    values = [m["value"] for m in evaluate(method.transform, made.tasks(official_wikipedia), made)]
+    values = [m["value"] for m in evaluate(method.retriever(None), made.tasks(official_wikipedia), made)]
     assert values == [pytest.approx(0.247, abs=0.01), pytest.approx(0.198, abs=0.01)]

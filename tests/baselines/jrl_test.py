@@ -209,7 +209,7 @@ def test_wikipedia(official_wikipedia, settings, objectives, expected):
     made = protocol.make("standard", official_wikipedia, method_similarity=JRL.default_similarity)
     method = JRL(JRLSettings(**settings)).fit(official_wikipedia, official_wikipedia.splits["test"].features)
     np.testing.assert_allclose(method.objectives_, objectives, rtol=3e-4)
-    values = [m["value"] for m in evaluate(method.transform, made.tasks(official_wikipedia), made)]
+    values = [m["value"] for m in evaluate(method.retriever(None), made.tasks(official_wikipedia), made)]
     assert values == [pytest.approx(number, abs=0.005) for number in expected]
 
 
@@ -218,5 +218,5 @@ def test_held_out_weights_on_wikipedia(official_wikipedia):
     made = protocol.make("standard", official_wikipedia, method_similarity=JRL.default_similarity)
     settings = JRLSettings(gamma=10.0, sigma=0.1, lambda_pair=0.1, last_update=True)
     method = JRL(settings).fit(official_wikipedia)
-    values = [m["value"] for m in evaluate(method.transform, made.tasks(official_wikipedia), made)]
+    values = [m["value"] for m in evaluate(method.retriever(None), made.tasks(official_wikipedia), made)]
     assert values == [pytest.approx(0.317, abs=0.01), pytest.approx(0.233, abs=0.01)]

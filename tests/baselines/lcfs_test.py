@@ -77,5 +77,5 @@ def test_wikipedia(official_wikipedia):
     """Known figures on SIFT words and topics: .268 image to text, .212 text to image; chance is .118."""
     made = protocol.make("standard", official_wikipedia)
     method = LCFS(LCFSSettings(lambda_sparse=5.0, lambda_rank=0.1)).fit(official_wikipedia)
-    values = [m["value"] for m in evaluate(method.transform, made.tasks(official_wikipedia), made)]
+    values = [m["value"] for m in evaluate(method.retriever(None), made.tasks(official_wikipedia), made)]
     assert values == [pytest.approx(0.268, abs=0.01), pytest.approx(0.212, abs=0.01)]

@@ -106,8 +106,8 @@ def test_wikipedia(official_wikipedia):
     made = protocol.make("standard", official_wikipedia)
 
     def values(**settings):
-        encode = fitted(official_wikipedia, penalty=50.0, **settings).transform
-        return [m["value"] for m in evaluate(encode, made.tasks(official_wikipedia), made)]
+        retriever = fitted(official_wikipedia, penalty=50.0, **settings).retriever(None)
+        return [m["value"] for m in evaluate(retriever, made.tasks(official_wikipedia), made)]
 
     assert values() == [pytest.approx(0.270, abs=0.01), pytest.approx(0.214, abs=0.01)]
     assert np.mean(values(bias=True)) < np.mean(values()) - 0.01

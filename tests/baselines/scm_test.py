@@ -52,5 +52,5 @@ def test_wikipedia(official_wikipedia):
     """Known figures on SIFT words and topics: .275 image to text, .228 text to image; chance is .118."""
     made = protocol.make("standard", official_wikipedia)
     method = SCM(SCMSettings(components=7, ridge=1e-3)).fit(official_wikipedia)
-    values = [m["value"] for m in evaluate(method.transform, made.tasks(official_wikipedia), made)]
+    values = [m["value"] for m in evaluate(method.retriever(None), made.tasks(official_wikipedia), made)]
     assert values == [pytest.approx(0.275, abs=0.01), pytest.approx(0.228, abs=0.01)]

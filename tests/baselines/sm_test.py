@@ -45,6 +45,6 @@ def test_wikipedia(official_wikipedia):
     """Known figures on SIFT words and topics: .278 image to text, .211 text to image; chance is .118."""
     data = official_wikipedia
     made = protocol.make("standard", data)
-    metrics = evaluate(SM().fit(data).transform, made.tasks(data), made)
+    metrics = evaluate(SM().fit(data).retriever(None), made.tasks(data), made)
     values = {m["task"]: m["value"] for m in metrics}
     assert values == {"image->text": pytest.approx(0.278, abs=0.01), "text->image": pytest.approx(0.211, abs=0.01)}

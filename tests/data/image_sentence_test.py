@@ -101,7 +101,7 @@ def test_sentences_are_searched_among_images(sentences):
     assert len(tasks["text->image"].query) == 15 and len(tasks["text->image"].gallery_labels) == 3
     rng = np.random.default_rng(0)
     codes = {m: rng.normal(size=(n, 4)) for m, n in (("image", 3), ("text", 15))}
-    metrics = evaluation.evaluate(lambda m, _: codes[m], tasks.values(), standard, metrics=evaluation.named.INSTANCE)
+    metrics = evaluation.evaluate(evaluation.Retriever(lambda m, _: codes[m]), tasks.values(), standard, metrics=evaluation.named.INSTANCE)
     found = {(m["task"], m["metric"].replace("hit", "R")): m["value"] for m in metrics}
     expected = evaluation.image_sentence_recalls(codes["image"], codes["text"])
     for task, measures in expected.items():

@@ -70,7 +70,8 @@ def test_representation_is_the_closed_form_on_the_outputs():
         top = CCA(CCASettings(components=3, ridge=1e-9)).fit(
             MultiModalData("outputs", {"train": Split.of_pairs(outputs, train.labels["image"])}, [])
         )
-        codes = {m: model.encode(m, train.features[m]) for m in train.modalities}
+        retriever = model.retriever(data)
+        codes = {m: retriever.represent(m, train.features[m]) for m in train.modalities}
         for m, code in codes.items():
             np.testing.assert_allclose(code, top.transform(m, outputs[m]), atol=1e-4)
     both = np.corrcoef(np.hstack([codes["image"], codes["text"]]).T)
@@ -101,6 +102,7 @@ def test_networks_beat_linear_maps():
     model = make_model(data, units=(16, 1), batch_size=300)
     model.compile(learning_rate=0.03)
     model.fit(sampling.batches(data.splits["train"], 300, 0, 0, 200), shuffle=False, verbose=0)
+    model.finish(data)
     codes = [model.encode(m, data.splits["train"].features[m])[:, 0] for m in ("image", "text")]
     assert np.corrcoef(*codes)[0, 1] > 0.8
 
@@ -111,6 +113,7 @@ def test_learns_without_labels(make_data):
     model.compile(learning_rate=1e-2)
     model.fit(sampling.batches(data.splits["train"], 100, 0, 0, 60), shuffle=False, verbose=0)
     test = data.splits["test"]
+    model.finish(data)
     codes = {m: model.encode(m, test.features[m]) for m in data.dims}
     for a, b in (("image", "text"), ("text", "image")):
         assert mean_average_precision(codes[a], codes[b], test.labels[a], test.labels[b]) > 0.6
@@ -130,10 +133,10 @@ def test_singular_outputs():
     weights, bias = model.networks["text"].get_weights()
     model.networks["text"].set_weights([weights[:, [0, 0, 1]], bias])
     with pytest.raises(InputError, match=r"--top_ridge=0: a covariance of width 3 is singular .*--top_ridge=0\.001$"):
-        model.encode("image", np.ones((4, 5)))
+        model.finish(views())
     model.networks["text"].set_weights([0 * weights, bias])
     with pytest.raises(InputError, match="the text network gives all training items the same outputs"):
-        model.encode("image", np.ones((4, 5)))
+        model.finish(views())
 
 
 def test_length_and_refusals():

@@ -8,6 +8,7 @@ from matplotlib.textpath import text_to_path
 
 from tfxmr.data import protocol
 from tfxmr.errors import InputError
+from tfxmr.evaluation import Retriever
 from tfxmr.reports import examples
 from tfxmr.reports.rankings import Ranking, rankings
 
@@ -17,7 +18,7 @@ def ranking():
     """Two queries against six items in a circle; seen from (1, 0) the order is 0 1 2 3 4 5."""
     angles = np.deg2rad([0, 20, 40, 60, 80, 100])
     return Ranking(
-        "image->text", "all", np.array([[1.0, 0.0], [0.0, 1.0]]), 3 * np.stack([np.cos(angles), np.sin(angles)], axis=1),
+        "image->text", "all", np.array([[1.0, 0.0], [0.0, 1.0]]), 3 * np.stack([np.cos(angles), np.sin(angles)], axis=1), "cosine",
         np.array([0, 1]), np.array([0, 1, 0, 1, 1, 0]),
         [("test", "image", 7), ("test", "image", 8)], [("train", "text", row) for row in range(10, 16)],
     )
@@ -33,8 +34,8 @@ def draw(ranking, data, **options):
 
 
 def test_best_items(ranking):
-    assert examples.best(ranking, [1, 0], "cosine").tolist() == [[4, 5, 3, 2, 1], [0, 1, 2, 3, 4]]
-    assert examples.best(ranking, [0], "cosine", count=9).tolist() == [[0, 1, 2, 3, 4, 5]]
+    assert examples.best(ranking, [1, 0]).tolist() == [[4, 5, 3, 2, 1], [0, 1, 2, 3, 4]]
+    assert examples.best(ranking, [0], count=9).tolist() == [[0, 1, 2, 3, 4, 5]]
 
 
 def test_cells(ranking, data):
@@ -83,7 +84,7 @@ def test_unknown_query(ranking, data):
 def test_a_figure_for_each_task_that_has_the_query(data):
     """Guards against a refusal by the tasks of the other classes, where an unseen item is no query."""
     rule = protocol.make("zero_shot", data)
-    found = rankings(lambda modality, x: x[:, :4], data, None, rule)
+    found = rankings(Retriever(lambda modality, x: x[:, :4]), data, None, rule)
     figures = examples.draw(found, data, rule, "title", query_ids=("test 2",))
     assert list(figures) == ["examples_image_to_text_unseen", "examples_text_to_image_unseen"]
     assert len(examples.draw(found, data, rule, "title", queries=2)) == 4

@@ -6,7 +6,7 @@ import pytest
 
 from tfxmr.data import protocol
 from tfxmr.errors import InputError
-from tfxmr.evaluation import chance_level, eleven_point, mean_average_precision
+from tfxmr.evaluation import Retriever, chance_level, eleven_point, mean_average_precision
 from tfxmr.evaluation.curves import chance_curve
 from tfxmr.reports import precision_recall
 from tfxmr.reports.rankings import rankings
@@ -15,7 +15,7 @@ from tfxmr.reports.rankings import rankings
 def run_of(data, rule, seed):
     rng = np.random.default_rng(seed)
     maps = {m: rng.normal(size=(d, 3)) for m, d in data.dims.items()}
-    return rule, rankings(lambda m, x: x @ maps[m], data, None, rule)
+    return rule, rankings(Retriever(lambda m, x: x @ maps[m]), data, None, rule)
 
 
 @pytest.fixture
@@ -96,7 +96,9 @@ def test_marks(runs):
         "own {dot}": (dataclasses.replace(rule, similarity="dot"), {}),
     }
     told = {"first": facts(rule)} | {name: facts(protocol, **changes) for name, (protocol, changes) in others.items()}
-    drawn = {"first": runs["first"]} | {name: (protocol, runs["first"][1]) for name, (protocol, _) in others.items()}
+    drawn = {"first": runs["first"]}
+    for name, (protocol, _) in others.items():
+        drawn[name] = protocol, [dataclasses.replace(r, similarity=protocol.similarity) for r in runs["first"][1]]
     figure = precision_recall.draw(drawn, "title", facts=told)["precision_recall"]
     labels = list(lines(figure.axes[0]))[1:]
     assert [label.partition(", mAP ")[0] for label in labels] == list(drawn)

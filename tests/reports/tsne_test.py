@@ -5,6 +5,7 @@ import pytest
 
 from tfxmr.data import protocol
 from tfxmr.errors import InputError
+from tfxmr.evaluation import Retriever
 from tfxmr.reports import style, tsne
 
 
@@ -13,7 +14,7 @@ def encode(modality, features):
 
 
 def draw(data, rule="zero_shot", **options):
-    return tsne.draw(data, data, encode, protocol.make(rule, data), "title", perplexity=5, **options)["tsne"]
+    return tsne.draw(data, data, Retriever(encode), protocol.make(rule, data), "title", perplexity=5, **options)["tsne"]
 
 
 def points(panel):

@@ -88,10 +88,10 @@ def test_stopped_then_evaluated(name, data, tmp_path, monkeypatch):
             with pytest.raises(KeyboardInterrupt):
                 run.run(method_class, settings, data, rule, tmp_path, OPTIONS)
     before = files(tmp_path)
-    encode, prepared, training_data = run.restore(method_class, settings, data, rule, tmp_path, OPTIONS)
-    assert run.score(encode, prepared, training_data, rule, OPTIONS)
+    retriever, prepared, training_data = run.restore(method_class, settings, data, rule, tmp_path, OPTIONS)
+    assert run.score(retriever, prepared, training_data, rule, OPTIONS)
     assert files(tmp_path) == before
-    read, trained = encode.__self__, method_class(training_data, settings, OPTIONS.seed)
+    read, trained = retriever.represent.__self__, method_class(training_data, settings, OPTIONS.seed)
     assert not getattr(read, "player_optimizers", None)  # never compiled
     trained.compile(steps_per_epoch=trained.steps_per_epoch(len(training_data.splits["train"])))
     resumed = Checkpoints(tmp_path / "checkpoints", trained)

@@ -84,7 +84,7 @@ def test_selected_weights_are_kept(data, rule, tmp_path, spoil, monkeypatch, kil
     spoil("inf", 11)
     if killed:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError):
-            patch.setattr(Checkpoints, "finish", lambda _: (_ for _ in ()).throw(RuntimeError()))
+            patch.setattr(Checkpoints, "finish", lambda *_: (_ for _ in ()).throw(RuntimeError()))
             run(MS2GAN, SMALL, data, rule, tmp_path / "run")
     results = run(MS2GAN, SMALL, data, rule, tmp_path / "run")
     assert results["stopped_at"] == 11 and "loss 'sd' of player joint is inf at step 11" in results["stopped_by"]

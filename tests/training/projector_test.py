@@ -4,6 +4,7 @@ import pytest
 from google.protobuf import text_format
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
+from tfxmr.evaluation import Retriever
 from tfxmr.training import projector
 
 
@@ -23,7 +24,7 @@ def read(folder):
 def test_points_and_items_belong_together(make_data, tmp_path):
     """Guards against rows of one modality beside points of another, and metadata that TensorBoard shifts by a line."""
     data = make_data(test=30, classes=5)
-    projector.write(tmp_path, encode, data, unseen=(0, 2))
+    projector.write(tmp_path, Retriever(encode), data, unseen=(0, 2))
     points, header, items = read(tmp_path)
     assert header == ["modality", "class", "classes", "split", "id"] and len(items) == len(points) == 60
     test = data.splits["test"]
@@ -38,7 +39,7 @@ def test_a_sample_of_many(make_data, tmp_path, monkeypatch):
     monkeypatch.setattr(projector, "POINTS", 11)
     data = make_data(test=30, names=False)
     data.splits["test"].ids["image"][3] = "a\tname\nof two lines"
-    projector.write(tmp_path, encode, data)
+    projector.write(tmp_path, Retriever(encode), data)
     points, _, items = read(tmp_path)
     assert len(points) == len(items) == 11
     test = data.splits["test"]

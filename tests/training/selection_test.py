@@ -40,11 +40,11 @@ def script(monkeypatch):
     def install(values):
         values = iter(values)
 
-        def scripted(encode, *arguments):
-            results = real(encode, *arguments)
+        def scripted(retriever, *arguments):
+            results = real(retriever, *arguments)
             if results[0]["num_queries"] == 24:  # the test split
                 return results
-            measured.append(encode("image", np.eye(6)))
+            measured.append(retriever.represent("image", np.eye(6)))
             value = next(values)
             if isinstance(value, BaseException):
                 raise value
@@ -60,8 +60,8 @@ def codes(settings, data, rule, run_dir):
     """What the networks that a run has kept make of six made-up images."""
     caught = []
 
-    def keep(encode, *_):
-        caught.append(encode("image", np.eye(6)))
+    def keep(retriever, *_):
+        caught.append(retriever.represent("image", np.eye(6)))
         return []
 
     with pytest.MonkeyPatch.context() as patch:
@@ -134,9 +134,9 @@ def test_stopped_after_the_early_end(data, rule, tmp_path, script, place):
     measured = script([0.1, 0.4, 0.3, 0.2, 0.9])
     settings, real = dataclasses.replace(SMALL, patience=2), Checkpoints.finish
 
-    def stop(checkpoints):
+    def stop(checkpoints, data):
         if place == "after":
-            real(checkpoints)
+            real(checkpoints, data)
         raise RuntimeError("stopped")
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="stopped"):
@@ -170,7 +170,7 @@ def test_the_measure_is_mean_validation_map(data, rule, tmp_path):
     for similarity in ("cosine", "l2"):
         changed = dataclasses.replace(rule, similarity=similarity)
         select = selection.SelectBest(
-            best, selection.validation_tasks(training), changed, training.splits["train"],
+            best, selection.validation_tasks(training), changed, training,
             tf.summary.create_noop_writer(), 4, 20,
         )
         method.step.assign_add(4)

@@ -309,8 +309,8 @@ def test_stopped_between_the_last_step_and_the_results(data, tmp_path, monkeypat
     straight = search_real(MS2GAN, SMALL, what, data, rule, tmp_path / "straight")
     real = Checkpoints.finish
 
-    def stop(checkpoints):
-        real(checkpoints)
+    def stop(checkpoints, data):
+        real(checkpoints, data)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

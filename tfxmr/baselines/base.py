@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from tfxmr.errors import InputError
+from tfxmr.evaluation.retriever import Retriever, Trained
 from tfxmr.settings import Settings, setting
 
 
@@ -33,7 +34,7 @@ class CommonSpaceSettings(BaselineSettings):
         return self.components or (10 if data.instances else 10 * math.ceil(data.num_classes / 10))
 
 
-class Baseline:
+class Baseline(Trained):
     """Base of the closed-form methods. A subclass fills `fit`, which sets arrays whose names end in "_".
 
     Args:
@@ -41,16 +42,24 @@ class Baseline:
     """
 
     Settings = BaselineSettings
+    in_memory = True  # a closed form needs all rows at once
+    strategies = False
     paper = ""
     certainty = ""  # where its details come from, or how sure they are
     modalities = ("image", "text")
     needs_class_embeddings = False
     zero_shot = True
-    default_similarity = None  # how its representations are compared, unless the protocol or --similarity says it
     transductive = False  # True: `fit` has an argument `unlabelled`, modality -> features of the items to be searched
 
     def __init__(self, settings=None):
         self.settings = settings or self.Settings()
+
+    @classmethod
+    def of(cls, data, settings, seed):
+        """Makes the method for training data. Raises InputError if it cannot learn from them."""
+        method = cls(settings)
+        method.check(data)
+        return method
 
     def check(self, data):
         """Raises InputError if the method cannot learn from `data`."""
@@ -73,6 +82,10 @@ class Baseline:
                 f"{expected}, that is (n, {expected})"
             )
         return features
+
+    def retriever(self, data):
+        """What the fitted method is to all that uses it: a Retriever. `data` are the training data."""
+        return Retriever(self.transform, self.similarity)
 
     def arrays(self):
         """The fitted arrays by name; what is saved."""

@@ -41,8 +41,8 @@ def _convergence(flags):
 
 def _tsne(flags):
     run, title = _read(flags, flags.run_dir[0])
-    encode, prepared, _ = run.restore()
-    return tsne.draw(run.data, prepared, encode, run.protocol, title, flags.items, flags.perplexity, flags.seed)
+    retriever, prepared, _ = run.restore()
+    return tsne.draw(run.data, prepared, retriever, run.protocol, title, flags.items, flags.perplexity, flags.seed)
 
 
 def _precision_recall(flags):
@@ -52,8 +52,8 @@ def _precision_recall(flags):
     found, facts, models = {}, {}, {}
     for label, run_dir in zip(labels, flags.run_dir, strict=True):
         run, _ = _read(flags, run_dir)
-        encode, data, training_data = run.restore()
-        found[label] = run.protocol, rankings.rankings(encode, data, training_data, run.protocol)
+        retriever, data, training_data = run.restore()
+        found[label] = run.protocol, rankings.rankings(retriever, data, training_data, run.protocol)
         facts[label] = run.facts(training_data)
         models[run.flags.model] = label
     title = style.title(run.data.shown, ", ".join(models), next(iter(found.values()))[0])

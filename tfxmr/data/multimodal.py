@@ -123,6 +123,18 @@ class Split:
             unpaired=self.unpaired,
         )
 
+    def of(self, modality, rows=None):
+        """What a method reads of a modality: its matrix, or view -> array where it reads others than the default one.
+
+        Args:
+          modality: name.
+          rows: integer array of row numbers; None: all.
+        """
+        held = {v: x for v, x in self.features.items() if v.partition(".")[0] == modality}
+        if rows is not None:
+            held = {v: mapped.take(x, rows) for v, x in held.items()}
+        return held[modality] if set(held) == {modality} else held
+
     def items_of(self, modality):
         """Which rows of a modality with ids are the same item: those of one id.
 

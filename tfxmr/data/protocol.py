@@ -32,14 +32,17 @@ SPLITS_OF = {"pku462": "pku462"}  # protocol -> the --split that it needs
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One retrieval task: queries of one modality against a gallery of another, or of all.
+    """One retrieval task: queries of one modality against a gallery of another, or of all. It holds rows, no features.
 
     Attributes:
       query_modality: modality name.
       gallery_modalities: names of the modalities that are searched together, often one.
       classes: "seen", "unseen" or "all".
-      query: features (Q, d).
-      gallery: modality -> features (G_m, d_m).
+      splits: split name -> Split, whose rows these are.
+      query_split: split of the queries.
+      query_rows: (Q,).
+      gallery_split: split that is searched.
+      gallery_rows: modality -> (G_m,).
       query_labels: (Q,).
       gallery_labels: (G,), the modalities' after each other.
       query_ids, gallery_ids: (Q,) and (G,) names of the items where a query could find itself, which is not ranked
@@ -49,8 +52,11 @@ class Task:
     query_modality: str
     gallery_modalities: tuple
     classes: str
-    query: np.ndarray
-    gallery: dict
+    splits: dict = dataclasses.field(repr=False)
+    query_split: str
+    query_rows: np.ndarray
+    gallery_split: str
+    gallery_rows: dict
     query_labels: np.ndarray
     gallery_labels: np.ndarray
     query_ids: list | None = None
@@ -61,6 +67,16 @@ class Task:
         """The task as tables call it: "image->text", or "image->all"."""
         other = self.gallery_modalities[0] if len(self.gallery_modalities) == 1 else "all"
         return f"{self.query_modality}->{other}"
+
+    @property
+    def query(self):
+        """The queries' features, as Split.of gives them."""
+        return self.splits[self.query_split].of(self.query_modality, self.query_rows)
+
+    @property
+    def gallery(self):
+        """The gallery's features, modality -> as Split.of gives them."""
+        return {m: self.splits[self.gallery_split].of(m, self.gallery_rows[m]) for m in self.gallery_modalities}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,8 +162,13 @@ class Protocol:
             features={m: facts for m, facts in data.features.items() if m in data.modalities},
         )
 
-    def tasks(self, data):
-        """Lists the retrieval tasks on `data`: every ordered pair of modalities, within each class group."""
+    def tasks(self, data, queries="test"):
+        """Lists the retrieval tasks on `data`: every ordered pair of modalities, within each class group.
+
+        Args:
+          data: MultiModalData.
+          queries: split of the queries.
+        """
         groups = {"all": range(data.num_classes)}
         if self.unseen:
             seen = [c for c in range(data.num_classes) if c not in self.unseen]
@@ -155,31 +176,32 @@ class Protocol:
         found = []
         for group, classes in groups.items():
             searched = range(data.num_classes) if self.generalised else classes
-            query, gallery = (
-                _of_classes(data.splits[s].distinct(data.repeated), c)
-                for s, c in (("test", classes), (self.gallery, searched))
-            )
+            query = _rows(data.splits[queries], classes, data.repeated)
+            gallery = _rows(data.splits[self.gallery], searched, data.repeated)
             for m in data.modalities:
                 others = [(other,) for other in data.modalities if other != m]
                 others += [tuple(data.modalities)] if self.all_modalities else []
-                found.extend(self._task(m, modalities, group, query, gallery) for modalities in others)
+                found.extend(
+                    self._task(data.splits, m, modalities, group, queries, query, gallery) for modalities in others
+                )
         return found
 
-    def _task(self, modality, modalities, group, query, gallery):
-        labels = np.concatenate([gallery.labels[m] for m in modalities])
-        queries = len(query.labels[modality])
-        if not queries or not len(labels):
+    def _task(self, splits, modality, modalities, group, queries, query, gallery):
+        query_labels = splits[queries].labels[modality][query[modality]]
+        labels = np.concatenate([splits[self.gallery].labels[m][gallery[m]] for m in modalities])
+        if not len(query_labels) or not len(labels):
             raise InputError(
-                f"protocol {self.name}: no {group} items to search ({queries} {modality} queries in the test split, "
-                f"{len(labels)} {' or '.join(modalities)} items in the {self.gallery} split); choose other "
-                "--unseen_classes"
+                f"protocol {self.name}: no {group} items to search ({len(query_labels)} {modality} queries in the "
+                f"{queries} split, {len(labels)} {' or '.join(modalities)} items in the {self.gallery} split); choose "
+                "other --unseen_classes"
             )
         ids = {}
-        if self.gallery == "test" and modality in modalities:
-            ids = {"query_ids": query.ids[modality], "gallery_ids": sum((gallery.ids[m] for m in modalities), [])}
+        if self.gallery == queries and modality in modalities:  # not all data have ids
+            ids["query_ids"] = _names(modality, query)
+            ids["gallery_ids"] = [name for m in modalities for name in _names(m, gallery)]
+        rows = query[modality], {m: gallery[m] for m in modalities}
         return Task(
-            modality, modalities, group, query.features[modality], {m: gallery.features[m] for m in modalities},
-            query.labels[modality], labels, **ids,
+            modality, modalities, group, splits, queries, rows[0], self.gallery, rows[1], query_labels, labels, **ids
         )
 
     def facts(self, data):
@@ -190,10 +212,17 @@ class Protocol:
         return facts
 
 
-def _of_classes(split, classes):
-    """As Split.of_classes; the ids say modality and row, since not all data have ids."""
-    ids = {m: [f"{m} {row}" for row in range(len(split.labels[m]))] for m in split.modalities}
-    return dataclasses.replace(split, ids=ids).of_classes(classes)
+def _rows(split, classes, repeated):
+    """The rows of a split's items of some classes, modality -> (n,); one row of each item that is `repeated`."""
+    found = {}
+    for m in split.modalities:
+        rows = split.items_of(m)[0] if m in repeated else np.arange(len(split.labels[m]))
+        found[m] = rows[np.isin(split.labels[m][rows], sorted(classes))]
+    return found
+
+
+def _names(modality, rows):
+    return [f"{modality} {row}" for row in rows[modality]]
 
 
 def hold_out(split, fraction, seed, repeated=()):

@@ -14,6 +14,7 @@ from tfxmr.evaluation.measures import (
 from tfxmr.evaluation.named import measure
 from tfxmr.evaluation.ranking import average_precision, average_precisions, mean_average_precision
 from tfxmr.evaluation.retrieval import evaluate
+from tfxmr.evaluation.retriever import Retriever
 from tfxmr.evaluation.statistics import (
     bonferroni,
     bonferroni_threshold,
@@ -25,6 +26,7 @@ from tfxmr.evaluation.statistics import (
 )
 
 __all__ = [
+    "Retriever",
     "average_precision",
     "average_precisions",
     "bonferroni",

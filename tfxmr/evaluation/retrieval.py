@@ -1,4 +1,4 @@
-"""Runs a protocol's retrieval tasks with a method's encoder."""
+"""Runs a protocol's retrieval tasks with a trained method."""
 import dataclasses
 import warnings
 
@@ -9,16 +9,17 @@ from tfxmr.evaluation import checks, named, statistics
 from tfxmr.evaluation.chance import chance_level
 from tfxmr.evaluation.measures import harmonic_mean, mean_by_class
 from tfxmr.evaluation.ranking import average_precisions
+from tfxmr.evaluation.retriever import OWN, Gallery, Rows
 from tfxmr.evaluation.similarity import ZeroVectors
 
 NORMALISATIONS = ("none", "train_zscore", "group_zscore", "query_zscore")
 
 
-def evaluate(encode, tasks, protocol, training=None, metrics=(), memory=None):
+def evaluate(retriever, tasks, protocol, training=None, metrics=(), memory=None):
     """Measures mean average precision, and further measures, of every task.
 
     Args:
-      encode: function (modality, features (n, d)) -> representations (n, k).
+      retriever: Retriever.
       tasks: list of tfxmr.data.protocol.Task.
       protocol: tfxmr.data.protocol.Protocol; its similarity, cut, denominator, ties and normalisation apply.
       training: Split of the training items; needed by the normalisation "train_zscore" alone.
@@ -34,49 +35,105 @@ def evaluate(encode, tasks, protocol, training=None, metrics=(), memory=None):
     Raises:
       InputError: representations that cannot be ranked (NaN, infinite or of different widths); names the task.
     """
-    encoded, zero = {}, []
-
-    def represent(modality, features, side, classes):
-        key = modality, id(features), side
-        if key not in encoded:
-            reference = None
-            if protocol.normalisation == "train_zscore":
-                if training is None:
-                    raise ValueError("normalisation train_zscore needs the training items: evaluate(..., training=)")
-                reference = represent_training(modality)
-            encoded[key] = normalise(encode(modality, features), protocol.normalisation, side, reference)
-            if count := np.count_nonzero(~np.any(encoded[key], axis=1)):
-                items = "queries" if side == "query" else "items of the gallery"
-                zero.append(f"{count} of {len(encoded[key])} {modality} {items} ({classes} classes)")
-        return encoded[key]
-
-    def represent_training(modality):
-        if modality not in encoded:
-            encoded[modality] = encode(modality, training.features[modality])
-        return encoded[modality]
-
-    results = []
+    represented, results = Representations(retriever, protocol, training), []
     for task in tasks:
-        query = represent(task.query_modality, task.query, "query", task.classes)
-        gallery = [represent(m, task.gallery[m], "gallery", task.classes) for m in task.gallery_modalities]
+        query, gallery = represented.query(task), represented.gallery(task)
         try:
-            results.extend(_measure_folds(task, query, np.concatenate(gallery), protocol, metrics, memory))
+            similarity = represented.similarity(task)
+            results.extend(_measure_folds(task, query, gallery, protocol, similarity, metrics, memory))
         except InputError:
             raise
         except ValueError as error:
             raise InputError(f"{task.name}, {task.classes} classes: {error}") from error
-    if zero and protocol.similarity == "cosine":
-        warnings.warn(f"zero vectors, whose cosine similarity to everything is 0: {'; '.join(zero)}", ZeroVectors,
-                      stacklevel=2)
+    if represented.zero and protocol.similarity == "cosine":
+        warnings.warn(
+            f"zero vectors, whose cosine similarity to everything is 0: {'; '.join(represented.zero)}", ZeroVectors,
+            stacklevel=2,
+        )
     return results + (harmonic_means(results) if protocol.generalised else [])
 
 
-def _measure_folds(task, query, gallery, protocol, metrics, memory):
+class Representations:
+    """What a retriever makes of the items of tasks, each once, normalised as the protocol says.
+
+    Args:
+      retriever, protocol, training: as of `evaluate`.
+
+    Attributes:
+      zero: how many zero vectors there are, in words, for each group of items that has some.
+    """
+
+    def __init__(self, retriever, protocol, training=None):
+        self.retriever, self.protocol, self.training, self.zero = retriever, protocol, training, []
+        self._found = {}
+
+    def query(self, task):
+        """The queries of a Task: (Q, k), or Rows if the retriever compares in a way of its own."""
+        made = self._of(task, task.query_split, task.query_modality, task.query_rows, "query")
+        return Rows(made) if self.own else made
+
+    def gallery(self, task):
+        """The gallery of a Task: (G, k), or Gallery."""
+        made = [
+            self._of(task, task.gallery_split, m, task.gallery_rows[m], "gallery") for m in task.gallery_modalities
+        ]
+        return Gallery([Rows(part) for part in made]) if self.own else np.concatenate(made)
+
+    @property
+    def own(self):
+        """True if the retriever's own similarity compares."""
+        return self.protocol.similarity == OWN
+
+    def similarity(self, task):
+        """How a Task compares, as tfxmr.evaluation.ranking takes it. Raises InputError if the retriever cannot."""
+        if not self.own:
+            return self.protocol.similarity
+        if self.retriever.similarity is None:
+            raise InputError("the protocol leaves the comparison to the method, and it has none of its own")
+        return self.retriever.comparison(task.query_modality, task.gallery_modalities)
+
+    def _of(self, task, split, modality, rows, side):
+        items = id(task.splits[split]), modality, rows.tobytes()
+        key = *items, side
+        if key not in self._found:
+            if items not in self._found:
+                self._found[items] = self.retriever.represent(modality, task.splits[split].of(modality, rows))
+            self._found[key] = made = self._normalised(self._found[items], modality, side)
+            if not isinstance(made, dict) and (count := np.count_nonzero(~np.any(made, axis=1))):
+                which = "queries" if side == "query" else "items of the gallery"
+                self.zero.append(f"{count} of {len(made)} {modality} {which} ({task.classes} classes)")
+        return self._found[key]
+
+    def _normalised(self, made, modality, side):
+        kind, reference = self.protocol.normalisation, None
+        if isinstance(made, dict):
+            if not self.own:
+                raise InputError(
+                    f"--similarity={self.protocol.similarity}: the method represents an item by several arrays "
+                    f"({', '.join(made)}), which it compares itself; leave the flag out, and take a --protocol that "
+                    "does not prescribe it"
+                )
+            if kind != "none":
+                raise InputError(
+                    f"--eval_znorm={kind.removesuffix('_zscore')}: the method represents an item by several arrays "
+                    f"({', '.join(made)}), which it compares itself; take --eval_znorm=none"
+                )
+            return made
+        if kind == "train_zscore":
+            if self.training is None:
+                raise ValueError("normalisation train_zscore needs the training items: evaluate(..., training=)")
+            if modality not in self._found:
+                self._found[modality] = self.retriever.represent(modality, self.training.of(modality))
+            reference = self._found[modality]
+        return normalise(made, kind, side, reference)
+
+
+def _measure_folds(task, query, gallery, protocol, similarity, metrics, memory):
     """The measures of one task, whose queries and gallery are encoded; of several folds their means."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZeroVectors)  # `evaluate` counts them once, with their modality
         folds = _folds(task, protocol.folds)
-        parts = [_measure(part, query[q], gallery[g], protocol, metrics, memory) for part, q, g in folds]
+        parts = [_measure(part, query[q], gallery[g], protocol, similarity, metrics, memory) for part, q, g in folds]
     return parts[0] if protocol.folds == 1 else _mean_of_folds(parts)
 
 
@@ -97,9 +154,9 @@ def _folds(task, folds):
         yield part, q, g
 
 
-def _measure(task, query, gallery, protocol, metrics, memory):
+def _measure(task, query, gallery, protocol, similarity, metrics, memory):
     """The measures of one task, or fold of one, whose queries and gallery are encoded."""
-    problem = query, gallery, task.query_labels, task.gallery_labels, protocol.similarity
+    problem = query, gallery, task.query_labels, task.gallery_labels, similarity
     choices = {"ties": protocol.ties, "memory": memory}
     choices |= {"query_ids": task.query_ids, "gallery_ids": task.gallery_ids}
     values = average_precisions(*problem, cut=protocol.cut, denominator=protocol.denominator,
@@ -109,7 +166,7 @@ def _measure(task, query, gallery, protocol, metrics, memory):
         raise InputError(f"{task.name} {task.classes}: no query has a relevant item, and --no_relevant=drop")
     if len(kept) < len(values):
         values, query = values[kept], query[kept]
-        problem = query, gallery, task.query_labels[kept], task.gallery_labels, protocol.similarity
+        problem = query, gallery, task.query_labels[kept], task.gallery_labels, similarity
         choices["query_ids"] = task.query_ids and [task.query_ids[i] for i in kept]
     labels = problem[2]
     chance = chance_level(

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfxmr import randomness
 from tfxmr.data.mapped import MappedMatrix
 from tfxmr.errors import InputError, NotFinite
+from tfxmr.evaluation.retriever import Retriever, Trained
 from tfxmr.layers import INITS, Tower
 from tfxmr.settings import Settings, setting
 from tfxmr.training import distribution
@@ -108,7 +109,7 @@ class Step:
     training: bool = True
 
 
-class Method(StepwiseModel):
+class Method(Trained, StepwiseModel):
     """Base of the neural methods. A subclass fills three holes:
 
     * `make_networks(data)` builds its networks by name, in full (no weights appear later);
@@ -134,6 +135,8 @@ class Method(StepwiseModel):
     """
 
     Settings = MethodSettings
+    in_memory = False  # True: all rows of the features must be in memory at once
+    strategies = True  # whether it trains on several devices
     paper = ""
     certainty = ""  # where its details come from, or how sure they are
     modalities = ("image", "text")
@@ -153,6 +156,11 @@ class Method(StepwiseModel):
         self.player_optimizers = {}  # until it is compiled
         distribution.share_out(self.name, self.networks)
         self.built = True
+
+    @classmethod
+    def of(cls, data, settings, seed):
+        """Makes the method for training data. Raises InputError if it cannot train on them."""
+        return cls(data, settings, seed)
 
     def check(self, data):
         """Raises InputError if the method cannot train on `data`."""
@@ -218,6 +226,17 @@ class Method(StepwiseModel):
         with tf.GradientTape() as tape:
             cost = self.costs(batch, step)
         yield self.minimise("joint", cost, tape)
+
+    def finish(self, data):
+        """Fits what is fitted to the trained networks, such as a linear map on top of them; by default nothing.
+
+        It is called with the training data before anything is represented by weights that have changed.
+        """
+
+    def retriever(self, data):
+        """What the present weights are to all that uses them: a Retriever. `data` are the training data."""
+        self.finish(data)
+        return Retriever(self.encode, self.similarity)
 
     def embed(self, modality, features):
         """Maps features (B, d) of a modality to the representations (B, k) that retrieval compares."""

@@ -83,7 +83,7 @@ class DCCA(Method):
 
     def make_networks(self, data):
         """Builds a network for each modality, and the linear map on top of it, which no gradient trains."""
-        s, self.training, self.fitted_to = self.settings, data.splits["train"], None
+        s = self.settings
         towers = {
             m: self.tower(m, data.dims[m], s.units, activation=ACTIVATIONS[s.activation]) for m in self.modalities
         }
@@ -100,18 +100,10 @@ class DCCA(Method):
         outputs = (self.networks[m](batch[m]) for m in self.modalities)
         return {"minus_correlation": -losses.total_correlation(*outputs, self.settings.ridge)}
 
-    def encode(self, modality, features, block_size=1024):
-        """As Method.encode, with the maps on top fitted to the present weights."""
-        self.fit_top()
-        return super().encode(modality, features, block_size)
-
-    def fit_top(self):
-        """Fits the linear CCA of the training items' outputs, unless the weights are those that it was fitted to."""
-        weights = tuple(hash(v.numpy().tobytes()) for v in self.variables_of("joint"))
-        if weights == self.fitted_to:
-            return
-        self.fitted_to = weights
-        outputs = [self.networks[m](np.asarray(self.training.features[m])).numpy() for m in self.modalities]
+    def finish(self, data):
+        """Fits the linear CCA of the training items' outputs under the present weights."""
+        train = data.splits["train"]
+        outputs = [self.networks[m](np.asarray(train.features[m])).numpy() for m in self.modalities]
         for m, rows in zip(self.modalities, outputs, strict=True):
             if constant(rows):
                 raise InputError(
@@ -125,7 +117,7 @@ class DCCA(Method):
             self.networks[f"top_{m}"].set_weights([view.mean, weights])
 
     def embed(self, modality, features):
-        """The outputs, mapped as `fit_top` last found."""
+        """The outputs, mapped as `finish` last found."""
         return self.networks[f"top_{modality}"](self.networks[modality](features))
 
 

@@ -25,7 +25,7 @@ def draw(rankings, data, protocol, title, queries=3, query_ids=(), seed=0, **pla
     Args:
       rankings: list of tfxmr.reports.rankings.Ranking.
       data: MultiModalData.
-      protocol: tfxmr.data.protocol.Protocol; its similarity applies.
+      protocol: tfxmr.data.protocol.Protocol.
       title: of the figures.
       queries: number of queries of each task, drawn at random, of different classes as far as there are.
       query_ids: ids of the queries instead, or their rows in the test split (from 0) where they have no ids.
@@ -49,7 +49,7 @@ def draw(rankings, data, protocol, title, queries=3, query_ids=(), seed=0, **pla
             chosen = choose(ranking.query_labels, queries, np.random.default_rng([seed, number]))
         if chosen:
             stem = f"examples_{ranking.task.replace('->', '_to_')}_{ranking.classes}"
-            found[stem] = ranking, chosen, best(ranking, chosen, protocol.similarity)
+            found[stem] = ranking, chosen, best(ranking, chosen)
     if missing:
         known = ", ".join(_names(data, rankings[0].query_items[:3]))
         raise InputError(f"--query_ids: no query is called {', '.join(sorted(missing))}; there are {known}, ...")
@@ -67,9 +67,9 @@ def choose(labels, count, rng):
     return order[np.argsort(turn[order], kind="stable")][:count].tolist()
 
 
-def best(ranking, chosen, similarity, count=BEST):
+def best(ranking, chosen, count=BEST):
     """The gallery indices of the best items of some queries, (len(chosen), at most count), best first."""
-    score, _, _ = scorer(ranking.query[chosen], ranking.gallery, similarity)
+    score, _, _ = scorer(ranking.query[chosen], ranking.gallery, ranking.similarity)
     return np.argsort(-score(slice(None)), axis=1, kind="stable")[:, :count]
 
 

@@ -51,7 +51,7 @@ def draw(runs, title, kind="11-point", facts=None):
         panel.plot(*curves.chance_curve(kind, *truth), label=chance, **style.CHANCE)
         for i, (name, found) in enumerate(zip(runs, tasks, strict=True)):
             items, protocol = (found.query, found.gallery, *truth), runs[name][0]
-            options = {"similarity": protocol.similarity, "ties": protocol.ties}
+            options = {"similarity": found.similarity, "ties": protocol.ties}
             value = mean_average_precision(*items, **options)
             marker = style.MARKERS[i % len(style.MARKERS)] if kind == "11-point" else None
             label = labels[name].format(value=value)

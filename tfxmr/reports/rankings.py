@@ -3,11 +3,11 @@
 The one module here that knows tfxmr.data.protocol.Task.
 """
 import dataclasses
-import functools
+from collections.abc import Callable
 
 import numpy as np
 
-from tfxmr.evaluation.retrieval import normalise
+from tfxmr.evaluation.retrieval import Representations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Ranking:
     Attributes:
       task: "image->text".
       classes: "seen", "unseen" or "all".
-      query, gallery: representations (Q, k), (G, k), normalised as the protocol says.
+      query, gallery: representations (Q, k), (G, k), normalised as the protocol says; or Rows and Gallery.
+      similarity: how they are compared, as tfxmr.evaluation.similarity.scorer takes it.
       query_labels, gallery_labels: (Q,), (G,).
       query_items, gallery_items: list of Q and of G (split, modality, row).
     """
@@ -26,17 +27,18 @@ class Ranking:
     classes: str
     query: np.ndarray
     gallery: np.ndarray
+    similarity: str | Callable
     query_labels: np.ndarray
     gallery_labels: np.ndarray
     query_items: list
     gallery_items: list
 
 
-def rankings(encode, data, training_data, protocol):
-    """Encodes the tasks of a protocol that search one modality; every item once, whatever the number of tasks.
+def rankings(retriever, data, training_data, protocol):
+    """Represents the items of the tasks of a protocol that search one modality.
 
     Args:
-      encode: function (modality, features (n, d)) -> representations (n, k).
+      retriever: tfxmr.evaluation.Retriever.
       data: MultiModalData, normalised as in training.
       training_data: its training part.
       protocol: tfxmr.data.protocol.Protocol.
@@ -44,40 +46,21 @@ def rankings(encode, data, training_data, protocol):
     Returns:
       list of Ranking.
     """
-
-    @functools.cache
-    def encoded(split, modality):
-        return encode(modality, data.splits[split].features[modality])
-
-    def normalised(representations, side, modality):
-        training = None
-        if protocol.normalisation == "train_zscore":
-            training = encode(modality, training_data.splits["train"].features[modality])
-        return normalise(representations, protocol.normalisation, side, training)
-
+    represented = Representations(retriever, protocol, training_data and training_data.splits["train"])
     found = []
-    for task in dataclasses.replace(protocol, all_modalities=False).tasks(_numbered(data)):
+    for task in dataclasses.replace(protocol, all_modalities=False).tasks(data):
         (other,) = task.gallery_modalities
-        rows = {"query": task.query[:, 0], "gallery": task.gallery[other][:, 0]}
         found.append(
             Ranking(
                 task.name,
                 task.classes,
-                normalised(encoded("test", task.query_modality)[rows["query"]], "query", task.query_modality),
-                normalised(encoded(protocol.gallery, other)[rows["gallery"]], "gallery", other),
+                represented.query(task),
+                represented.gallery(task),
+                represented.similarity(task),
                 task.query_labels,
                 task.gallery_labels,
-                [("test", task.query_modality, int(row)) for row in rows["query"]],
-                [(protocol.gallery, other, int(row)) for row in rows["gallery"]],
+                [(task.query_split, task.query_modality, int(row)) for row in task.query_rows],
+                [(task.gallery_split, other, int(row)) for row in task.gallery_rows[other]],
             )
         )
     return found
-
-
-def _numbered(data):
-    """The data with row numbers (n, 1) for features: a protocol's tasks on them say which rows it takes."""
-    splits = {
-        name: dataclasses.replace(split, features={m: np.arange(len(x))[:, None] for m, x in split.features.items()})
-        for name, split in data.splits.items()
-    }
-    return dataclasses.replace(data, splits=splits)

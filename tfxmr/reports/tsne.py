@@ -12,7 +12,7 @@ FEWEST = 5  # items that a map needs
 
 
 @style.styled
-def draw(data, prepared, encode, protocol, title, items=1000, perplexity=30.0, seed=0):
+def draw(data, prepared, retriever, protocol, title, items=1000, perplexity=30.0, seed=0):
     """Draws the maps side by side, as figure 4 of Wu et al., Pattern Recognition 2020; colour is class.
 
     The marker is modality. The common representation is scaled to unit length where the protocol compares by cosine.
@@ -21,7 +21,7 @@ def draw(data, prepared, encode, protocol, title, items=1000, perplexity=30.0, s
     Args:
       data: MultiModalData with the features as loaded.
       prepared: the same, normalised as in training.
-      encode: function (modality, features (n, d)) -> representations (n, k).
+      retriever: tfxmr.evaluation.Retriever.
       protocol: tfxmr.data.protocol.Protocol.
       title: of the figure.
       items: of each modality at most; more are thinned out at random.
@@ -41,7 +41,12 @@ def draw(data, prepared, encode, protocol, title, items=1000, perplexity=30.0, s
     labels = {m: test.labels[m][rows[m]] for m in rows}
     _check(perplexity, min(map(len, rows.values())))
     maps = {f"{m}\noriginal features ({data.dims[m]}-d)": {m: test.features[m][rows[m]]} for m in test.modalities}
-    common = {m: encode(m, ready.features[m][rows[m]]) for m in test.modalities}
+    common = {m: retriever.represent(m, ready.of(m, rows[m])) for m in test.modalities}
+    if any(isinstance(made, dict) for made in common.values()):
+        raise InputError(
+            "--figure=tsne: this method represents an item by several arrays, which it compares in a way of its own: "
+            "there is no common space to show; draw --figure=precision_recall or examples"
+        )
     if protocol.similarity == "cosine":
         common = {m: prepare(m, vectors, "cosine") for m, vectors in common.items()}
     width = next(iter(common.values())).shape[1]

@@ -117,16 +117,16 @@ class RetrievalMetrics(keras.callbacks.Callback):
     Args:
       tasks: name of a group of tasks ("validation", "test") -> list of tfxmr.data.protocol.Task.
       protocol: tfxmr.data.protocol.Protocol.
-      training: Split of the training items, for protocols that normalise by them.
+      data: the training data.
       writer: tf.summary writer of the run folder.
       every: steps between two measurements.
     """
 
-    def __init__(self, tasks, protocol, training, writer, every):
+    def __init__(self, tasks, protocol, data, writer, every):
         super().__init__()
         self.tasks = tasks
         self.protocol = protocol
-        self.training = training
+        self.data = data
         self.writer = writer
         self.every = every
 
@@ -137,8 +137,9 @@ class RetrievalMetrics(keras.callbacks.Callback):
             return
         if not self.model.finite():
             return  # a step, or the end of the training, says so to all workers
+        retriever, training = self.model.retriever(self.data), self.data.splits["train"]
         with self.writer.as_default(step):
             for group, tasks in self.tasks.items():
-                for result in evaluation.evaluate(self.model.encode, tasks, self.protocol, self.training):
+                for result in evaluation.evaluate(retriever, tasks, self.protocol, training):
                     name = f"{group}_mAP/{result['classes']} {result['task'].replace('->', ' to ')}"
                     tf.summary.scalar(name, result["value"])

@@ -103,12 +103,17 @@ class Checkpoints:
             manager = tf.train.CheckpointManager(self._state, str(self.folder), max_to_keep=1)
             manager.save(checkpoint_number=self.method.steps_done)
 
-    def finish(self):
-        """Keeps the networks alone, the best ones if some were selected, and frees what only training needs."""
+    def finish(self, data):
+        """Keeps the networks alone, the best ones if some were selected, and frees what only training needs.
+
+        Args:
+          data: the training data, to which Method.finish fits what comes on top of the networks.
+        """
         if not self.finished:
             if self.best:
                 self.best.use()
                 self.selected_value.assign(self.best.value)
+            self.method.finish(data)
             # TensorFlow opens the index under its own name before it is whole: only the folder's name says that it is.
             unfinished = self.final.with_name("final_unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed here

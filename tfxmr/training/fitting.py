@@ -1,5 +1,6 @@
 """The training of one method in its run folder: a neural one by steps, a closed-form one in one piece."""
 import dataclasses
+import functools
 import shutil
 import time
 
@@ -7,18 +8,26 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr import stopping
+from tfxmr.baselines.base import Baseline
+from tfxmr.data import archive
 from tfxmr.errors import InputError, NotFinite
 from tfxmr.files import replacing, to_json
+from tfxmr.models.base import Method
 from tfxmr.training import callbacks, distribution, sampling, selection
-from tfxmr.training.checkpoints import Checkpoints, SaveCheckpoints
-from tfxmr.training.run_folder import RunFolder
+from tfxmr.training.checkpoints import Checkpoints, SaveCheckpoints, load_networks
+from tfxmr.training.run_folder import BACKUP, RunFolder
 
 
-def train(method, data, tasks, protocol, folder, options):
-    """Trains a neural method, going on from the newest checkpoint, and keeps the weights that its settings select.
+@functools.singledispatch
+def learn(method, data, tasks, protocol, folder, options):
+    """Trains a method in its run folder, or goes on with its training.
+
+    A neural method goes on from the newest checkpoint, and keeps the weights that its settings select. A closed-form
+    one is fitted in one piece, and its arrays are saved; a transductive one sees the features, without labels, of the
+    items that are searched: of the test split, or in a search of settings of the validation split.
 
     Args:
-      method: tfxmr.models.base.Method.
+      method: of tfxmr.models or tfxmr.baselines.
       data: the training data.
       tasks: the protocol's tasks, to be watched while training.
       protocol: tfxmr.data.protocol.Protocol.
@@ -26,13 +35,58 @@ def train(method, data, tasks, protocol, folder, options):
       options: RunOptions.
 
     Returns:
-      (facts for results.json, encode): the steps trained and those of the whole training, the seconds they took; if
-      selected, the step kept; and if a number was not finite and there were weights to keep, the step at which the
-      training stopped, and by what.
+      Facts for results.json: the steps trained and those of the whole training, the seconds they took; if selected, the
+      step kept; and if a number was not finite and there were weights to keep, the step at which the training stopped,
+      and by what.
 
     Raises:
+      InputError: transductive, and some of the classes are to be unseen.
       NotFinite: a number was not finite, and there were no weights to keep. It is so each time: RUN/stopped.json.
     """
+    raise TypeError(f"{type(method).__name__} is no method of tfxmr.models or tfxmr.baselines")
+
+
+@functools.singledispatch
+def load(method, folder, data):
+    """Gives a method what its run has trained, the best so far of a stopped run that selects; changes no file.
+
+    Args:
+      method: as `learn` takes it.
+      folder: RunFolder.
+      data: the training data, by which fitted arrays are tried.
+
+    Raises:
+      InputError: nothing is there, or it is damaged or does not fit together.
+    """
+    raise TypeError(f"{type(method).__name__} is no method of tfxmr.models or tfxmr.baselines")
+
+
+@load.register
+def _(method: Method, folder, data):
+    if not load_networks(folder.checkpoints, method):
+        if folder.results():
+            raise InputError(f"{folder.checkpoints}: the trained networks are gone; {BACKUP}")
+        raise InputError(f"{folder.checkpoints} holds no checkpoint; run `tfxmr train` there first")
+
+
+@load.register
+def _(method: Baseline, folder, data):
+    path = folder.checkpoints / "arrays.npz"
+    if not path.exists():
+        remedy = BACKUP if folder.results() else "run `tfxmr train` there first"
+        raise InputError(f"{path} is missing; {remedy}")
+    try:
+        method.set_arrays(archive.read_npz(path))
+        for m in data.modalities:
+            if not np.isfinite(method.transform(m, data.splits["train"].features[m][:1])).all():
+                raise ValueError("it holds NaN or infinite values")
+    except (ValueError, AttributeError, TypeError, IndexError) as error:  # InputError, which is a ValueError, too
+        raise InputError(f"{path}: is damaged ({error}); {BACKUP}") from error
+
+
+@learn.register
+def train(method: Method, data, tasks, protocol, folder, options):
+    """As `learn`, of a neural method."""
     items = len(data.splits["train"])
     strategy = method.distribute_strategy
     chief = distribution.is_chief(strategy)
@@ -60,7 +114,7 @@ def train(method, data, tasks, protocol, folder, options):
         if distribution.from_chief(strategy, bool(stopped and not stopped["kept"])):
             raise failure or NotFinite(f"{method.name}: stopped; the first worker says by what")
     if chief:
-        checkpoints.finish()
+        checkpoints.finish(data)
         for leftover in folder.path.glob("pretraining/*/checkpoints"):
             shutil.rmtree(leftover, ignore_errors=True)
     facts = {
@@ -71,7 +125,7 @@ def train(method, data, tasks, protocol, folder, options):
         facts |= {"selected_step": int(best.step), "validation_mAP": float(checkpoints.selected_value)}
     if stopped:
         facts |= {"stopped_at": stopped["step"], "stopped_by": stopped["reason"]}
-    return facts, method.encode
+    return facts
 
 
 def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
@@ -92,9 +146,9 @@ def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
     progress = callbacks.Progress(total, f"{method.name} seed {options.seed}")
     parts = [callbacks.Summaries(writer, options.log_every), progress, saver] if chief else []
     if options.eval_every and chief:
-        parts.insert(0, callbacks.RetrievalMetrics(watched, protocol, split, writer, options.eval_every))
+        parts.insert(0, callbacks.RetrievalMetrics(watched, protocol, data, writer, options.eval_every))
     if best:
-        select = selection.SelectBest(best, watched["validation"], protocol, split, writer, epoch, total)
+        select = selection.SelectBest(best, watched["validation"], protocol, data, writer, epoch, total)
         parts.insert(0, select)  # before the saver: the state of a step holds that step's measurement
     stops = {options.log_every, options.eval_every, progress.every, epoch if best else 0} - {0}
     batches = sampling.batches(split, method.settings.batch_size, options.seed, start, total)
@@ -123,21 +177,14 @@ def pretrain(method, data, protocol, folder, options):
     seconds = 0.0
     for name, part, part_data in method.pretraining(data):
         own = dataclasses.replace(options, eval_every=0)
-        facts, _ = train(part, part_data, [], protocol, RunFolder(folder.path / "pretraining" / name), own)
+        facts = train(part, part_data, [], protocol, RunFolder(folder.path / "pretraining" / name), own)
         seconds += facts["seconds"]
     return seconds
 
 
-def fit(method, data, tasks, protocol, folder, options):
-    """Fits a closed-form method and saves its arrays. Arguments and results as in `train`.
-
-    A transductive method sees the features, without labels, of the items that are searched: of the test split, or in a
-    search of settings of the validation split.
-
-    Raises:
-      InputError: transductive, and some of the classes are to be unseen.
-      NotFinite: the fit came to numbers that are not.
-    """
+@learn.register
+def fit(method: Baseline, data, tasks, protocol, folder, options):
+    """As `learn`, of a closed-form method."""
     stopped = folder.stopped()
     if stopped:
         raise NotFinite(stopped["reason"])
@@ -160,7 +207,7 @@ def fit(method, data, tasks, protocol, folder, options):
     folder.checkpoints.mkdir(exist_ok=True)
     with replacing(folder.checkpoints / "arrays.npz") as file:
         np.savez(file, **method.arrays())
-    return {"steps": 0, "seconds": round(seconds, 1)}, method.transform
+    return {"steps": 0, "seconds": round(seconds, 1)}
 
 
 def fit_finite(method, data, seen):

@@ -6,12 +6,12 @@ from tfxmr.training.run_folder import write_text
 POINTS = 5000  # at most; the projector runs in a browser
 
 
-def write(folder, encode, data, unseen=(), seed=0):
+def write(folder, retriever, data, unseen=(), seed=0):
     """Writes the representations of the test items of all modalities, where TensorBoard looks for them.
 
     Args:
       folder: pathlib.Path of the run; gets `projector/` and `projector_config.pbtxt`.
-      encode: function (modality, features (n, d)) -> representations (n, k).
+      retriever: tfxmr.evaluation.Retriever; one whose representations are no vectors has no points to be shown.
       data: MultiModalData.
       unseen: labels of the classes that were not trained on.
       seed: of the draw of POINTS items where there are more.
@@ -19,7 +19,10 @@ def write(folder, encode, data, unseen=(), seed=0):
     split = data.splits["test"].distinct(data.repeated)
     points, rows = [], []
     for m in split.modalities:
-        points.append(np.asarray(encode(m, split.features[m]), np.float32))
+        made = retriever.represent(m, split.of(m))
+        if isinstance(made, dict):
+            return
+        points.append(np.asarray(made, np.float32))
         names = split.ids.get(m) or range(len(split.labels[m]))
         for name, label in zip(names, split.labels[m].tolist(), strict=True):
             group = "unseen" if label in unseen else "seen"

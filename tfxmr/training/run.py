@@ -8,14 +8,12 @@ import itertools
 import numpy as np
 
 from tfxmr import __version__, evaluation
-from tfxmr.data import archive, identity, mapped
+from tfxmr.data import identity, mapped
 from tfxmr.errors import InputError
 from tfxmr.evaluation import named
 from tfxmr.features.normalisation import normalise_features
-from tfxmr.models.base import Method
 from tfxmr.training import distribution, fitting, projector, selection
-from tfxmr.training.checkpoints import load_networks
-from tfxmr.training.run_folder import BACKUP, HARMLESS, RunFolder, content
+from tfxmr.training.run_folder import HARMLESS, RunFolder, content
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +79,7 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
       InputError: the method cannot work on this data or under this strategy, or the folder holds another run.
     """
     options = options or RunOptions()
-    if options.strategy != "none" and not issubclass(method_class, Method):
+    if options.strategy != "none" and not method_class.strategies:
         raise InputError(f"--strategy={options.strategy}: {method_class.__name__} is fitted in one piece; leave it out")
     strategy = distribution.start(options)
     chief = distribution.is_chief(strategy)
@@ -114,18 +112,17 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
         folder.compare(flags, facts, HARMLESS)
         return finished
     with strategy.scope():
-        method = make(method_class, training_data, settings, options.seed)
+        method = method_class.of(training_data, settings, options.seed)
     with folder.open(flags, facts, HARMLESS) if chief else contextlib.nullcontext():
-        training, encode = (fitting.train if isinstance(method, Method) else fitting.fit)(
-            method, training_data, tasks, protocol, folder, options
-        )
+        training = fitting.learn(method, training_data, tasks, protocol, folder, options)
         if not chief:
             return None
+        retriever = method.retriever(training_data)
         if options.test:
-            measured = {"metrics": score(encode, data, training_data, protocol, options)}
+            measured = {"metrics": score(retriever, data, training_data, protocol, options)}
         else:
             own_tasks = selection.validation_tasks(training_data)
-            value = selection.mean_map(encode, own_tasks, protocol, training_data.splits["train"])
+            value = selection.mean_map(retriever, own_tasks, protocol, training_data.splits["train"])
             measured = {"validation_mAP": value, "metrics": []}
         results = {
             "model": method_class.__module__.rpartition(".")[2],
@@ -141,7 +138,7 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
             "data": digests,
         }
         if options.test:
-            projector.write(folder.path, encode, data, protocol.unseen, options.seed)
+            projector.write(folder.path, retriever, data, protocol.unseen, options.seed)
         folder.write_results(results)
     return results
 
@@ -200,19 +197,10 @@ def runner(method_class, data, joint=False):
 
 
 def needed(method_class, data):
-    """The modalities of the data that a method uses: all, if it takes any; in memory for a closed-form method."""
+    """The modalities of the data that a method uses: all, if it takes any; in memory where it needs them there."""
     wanted = method_class.modalities
     data = data.only(wanted) if wanted and set(wanted) < set(data.modalities) else data
-    return data if issubclass(method_class, Method) else mapped.in_memory(data)  # a closed form needs all rows at once
-
-
-def make(method_class, data, settings, seed):
-    """Makes a method for training data. Raises InputError if it cannot work on them."""
-    if issubclass(method_class, Method):
-        return method_class(data, settings, seed)
-    method = method_class(settings)
-    method.check(data)
-    return method
+    return mapped.in_memory(data) if method_class.in_memory else data
 
 
 def prepare(data, protocol, settings, options):
@@ -240,15 +228,14 @@ def fit_batch(settings, data):
     return dataclasses.replace(settings, batch_size=items), text
 
 
-def score(encode, data, training_data, protocol, options):
+def score(retriever, data, training_data, protocol, options):
     """Measures every task of the protocol, as `tfxmr.evaluation.evaluate` does, with names for the classes.
 
     Of data without classes also the measures named.INSTANCE, and no figures by class.
     """
     names = dict.fromkeys((*options.metrics, *(named.INSTANCE if data.instances else ())))
-    metrics = evaluation.evaluate(
-        encode, protocol.tasks(data), protocol, training_data.splits["train"], tuple(names), options.eval_memory * 2**20
-    )
+    tasks, training, memory = protocol.tasks(data), training_data.splits["train"], options.eval_memory * 2**20
+    metrics = evaluation.evaluate(retriever, tasks, protocol, training, tuple(names), memory)
     for m in metrics:
         if data.instances:
             m.pop("by_class", None)  # a figure for each item
@@ -268,15 +255,15 @@ def evaluate(method_class, settings, data, protocol, run_dir, options=None, flag
     Raises:
       InputError: the folder holds no run, or flags or features are others than the run's.
     """
-    encode, data, training_data = restore(method_class, settings, data, protocol, run_dir, options, flags)
-    return score(encode, data, training_data, protocol, options or RunOptions())
+    retriever, data, training_data = restore(method_class, settings, data, protocol, run_dir, options, flags)
+    return score(retriever, data, training_data, protocol, options or RunOptions())
 
 
 def restore(method_class, settings, data, protocol, run_dir, options=None, flags=None):
     """Makes the trained method of a run folder again. Arguments and errors as in `evaluate`.
 
     Returns:
-      (encode, the data with features normalised as in training, their training part).
+      (Retriever, the data with features normalised as in training, their training part).
     """
     options, data = options or RunOptions(), needed(method_class, data)
     folder = RunFolder(run_dir)
@@ -284,41 +271,9 @@ def restore(method_class, settings, data, protocol, run_dir, options=None, flags
         folder.compare(flags, manifest(data), HARMLESS + SCORING)
     data, training_data = prepare(data, protocol, settings, options)
     settings, _ = fit_batch(settings, training_data)
-    method = make(method_class, training_data, settings, options.seed)
-    if isinstance(method, Method):
-        if not load_networks(folder.checkpoints, method):
-            if folder.results():
-                raise InputError(f"{folder.checkpoints}: the trained networks are gone; {BACKUP}")
-            raise InputError(f"{folder.checkpoints} holds no checkpoint; run `tfxmr train` there first")
-        encode = method.encode
-    else:
-        load_arrays(folder, method, training_data)
-        encode = method.transform
-    return encode, data, training_data
-
-
-def load_arrays(folder, method, data):
-    """Gives a closed-form method the fitted arrays of its run.
-
-    Args:
-      folder: RunFolder.
-      method: of tfxmr.baselines.
-      data: MultiModalData like those that it was fitted on, by which the arrays are tried.
-
-    Raises:
-      InputError: the arrays are missing or damaged, or do not fit together.
-    """
-    path = folder.checkpoints / "arrays.npz"
-    if not path.exists():
-        remedy = BACKUP if folder.results() else "run `tfxmr train` there first"
-        raise InputError(f"{path} is missing; {remedy}")
-    try:
-        method.set_arrays(archive.read_npz(path))
-        for m in data.modalities:
-            if not np.isfinite(method.transform(m, data.splits["train"].features[m][:1])).all():
-                raise ValueError("it holds NaN or infinite values")
-    except (ValueError, AttributeError, TypeError, IndexError) as error:  # InputError, which is a ValueError, too
-        raise InputError(f"{path}: is damaged ({error}); {BACKUP}") from error
+    method = method_class.of(training_data, settings, options.seed)
+    fitting.load(method, folder, training_data)
+    return method.retriever(training_data), data, training_data
 
 
 def manifest(data):

@@ -78,20 +78,19 @@ def declare(protocol, settings, data, options):
 
 def validation_tasks(data):
     """Retrieval within the validation split of training data, in every direction."""
-    splits = {"train": data.splits["train"], "test": data.splits["validation"]}
-    return Protocol("standard", "test").tasks(dataclasses.replace(data, splits=splits))
+    return Protocol("standard", "validation").tasks(data, "validation")
 
 
-def mean_map(encode, tasks, protocol, training):
+def mean_map(retriever, tasks, protocol, training):
     """The measure by which steps and trials are compared: the mean over all tasks of their mAP.
 
     Args:
-      encode: function (modality, features (n, d)) -> representations (n, k).
+      retriever: tfxmr.evaluation.Retriever.
       tasks: as `validation_tasks` gives them.
       protocol: tfxmr.data.protocol.Protocol, whose similarity applies.
       training: Split of the training items, for protocols that normalise by them.
     """
-    return float(np.mean([result["value"] for result in evaluation.evaluate(encode, tasks, protocol, training)]))
+    return float(np.mean([result["value"] for result in evaluation.evaluate(retriever, tasks, protocol, training)]))
 
 
 class Best:
@@ -167,18 +166,18 @@ class SelectBest(keras.callbacks.Callback):
       best: Best.
       tasks: as `validation_tasks` gives them; the mean of their mAP is the measure.
       protocol: tfxmr.data.protocol.Protocol, whose similarity applies.
-      training: Split of the training items, for protocols that normalise by them.
+      data: the training data.
       writer: tf.summary writer of the run folder.
       every: steps of an epoch.
       total: steps of the whole training.
     """
 
-    def __init__(self, best, tasks, protocol, training, writer, every, total):
+    def __init__(self, best, tasks, protocol, data, writer, every, total):
         super().__init__()
         self.best = best
         self.tasks = tasks
         self.protocol = protocol
-        self.training = training
+        self.data = data
         self.writer = writer
         self.every = every
         self.total = total
@@ -194,7 +193,8 @@ class SelectBest(keras.callbacks.Callback):
         if step == int(self.best.measured) or not self.due():
             return
         self.best.method.require_finite()
-        value = mean_map(self.best.method.encode, self.tasks, self.protocol, self.training)
+        retriever = self.best.method.retriever(self.data)
+        value = mean_map(retriever, self.tasks, self.protocol, self.data.splits["train"])
         self.best.record(tf.constant(value, tf.float64))
         with self.writer.as_default(step):
             tf.summary.scalar("validation_mAP/average", value)

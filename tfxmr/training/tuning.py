@@ -16,10 +16,9 @@ from tfxmr import stopping
 from tfxmr.errors import InputError
 from tfxmr.evaluation.tables import to_csv
 from tfxmr.files import read_json, to_json, write_text
-from tfxmr.models.base import Method
 from tfxmr.training import hparams, memory, oracles, selection
 from tfxmr.training.grid import flag_line, to_text, value_text
-from tfxmr.training.run import RunOptions, fit_batch, make, manifest, needed, prepare, run
+from tfxmr.training.run import RunOptions, fit_batch, manifest, needed, prepare, run
 from tfxmr.training.run_folder import HARMLESS, RunFolder
 
 OUTCOME = ("validation_mAP", "selected_step", "seconds", "status", "message")
@@ -89,8 +88,7 @@ def tune(method_class, settings, what, data, protocol, run_dir, options=None, fl
         hparams.write_space(folder.path, what.grid)
 
         def start(trial_dir, values):
-            if issubclass(method_class, Method):
-                memory.free()
+            memory.free()  # of the trials before
             changed = flags | {"run_dir": f"--run_dir={trial_dir}"}
             changed |= {name: flag_line(name, value) for name, value in values.items()}
             chosen = dataclasses.replace(settings, **values)
@@ -105,7 +103,7 @@ def check(method_class, settings, data, protocol, options):
     """Raises InputError if no items can be held out, or the method cannot train on the rest."""
     _, training_data = prepare(needed(method_class, data), protocol, settings, options)
     settings, _ = fit_batch(settings, training_data)
-    make(method_class, training_data, settings, options.seed)
+    method_class.of(training_data, settings, options.seed)
 
 
 def _first(settings, what):
