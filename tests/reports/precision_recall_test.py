@@ -97,8 +97,8 @@ def test_marks(runs):
     }
     told = {"first": facts(rule)} | {name: facts(protocol, **changes) for name, (protocol, changes) in others.items()}
     drawn = {"first": runs["first"]}
-    for name, (protocol, _) in others.items():
-        drawn[name] = protocol, [dataclasses.replace(r, similarity=protocol.similarity) for r in runs["first"][1]]
+    for name, (rule_of, _) in others.items():
+        drawn[name] = rule_of, [dataclasses.replace(r, similarity=rule_of.similarity) for r in runs["first"][1]]
     figure = precision_recall.draw(drawn, "title", facts=told)["precision_recall"]
     labels = list(lines(figure.axes[0]))[1:]
     assert [label.partition(", mAP ")[0] for label in labels] == list(drawn)
