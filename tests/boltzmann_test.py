@@ -80,7 +80,7 @@ def test_down_by_hand():
 def train(data, steps, **settings):
     machines = Boltzmann(data, BoltzmannSettings(units=8, batch_size=50, steps=steps, **settings))
     machines.compile()
-    machines.fit(sampling.batches(data.splits["train"], 50, 0, 0, steps))
+    machines.take_steps(sampling.batches(data.splits["train"], 50, 0, 0, steps))
     return machines
 
 

@@ -78,9 +78,9 @@ def test_an_interrupt_while_a_step_is_traced():
     """Guards against TensorFlow's error in the place of the interrupt, and against half a step."""
     model = Counting()
     model.compile(jit_compile=False)
-    model.make_train_function()
+    model.make_step_function()
     with pytest.raises(KeyboardInterrupt):
-        model.fit(tf.data.Dataset.from_tensor_slices([1.0, 2.0]))
+        model.take_steps(tf.data.Dataset.from_tensor_slices([1.0, 2.0]))
     assert model.steps_done == 1
 
 

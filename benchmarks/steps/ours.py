@@ -81,7 +81,7 @@ class Ours:
         """Sets the batch size of `fit`; its graph is made anew, else it would be one for batches of any size."""
         if size != self.size:
             self.size = size
-            self.method.make_train_function()
+            self.method.make_step_function()
 
     def fit(self, steps, mode):
         """Trains for some steps. Returns (wall seconds, processor seconds)."""

@@ -92,7 +92,7 @@ def test_learns(make_data):
     data = make_data(train=200, test=40, classes=4, noise=0.3)
     model = CCL(data, CCLSettings(**(SMALL | {"encoder_units": (16, 16), "common_units": (16, 16)})))
     model.compile(learning_rate=1e-2)
-    model.fit(sampling.batches(data.splits["train"], 64, 0, 0, 200), shuffle=False, verbose=0)
+    model.take_steps(sampling.batches(data.splits["train"], 64, 0, 0, 200))
     test = data.splits["test"]
     codes = {m: model.encode(m, test.features[m]) for m in data.dims}
     for a, b in (("image", "text"), ("text", "image")):

@@ -165,7 +165,7 @@ def test_learns(make_data):
     wide = {name: (16,) * len(units) for name, units in SMALL.items() if isinstance(units, tuple)}
     model = CMDN(data, CMDNSettings(**(SMALL | wide)))
     model.compile(learning_rate=1e-2)
-    model.fit(sampling.batches(data.splits["train"], 64, 0, 0, 200), shuffle=False, verbose=0)
+    model.take_steps(sampling.batches(data.splits["train"], 64, 0, 0, 200))
     test = data.splits["test"]
     codes = {m: model.encode(m, test.features[m]) for m in data.dims}
     for a, b in (("image", "text"), ("text", "image")):

@@ -94,7 +94,7 @@ def test_learns_without_labels(variant, make_data):
     model = CorrAE(data, settings)
     model.compile(learning_rate=1e-2)
     test = data.splits["test"]
-    model.fit(sampling.batches(data.splits["train"], 64, 0, 0, 300), shuffle=False, verbose=0)
+    model.take_steps(sampling.batches(data.splits["train"], 64, 0, 0, 300))
     codes = {m: model.encode(m, test.features[m]) for m in data.dims}
     for a, b in (("image", "text"), ("text", "image")):
         assert mean_average_precision(codes[a], codes[b], test.labels[a], test.labels[b]) > 0.6

@@ -83,7 +83,7 @@ def test_learns(dims, make_data):
     data = make_data(train=120, test=40, classes=4, dims=dims)
     model = DAML(data, DAMLSettings(common_units=(32, 16), modality_units=(8,), batch_size=32))
     model.compile(learning_rate=1e-2)
-    model.fit(sampling.batches(data.splits["train"], 32, 0, 0, 60), shuffle=False, verbose=0)
+    model.take_steps(sampling.batches(data.splits["train"], 32, 0, 0, 60))
     test = data.splits["test"]
     codes = {m: model.encode(m, test.features[m]) for m in dims}
     for a, b in itertools.permutations(dims, 2):

@@ -52,7 +52,7 @@ def test_linear_networks_reach_the_closed_form(outputs):
     model.compile(learning_rate=0.03)
     batch = next(iter(sampling.batches(data.splits["train"], 80, 0, 0, 1)))
     before = -float(next(model.updates(batch, model.present_step()))[1]["minus_correlation"])
-    model.fit(sampling.batches(data.splits["train"], 80, 0, 0, 400), shuffle=False, verbose=0)
+    model.take_steps(sampling.batches(data.splits["train"], 80, 0, 0, 400))
     reached = -float(next(model.updates(batch, model.present_step()))[1]["minus_correlation"])
     assert before < 0.9 * expected
     assert reached == pytest.approx(expected, rel=1e-3)
@@ -86,7 +86,7 @@ def test_only_the_networks_are_trained():
     top = [w.copy() for w in model.networks["top_text"].get_weights()]
     ((_, _, gradients),) = model.updates(next(iter(sampling.batches(views().splits["train"], 40, 0, 0, 1))), model.present_step())
     assert all(np.abs(g).max() > 0 for g, v in zip(gradients, model.variables_of("joint"), strict=True) if v.shape[0] > 3)
-    model.fit(sampling.batches(views().splits["train"], 40, 0, 0, 2), shuffle=False, verbose=0)
+    model.take_steps(sampling.batches(views().splits["train"], 40, 0, 0, 2))
     for one, other in zip(top, model.networks["top_text"].get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -101,7 +101,7 @@ def test_networks_beat_linear_maps():
     assert CCA(CCASettings(components=1, ridge=1e-9)).fit(data).correlations_[0] < 0.4
     model = make_model(data, units=(16, 1), batch_size=300)
     model.compile(learning_rate=0.03)
-    model.fit(sampling.batches(data.splits["train"], 300, 0, 0, 200), shuffle=False, verbose=0)
+    model.take_steps(sampling.batches(data.splits["train"], 300, 0, 0, 200))
     model.finish(data)
     codes = [model.encode(m, data.splits["train"].features[m])[:, 0] for m in ("image", "text")]
     assert np.corrcoef(*codes)[0, 1] > 0.8
@@ -111,7 +111,7 @@ def test_learns_without_labels(make_data):
     data = make_data(train=200, test=40, classes=4, noise=0.3)
     model = make_model(data, units=(16, 3))
     model.compile(learning_rate=1e-2)
-    model.fit(sampling.batches(data.splits["train"], 100, 0, 0, 60), shuffle=False, verbose=0)
+    model.take_steps(sampling.batches(data.splits["train"], 100, 0, 0, 60))
     test = data.splits["test"]
     model.finish(data)
     codes = {m: model.encode(m, test.features[m]) for m in data.dims}

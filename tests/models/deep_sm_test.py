@@ -92,13 +92,13 @@ def test_resumed_equals_straight(tmp_path):
     """Guards against momentum, decay of the rate or dropout masks that a checkpoint loses."""
     settings = {"dropout_keep": 0.5, "half_life": 2, "select": "last"}
     straight, first, resumed = (make_model(**settings) for _ in range(3))
-    straight.fit(batches(0, 6), shuffle=False, verbose=0)
-    first.fit(batches(0, 3), shuffle=False, verbose=0)
+    straight.take_steps(batches(0, 6))
+    first.take_steps(batches(0, 3))
     checkpoints = Checkpoints(tmp_path, first)
     assert not checkpoints.restore()  # nothing is there; it makes the folder
     checkpoints.save()
     assert Checkpoints(tmp_path, resumed).restore()
-    resumed.fit(batches(3, 6), shuffle=False, verbose=0)
+    resumed.take_steps(batches(3, 6))
     assert int(resumed.step) == 6
     for m, network in straight.networks.items():
         for one, other in zip(network.get_weights(), resumed.networks[m].get_weights(), strict=True):
@@ -110,7 +110,7 @@ def test_learns(make_data):
     data = make_data(train=120, test=40, classes=4)
     model = DeepSM(data, DeepSMSettings(**(SMALL | {"image_units": (16,), "text_units": (16,), "learning_rate": 0.1})))
     model.compile()
-    model.fit(sampling.batches(data.splits["train"], 32, 0, 0, 80), shuffle=False, verbose=0)
+    model.take_steps(sampling.batches(data.splits["train"], 32, 0, 0, 80))
     test = data.splits["test"]
     codes = {m: model.encode(m, test.features[m]) for m in data.dims}
     for a, b in (("image", "text"), ("text", "image")):

@@ -44,8 +44,9 @@ def test_default_retrieves(name):
     data = normalise_features(data, settings.feature_norm, data.splits["train"])
     model = method(data, dataclasses.replace(settings, **narrow), seed=0)
     model.compile()
-    model.fit(sampling.batches(data.splits["train"], BATCH, 0, 0, 100), shuffle=False, verbose=0)
+    model.take_steps(sampling.batches(data.splits["train"], BATCH, 0, 0, 100))
     test = data.splits["test"]
-    codes = {m: model.encode(m, test.features[m]) for m in data.dims}
+    retriever = model.retriever(data)
+    codes = {m: retriever.represent(m, test.features[m]) for m in data.dims}
     for a, b in (("image", "text"), ("text", "image")):
         assert mean_average_precision(codes[a], codes[b], test.labels[a], test.labels[b]) > 0.2

@@ -155,7 +155,7 @@ def test_learns(dims, make_data):
     data = make_data(train=120, test=40, classes=4, dims=dims)
     model = DSCMR(data, DSCMRSettings(hidden_units=(32,), common_units=(16,), batch_size=32))
     model.compile(learning_rate=1e-2)
-    model.fit(sampling.batches(data.splits["train"], 32, 0, 0, 60), shuffle=False, verbose=0)
+    model.take_steps(sampling.batches(data.splits["train"], 32, 0, 0, 60))
     test = data.splits["test"]
     codes = {m: model.encode(m, test.features[m]) for m in dims}
     for a, b in itertools.permutations(dims, 2):

@@ -131,7 +131,7 @@ def test_learns(dims, make_data):
     data = make_data(train=120, test=40, classes=4, dims=dims)
     model = SDML(data, SDMLSettings(hidden_units=(32,), common_width=12, batch_size=32))
     model.compile(learning_rate=1e-2)
-    model.fit(sampling.batches(data.splits["train"], 32, 0, 0, 60), shuffle=False, verbose=0)
+    model.take_steps(sampling.batches(data.splits["train"], 32, 0, 0, 60))
     test = data.splits["test"]
     codes = {m: model.encode(m, test.features[m]) for m in dims}
     np.testing.assert_allclose(np.linalg.norm(codes["text"], axis=1), 1, rtol=1e-5)

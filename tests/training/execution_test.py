@@ -74,9 +74,9 @@ def test_executions_end_where_callbacks_act(data, counts):
     model.compile()
     model.step.assign(3)
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append((batch, model.steps_done)))
-    model.fit(sampling.batches(data.splits["train"], 8, 0, 3, 20), [watch], 5, {4, 6})
+    model.take_steps(sampling.batches(data.splits["train"], 8, 0, 3, 20), [watch], 5, {4, 6})
     assert [done for _, done in ends] == [4, 6, 8, 12, 16, 18, 20] and all(batch == done - 1 for batch, done in ends)
-    model.fit(sampling.batches(data.splits["train"], 8, 0, 20, 22))  # the same function again
+    model.take_steps(sampling.batches(data.splits["train"], 8, 0, 20, 22))  # the same function again
     assert model.steps_done == 22 and counts == [False]
 
 
@@ -87,7 +87,7 @@ def test_run_eagerly(data):
         model = MS2GAN(data, SETTINGS)
         model.compile(run_eagerly=eager)
         watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, **found: logs.append(found["logs"]))
-        model.fit(sampling.batches(data.splits["train"], 8, 0, 0, 2), [watch])
+        model.take_steps(sampling.batches(data.splits["train"], 8, 0, 0, 2), [watch])
     assert set(logs[0]) == set(logs[2])
     for graph, eager in zip(logs[:2], logs[2:], strict=True):
         np.testing.assert_allclose([graph[n] for n in sorted(graph)], [eager[n] for n in sorted(eager)], rtol=1e-4)

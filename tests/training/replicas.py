@@ -58,7 +58,7 @@ def make(name, strategy):
 def fit(model, start, stop):
     logs = Logs()
     batches = sampling.batches(DATA.splits["train"], model.settings.batch_size, 0, start, stop)
-    model.fit(batches, [logs.callback()])
+    model.take_steps(batches, [logs.callback()])
     return logs.found
 
 

@@ -297,7 +297,7 @@ class Method(Trained, StepwiseModel):
                     optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name=f"scaled_{optimizer.name}")
                 optimizer.build(self.variables_of(player))
             self.player_optimizers[player] = optimizer
-        self.make_train_function()
+        self.make_step_function()
 
     def make_optimizer(self, player, learning_rate):
         """Makes a player's optimiser, without slots yet: Adam, or what OptimizerSettings say. A method may override it.

@@ -30,11 +30,12 @@ class StepwiseModel(keras.Model):
         """None: `train_step` logs its losses itself, and retrieval metrics come from the evaluator."""
         return []
 
-    def make_train_function(self, force=False):
-        """Makes `train_function`: (iterator of batches, number of steps) -> (the last step's logs (L,), if it failed).
+    def make_step_function(self):
+        """Makes `step_function`: (iterator of batches, number of steps) -> (the last step's logs (L,), if it failed).
 
         It ends at a step that `failed`. One loop for any number of steps, and for any strategy, so that the arithmetic
-        is always the same. Keras' own function knows neither several steps under MirroredStrategy nor several machines.
+        is always the same. Keras' own train function knows neither several steps under MirroredStrategy nor several
+        machines.
         """
         strategy = self.distribute_strategy
         train_step = tf.function(self.train_step, jit_compile=True) if self.jit_compile else self.train_step
@@ -56,7 +57,7 @@ class StepwiseModel(keras.Model):
                 parallel_iterations=1,
             )[1:]
 
-        self.train_function = execute if self.run_eagerly else tf.function(execute, autograph=False)
+        self.step_function = execute if self.run_eagerly else tf.function(execute, autograph=False)
 
     def failed(self, logs):
         """True, a scalar tensor, if a step's logs (name -> scalar) hold what is not finite and should be."""
@@ -67,8 +68,8 @@ class StepwiseModel(keras.Model):
         names = [name for name, value in logs.items() if not math.isfinite(value)]
         return f"{', '.join(names)} not finite at step {self.steps_done}"
 
-    def fit(self, batches, callbacks=(), steps_per_execution=1, stops=(), shuffle=False, verbose=0):
-        """Trains on every batch of a dataset, in its order.
+    def take_steps(self, batches, callbacks=(), steps_per_execution=1, stops=()):
+        """Trains on every batch of a dataset, in its order; the loop of a run, where keras.Model.fit is a user's.
 
         Args:
           batches: tf.data.Dataset of known length, of batches as `train_step` takes them; under a strategy they are
@@ -77,7 +78,6 @@ class StepwiseModel(keras.Model):
             and end are called, once an execution, with the logs of its last step.
           steps_per_execution: steps that TensorFlow takes in one call, at most.
           stops: periods in steps; an execution ends at every multiple of each, for callbacks that act there.
-          shuffle, verbose: False and 0, as for keras.Model.fit.
 
         Raises:
           NotFinite: after the first step that `failed`; no callback has seen that step.
@@ -92,7 +92,7 @@ class StepwiseModel(keras.Model):
             stopping.check()
             with stopping.held():
                 callbacks.on_train_batch_begin(step)
-                logs, failed = self.train_function(iterator, tf.constant(count))
+                logs, failed = self.step_function(iterator, tf.constant(count))
                 logs = dict(zip(self.log_names, logs.numpy(), strict=True))
                 if failed:
                     raise NotFinite(self.failure(logs))

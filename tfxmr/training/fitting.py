@@ -153,7 +153,7 @@ def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
     stops = {options.log_every, options.eval_every, progress.every, epoch if best else 0} - {0}
     batches = sampling.batches(split, method.settings.batch_size, options.seed, start, total)
     try:
-        method.fit(batches, parts, options.steps_per_execution, stops)
+        method.take_steps(batches, parts, options.steps_per_execution, stops)
         method.require_finite()  # the last step's update, of which no step's loss tells
     except (KeyboardInterrupt, BrokenPipeError):  # the latter if nobody reads the progress any more
         if chief:
