@@ -8,6 +8,7 @@ import numpy as np
 from tfxmr.errors import InputError
 
 KINDS = "biufcSU"  # of types; objects are pickles, and records are no matrices
+MAPPED = ((np.float32, 2), (np.float32, 3), (np.int32, 2))  # types and ranks of arrays that may stay in their file
 RATIO = 500
 ALWAYS = 2**28
 
@@ -67,7 +68,7 @@ def read_npy(path, mapped=False):
 
     Args:
       path: pathlib.Path or str.
-      mapped: True leaves a matrix of float32 in C order in its file: numpy.memmap.
+      mapped: True leaves a matrix or map of float32, or tokens of int32, in C order in their file: numpy.memmap.
 
     Returns:
       The array.
@@ -110,7 +111,7 @@ def _read(stream, size, mapped=False):
         raise ValueError(f"its shape is {shape}")
     if math.prod(shape) * dtype.itemsize > size - stream.tell():
         raise ValueError(f"it claims the shape {shape}, and {size} bytes hold less")
-    if mapped and dtype == np.float32 and len(shape) == 2 and not fortran_order:
+    if mapped and (dtype, len(shape)) in MAPPED and not fortran_order:
         return None
     stream.seek(0)
     array = np.lib.format.read_array(stream, allow_pickle=False)

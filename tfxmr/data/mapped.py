@@ -1,27 +1,26 @@
-"""Matrices that stay in their file: rows are read when they are asked for."""
+"""Matrices, maps and tokens that stay in their file: rows are read when they are asked for."""
 import dataclasses
+import math
 import mmap
 
 import numpy as np
 
-BLOCK = 1024  # rows read at once where a whole matrix is gone through
+BLOCK = 1024  # rows, of maps places, read at once where a whole array is gone through
 _KEPT = 2**26  # bytes read from a file before its pages are handed back to the system
 
 
 class MappedMatrix:
-    """A matrix (n, d) of float32 in .npy files, of which no more than a few blocks are ever in memory.
+    """A view of n items, see tfxmr.data.views, in .npy files, of which no more than a few blocks are ever in memory.
 
     It has the shape, the dtype, the length and the row indexing of an array; indexing gives an array. Where an array
     is needed whole, NumPy makes one of it (`np.asarray`).
 
     Args:
-      parts: arrays (n_p, d) as `numpy.load(path, mmap_mode="r")` gives them, one after the other; or arrays in memory.
+      parts: arrays (n_p, ...) that differ in n_p alone, as `numpy.load(path, mmap_mode="r")` gives them, one after the
+        other; or arrays in memory.
       rows: which of their rows, in which order, whole numbers from 0; None: all.
-      functions: what is done to rows when they are read, in turn: (k, d) -> (k, d).
+      functions: what is done to rows when they are read, in turn: (k, ...) -> (k, ...), of the same shape and type.
     """
-
-    ndim = 2
-    dtype = np.dtype(np.float32)
 
     def __init__(self, parts, rows=None, functions=()):
         self._parts = list(parts)
@@ -32,8 +31,18 @@ class MappedMatrix:
 
     @property
     def shape(self):
-        """(n, d)."""
-        return len(self._rows), self._parts[0].shape[1]
+        """(n, d), (n, places, d) or (n, T)."""
+        return len(self._rows), *self._parts[0].shape[1:]
+
+    @property
+    def ndim(self):
+        """2 or 3."""
+        return len(self.shape)
+
+    @property
+    def dtype(self):
+        """float32, or int32 of tokens."""
+        return self._parts[0].dtype
 
     def __len__(self):
         return len(self._rows)
@@ -48,7 +57,7 @@ class MappedMatrix:
 
     def __getitem__(self, key):
         rows = np.atleast_1d(self._rows[key])
-        block = np.empty((len(rows), self.shape[1]), np.float32)
+        block = np.empty((len(rows), *self.shape[1:]), self.dtype)
         of_part = np.searchsorted(self._starts, rows, side="right") - 1
         for number in np.unique(of_part):
             here = of_part == number
@@ -61,9 +70,10 @@ class MappedMatrix:
     def __array__(self, dtype=None, copy=None):
         if copy is False:
             raise ValueError("a MappedMatrix becomes an array by being read into one")
-        whole = np.empty(self.shape, dtype or np.float32)
-        for start in range(0, len(self), BLOCK):
-            whole[start : start + BLOCK] = self[start : start + BLOCK]
+        whole, start = np.empty(self.shape, dtype or self.dtype), 0
+        for block in blocks(self):
+            whole[start : start + len(block)] = block
+            start += len(block)
         return whole
 
     def astype(self, dtype):
@@ -112,6 +122,7 @@ def in_memory(data):
 
 
 def blocks(matrix):
-    """Yields a matrix, an array or MappedMatrix, by contiguous arrays of some of its rows in order."""
-    for start in range(0, len(matrix), BLOCK):
-        yield np.ascontiguousarray(matrix[start : start + BLOCK])
+    """Yields an array (n, ...) or MappedMatrix by contiguous arrays of some of its rows in order."""
+    step = max(1, BLOCK // math.prod(matrix.shape[1:-1]))  # rows of a map are as many vectors as it has places
+    for start in range(0, len(matrix), step):
+        yield np.ascontiguousarray(matrix[start : start + step])

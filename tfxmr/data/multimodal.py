@@ -3,16 +3,9 @@ import dataclasses
 
 import numpy as np
 
-from tfxmr.data import mapped
+from tfxmr.data import mapped, views
+from tfxmr.data.views import modality_of, ordered
 from tfxmr.errors import InputError
-
-MODALITIES = ("image", "text", "video", "audio", "shape3d")  # the order everywhere; other names follow
-
-
-def ordered(modalities):
-    """Sorts modality names: the five standard ones in their fixed order, then any others by name."""
-    rank = {name: i for i, name in enumerate(MODALITIES)}
-    return sorted(modalities, key=lambda name: (rank.get(name, len(rank)), name))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +13,8 @@ class Split:
     """The items of one split (train, validation or test).
 
     Attributes:
-      features: modality -> float32 (n_m, d_m), an array or tfxmr.data.mapped.MappedMatrix.
+      features: view -> float32 (n_m, d), (n_m, places, d) or int32 (n_m, T), see tfxmr.data.views: an array or
+        tfxmr.data.mapped.MappedMatrix. A modality has one view or more; n_m is one number for all of them.
       labels: modality -> int32 (n_m,), zero-based class of each item.
       ids: modality -> n_m strings that name the items; modalities without names are left out.
       unpaired: modalities whose items have no counterpart in another modality, even if the labels agree.
@@ -36,14 +30,14 @@ class Split:
         """Builds a split whose item n is the same thing in every modality.
 
         Args:
-          features: modality -> (n, d_m).
+          features: view -> (n, ...); whole numbers become tokens, except in a default view.
           labels: (n,), shared by all modalities.
           ids: n names shared by all modalities, or None.
         """
-        names = ordered(features)
+        names = ordered({modality_of(view) for view in features})
         labels = np.asarray(labels, np.int32)
         return cls(
-            features={m: np.ascontiguousarray(features[m], np.float32) for m in names},
+            features={view: views.typed(view, features[view]) for view in ordered(features)},
             labels={m: labels for m in names},
             ids={m: list(ids) for m in names} if ids is not None else {},
         )
@@ -51,7 +45,16 @@ class Split:
     @property
     def modalities(self):
         """Modality names in the standard order."""
+        return ordered(self.labels)
+
+    @property
+    def views(self) -> list:
+        """Names of the views in order, see tfxmr.data.views."""
         return ordered(self.features)
+
+    def views_of(self, modality) -> list:
+        """Names of the views of a modality, its default view first if it has one."""
+        return [view for view in self.views if modality_of(view) == modality]
 
     @property
     def groups(self):
@@ -117,7 +120,7 @@ class Split:
         if not isinstance(rows, dict):
             rows = {m: rows for m in self.modalities}
         return Split(
-            features={m: mapped.take(self.features[m], rows[m]) for m in self.modalities},
+            features={view: mapped.take(self.features[view], rows[modality_of(view)]) for view in self.views},
             labels={m: self.labels[m][rows[m]] for m in self.modalities},
             ids={m: [self.ids[m][i] for i in rows[m]] for m in self.ids},
             unpaired=self.unpaired,
@@ -130,7 +133,7 @@ class Split:
           modality: name.
           rows: integer array of row numbers; None: all.
         """
-        held = {v: x for v, x in self.features.items() if v.partition(".")[0] == modality}
+        held = {view: self.features[view] for view in self.views_of(modality)}
         if rows is not None:
             held = {v: mapped.take(x, rows) for v, x in held.items()}
         return held[modality] if set(held) == {modality} else held
@@ -153,7 +156,7 @@ class Split:
     def only(self, modalities):
         """Keeps some modalities (names)."""
         return Split(
-            features={m: self.features[m] for m in modalities},
+            features={view: x for view, x in self.features.items() if modality_of(view) in modalities},
             labels={m: self.labels[m] for m in modalities},
             ids={m: self.ids[m] for m in modalities if m in self.ids},
             unpaired=tuple(m for m in self.unpaired if m in modalities),
@@ -169,7 +172,7 @@ class MultiModalData:
       splits: split name ("train", "test", perhaps "validation") -> Split.
       class_names: C names in label order; or an empty list when they are not known.
       class_embeddings: float32 (C, e), the word vector of each class name; or None.
-      features: modality -> facts on how its matrix was made (name, dimension, ...), kept with every result.
+      features: view -> facts on how its array was made (name, dimension, ...), kept with every result.
       split_facts: how the items were divided, where it is not the dataset's own way; see tfxmr.data.splits.
       instances: True if a label is the number of an item, shared by nothing but its counterpart in another modality:
         data without classes, such as images and their sentences.
@@ -177,6 +180,9 @@ class MultiModalData:
         images, where each of their five sentences is an item. In training a row is a pair; in retrieval an item is
         one item.
       title: what tables and figures call the data, where that is another name than `name`: own data have one.
+      tables: view of tokens -> float32 (V + 1, e), the vector of each word; row 0, of the padding, is zero.
+      vocabularies: view of tokens -> its V + 1 words, the padding's "" first. A view has a table, or a vocabulary, or
+        both.
     """
 
     name: str
@@ -188,6 +194,8 @@ class MultiModalData:
     instances: bool = False
     repeated: tuple = ()
     title: str = ""
+    tables: dict = dataclasses.field(default_factory=dict)
+    vocabularies: dict = dataclasses.field(default_factory=dict)
 
     @property
     def shown(self):
@@ -200,9 +208,18 @@ class MultiModalData:
         return self.splits["train"].modalities
 
     @property
+    def views(self) -> list:
+        """Names of the views in order, see tfxmr.data.views."""
+        return self.splits["train"].views
+
+    def views_of(self, modality) -> list:
+        """Names of the views of a modality, its default view first if it has one."""
+        return self.splits["train"].views_of(modality)
+
+    @property
     def dims(self):
-        """Modality -> width of its features."""
-        return {m: self.splits["train"].features[m].shape[1] for m in self.modalities}
+        """View -> the shape of one item: the width d of a vector, (places, d) of a map, (T,) of tokens."""
+        return {view: views.dim(self.splits["train"].features[view]) for view in self.views}
 
     @property
     def num_classes(self):
@@ -220,10 +237,46 @@ class MultiModalData:
                 f"{self.name} has"
             )
         splits = {name: split.only(ordered(modalities)) for name, split in self.splits.items()}
-        dropped = set(self.modalities) - set(modalities)
-        features = {m: facts for m, facts in self.features.items() if m not in dropped}
-        repeated = tuple(m for m in self.repeated if m not in dropped)
-        return dataclasses.replace(self, splits=splits, features=features, repeated=repeated)
+        return self._with(splits)
+
+    def reading(self, wanted=(), method="this method"):
+        """Keeps the views that a method reads, and the modalities that they are of.
+
+        Args:
+          wanted: names of views; () is the default view of each modality.
+          method: the method's name, for the message.
+
+        Returns:
+          MultiModalData.
+
+        Raises:
+          InputError: the data lack one of the views; says how it is made.
+        """
+        named = ordered(wanted or self.modalities)
+        for view in named:
+            if view not in self.views:
+                others = ", ".join(self.views_of(view))
+                raise views.refusal(self, view, named, method, f" ({others} is no matrix of vectors)" if others else "")
+        kept = {modality_of(view) for view in named}
+        splits = {
+            name: dataclasses.replace(split, features={view: split.features[view] for view in named}).only(
+                [m for m in self.modalities if m in kept])
+            for name, split in self.splits.items()
+        }
+        return self._with(splits)
+
+    def _with(self, splits):
+        """The data with splits of fewer modalities or views, and without the facts and tables of the others."""
+        dropped = {*self.views, *self.modalities}.difference(splits["train"].views)
+
+        def remaining(entries):
+            return {name: entry for name, entry in entries.items() if name not in dropped}
+
+        repeated = tuple(m for m in self.repeated if m in splits["train"].modalities)
+        return dataclasses.replace(
+            self, splits=splits, features=remaining(self.features), repeated=repeated, tables=remaining(self.tables),
+            vocabularies=remaining(self.vocabularies),
+        )
 
     def size(self, split):
         """How many items a split (a name) has: "800 items", or "4000 pairs (800 image items)" if some are repeated."""

@@ -159,7 +159,7 @@ class Protocol:
             splits=splits,
             class_names=[data.class_names[c] for c in seen] if data.class_names else [],
             class_embeddings=None if data.class_embeddings is None else data.class_embeddings[seen],
-            features={m: facts for m, facts in data.features.items() if m in data.modalities},
+            features={view: facts for view, facts in data.features.items() if view in data.views},
         )
 
     def tasks(self, data, queries="test"):

@@ -1,18 +1,20 @@
 """Feature normalisation with statistics of the training items only."""
 import dataclasses
+import math
 
 import numpy as np
 
-from tfxmr.data import mapped
+from tfxmr.data import mapped, views
 
 
 def normalise_features(data, kind, train):
-    """Normalises every split of a dataset.
+    """Normalises every view of every split of a dataset, but tokens, which are numbers of words.
 
     Args:
       data: MultiModalData.
       kind: "none"; "l2": each row to unit length (zero rows stay); "zscore": each column to mean 0, variance 1
-        on the training items (constant columns are only centred); "minmax": each column to [0, 1] there.
+        on the training items (constant columns are only centred); "minmax": each column to [0, 1] there. In a map
+        (n, places, d) each vector of a place is a row: its d columns have one statistic over all items and places.
       train: Split of the items that a method may train on; the statistics are theirs alone.
 
     Returns:
@@ -20,22 +22,24 @@ def normalise_features(data, kind, train):
     """
     if kind == "none":
         return data
-    found = {m: statistics(train.features[m], kind) for m in data.modalities}
+    measured = [view for view in data.views if views.kind(train.features[view]) != "tokens"]
+    found = {view: statistics(train.features[view], kind) for view in measured}
     splits = {
         name: dataclasses.replace(
-            split, features={m: _apply(split.features[m], *found[m]) for m in split.modalities}
+            split, features=split.features | {view: _apply(split.features[view], *found[view]) for view in measured}
         )
         for name, split in data.splits.items()
     }
-    facts = {m: {**data.features.get(m, {}), "normalisation": kind} for m in data.modalities}
+    facts = {view: {**data.features.get(view, {})} for view in data.views}
+    facts |= {view: {**facts[view], "normalisation": kind} for view in measured}
     return dataclasses.replace(data, splits=splits, features=facts)
 
 
 def statistics(train, kind):
-    """(centre, scale) of the columns of a matrix of training items, scale above 0; None, None for "l2"."""
+    """(centre, scale) of the columns of a matrix or map of training items, scale above 0; None, None for "l2"."""
     if kind == "l2":
         return None, None
-    if isinstance(train, mapped.MappedMatrix):
+    if isinstance(train, mapped.MappedMatrix) or views.kind(train) == "map":
         return _statistics_by_blocks(train, kind)
     train = train.astype(np.float64)
     extent = np.ptp(train, axis=0)
@@ -45,17 +49,21 @@ def statistics(train, kind):
 
 
 def _statistics_by_blocks(train, kind):
-    """As `statistics`, of a matrix that is never in memory as a whole."""
-    lowest, highest = train[0].astype(np.float64), train[0].astype(np.float64)
-    total = np.zeros(train.shape[1])
-    for block in mapped.blocks(train):
+    """As `statistics`, of a matrix or map that is never in memory as a whole, or not as float64."""
+    def blocks():
+        return (block.reshape(-1, train.shape[-1]) for block in mapped.blocks(train))
+
+    count = math.prod(train.shape[:-1])
+    lowest, highest = np.full(train.shape[-1], np.inf), np.full(train.shape[-1], -np.inf)
+    total = np.zeros(train.shape[-1])
+    for block in blocks():
         lowest, highest = np.minimum(lowest, block.min(axis=0)), np.maximum(highest, block.max(axis=0))
         total += block.sum(axis=0, dtype=np.float64)
     if kind == "minmax":
         return lowest, _scale(highest - lowest, highest - lowest)
-    centre = total / len(train)
-    squares = sum(((block - centre) ** 2).sum(axis=0) for block in mapped.blocks(train))
-    return centre, _scale(np.sqrt(squares / len(train)), highest - lowest)
+    centre = total / count
+    squares = sum(((block - centre) ** 2).sum(axis=0) for block in blocks())
+    return centre, _scale(np.sqrt(squares / count), highest - lowest)
 
 
 def _scale(scale, extent):
@@ -66,7 +74,13 @@ def _scale(scale, extent):
 def _apply(rows, centre, scale):
     if isinstance(rows, mapped.MappedMatrix):
         return rows.map(lambda block: _apply(block, centre, scale))
+    if views.kind(rows) == "map" and len(rows):  # by blocks, since centre and scale make float64 of all
+        return np.concatenate([_apply_rows(block, centre, scale) for block in mapped.blocks(rows)])
+    return _apply_rows(rows, centre, scale)
+
+
+def _apply_rows(rows, centre, scale):
     if centre is None:
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        norms = np.linalg.norm(rows, axis=-1, keepdims=True)
         return (rows / np.where(norms > 0, norms, 1.0)).astype(np.float32)
     return ((rows - centre) / scale).astype(np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tfxmr import __version__, evaluation
 from tfxmr.data import identity, mapped
+from tfxmr.data.views import modality_of
 from tfxmr.errors import InputError
 from tfxmr.evaluation import named
 from tfxmr.features.normalisation import normalise_features
@@ -277,15 +278,15 @@ def restore(method_class, settings, data, protocol, run_dir, options=None, flags
 
 
 def manifest(data):
-    """Facts on the features, with a digest of every matrix, by which a resumed run knows its data."""
-    facts = {m: dict(data.features.get(m, {})) for m in data.modalities}
-    for m in data.modalities:
+    """Facts on each view, with a digest of every array, by which a resumed run knows its data."""
+    facts = {view: dict(data.features.get(view, {})) for view in data.views}
+    for view, dim in data.dims.items():
         digest = hashlib.sha256()
         for name in sorted(data.splits):
-            for block in mapped.blocks(data.splits[name].features[m]):
+            for block in mapped.blocks(data.splits[name].features[view]):
                 digest.update(block)
-            digest.update(np.ascontiguousarray(data.splits[name].labels[m]))
-        facts[m] |= {"dim": data.dims[m], "sha256": digest.hexdigest()}
+            digest.update(np.ascontiguousarray(data.splits[name].labels[modality_of(view)]))
+        facts[view] |= {"dim": dim, "sha256": digest.hexdigest(), **identity.words(data, view)}
     if data.split_facts:
         facts["split"] = data.split_facts
     if data.class_embeddings is not None:

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tfxmr import randomness
 from tfxmr.data.mapped import MappedMatrix
+from tfxmr.data.views import modality_of
 
 _BATCHES = 0  # what the seed is derived for
 
@@ -27,15 +28,15 @@ def batches(split, batch_size, seed, start, stop):
       stop: one past the last step.
 
     Returns:
-      tf.data.Dataset of dicts: modality -> float32 (B, d), and "label" -> int32 (B,), the class of each row in
-      every modality.
+      tf.data.Dataset of dicts: view -> (B, ...) of the view's type, and "label" -> int32 (B,), the class of each row
+      in every modality.
 
     Raises:
       InputError: a modality has no item of a class.
     """
     split.require_classes()
     groups = sorted(split.groups, key=lambda group: -len(split.labels[group[0]]))  # stable: the first of equals leads
-    gather = {m: _gather(split.features[m]) for m in split.modalities}
+    gather = {view: _gather(split.features[view]) for view in split.views}
     labels = tf.constant(split.labels[groups[0][0]])
     same_class = [_same_class(split.labels[group[0]]) for group in groups[1:]]
     items = tf.range(len(split))
@@ -46,21 +47,21 @@ def batches(split, batch_size, seed, start, stop):
         rows = [tf.random.experimental.stateless_shuffle(items, state)[:batch_size]]
         label = tf.gather(labels, rows[0])
         rows += [pick(label, randomness.fold_in(state, i)) for i, pick in enumerate(same_class)]
-        batch = {m: gather[m](r) for group, r in zip(groups, rows, strict=True) for m in group}
-        return batch | {"label": label}
+        rows_of = {m: r for group, r in zip(groups, rows, strict=True) for m in group}
+        return {view: read(rows_of[modality_of(view)]) for view, read in gather.items()} | {"label": label}
 
     return tf.data.Dataset.range(start, stop).map(draw, num_parallel_calls=1).prefetch(2)
 
 
 def _gather(matrix):
-    """Prepares to read rows of a matrix (n, d): a function of row numbers (B,), giving (B, d)."""
+    """Prepares to read rows of a view (n, ...): a function of row numbers (B,), giving (B, ...)."""
     if not isinstance(matrix, MappedMatrix):
         array = tf.constant(matrix)
         return lambda rows: tf.gather(array, rows)
 
     def read(rows):
-        batch = tf.numpy_function(matrix.__getitem__, [rows], tf.float32, stateful=False)
-        return tf.ensure_shape(batch, (rows.shape[0], matrix.shape[1]))
+        batch = tf.numpy_function(matrix.__getitem__, [rows], matrix.dtype, stateful=False)
+        return tf.ensure_shape(batch, (rows.shape[0], *matrix.shape[1:]))
 
     return read
 
