@@ -14,7 +14,8 @@ def main(arguments):
     else:
         data = tfxmr_flags.data.load(flags)
     for name, split in data.splits.items():
-        widths = ", ".join(f"{m} {split.features[m].shape}" for m in split.modalities if split.features[m].shape[1])
+        shapes = {view: split.features[view].shape for view in split.views}
+        widths = ", ".join(f"{view} {shape}" for view, shape in shapes.items() if shape[1])
         print(f"{data.name} {name}: {widths or ', '.join(split.modalities)}, {data.size(name)}")
     if data.instances:
         print("no classes: an item is found by its counterpart alone (--protocol=standard)")

@@ -6,7 +6,8 @@ import pathlib
 import numpy as np
 
 from tfxmr import files
-from tfxmr.data import archive, npz
+from tfxmr.data import archive, npz, words
+from tfxmr.data.views import is_default, kind
 from tfxmr.errors import InputError
 
 MANIFEST = "manifest.json"
@@ -15,13 +16,15 @@ IDS = "ids.json"  # modality -> names of its items; each modality may have names
 EMBEDDINGS = "class_embeddings.npy"
 ANEW = "the command that made it and a new --out"
 _KINDS = {"dataset": str, "modalities": dict, "class_embeddings": dict, "files": dict, "instances": bool, "split": dict}
-_FACTS = {"fitted_labels": list, "fitted_on": list, "splits": dict}  # of a modality
+_FACTS = {"fitted_labels": list, "fitted_on": list, "splits": dict}  # of a view
 
 
 def load(folder, split, allow_leaks=False):
     """Reads a folder that `tfxmr extract` or `tfxmr import` wrote.
 
-    It holds the arrays as `tfxmr.data.npz.load` reads them, `manifest.json`, and perhaps `class_embeddings.npy`.
+    It holds the arrays as `tfxmr.data.npz.load` reads them, `manifest.json`, and perhaps `class_embeddings.npy`. The
+    manifest has facts on each modality, which are those on its default view, and among them "views": the facts on each
+    other one, by its name.
 
     Args:
       folder: its path.
@@ -29,8 +32,8 @@ def load(folder, split, allow_leaks=False):
       allow_leaks: True takes features that were fitted on items that test.
 
     Returns:
-      MultiModalData; `features` holds the manifest's facts of every modality, and the name is that of the dataset that
-      the features were made of.
+      MultiModalData; `features` holds the manifest's facts of every view, and the name is that of the dataset that the
+      features were made of.
 
     Raises:
       InputError: the folder is missing or unfinished, a file in it is not what was written, or the features were fitted
@@ -42,22 +45,27 @@ def load(folder, split, allow_leaks=False):
     manifest = read_manifest(folder)
     check_files(folder, manifest)
     data = npz.load(folder)
-    facts = manifest["modalities"]
-    if set(facts) != set(data.modalities):
+    facts = facts_of_views(manifest)
+    if set(facts) != set(data.views):
         raise InputError(
             f"--features={folder}: {MANIFEST} describes {', '.join(facts)}, and the matrices are "
-            f"{', '.join(data.modalities)}; make them again with {ANEW}"
+            f"{', '.join(data.views)}; make them again with {ANEW}"
         )
-    for m in data.modalities:
-        leak = _leak(facts[m], split)
+    for view in data.views:
+        if is_default(view) and facts[view].get("name") == "sequence":  # to vectors, numbers of words say nothing
+            raise InputError(
+                f"--features={folder}: the {view} features (sequence) are numbers of words that an older version wrote "
+                f"as a matrix; make them again with {ANEW}, which gives the view {view}.words"
+            )
+        leak = _leak(facts[view], split)
         if leak and not allow_leaks:
             raise InputError(
-                f"--features={folder}: the {m} features ({facts[m].get('name', m)}) were fitted on {leak}, items that "
-                "test now; extract features that are fitted on the training items of this split, or take these with "
-                "--allow_leaks"
+                f"--features={folder}: the {view} features ({facts[view].get('name', view)}) were fitted on {leak}, "
+                "items that test now; extract features that are fitted on the training items of this split, or take "
+                "these with --allow_leaks"
             )
     splits = {name: _with_ids(split, folder / name / IDS) for name, split in data.splits.items()}
-    features = {m: {**facts[m], "source": str(folder)} for m in data.modalities}
+    features = {view: {**facts[view], "source": str(folder)} for view in data.views}
     embeddings = None
     if "class_embeddings" in manifest:
         embeddings = _read_embeddings(folder / EMBEDDINGS, len(data.class_names))
@@ -80,10 +88,21 @@ def read_manifest(folder):
     return manifest
 
 
+def facts_of_views(manifest) -> dict:
+    """View -> its facts in a manifest, as `read_manifest` gives it."""
+    found = {}
+    for m, facts in manifest["modalities"].items():
+        own = {name: fact for name, fact in facts.items() if name != "views"}
+        if own or "views" not in facts:  # a modality may have no default view
+            found[m] = own
+        found |= {**facts.get("views", {})}  # which raises TypeError for anything but names and facts
+    return found
+
+
 def _well_formed(manifest):
     """Whether all that is used of a manifest is there and of its kind."""
     try:
-        parts = [(manifest, _KINDS), *((facts, _FACTS) for facts in manifest["modalities"].values())]
+        parts = [(manifest, _KINDS), *((facts, _FACTS) for facts in facts_of_views(manifest).values())]
         kinds = all(isinstance(part[key], kind) for part, kinds in parts for key, kind in kinds.items() if key in part)
         for facts, _ in parts[1:]:
             ", ".join(facts.get("fitted_on", [])), set(facts.get("fitted_labels", []))
@@ -101,9 +120,9 @@ def check_files(folder, manifest):
       manifest: as `read_manifest` gives it.
     """
     # The matrices are read once for it, 1 GB in one to two seconds; a run reads them for its own manifest anyway.
-    for m, facts in manifest["modalities"].items():
+    for view, facts in facts_of_views(manifest).items():
         for split, known in facts.get("splits", {}).items():
-            _check(folder / split / f"{m}.npy", digest_matrix, (known["items"], facts["dim"], known["sha256"]))
+            _check(folder / split / f"{view}.npy", digest_matrix, (known["items"], facts["dim"], known["sha256"]))
     for name, known in manifest.get("files", {}).items():  # folders of older versions have none
         _check(folder / name, digest_file, known)
 
@@ -119,16 +138,20 @@ def _check(path, digest, known):
 
 
 def digest_matrix(path):
-    """(Rows, columns, SHA-256 of the numbers) of a float32 matrix in a .npy file; (0, 0, "") if it is none."""
+    """(Items, shape of one, SHA-256 of the numbers) of a view in a .npy file; (0, 0, "") if it is none.
+
+    The shape is the width d of float32 (n, d), [places, d] of float32 (n, places, d), [T] of int32 (n, T).
+    """
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception:  # NumPy's parser of headers raises a dozen types on damaged ones
         return 0, 0, ""
-    if not isinstance(matrix, np.memmap) or matrix.ndim != 2 or matrix.dtype != np.float32:
+    if not isinstance(matrix, np.memmap) or (matrix.dtype, matrix.ndim) not in archive.MAPPED:
         return 0, 0, ""
+    dim = matrix.shape[1] if kind(matrix) == "vector" else list(matrix.shape[1:])
     with open(path, "rb") as file:
         file.seek(matrix.offset)
-        return *matrix.shape, hashlib.file_digest(file, "sha256").hexdigest()
+        return len(matrix), dim, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digests(folder):
@@ -137,7 +160,8 @@ def digests(folder):
     Args:
       folder: pathlib.Path, with all of its files.
     """
-    patterns = (f"*/{IDS}", "*/label*.npy", f"*/{npz.ROW}*.npy", EMBEDDINGS)
+    patterns = [f"*/{IDS}", "*/label*.npy", f"*/{npz.ROW}*.npy", EMBEDDINGS]
+    patterns += [words.TABLE.format("*"), words.VOCABULARY.format("*")]
     found = [path for pattern in patterns for path in folder.glob(pattern)]
     return {str(path.relative_to(folder)): digest_file(path) for path in sorted(found)}
 
@@ -181,17 +205,17 @@ def refuse_labels(data, protocol, allow_leaks=False):
       protocol: tfxmr.data.protocol.Protocol.
       allow_leaks: True lets them pass.
     """
-    for m in data.modalities:
-        facts = data.features.get(m, {})
+    for view in data.views:
+        facts = data.features.get(view, {})
         leaked = sorted(set(protocol.unseen) & set(facts.get("fitted_labels", protocol.unseen)))
         if leaked and facts.get("labels_used") and not allow_leaks:
             named = ", ".join(data.class_names[c] if data.class_names else str(c) for c in leaked)
             which = f"some classes, of which {named} are unseen" if "fitted_labels" in facts else (
                 "all classes, the unseen ones too")
             raise InputError(
-                f"--protocol={protocol.name}: the {m} features ({facts.get('name', m)}) were fitted by the labels of "
-                f"{which}; extract them without these (--class_split or --unseen_classes of tfxmr extract), take other "
-                "features, --protocol=standard, or --allow_leaks"
+                f"--protocol={protocol.name}: the {view} features ({facts.get('name', view)}) were fitted by the "
+                f"labels of {which}; extract them without these (--class_split or --unseen_classes of tfxmr extract), "
+                "take other features, --protocol=standard, or --allow_leaks"
             )
 
 

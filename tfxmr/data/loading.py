@@ -12,7 +12,7 @@ class _Dataset:
 
     `fitted_on` says which items the features were fitted on, as far as it is known: after a random split some test.
     `text_items` is what a text may be where an image has several sentences. `class_vectors`: it brings word vectors of
-    its class names; `instances`: it has no classes.
+    its class names; `instances`: it has no classes. `views` are those beyond the default ones that it can make itself.
     """
 
     module: str
@@ -23,13 +23,14 @@ class _Dataset:
     text_items: tuple = ()
     class_vectors: bool = False
     instances: bool = False
+    views: tuple = ()
 
 
 DATASETS = {
     "scenes": _Dataset(
         "scenes", "2,000 generated image-text pairs, 20 classes; no download", ("descriptor",), ("tfidf", "counts"),
         "text: vocabulary and word weights on the official training texts; image: on nothing",
-        class_vectors=True,
+        class_vectors=True, views=("image.regions", "text.words"),
     ),
     "wikipedia": _Dataset(
         "wikipedia",
@@ -97,7 +98,7 @@ def describe(name):
 
 def load(
     name, *, data_dir=None, manual_dir=None, image_features=None, text_features=None, word_vectors=None, split=OFFICIAL,
-    features=None, bad_items="refuse", allow_leaks=False, text_items=None,
+    features=None, bad_items="refuse", allow_leaks=False, text_items=None, views=(),
 ):
     """Loads a dataset as matrices; builds it first where it is not built yet.
 
@@ -113,6 +114,9 @@ def load(
       bad_items: "refuse" or "skip", for the dataset "folder"; see tfxmr.data.folder.
       allow_leaks: True takes features that were fitted on items that test.
       text_items: "sentences" or "joined", for datasets with several sentences an image; None takes the dataset's first.
+      views: names of views beyond the default ones that are wanted, such as "image.regions": a dataset that makes its
+        matrices makes those that it can, and no others. Files are read as they are, with all their views;
+        MultiModalData.reading says which are missing.
 
     Returns:
       MultiModalData.
@@ -148,6 +152,7 @@ def load(
         defaults = {kind: chosen[kind] or names[0] for kind, names in valid.items() if names}
         defaults |= {"split": split.own(name)} if name in OWN else {}
         defaults |= {"bad_items": bad_items} if name == "folder" else {}
+        defaults |= {"views": [view for view in views if view in dataset.views]} if dataset.views else {}
         data = module.load(**defaults, data_dir=data_dir, manual_dir=manual_dir)
     return with_class_embeddings(split.apply(data, dataset.fitted_on), module, word_vectors)
 

@@ -4,10 +4,11 @@ import warnings
 
 import numpy as np
 
-from tfxmr.data import archive
+from tfxmr.data import archive, words
 from tfxmr.data.labels import advice
 from tfxmr.data.mapped import MappedMatrix, blocks, repeat
-from tfxmr.data.multimodal import MultiModalData, Split, ordered
+from tfxmr.data.multimodal import MultiModalData, Split
+from tfxmr.data.views import NAME, dim, is_default, modality_of, ordered
 from tfxmr.errors import InputError
 
 SPLITS = {"train": True, "validation": False, "test": True}  # split -> must be there
@@ -34,8 +35,14 @@ def load(data_dir):
     `row_image` (n,), the row of `image` that belongs to each text, and perhaps `id_image` (N,). If `label` is left out
     then, the data have no classes, and an image is found by its own texts alone.
 
+    Beside its matrix, or in its place, a modality may have other views, arrays named MODALITY.NAME with the same rows:
+    vectors (n, d) and maps (n, places, d) of real numbers, such as `image.regions`; or tokens (n, T), such as
+    `text.words`, integers that say which words an item has in order, 1 to V, with zeros after the last one. What the
+    numbers of `text.words` mean stands in the folder, as tfxmr.data.words reads it: `text.words.table.npy` or
+    `text.words.vocabulary.txt`.
+
     In the place of `train.npz` may stand a folder `train` with one .npy file an array (`image.npy`, `label.npy`): its
-    float32 matrices stay in their files, and only the rows that are needed are read.
+    matrices and maps of float32 and tokens of int32 stay in their files, and only the rows that are needed are read.
 
     Args:
       data_dir: the folder.
@@ -51,7 +58,9 @@ def load(data_dir):
     paths = {split: _source(folder, split) for split in SPLITS}
     arrays = {split: _read_arrays(path) for split, path in paths.items() if SPLITS[split] or path.exists()}
     instances = _number_items(paths, arrays)
-    splits = {split: split_of(paths[split], found, class_names) for split, found in arrays.items()}
+    tables, vocabularies = words.read(folder, views_of(arrays["train"]))
+    sizes = words.sizes(tables, vocabularies)
+    splits = {split: split_of(paths[split], found, class_names, sizes) for split, found in arrays.items()}
     repeated = {split: tuple(sorted(n.removeprefix(ROW) for n in found if n.startswith(ROW)))
                 for split, found in arrays.items()}
     items = sum(len(split.labels[group[0]]) for split in splits.values() for group in split.groups)
@@ -73,7 +82,8 @@ def load(data_dir):
                              f"{repeated['train'] or 'nothing'} as in train.npz.")
     return MultiModalData(
         name="npz", splits=splits, class_names=class_names, instances=instances, repeated=repeated["train"],
-        features={m: {"name": m, "dim": d, "source": "train.npz"} for m, d in widths.items()},
+        features={view: {"name": view, "dim": d, "source": "train.npz"} for view, d in widths.items()},
+        tables=tables, vocabularies=vocabularies,
     )
 
 
@@ -103,9 +113,14 @@ def read_classes(path):
     return names
 
 
+def views_of(names) -> list:
+    """The views among the names of a split's arrays, in order; see tfxmr.data.views."""
+    return ordered(n for n in names if n not in SHARED and not n.startswith((*OWN, ROW)))
+
+
 def modalities_of(names) -> tuple:
     """The modalities among the names of a split's arrays, in the standard order."""
-    return tuple(ordered(n for n in names if n not in SHARED and not n.startswith((*OWN, ROW))))
+    return tuple(dict.fromkeys(map(modality_of, views_of(names))))
 
 
 def without_labels(names) -> bool:
@@ -120,19 +135,26 @@ def _number_items(paths, arrays):
         return False
     start = 0
     for split, found in arrays.items():
-        matrix = found.get(rows[split].removeprefix(ROW), ())
-        found["label"] = start + _check_rows(paths[split], rows[split], found[rows[split]], len(matrix))
-        start += len(matrix)
+        size = _size(found, rows[split].removeprefix(ROW))
+        found["label"] = start + _check_rows(paths[split], rows[split], found[rows[split]], size)
+        start += size
     return True
 
 
-def split_of(path, arrays, class_names):
+def _size(arrays, modality):
+    """The number of rows of the first view of a modality; 0 if it has none."""
+    shape = next((arrays[view].shape for view in views_of(arrays) if modality_of(view) == modality), ())
+    return shape[0] if shape else 0
+
+
+def split_of(path, arrays, class_names, sizes=None):
     """Checks the arrays of one split as `load` does.
 
     Args:
       path: path of the split, or what messages call it.
       arrays: name -> array, as in a .npz file.
       class_names: C names, or an empty list.
+      sizes: view of tokens -> V, the number of words; None: there are none.
 
     Returns:
       Split.
@@ -140,26 +162,34 @@ def split_of(path, arrays, class_names):
     Raises:
       InputError: as `load`.
     """
+    for view in views_of(arrays):
+        if not NAME.fullmatch(view):
+            raise InputError(f"{path}: array {view!r} is called as no view can be. Write a modality, such as 'image', "
+                             "or MODALITY.NAME with one point, such as 'image.regions'.")
     modalities = list(modalities_of(arrays))
     if len(modalities) < 2:
-        raise InputError(f"{path}: found {len(modalities)} modality array(s) {modalities} besides "
-                         "labels and ids, expected at least two, such as 'image' and 'text'.")
+        raise InputError(f"{path}: found {len(modalities)} modality array(s) {views_of(arrays)} besides "
+                         "labels and ids, expected those of two modalities, such as 'image' and 'text'.")
     own = [m for m in modalities if f"label_{m}" in arrays]
     _check_names(path, arrays, modalities, own)
     features, labels, ids = {}, {}, {}
     for m in modalities:
         label, id_ = (f"label_{m}", f"id_{m}") if m in own else SHARED
         labels[m] = _check_labels(path, label, arrays[label], class_names)
+        size, rows = len(labels[m]), None
         if ROW + m in arrays:
-            rows = _check_rows(path, ROW + m, arrays[ROW + m], len(arrays[m]), len(labels[m]))
-            features[m] = repeat(_check_matrix(path, m, arrays[m], ROW + m, len(arrays[m])), rows)
-            names = np.array([f"{m} {row} of {path.name}" for row in range(len(arrays[m]))])
-            names = _check_ids(path, f"id_{m}", arrays.get(f"id_{m}", names), m, len(names))
+            size = _size(arrays, m)
+            label = ROW + m
+            rows = _check_rows(path, label, arrays[label], size, len(labels[m]))
+        for view in (view for view in views_of(arrays) if modality_of(view) == m):
+            _check_shape(path, view, arrays[view], label, size)
+            features[view] = repeat(_check_view(path, view, arrays[view], (sizes or {}).get(view)), rows)
+        if rows is not None:
+            names = np.array([f"{m} {row} of {path.name}" for row in range(size)])
+            names = _check_ids(path, f"id_{m}", arrays.get(f"id_{m}", names), m, size)
             ids[m] = [names[row] for row in rows]
-            continue
-        features[m] = _check_matrix(path, m, arrays[m], label, len(labels[m]))
-        if id_ in arrays:
-            ids[m] = _check_ids(path, id_, arrays[id_], label, len(labels[m]))
+        elif id_ in arrays:
+            ids[m] = _check_ids(path, id_, arrays[id_], label, size)
     return Split(features, labels, ids, tuple(own))
 
 
@@ -171,13 +201,13 @@ def check_widths(places, splits):
       splits: split -> Split.
 
     Returns:
-      Modality -> width.
+      View -> width d of a vector, (places, d) of a map, (T,) of tokens.
     """
-    widths = {split: {m: x.shape[1] for m, x in data.features.items()} for split, data in splits.items()}
+    widths = {split: {view: dim(x) for view, x in data.features.items()} for split, data in splits.items()}
     for split, found in widths.items():
         if found != widths["train"]:
             raise InputError(f"{places[split]}: found the widths {found}, expected {widths['train']} as in "
-                             f"{pathlib.PurePath(places['train']).name}. All splits need the same modalities "
+                             f"{pathlib.PurePath(places['train']).name}. All splits need the same arrays "
                              "and widths.")
     return widths["train"]
 
@@ -249,24 +279,39 @@ def _check_rows(path, name, rows, size, num_items=None):
     return rows.astype(np.int64)
 
 
-def _check_matrix(path, name, matrix, label, num_items):
-    """Returns the matrix as float32 (n, d)."""
-    what = f"{path}: array {name!r}"
-    if matrix.dtype.kind not in "fiu":
-        raise InputError(f"{what} has type {matrix.dtype}, expected real numbers: use .astype('float32').")
-    if matrix.ndim != 2 or matrix.shape[1] == 0:
-        raise InputError(f"{what} has shape {matrix.shape}, expected a matrix (n, width).")
-    if len(matrix) != num_items:
-        turned = " Turn it with .T: its columns are the items." if matrix.shape[1] == num_items else ""
-        raise InputError(f"{what} has {len(matrix)} rows, expected {num_items}: one an entry of {label!r}.{turned}")
-    if not isinstance(matrix, MappedMatrix):
+def _check_shape(path, view, array, label, num_items):
+    """Refuses an array that is no view of as many items as another array, `label`, says."""
+    what = f"{path}: array {view!r}"
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{what} has type {array.dtype}, expected real numbers: use .astype('float32').")
+    ranks, valid = ((2,), "a matrix (n, width)") if is_default(view) else ((2, 3), "(n, width) or (n, places, width)")
+    if array.ndim not in ranks or 0 in array.shape[1:]:
+        own = f" A map needs a name of its own, such as '{view}.regions'." if array.ndim == 3 else ""
+        raise InputError(f"{what} has shape {array.shape}, expected {valid}.{own}")
+    if len(array) != num_items:
+        turned = " Turn it with .T: its columns are the items." if array.shape[1:] == (num_items,) else ""
+        raise InputError(f"{what} has {len(array)} rows, expected {num_items}: one an entry of {label!r}.{turned}")
+
+
+def _check_view(path, view, array, num_words):
+    """Returns the array of a view, of whose words there are `num_words`: float32 (n, ...), or tokens, int32 (n, T)."""
+    what = f"{path}: array {view!r}"
+    tokens = array.dtype.kind in "iu" and array.ndim == 2 and not is_default(view)
+    if num_words is not None and not tokens:
+        raise InputError(f"{what} has type {array.dtype} and shape {array.shape}, expected integers (n, T), numbers of "
+                         f"words: use .astype('int32'), or remove {words.TABLE.format(view)} and "
+                         f"{words.VOCABULARY.format(view)}.")
+    if tokens:
+        return words.check(what, array, view, num_words)
+    if not isinstance(array, MappedMatrix) or array.dtype != np.float32:
         with np.errstate(over="ignore"):
-            matrix = np.ascontiguousarray(matrix, np.float32)
-    bad = np.flatnonzero(np.concatenate([~np.isfinite(block).all(axis=1) for block in blocks(matrix)]))
+            array = np.ascontiguousarray(array, np.float32)
+    finite = (np.isfinite(block).reshape(len(block), -1).all(axis=1) for block in blocks(array))
+    bad = np.flatnonzero(~np.concatenate([*finite, np.ones(0, bool)]))
     if len(bad):
         raise InputError(f"{what} holds NaN or infinite values (as float32) in {len(bad)} row(s), first in "
                          f"row {bad[0]}; expected finite numbers.")
-    return matrix
+    return array
 
 
 def _check_ids(path, name, ids, label, num_items):

@@ -11,8 +11,10 @@ CELL = 8  # pixels a side of the cell whose gradients share one histogram
 BLOCK = 2  # cells a side of the block that is normalised together (L2-Hys)
 THUMBNAIL = 8  # pixels a side of the colour thumbnail
 
-HOG_DIM = (SIDE // CELL - BLOCK + 1) ** 2 * BLOCK**2 * ORIENTATIONS  # 1764
+PLACES = (SIDE // CELL - BLOCK + 1) ** 2  # 49, the blocks of cells, 7 a side, each half over the next one
+HOG_DIM = PLACES * BLOCK**2 * ORIENTATIONS  # 1764
 DIM = HOG_DIM + 3 * THUMBNAIL**2  # 1956
+REGION_DIM = BLOCK**2 * ORIENTATIONS + 3  # 39
 
 
 def image_descriptor(images):
@@ -34,6 +36,25 @@ def image_descriptor(images):
     """
     rows = [_describe(_to_rgb(np.asarray(image), n)) for n, image in enumerate(images)]
     return np.stack(rows) if rows else np.zeros((0, DIM), np.float32)
+
+
+def image_regions(descriptors):
+    """Parts descriptors by the places of the image: what one block of 2x2 cells, 16x16 of 64x64 pixels, says of it.
+
+    Nothing is computed anew: a place has the 36 columns of its HOG block, and the mean of those 2x2 pixels of the
+    thumbnail that lie on it, which are as large as the cells.
+
+    Args:
+      descriptors: float32 (n, 1956), as `image_descriptor` gives them.
+
+    Returns:
+      float32 (n, 49, 39), all in [0, 1]; places rows first, of each the HOG, then red, green and blue.
+    """
+    edges = descriptors[:, :HOG_DIM].reshape(-1, PLACES, BLOCK**2 * ORIENTATIONS)
+    thumbnails = descriptors[:, HOG_DIM:].reshape(-1, THUMBNAIL, THUMBNAIL, 3)
+    windows = np.lib.stride_tricks.sliding_window_view(thumbnails, (BLOCK, BLOCK), axis=(1, 2))  # (n, 7, 7, 3, 2, 2)
+    colours = windows.mean(axis=(4, 5)).reshape(-1, PLACES, 3)
+    return np.concatenate([edges, colours], axis=2)
 
 
 def _to_rgb(image, n):
