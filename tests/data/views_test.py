@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfxmr import registry
 from tfxmr.data import DATASETS, identity, loading, mapped, protocol, views
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.splits import SplitRule
@@ -173,6 +174,14 @@ def test_data_without_a_view_are_refused_with_the_line_that_makes_it():
         data.reading(("image.parts",), "mcsm")
     with pytest.raises(InputError, match=r"add it to the files of the data as the array 'text', a matrix \(n, d\)"):
         dataclasses.replace(tokens, name="npz").reading()
+
+
+def test_methods_of_vectors_get_vectors_alone():
+    """Guards against numbers of words that are z-scored and trained on: the run refuses them before it begins."""
+    data = data_of()
+    assert run.needed(registry.get("cca"), data).views == run.needed(registry.get("sm"), data).views == ["image", "text"]
+    with pytest.raises(InputError, match=r"cca reads the view text; dataset made up has image, text.words \("):
+        run.needed(registry.get("cca"), data.reading(("image", "text.words")))
 
 
 def test_extractable_datasets_are_those_with_media():

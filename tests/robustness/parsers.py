@@ -205,6 +205,14 @@ def _npy_folder(folder):
     write(folder, "classes.txt", "\n".join(CLASSES) + "\n")
 
 
+def _own_views(folder):
+    for split in ("train", "test"):
+        views = {"image.regions": np.stack([matrices()["image"]] * 2, axis=1), "text.words": LABELS[:, None] + [1, 0]}
+        np.savez(folder / f"{split}.npz", **views, label=LABELS)
+    np.save(folder / "text.words.table.npy", np.concatenate([np.zeros((1, 3)), RNG.normal(size=(9, 3))]))
+    write(folder, "text.words.vocabulary.txt", "".join(f"word{n}\n" for n in range(9)))
+
+
 def _load_npz(folder, name):
     from tfxmr.data import npz
 
@@ -700,6 +708,7 @@ PARSERS = (
     Parser("foreign .list", _wikipedia_list, _foreign, 2),
     Parser("npz", _own_matrices, _load_npz, 6),
     Parser("npz rows", _own_rows, _load_npz, 4),
+    Parser("npz views", _own_views, _load_npz, 4),
     Parser("npy folder", _npy_folder, _load_npz, 4),
     Parser("word vectors", _word_vectors, _load_vectors, 8),
     Parser("images", _pictures, _decode, 8),

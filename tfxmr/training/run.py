@@ -198,9 +198,13 @@ def runner(method_class, data, joint=False):
 
 
 def needed(method_class, data):
-    """The modalities of the data that a method uses: all, if it takes any; in memory where it needs them there."""
-    wanted = method_class.modalities
+    """What of the data a method reads: its modalities, all if it takes any, and their views; in memory where it must.
+
+    Raises InputError if the data lack one of its views: vectors, unless it has `inputs`.
+    """
+    wanted, name = method_class.modalities, method_class.__module__.rpartition(".")[2]
     data = data.only(wanted) if wanted and set(wanted) < set(data.modalities) else data
+    data = data.reading(getattr(method_class, "inputs", ()), name)
     return mapped.in_memory(data) if method_class.in_memory else data
 
 
