@@ -11,6 +11,7 @@ from tfxmr.data import DATASETS, identity, loading, mapped, protocol, views
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.splits import SplitRule
 from tfxmr.errors import InputError
+from tfxmr.evaluation import results
 from tfxmr.features.normalisation import normalise_features
 from tfxmr.training import run, sampling
 
@@ -182,6 +183,30 @@ def test_methods_of_vectors_get_vectors_alone():
     assert run.needed(registry.get("cca"), data).views == run.needed(registry.get("sm"), data).views == ["image", "text"]
     with pytest.raises(InputError, match=r"cca reads the view text; dataset made up has image, text.words \("):
         run.needed(registry.get("cca"), data.reading(("image", "text.words")))
+
+
+def test_other_views_change_no_result(tmp_path, make_data):
+    """Guards against extra views that change figures, manifests or digests of a method of vectors."""
+    data = make_data()
+    more = {
+        name: dataclasses.replace(split, features=split.features | {
+            "image.regions": np.ones((len(split), 4, 3), np.float32), "text.words": np.ones((len(split), 2), np.int32)})
+        for name, split in data.splits.items()
+    }
+    method, standard = registry.get("sm"), protocol.make("standard", data)
+    found = [
+        run.run(method, method.Settings(), d, standard, tmp_path / name)
+        for name, d in (("plain", data), ("more", dataclasses.replace(data, splits=more)))
+    ]
+    for name in ("metrics", "features", "data", "training_items"):
+        assert found[0][name] == found[1][name]
+    manifests = [(tmp_path / name / "features_manifest.json").read_bytes() for name in ("plain", "more")]
+    assert manifests[0] == manifests[1]
+
+
+def test_views_are_told():
+    text = results.describe(data_of(), protocol.make("standard", data_of()))
+    assert "image made image (2), image.regions made image.regions (4x3), text made text (1), text.words made " in text
 
 
 def test_extractable_datasets_are_those_with_media():

@@ -77,7 +77,8 @@ def describe(data, protocol, training=None):
       training: MultiModalData, what is trained on; its splits are counted in place of those of `data`.
     """
     features = ", ".join(
-        f"{m} {data.features.get(m, {}).get('name', 'features')} ({data.dims[m]})" for m in data.modalities
+        f"{view} {data.features.get(view, {}).get('name', 'features')} ({'x'.join(map(str, np.atleast_1d(dim)))})"
+        for view, dim in data.dims.items()
     )
     holders = dict.fromkeys(training.splits if training else (), training)
     holders |= {name: data for name in data.splits if name not in holders}

@@ -302,8 +302,8 @@ def manifest(data):
 
 
 def training_items(data):
-    """Modality -> number of items that train."""
-    return {m: len(data.splits["train"].labels[m]) for m in data.modalities}
+    """View -> number of items that train."""
+    return {view: len(data.splits["train"].labels[modality_of(view)]) for view in data.views}
 
 
 def versions():
