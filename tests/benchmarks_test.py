@@ -2,6 +2,7 @@
 import dataclasses
 import importlib
 import importlib.util
+import json
 import math
 import pathlib
 import sys
@@ -125,3 +126,26 @@ def test_contestants_fit_into_memory_with_ours_in_each_group():
     groups = module("training_step").grouped(["tfxmr", "a", "b", "c"], 10**15)
     assert groups == [["tfxmr", "a"], ["tfxmr", "b"], ["tfxmr", "c"]]
     assert module("training_step").grouped(["tfxmr", "a", "b"], 1) == [["tfxmr", "a", "b"]]
+
+
+def test_unchanged(tmp_path, capsys):
+    """Two files of the same code agree; guards against a comparison that sees no weight, metric or lost case."""
+    unchanged = module("unchanged")
+    before, after = tmp_path / "before.json", tmp_path / "after.json"
+    only = ["--only=cca_of_three,sdml_of_three"]
+    assert unchanged.main([f"--out={before}", *only]) == 0
+    assert unchanged.main([f"--out={after}", f"--compare={before}", *only]) == 0
+    assert capsys.readouterr().out.endswith("nothing differs\n")
+    found = json.loads(before.read_text())
+    assert ".: networks/encoder_text/0" in found["sdml_of_three"]["weights"]
+    assert ".: image_weights_" in found["cca_of_three"]["weights"]
+    for change in (
+        lambda case: case["weights"].update({".: image_weights_": "other"}),
+        lambda case: case["metrics"][0].update(value=0.5),
+        lambda case: case["data"].pop("image"),
+        lambda case: case.clear(),
+    ):
+        changed = json.loads(before.read_text())
+        change(changed["cca_of_three"])
+        assert unchanged.compare(changed, found)
+    assert unchanged.compare(found | {"lost": {}}, found) == ["/lost: {} -> nothing"]
