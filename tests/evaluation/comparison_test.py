@@ -109,6 +109,7 @@ def test_marked_without_a_mark_can_win():
          "class_split random, seed 1 instead of not stated; unseen cat instead of none"),
         (features(), features(image="c"), "image features image (3-d, cccccccc) instead of image (3-d, aaaaaaaa)"),
         (features(), features(dim=4), "image features image (4-d, aaaaaaaa) instead of image (3-d, aaaaaaaa)"),
+        (features(), features(dim=[49, 39]), "image features image (49x39-d, aaaaaaaa) instead of image (3-d, aaaaaaaa)"),
         (features(), features() | {"training_items": {"image": 54, "text": 54}}, "training items 54 instead of 60"),
         (features(), features() | {"training_items": {"image": 54, "text": 60}},
          "training items image 54, text 60 instead of 60"),

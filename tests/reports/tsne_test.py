@@ -1,4 +1,6 @@
 """Tests of the t-SNE maps, on few items."""
+import dataclasses
+
 import matplotlib.colors
 import numpy as np
 import pytest
@@ -43,6 +45,24 @@ def test_maps(make_data):
     assert {t.get_text() for t in image.texts} == set(data.class_names)
     entries = [t.get_text() for t in figure.legends[0].get_texts()]
     assert entries[:2] == ["class 0*", "class 1"] and entries[-3:] == ["image", "text", "* unseen class"]
+
+
+def test_tokens_are_no_original_features(make_data, monkeypatch):
+    """Guards against numbers of words that are drawn as points, or end the command."""
+    monkeypatch.setattr(tsne, "embed", lambda features, *_: np.zeros((len(features), 2)))
+    data = make_data()
+    splits = {
+        name: dataclasses.replace(split, features={
+            "image": split.features["image"], "text.words": np.ones((len(split), 3), np.int32)})
+        for name, split in data.splits.items()
+    }
+    def represent(modality, features):
+        return features[:, :4] if modality == "image" else np.eye(4)[features["text.words"][:, 0]]
+
+    rule = protocol.make("standard", data)
+    data = dataclasses.replace(data, splits=splits)
+    figure = tsne.draw(data, data, Retriever(represent), rule, "title", perplexity=5)["tsne"]
+    assert [list(points(panel)) for panel in figure.axes] == [["image"], ["image", "text"]]
 
 
 def test_same_seed_same_map(make_data):

@@ -86,14 +86,15 @@ OWN_NAMES = ("npz", "folder", "imported")  # of data whose name does not say wha
 
 
 def describe(name):
-    """One line on a dataset: what it is, and the choices of its features, the default first."""
+    """One line on a dataset: what it is, the choices of its features, the default first, and what else it can make."""
     dataset = DATASETS[name]
     choices = [
         f"--{kind}={'|'.join(getattr(dataset, kind))}"
         for kind in ("image_features", "text_features", "text_items")
         if getattr(dataset, kind)
     ]
-    return "; ".join([dataset.description, *choices])
+    own = [f"also {', '.join(dataset.views)}"] if dataset.views else []
+    return "; ".join([dataset.description, *choices, *own])
 
 
 def load(

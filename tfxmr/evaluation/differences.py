@@ -142,7 +142,9 @@ def _features(runs, modality):
 
 
 def _name_and_digest(facts, name, digest):
-    return f"{facts.get('name', name)} ({facts.get('dim', '?')}-d, {digest[:SHOWN] if digest else UNSTATED})"
+    dim = facts.get("dim", "?")  # a list of a map or tokens
+    dim = "x".join(map(str, dim)) if isinstance(dim, list) else dim
+    return f"{facts.get('name', name)} ({dim}-d, {digest[:SHOWN] if digest else UNSTATED})"
 
 
 def say(value) -> str:

@@ -40,7 +40,8 @@ def draw(data, prepared, retriever, protocol, title, items=1000, perplexity=30.0
     rows = {m: np.sort(order[:items]) for m, order in test.permute(np.random.default_rng(seed)).items()}
     labels = {m: test.labels[m][rows[m]] for m in rows}
     _check(perplexity, min(map(len, rows.values())))
-    maps = {f"{m}\noriginal features ({data.dims[m]}-d)": {m: test.features[m][rows[m]]} for m in test.modalities}
+    vectors = [m for m in test.modalities if m in test.features]  # a method may read maps or tokens alone
+    maps = {f"{m}\noriginal features ({data.dims[m]}-d)": {m: test.features[m][rows[m]]} for m in vectors}
     common = {m: retriever.represent(m, ready.of(m, rows[m])) for m in test.modalities}
     if any(isinstance(made, dict) for made in common.values()):
         raise InputError(
