@@ -10,8 +10,9 @@ from tfxmr.features import text_features
 from tfxmr.features.fine_tuning_options import FineTuning
 
 IMAGE_NAMES = (
-    "vgg19_fc7 (4,096), vgg19_fc6, vgg19_pool5 (49 x 512), the same of vgg16, descriptor (1,956, no weights), or a "
-    "network of keras.applications, such as ResNet50"
+    "vgg19_fc7 (4,096), vgg19_fc6, vgg19_pool5 (a map of 49 x 512: the view image.regions), the same of vgg16, "
+    "descriptor (1,956, no weights), descriptor_regions (a map of 49 x 39), or a network of keras.applications, such "
+    "as ResNet50"
 )
 
 
@@ -38,12 +39,15 @@ def define_extract(values):
     flags.DEFINE_list("split_sizes", None, "As in `tfxmr train`.", flag_values=values)
     text("split_file", None, "As in `tfxmr train`.")
     tfxmr_flags.data.define_text_items(values)
-    text("image_features", "vgg19_fc7", f"Image features: {IMAGE_NAMES}.")
-    text("image_layer", None, "Layer of the network, by its name in Keras; default: that of --image_features.")
+    several = "Several, joined by commas, become one view each."
+    flags.DEFINE_list("image_features", ["vgg19_fc7"], f"Image features: {IMAGE_NAMES}. {several}", flag_values=values)
+    text("image_layer", None,
+         "Layer of the network, by its name in Keras; one with places is a map. Default: that of --image_features.")
     text("image_weights", "imagenet",
          "Weights of the network: imagenet (Keras downloads them), a file (.h5, .keras, .npz), or none (random, for "
          "tests).")
-    text("text_features", "doc2vec", f"Text features: {text_features.NAMES}.")
+    flags.DEFINE_list("text_features", ["doc2vec"], f"Text features: {text_features.NAMES}. {several}",
+                      flag_values=values)
     text("text_corpus", None, "UTF-8 file, a text a line, on which text features are fitted, not on the dataset's.")
     text("word_vectors", None,
          "word2vec file: for class names, and for word2vec, sequence and sentence_cnn, which train their own without.")
@@ -51,8 +55,9 @@ def define_extract(values):
     flags.DEFINE_enum("doc2vec_mode", "dbow", ("dbow", "dm"), "PV-DBOW or PV-DM.", flag_values=values)
     for name, default, least, help_text in (
         ("min_documents", 5, 1, "Fitted texts that a word of bowN and tfidfN must be in; its occurrences for doc2vec."),
+        ("min_words", 4, 1, "Times that a word must occur in the fitted texts to be one of words."),
         ("text_epochs", 0, 0, "Passes over the fitted texts; 0: 20 for doc2vec, 10 for sentence_cnn."),
-        ("max_length", 0, 0, "Words of a text at most, for sequence and sentence_cnn; 0: the longest fitted text."),
+        ("max_length", 0, 0, "Words of a text at most for sequence, words, sentence_cnn; 0: the longest fitted text."),
         ("seed", 0, 0, "Seed of everything that is drawn."),
     ):
         flags.DEFINE_integer(name, default, help_text, lower_bound=least, flag_values=values)
@@ -72,7 +77,7 @@ def tuning(values):
 
 
 def unseen(values, data, features):
-    """Labels of the classes that the flags hold back from features (modality -> feature) that learn by labels."""
+    """Labels of the classes that the flags hold back from features (view -> feature) that learn by labels."""
     split = "list" if values.unseen_classes else values.class_split
     if split is None:
         return ()
@@ -89,8 +94,9 @@ def unseen(values, data, features):
 def text_options(values):
     """The text options of parsed flags."""
     return text_features.TextOptions(
-        seed=values.seed, min_documents=values.min_documents, mode=values.doc2vec_mode, epochs=values.text_epochs,
-        max_length=values.max_length, model=values.doc2vec_model, vectors=values.word_vectors,
+        seed=values.seed, min_documents=values.min_documents, min_words=values.min_words, mode=values.doc2vec_mode,
+        epochs=values.text_epochs, max_length=values.max_length, model=values.doc2vec_model,
+        vectors=values.word_vectors,
     )
 
 
@@ -106,7 +112,14 @@ def define_import(values):
         "SPLIT/ARRAY=NAME, such as train/image=I_tr: which array of the files is which; given again for each. NAME may "
         "be a struct's field, train/I, or FILE:NAME where two files have an array of that name. ARRAY is a modality, "
         "label, or label_MODALITY where the modality is no pair with the others; id or id_MODALITY: strings that name "
-        "the items, which the official lists of Wikipedia give by themselves.", flag_values=values,
+        "the items, which the official lists of Wikipedia give by themselves; MODALITY.NAME: a further view: a map, "
+        "image.regions (n, 49, 512) or (n, 7, 7, 512); word numbers, text.words (n, T), 1 to V and zeros at the end, "
+        "with text.words.table=NAME (V + 1, e), row 0 zero, or text.words.vocabulary=NAME, V words (a .txt file: one a "
+        "line).", flag_values=values,
+    )
+    flags.DEFINE_list(
+        "channels_first", [], "Maps whose second axis is the channels, as PyTorch, Torch and Caffe store them: "
+        "image.regions.", flag_values=values,
     )
     flags.DEFINE_integer(
         "label_base", None, "Number of the first class in the files; default: 1 if the smallest label is 1, else 0.",

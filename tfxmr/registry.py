@@ -16,6 +16,12 @@ def names(package=None):
     return sorted(found)
 
 
+def readers(views):
+    """Names of the methods that declare which views they read, all of them among `views`; see Method.inputs."""
+    declared = {name: getattr(get(name), "inputs", ()) for name in names()}
+    return [name for name, inputs in declared.items() if inputs and set(inputs) <= set(views)]
+
+
 def get(name, package=None):
     """The class of a method: the one subclass of the package's base that its module defines.
 

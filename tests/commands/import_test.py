@@ -188,3 +188,76 @@ def test_ids(tmp_path, capsys):
     assert main(["import", *files, str(tmp_path / "names.npz"), "--layout=wikipedia", "--array=test/id_image=names",
                  f"--out={tmp_path / 'other'}"]) == 2  # fmt: skip
     assert "names of the test image items are 6 strings" in capsys.readouterr().err
+
+
+@pytest.fixture
+def views(six_arrays):
+    """The six arrays, with channels-first maps of 2 x 2 places and 5 channels, and word numbers stored as doubles."""
+    rng, arrays = np.random.default_rng(1), dict(six_arrays)
+    for short, n in (("tr", 60), ("te", 30)):
+        words = np.sort(rng.integers(1, 4, (n, 6)), axis=1)[:, ::-1] * (np.arange(6) < rng.integers(1, 7, (n, 1)))
+        arrays |= {f"P_{short}": rng.normal(size=(n, 5, 2, 2)).astype(np.float32), f"W_{short}": words.astype(float)}
+    return arrays | {"table": np.concatenate([np.zeros((1, 4)), rng.normal(size=(3, 4))]), "words": ["sun", "sea", "sand"]}
+
+
+VIEWS = [f"--array={split}/{view}={key}_{split[:2]}" for split in ("train", "test")
+         for view, key in (("image.regions", "P"), ("text.words", "W"))]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".mat"])
+def test_maps_and_word_numbers(suffix, views, tmp_path):
+    """Guards against places and channels that change their roles without a word, and word numbers that stay doubles."""
+    path, out = tmp_path / f"x{suffix}", tmp_path / "out"
+    (scipy.io.savemat if suffix == ".mat" else lambda path, arrays: np.savez(path, **arrays))(path, views)
+    (tmp_path / "known.txt").write_text("sun\nsea\nsand\n")
+    words = ["--array=text.words.table=table", "--array=text.words.vocabulary=" + ("words" if suffix == ".npz" else "known")]
+    files = [str(path), str(tmp_path / "known.txt")]
+    assert main(["import", *files, *six(*VIEWS, *words), "--channels_first=image.regions", f"--out={out}"]) == 0
+    data = feature_folder.load(out, splits.OFFICIAL)
+    found = data.splits["test"].features
+    assert found["image.regions"].shape == (30, 4, 5) and found["text.words"].dtype == np.int32
+    assert np.array_equal(found["image.regions"][7][1], views["P_te"][7, :, 0, 1])  # the second place of the first row
+    assert np.array_equal(found["text.words"][:], views["W_te"])
+    assert np.array_equal(data.tables["text.words"], views["table"].astype(np.float32))
+    assert data.vocabularies["text.words"] == ["", "sun", "sea", "sand"]
+    last = [*six(*VIEWS, *words), f"--out={out}"]
+    assert main(["import", *files, *last]) == 2  # the same files, with places and channels in other roles
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["modalities"]["image"]["views"]["image.regions"]["dim"] == [4, 5]
+    np.savez(tmp_path / "last.npz", **views | {f"P_{s}": np.moveaxis(views[f"P_{s}"], 1, -1) for s in ("tr", "te")})
+    assert main(["import", str(tmp_path / "last.npz"), files[1], *six(*VIEWS, *words), f"--out={tmp_path / 'last'}"]) == 0
+    for name in ("train/image.regions.npy", "test/text.words.npy", "text.words.table.npy"):
+        assert (tmp_path / "last" / name).read_bytes() == (out / name).read_bytes()
+
+
+@pytest.mark.parametrize("more, message", [
+    ([], "array train/text.words: holds 1.5; with a table or vocabulary it holds whole numbers"),
+    (["--array=text.tags.table=table"], "--array=text.tags.table: text.tags is no further view of the arrays here"),
+    (["--channels_first=image"], "--channels_first=image: image is no further view of the arrays here"),
+    (["--channels_first=text.words"], "array 'text.words'"),
+    (["--array=text.words.vocabulary=words"], "text.words.table.npy: has 4 rows, expected 3"),
+    (["--array=text.words.vocabulary=table"], "array 'table' has type float64; a vocabulary is V strings"),
+    (["--array=train/text.words.more=table"], "write SPLIT/ARRAY=NAME"),
+])
+def test_malformed_views_are_refused(more, message, views, tmp_path, capsys):
+    """Guards against long work on, or a folder of, word numbers and maps that no method can read."""
+    if not more:
+        views["W_tr"][0, 0] = 1.5
+    np.savez(tmp_path / "x.npz", **views | {"words": ["sun", "sea"]})
+    arguments = six(*VIEWS, "--array=text.words.table=table", *more)
+    if "--channels_first=text.words" in more:
+        arguments, message = six(*VIEWS, *more), "array train/text.words: has shape (60, 6), and a map has three or four axes"
+    assert main(["import", str(tmp_path / "x.npz"), *arguments, f"--out={tmp_path / 'out'}"]) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_word_numbers_without_a_meaning_are_refused(views, tmp_path, capsys):
+    """Guards against numbers of words that nothing says the meaning of."""
+    np.savez(tmp_path / "x.npz", **views | {f"W_{s}": views[f"W_{s}"].astype(int) for s in ("tr", "te")})
+    assert main(["import", str(tmp_path / "x.npz"), *six(*VIEWS), f"--out={tmp_path / 'out'}"]) == 2
+    assert "train/text.words: holds whole numbers (n, T), which are numbers of words; say what they mean by " \
+        "--array=text.words.table=NAME" in capsys.readouterr().err
+    arrays = [entry for entry in six(*VIEWS, "--array=text.words.table=table") if "/text=" not in entry]
+    assert main(["import", str(tmp_path / "x.npz"), *arrays, f"--out={tmp_path / 'out'}"]) == 0
+    assert "no method of tfxmr reads image, image.regions, text.words alone; to train others, name a matrix of vectors of " \
+        "each modality, too, such as --array=train/text=NAME" in capsys.readouterr().out

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfxmr import registry
 from tfxmr.__main__ import main
 from tfxmr.data import feature_folder, splits
 from tfxmr.errors import InputError
@@ -92,10 +93,89 @@ def test_killed_extraction_goes_on(after, media, tmp_path):
     assert content(tmp_path / "killed") == content(tmp_path / "straight")
 
 
+VIEWS = ["--image_features=descriptor,descriptor_regions", "--text_features=bow20,words", "--min_words=1"]
+
+
+def test_several_features_become_views(media, tmp_path, capsys):
+    """Guards against maps and word numbers that are written flat or as floats, and a vector in another place than alone."""
+    out = tmp_path / "out"
+    assert run(media, out, *VIEWS) == 0
+    printed = capsys.readouterr().out
+    assert "test: 20 items, image descriptor (1956), image.regions descriptor_regions (49 x 39), text bow20 (4), text.words words (5)" in printed
+    assert run(media, tmp_path / "alone") == 0
+    for name in ("train/image.npy", "test/image.npy", "train/text.npy", "test/text.npy", "train/ids.json", "test/label.npy"):
+        assert (out / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+    regions, words = np.load(out / "train/image.regions.npy"), np.load(out / "train/text.words.npy")
+    assert (regions.dtype, regions.shape) == (np.float32, (40, 49, 39)) and (words.dtype, words.shape) == (np.int32, (40, 5))
+    assert np.array_equal(regions[:, 7, :36], np.load(out / "train/image.npy")[:, 7 * 36 : 8 * 36])
+    vocabulary = (out / "text.words.vocabulary.txt").read_text().splitlines()
+    assert [vocabulary[v - 1] for v in words[0]] == ["<start>", "cat", "number", "even", "<end>"]
+    facts = json.loads((out / "manifest.json").read_text())["modalities"]
+    assert list(facts) == ["image", "text"] and facts["image"]["dim"] == 1956
+    assert facts["image"]["views"]["image.regions"]["dim"] == [49, 39]
+    found = facts["text"]["views"]["text.words"]
+    assert found["dim"] == [5] and found["fitted_on"] == ["train"] and found["zero_rows"] == {"train": 0, "test": 0}
+    assert found["splits"]["test"]["items"] == 20 and len(found["splits"]["test"]["sha256"]) == 64
+    assert run(media, out, *VIEWS) == 0  # again: nothing to do
+    assert run(media, out) == 2 and "another configuration: features" in capsys.readouterr().err
+
+
+def test_a_killed_extraction_of_views_goes_on(media, tmp_path):
+    """Guards against maps and word numbers that are resumed as if they were vectors."""
+    assert run(media, tmp_path / "straight", *VIEWS) == 0
+    out, made = tmp_path / "killed", []
+
+    def transform(pictures):
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(len(pictures))
+        return plain(pictures)
+
+    plain = extract.DescriptorRegions.transform
+    with mock.patch.object(extract.DescriptorRegions, "transform", staticmethod(transform)):
+        assert run(media, out, *VIEWS) == 130
+    path = out / "train/image.regions.npy"
+    assert path.stat().st_size == 128 + 40 * 49 * 39 * 4  # from the start
+    path.write_bytes(path.read_bytes()[: 128 + 24 * 49 * 39 * 4])
+    with pytest.warns(UserWarning, match="train/image.regions.npy: row 16 and those after it are not what was written"):
+        assert run(media, out, *VIEWS) == 0
+    assert content(out) == content(tmp_path / "straight")
+
+
+@pytest.mark.parametrize("features, message", [
+    (["--text_features=bow20,bow10"], "--text_features=bow20,bow10: each is the vector of text items, of which a folder"),
+    (["--text_features=sequence,words"], "--text_features=sequence,words: each is the view text.words, of which a"),
+    (["--image_features=descriptor,descriptor"], "--image_features=descriptor,descriptor: each is the vector of image items"),
+    (["--image_features=descriptor,descriptor_regions", "--image_layer=fc2"],
+     "--image_layer=fc2: goes with one network, not --image_features=descriptor,descriptor_regions"),
+    (["--text_features=words", "--min_words=99"], "--min_words=99: no word occurs 99 times in 40 texts"),
+])
+def test_two_features_of_one_view_are_refused(features, message, media, tmp_path, capsys):
+    """Guards against one of two features that is left out, or written over, without a word."""
+    assert run(media, tmp_path / "out", *features) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("features, hint", [
+    (["--text_features=words"], "no method of tfxmr reads image, text.words alone; those of vectors read what "
+     "--text_features=tfidf300,words makes in another --out"),
+    (["--image_features=descriptor_regions", "--text_features=words"], "no method of tfxmr reads image.regions, text.words alone; those "
+     "of vectors read what --image_features=descriptor,descriptor_regions --text_features=tfidf300,words makes in another --out"),
+])
+def test_a_folder_without_vectors_says_what_reads_it(features, hint, media, tmp_path, capsys, monkeypatch):
+    """Guards against the hint to train a method of vectors on word numbers; a method that declares the views is named."""
+    features = [*features, "--min_words=1"]
+    assert run(media, tmp_path / "out", *features) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith(hint)
+    monkeypatch.setattr(registry.get("cca"), "inputs", ("text.words",), raising=False)
+    assert run(media, tmp_path / "out", *features) == 0
+    assert " --model=cca" in capsys.readouterr().out.splitlines()[-1]
+
+
 class Rows:
     """A feature whose row says which picture it was made of; `stop_at` pictures later it is killed."""
 
-    name, fitted, labels_used, dim, rule = "rows", False, False, 3, {}
+    name, fitted, labels_used, dim, dtype, rule = "rows", False, False, 3, np.float32, {}
 
     def __init__(self, stop_at=None):
         self.seen, self.stop_at = 0, stop_at
@@ -248,7 +328,7 @@ def test_texts_that_say_nothing_are_told(media, tmp_path):
     """Guards against zero vectors and whole phrases that nobody hears of."""
     for path in (media / "test/cat").glob("*.txt"):
         path.write_text("喵喵喵喵喵喵喵喵")
-    with pytest.warns(UserWarning, match=r"folder test: 10 of 20 texts \(50%\) have no word that their features know"):
+    with pytest.warns(UserWarning, match=r"folder test, bow20: 10 of 20 texts \(50%\) have no word that their features know"):
         assert run(media, tmp_path / "out") == 0
     facts = json.loads((tmp_path / "out/manifest.json").read_text())["modalities"]["text"]
     assert facts["zero_rows"] == {"train": 0, "test": 10}

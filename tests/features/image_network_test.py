@@ -43,11 +43,12 @@ def test_layer_and_weights(suffix, tmp_path):
         network.save(path)
     else:
         network.save(path)  # Keras' older format, as its published weights have
-    for layer, width in (("fc2", 5), ("block5_pool", 36)):
+    for layer, dim, view in (("fc2", 5, ""), ("block5_pool", (9, 4), "regions")):
         found = ImageNetwork("TinyVGG", layer, str(path))
         rows = found.transform([PIXELS, PIXELS[::-1]])
-        assert rows.shape == (2, width) and found.dim == width and rows.dtype == np.float32
-        np.testing.assert_allclose(rows[0], plain(network, layer, PIXELS), rtol=1e-5, atol=1e-4)
+        assert rows.shape == (2, *np.atleast_1d(dim)) and found.dim == dim and rows.dtype == np.float32
+        assert found.view == view
+        np.testing.assert_allclose(rows[0].ravel(), plain(network, layer, PIXELS), rtol=1e-5, atol=1e-4)
     assert ImageNetwork("TinyVGG", None, str(path)).rule["layer"] == "input of predictions"
 
 
@@ -67,7 +68,7 @@ def test_only_the_weights_up_to_the_layer_are_needed(tmp_path):
     """A file of convolutions alone serves pool5."""
     arrays = {v.path: v.numpy() for v in TinyVGG().variables}
     np.savez(tmp_path / "conv.npz", **{k: v for k, v in arrays.items() if k.startswith("block")})
-    assert ImageNetwork("TinyVGG", "block5_pool", str(tmp_path / "conv.npz")).dim == 36
+    assert ImageNetwork("TinyVGG", "block5_pool", str(tmp_path / "conv.npz")).dim == (9, 4)
     with pytest.raises(InputError, match="lacks the array 'fc2/kernel'"):
         ImageNetwork("TinyVGG", "fc2", str(tmp_path / "conv.npz"))
     arrays["fc2/kernel"] = np.ones((2, 2), np.float32)
@@ -76,16 +77,19 @@ def test_only_the_weights_up_to_the_layer_are_needed(tmp_path):
         ImageNetwork("TinyVGG", "fc2", str(tmp_path / "wrong.npz"))
 
 
-def test_networks_for_pictures_of_any_size(monkeypatch):
-    """MobileNetV3 is built without a side."""
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_networks_for_pictures_of_any_size(keepdims, monkeypatch):
+    """MobileNetV3 is built without a side, and MobileNet averages to a map of one place, which is a vector."""
     def build(weights=None):
-        image = keras.Input((None, None, 3))
-        pooled = keras.layers.GlobalAveragePooling2D()(image)
+        image = keras.Input((None, None, 3), name="image")
+        pooled = keras.layers.GlobalAveragePooling2D(keepdims=keepdims)(image)
         return keras.Model(image, keras.layers.Dense(2, name="predictions")(pooled))
 
     monkeypatch.setattr(image_network, "_find", lambda name: (build, lambda batch: batch / 255))
     rows = ImageNetwork("Any", None, "none").transform([PIXELS])
     np.testing.assert_allclose(rows, resize(PIXELS, 224).mean((0, 1))[None] / 255, rtol=1e-5)
+    whole = ImageNetwork("Any", "image", "none")
+    assert whole.dim == (224 * 224, 3) and whole.view == "regions"
 
 
 def test_refuses(tmp_path):

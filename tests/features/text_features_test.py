@@ -49,9 +49,28 @@ def test_mean_of_word_vectors(vectors):
 def test_word_sequence(vectors, tmp_path):
     """Numbers are alphabetical from 1; the row of the table is the word's vector; longer texts are cut."""
     feature = text_features.make("sequence", vectors).fit(["a dog runs", "the cat"])
-    assert feature.transform(["runs, cat! runs", "unknown dog"]).tolist() == [[3, 1], [2, 0]]
+    rows = feature.transform(["runs, cat! runs", "unknown dog", "unknown"])
+    assert rows.dtype == np.int32 and rows.tolist() == [[3, 1], [2, 0], [0, 0]] and feature.dim == (2,)
+    assert feature.known(rows).tolist() == [True, True, False]
     feature.save(tmp_path)
-    assert np.load(tmp_path / "word_table.npy").tolist() == [[0, 0], [1, 0], [0, 1], [1, 1]]
+    assert np.load(tmp_path / "text.words.table.npy").tolist() == [[0, 0], [1, 0], [0, 1], [1, 1]]
+    assert (tmp_path / "text.words.vocabulary.txt").read_text() == "cat\ndog\nruns\n"
+
+
+def test_word_numbers(tmp_path):
+    """Guards against a text cut before its end mark, rare words that get a number, and numbers that are not the lines'."""
+    texts = ["red boat", "red car red boat boat boat", "car car a tree"]
+    feature = text_features.make("words", TextOptions(min_words=3, max_length=3)).fit(texts)
+    feature.save(tmp_path)
+    lines = (tmp_path / "text.words.vocabulary.txt").read_text().splitlines()
+    assert lines == ["<start>", "<end>", "<unknown>", "boat", "car", "red"] and feature.dim == (5,)
+    rows = feature.transform(["Red boat", "red tree car boat", "", "snow"])
+    assert rows.dtype == np.int32
+    assert rows.tolist() == [[1, 6, 4, 2, 0], [1, 6, 3, 5, 2], [1, 2, 0, 0, 0], [1, 3, 2, 0, 0]]
+    assert feature.known(rows).tolist() == [True, True, False, False]
+    assert text_features.make("words", TextOptions(min_words=1)).fit(texts).dim == (8,)  # six words and two marks
+    with pytest.raises(InputError, match="--min_words=9: no word occurs 9 times in 3 texts; lower it"):
+        text_features.make("words", TextOptions(min_words=9)).fit(texts)
 
 
 @pytest.mark.parametrize("mode", ["dbow", "dm"])
@@ -111,7 +130,7 @@ def test_sentence_network_learns_its_classes():
 
 def test_the_same_bits_in_every_process():
     """Guards against PYTHONHASHSEED, by which gensim starts inference, and against any state left by other tests."""
-    names = ["bow10", "doc2vec", "word2vec", "sequence", "sentence_cnn"]
+    names = ["bow10", "doc2vec", "word2vec", "sequence", "words", "sentence_cnn"]
     here = []
     for name in names:
         rows = text_features.make(name, OPTIONS).fit(TEXTS, LABELS).transform([*TEXTS, "a cat"])

@@ -1,12 +1,14 @@
 """Makes features of a dataset's images and texts, in a feature folder for --dataset=features; goes on after a kill."""
+import numpy as np
 import tfxmr_flags.features
 from tfxmr_flags import parsing
 
 from tfxmr.data import feature_folder, splits
 from tfxmr.errors import InputError
 from tfxmr.features import extract, text_features
-from tfxmr.features.store import train_command
+from tfxmr.features.store import hint
 
+VECTORS = {"image": "descriptor", "text": "tfidf300"}  # features that need neither weights nor other files
 MIN_CLASSES = 4  # of which a zero-shot protocol, the default with word vectors, can hold half unseen
 
 
@@ -26,21 +28,37 @@ def main(arguments):
         raise InputError(f"--fit_on={','.join(flags.fit_on)}: there is no split {', '.join(absent)}")
     if tuning.finetune and data.instances:
         raise InputError(f"--finetune={tuning.finetune}: dataset {data.name} has no classes to be learned")
-    image = extract.image_feature(flags.image_features, flags.image_layer, flags.image_weights, flags.seed, tuning)
-    features = {"image": image, "text": text_features.make(flags.text_features, options)}
+    if flags.image_layer and len(flags.image_features) > 1:
+        several = ",".join(flags.image_features)
+        raise InputError(f"--image_layer={flags.image_layer}: goes with one network, not --image_features={several}")
+    text = extract.by_view("text", (text_features.make(name, options) for name in flags.text_features))
+    image = extract.by_view("image", (
+        extract.image_feature(name, flags.image_layer, flags.image_weights, flags.seed, tuning)
+        for name in flags.image_features
+    ))
+    features = image | text
     unseen = tfxmr_flags.features.unseen(flags, data, features)
     folder = extract.extract(
         data, read, features, flags.out, flags.fit_on, flags.text_corpus, flags.word_vectors,
         {"dataset": flags.dataset}, unseen,
     )
+    shapes = ", ".join(f"{v} {f.name} ({' x '.join(map(str, np.atleast_1d(f.dim)))})" for v, f in features.items())
     for name in data.splits:
-        print(f"{name}: {data.size(name)}, " + ", ".join(f"{m} {f.name} ({f.dim})" for m, f in features.items()))
-    print(f"in {folder}; {train_command(folder, *_needed(folder, flags, data))}")
+        print(f"{name}: {data.size(name)}, {shapes}")
+    needed = _needed(folder, flags, data)
+    print(f"in {folder}; {hint(folder, features, *needed, remedy=_remedy(flags, features))}")
+
+
+def _remedy(flags, features):
+    """How the vectors that are lacking are made beside these features."""
+    lacking = [m for m in VECTORS if m not in features]
+    more = " ".join(f"--{m}_features={VECTORS[m]},{','.join(flags[f'{m}_features'].value)}" for m in lacking)
+    return f"those of vectors read what {more} makes in another --out"
 
 
 def _needed(folder, flags, data):
     """The flags of `tfxmr train` that these features need beside the defaults for their data."""
-    facts = feature_folder.read_manifest(folder)["modalities"].values()
+    facts = feature_folder.facts_of_views(feature_folder.read_manifest(folder)).values()
     held_back = [flags[name].serialize() for name in ("class_split", "unseen_classes", "class_seed")
                  if flags[name].present]
     labels_used, needed = any(f["labels_used"] for f in facts), []

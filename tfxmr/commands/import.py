@@ -6,9 +6,11 @@ import re
 import tfxmr_flags.features
 from tfxmr_flags import parsing
 
-from tfxmr.data import foreign, npz
+from tfxmr.data import foreign, npz, words
+from tfxmr.data.views import is_default
 from tfxmr.errors import InputError
-from tfxmr.features.store import FeatureStore, file_sha256, train_command
+from tfxmr.features.store import FeatureStore, file_sha256, hint
+from tfxmr.files import write_text
 
 
 def main(arguments):
@@ -16,29 +18,21 @@ def main(arguments):
     flags, paths = parsing.parse_with_words("import FILE ...", arguments, tfxmr_flags.features.define_import)
     if not paths or not flags.out:
         raise InputError("tfxmr import: name the files, and the folder to write as --out=DIR")
-    mapping = dict(foreign.LAYOUTS.get(flags.layout, {}))
-    named = []
-    for entry in flags.array:
-        target, _, name = entry.partition("=")
-        split, _, array = target.partition("/")
-        if split not in npz.SPLITS or not name or not re.fullmatch(r"\w[\w-]*", array) or array.startswith(npz.ROW):
-            raise InputError(f"--array={entry}: write SPLIT/ARRAY=NAME, such as train/image=I_tr; splits are "
-                             f"{', '.join(npz.SPLITS)}")
-        if target in named and mapping[target] != (name,):
-            raise InputError(f"--array={entry}: {target} is {mapping[target][0]} already; name one array")
-        mapping[target] = (name,)
-        named.append(target)
-    if not mapping:
-        raise InputError("tfxmr import: say what the arrays are, by --layout or --array")
+    mapping, beside, named = _mappings(flags)
     files = {path: foreign.read(path) for path in map(os.path.expanduser, paths)}
     splits, sources = foreign.arrange(files, mapping, named)
+    beside = foreign.find(files, beside, beside)
+    sources |= {target: (path, name) for target, (path, name, _) in beside.items()}
+    tables, vocabularies = _words(beside)
+    sizes = words.sizes(tables, vocabularies)
+    _shape_views(flags, splits, sizes)
     known = _class_names(flags)
     base, names = foreign.tidy_labels(splits, flags.label_base, known)
     ids = foreign.take_ids(files, splits, sources)
     checked = {}
     for split, arrays in splits.items():
         foreign.share_labels(arrays)
-        checked[split] = npz.split_of(split, arrays, names)
+        checked[split] = npz.split_of(split, arrays, names, sizes)
     npz.check_widths({split: split for split in checked}, checked)
     short = [pathlib.Path(p).name for p in files]
     configuration = {
@@ -46,14 +40,81 @@ def main(arguments):
         "arrays": {target: f"{path}:{name}" for target, (path, name) in sources.items()}, "label_base": base,
         "classes": names,
     }
+    if flags.channels_first:
+        configuration["channels_first"] = sorted(set(flags.channels_first))
     dataset = flags.dataset or (flags.layout if flags.layout in foreign.LAYOUTS else "imported")
     with FeatureStore(flags.out, configuration) as store:
         if not store.finished:
-            _write(store, dataset, splits, checked, ids, names, sources)
+            _write(store, splits, checked, ids, names)
+            for view, table in tables.items():
+                store.put(words.TABLE.format(view).removesuffix(".npy"), table)
+            for view, vocabulary in vocabularies.items():
+                write_text(store.path / words.VOCABULARY.format(view), "".join(f"{w}\n" for w in vocabulary[1:]))
+            store.finish(dataset, _facts(checked, sources))
     for name, split in checked.items():
-        print(f"{name}: {', '.join(f'{m} {split.features[m].shape}' for m in split.modalities)}")
+        print(f"{name}: {', '.join(f'{view} {split.features[view].shape}' for view in split.views)}")
     by_name = f"{len(names)} classes, by their names in the files"
-    print(f"{f'labels counted from {base} in the files' if names == known else by_name}; {train_command(store.path)}")
+    labels = f"labels counted from {base} in the files" if names == known else by_name
+    train = checked["train"]
+    without = next((m for m in train.modalities if m not in train.features), "image")
+    remedy = f"to train others, name a matrix of vectors of each modality, too, such as --array=train/{without}=NAME"
+    print(f"{labels}; {hint(store.path, train.views, remedy=remedy)}")
+
+
+def _mappings(flags):
+    """What the arrays of the splits are, what tables and vocabularies are, and which of the first were named."""
+    mapping, tables, named = dict(foreign.LAYOUTS.get(flags.layout, {})), {}, []
+    for entry in flags.array:
+        target, _, name = entry.partition("=")
+        split, _, array = target.partition("/")
+        beside = re.fullmatch(r"\w[\w-]*\.\w[\w-]*\.(table|vocabulary)", target)
+        of_split = split in npz.SPLITS and re.fullmatch(r"\w[\w-]*(\.\w[\w-]*)?", array)
+        if not name or not (beside or of_split) or array.startswith(npz.ROW):
+            raise InputError(f"--array={entry}: write SPLIT/ARRAY=NAME, such as train/image=I_tr, or of word numbers "
+                             f"text.words.table=NAME; splits are {', '.join(npz.SPLITS)}")
+        found = tables if beside else mapping
+        if target in [*named, *tables] and found[target] != (name,):
+            raise InputError(f"--array={entry}: {target} is {found[target][0]} already; name one array")
+        found[target] = (name,)
+        named += [] if beside else [target]
+    if not mapping:
+        raise InputError("tfxmr import: say what the arrays are, by --layout or --array")
+    wanted = {f"--array={target}": target.rpartition(".")[0] for target in tables}
+    wanted |= {f"--channels_first={view}": view for view in flags.channels_first}
+    for flag, view in wanted.items():
+        if is_default(view) or f"train/{view}" not in mapping:
+            raise InputError(f"{flag}: {view} is no further view of the arrays here; name them as --array=train/"
+                             "image.regions=NAME, --array=test/image.regions=NAME")
+    return mapping, tables, named
+
+
+def _words(beside):
+    """(View -> its table, view -> its vocabulary) of what `foreign.find` has found."""
+    tables, vocabularies = {}, {}
+    for target, (path, name, array) in beside.items():
+        view, _, what = target.rpartition(".")
+        where = f"{path}: array {name!r}"
+        if what == "table":
+            tables[view] = words.check_table(where, array)
+        elif array.dtype.kind != "U":
+            raise InputError(f"{where} has type {array.dtype}; a vocabulary is V strings, the words of numbers 1 to V")
+        else:
+            vocabularies[view] = words.check_vocabulary(where, array.ravel().tolist())
+    return tables, vocabularies
+
+
+def _shape_views(flags, splits, sizes):
+    """Brings the views other than the default ones into their shapes; changes `splits`."""
+    for split, arrays in splits.items():
+        for view in [name for name in arrays if not is_default(name)]:
+            where, array = f"{split}/{view}", arrays[view]
+            if view in sizes:
+                arrays[view] = foreign.as_tokens(where, array)
+            elif array.ndim == 2 and array.dtype.kind in "iu":
+                raise InputError(f"array {where}: holds whole numbers (n, T), which are numbers of words; say what "
+                                 f"they mean by --array={view}.table=NAME or --array={view}.vocabulary=NAME")
+            elif array.ndim > 2 or view in flags.channels_first:
+                arrays[view] = foreign.as_map(where, array, view in flags.channels_first)
 
 
 def _class_names(flags):
@@ -65,15 +126,19 @@ def _class_names(flags):
     return list(foreign.CLASSES.get(flags.layout, ()))
 
 
-def _write(store, dataset, splits, checked, ids, names, sources):
+def _write(store, splits, checked, ids, names):
     for name, split in checked.items():
         labels = {key: values for key, values in splits[name].items() if key.partition("_")[0] == "label"}
         store.put_items(name, labels, ids[name], names)
-        for m in split.modalities:
-            rows = split.features[m]
-            store.fill(name, m, rows.shape, lambda done, rows=rows: [(rows[done:], rows[done:].tobytes())])
-    facts = {
-        m: {"name": sources[f"train/{m}"][1], "fitted_on": [], "fitted_on_note": "not stated"}
-        for m in checked["train"].modalities
+        for view, rows in split.features.items():
+            store.fill(
+                name, view, rows.shape, rows.dtype, lambda done, rows=rows: [(rows[done:], rows[done:].tobytes())]
+            )
+
+
+def _facts(checked, sources):
+    """View -> what the manifest says of it."""
+    return {
+        view: {"name": sources[f"train/{view}"][1], "fitted_on": [], "fitted_on_note": "not stated"}
+        for view in checked["train"].views
     }
-    store.finish(dataset, facts)

@@ -58,6 +58,8 @@ def read_npz(path, names=None):
                     raise ValueError("it is compressed by another method than numpy.savez_compressed has")
                 with archive.open(info) as stream:
                     arrays[name] = _read(stream, info.file_size)
+    except MemoryError:  # the file may be whole
+        raise
     except Exception as error:  # zipfile and NumPy raise a dozen different types on damaged files
         raise refusal(path, name, error) from error
     return arrays
@@ -80,6 +82,8 @@ def read_npy(path, mapped=False):
         with open(path, "rb") as stream:
             array = _read(stream, pathlib.Path(path).stat().st_size, mapped)
         return np.load(path, mmap_mode="r", allow_pickle=False) if array is None else array
+    except MemoryError:
+        raise
     except Exception as error:  # NumPy raises half a dozen different types on damaged headers
         raise refusal(path, None, error) from error
 

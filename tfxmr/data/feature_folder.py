@@ -144,6 +144,8 @@ def digest_matrix(path):
     """
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+    except MemoryError:
+        raise
     except Exception:  # NumPy's parser of headers raises a dozen types on damaged ones
         return 0, 0, ""
     if not isinstance(matrix, np.memmap) or (matrix.dtype, matrix.ndim) not in archive.MAPPED:
@@ -180,6 +182,8 @@ def _read_embeddings(path, num_classes):
         found = archive.read_npy(path)
         if found.dtype != np.float32 or found.ndim != 2 or len(found) != num_classes or not np.isfinite(found).all():
             raise ValueError(f"it holds {found.dtype} {found.shape}, expected finite float32 ({num_classes}, width)")
+    except MemoryError:
+        raise
     except Exception as error:  # NumPy's parser of headers raises a dozen types on damaged ones
         raise InputError(f"{path}: is damaged ({error}); make the features again with {ANEW}") from error
     return found

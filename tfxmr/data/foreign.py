@@ -6,9 +6,10 @@ import zipfile
 
 import numpy as np
 
-from tfxmr.data import archive, sandbox
+from tfxmr.data import archive, sandbox, words
 from tfxmr.data.labels import advice, one_hot
 from tfxmr.data.sandbox import Unusable
+from tfxmr.data.views import modality_of
 from tfxmr.errors import InputError
 
 SUFFIXES = (".mat", ".npy", ".npz", ".h5", ".hdf5", ".h5py")
@@ -55,7 +56,7 @@ def read(path):
     A MATLAB file of version 7.3 is HDF5 with its axes reversed: they are turned back. A .npy file holds one array,
     under the file's name without its ending; so does a .npz file of `scipy.sparse.save_npz`. An official list of
     Wikipedia, `<text id> TAB <image id> TAB <class>`, gives the column of classes under the file's name without its
-    ending, and NAME.text_id and NAME.image_id.
+    ending, and NAME.text_id and NAME.image_id; so does a .txt file of words, one a line.
 
     Args:
       path: a file; what it holds is told by its content where the ending does not tell.
@@ -86,6 +87,8 @@ def read(path):
         arrays = archive.read_npz(path)
         if {"format", "shape", "data"} <= arrays.keys():
             arrays = {path.stem: _dense(path, arrays)}
+    elif path.suffix == ".txt":
+        arrays = {path.stem: np.array(words.read_vocabulary(path)[1:])}
     else:
         raise InputError(f"{path}: is none of {', '.join(SUFFIXES)}; a pickle is never read. Save the matrices as .npz")
     return {name: _usable(array) for name, array in arrays.items()}
@@ -137,6 +140,8 @@ def _dense(path, arrays):
             raise ValueError("its indptr goes down")
         matrix.check_format(full_check=True)  # toarray writes wherever the indices say
         return matrix.toarray()
+    except MemoryError:
+        raise
     except Exception as error:  # SciPy raises half a dozen different types on damaged matrices
         raise archive.refusal(path, None, error) from error
 
@@ -157,7 +162,41 @@ def arrange(files, mapping, named=()):
       InputError: what is named is nowhere or is no array, two files hold an array of that name, there is none for
         training or for test, one that another split has, or one array for two splits.
     """
-    splits, sources, nowhere = {}, {}, []
+    found = find(files, mapping, named)
+    sources = {target: (path, name) for target, (path, name, _) in found.items()}
+    splits = {}
+    for target, (*_, value) in found.items():
+        split, _, array = target.partition("/")
+        splits.setdefault(split, {})[array] = value
+    _refuse_leaks(sources)
+    known = {name for arrays in splits.values() for name in arrays if not name.startswith("id")}
+    lacking = {f"{s}/{name}" for s in splits for name in known} - sources.keys()
+    for target in (t for t in mapping if t in lacking):
+        raise InputError(f"no array for {target}: expected {' or '.join(mapping[target])}, found {_found(files)}. Say "
+                         f"which one it is by --array={target}=NAME")
+    missing = [split for split in ("train", "test") if split not in splits]
+    if missing:
+        known = [name for names in mapping.values() for name in names]
+        raise InputError(
+            f"no {' and no '.join(missing)} arrays: found {_found(files)}; expected some of {', '.join(known)}. Say "
+            "which is which by --array=train/image=NAME and so on"
+        )
+    return splits, sources
+
+
+def find(files, mapping, named=()):
+    """Finds arrays in files.
+
+    Args:
+      files, mapping, named: as in `arrange`.
+
+    Returns:
+      target -> (path, name there, array), without the targets of which there is none.
+
+    Raises:
+      InputError: what is named is nowhere or is no array, or two files hold an array of that name.
+    """
+    arrays, nowhere = {}, []
     for target, names in mapping.items():
         found = [(name, places) for name in names if (places := _places(files, name))]
         if not found:
@@ -174,25 +213,10 @@ def arrange(files, mapping, named=()):
         if isinstance(value, Unusable):
             raise InputError(f"{path}: {array_name!r}, for {target}, is no array of real numbers or strings but "
                              f"{value}")
-        split, _, array = target.partition("/")
-        splits.setdefault(split, {})[array] = value
-        sources[target] = path, array_name
+        arrays[target] = path, array_name, value
     if nowhere:
         raise InputError(f"there is no {', no '.join(nowhere)}; found {_found(files)}")
-    _refuse_leaks(sources)
-    known = {name for arrays in splits.values() for name in arrays if not name.startswith("id")}
-    lacking = {f"{s}/{name}" for s in splits for name in known} - sources.keys()
-    for target in (t for t in mapping if t in lacking):
-        raise InputError(f"no array for {target}: expected {' or '.join(mapping[target])}, found {_found(files)}. Say "
-                         f"which one it is by --array={target}=NAME")
-    missing = [split for split in ("train", "test") if split not in splits]
-    if missing:
-        known = [name for names in mapping.values() for name in names]
-        raise InputError(
-            f"no {' and no '.join(missing)} arrays: found {_found(files)}; expected some of {', '.join(known)}. Say "
-            "which is which by --array=train/image=NAME and so on"
-        )
-    return splits, sources
+    return arrays
 
 
 def _places(files, name):
@@ -304,17 +328,18 @@ def take_ids(files, splits, sources):
     """
     found = {}
     for split, arrays in splits.items():
-        modalities = [n for n in arrays if n.partition("_")[0] not in ("label", "id")]
+        modalities = {modality_of(n): None for n in arrays if n.partition("_")[0] not in ("label", "id")}
         names = {m: next((n for n in (f"id_{m}", "id") if n in arrays), None) for m in modalities}
         found[split] = {}
         for m, name in names.items():
             if name:
                 ids, (path, array) = arrays[name], sources[f"{split}/{name}"]
                 ids = ids.ravel() if ids.size == max(ids.shape, default=0) else ids
-                if ids.dtype.kind != "U" or ids.shape != (len(arrays[m]),):
+                count = next(len(arrays[name]) for name in arrays if modality_of(name) == m)
+                if ids.dtype.kind != "U" or ids.shape != (count,):
                     raise InputError(
                         f"{path}: array {array!r} has type {ids.dtype} and shape {ids.shape}; names of the {split} {m} "
-                        f"items are {len(arrays[m])} strings"
+                        f"items are {count} strings"
                     )
                 # An official list gives the classes, too, counted from 1.
                 classes = files[path].get(array.rpartition(".")[0]) if path.endswith(".list") else None
@@ -324,6 +349,38 @@ def take_ids(files, splits, sources):
         for name in [n for n in arrays if n.partition("_")[0] == "id"]:
             del arrays[name]
     return found
+
+
+def as_map(where, array, channels_first=False):
+    """An array (n, places, channels) of what a layer of convolutions gives, places by rows.
+
+    Args:
+      where: what messages call it.
+      array: (n, places, channels) or (n, height, width, channels).
+      channels_first: True if it is (n, channels, places) or (n, channels, height, width).
+
+    Raises:
+      InputError: it has other axes.
+    """
+    if array.ndim not in (3, 4) or not array.size:
+        raise InputError(f"array {where}: has shape {array.shape}, and a map has three or four axes, none empty: "
+                         "items, channels, and places or height and width; reshape it")
+    if channels_first:
+        array = np.moveaxis(array, 1, -1)
+    return array.reshape(len(array), -1, array.shape[-1])
+
+
+def as_tokens(where, array):
+    """Word numbers as int32 (n, T), whatever type they are stored as; raises InputError if they are none."""
+    limit = np.iinfo(np.int32).max
+    if array.dtype.kind not in "biuf" or array.ndim != 2:
+        raise InputError(f"array {where}: has type {array.dtype} and shape {array.shape}; with a table or vocabulary "
+                         "it holds whole numbers (n, T): those of an item's words, from 1, then zeros")
+    bad = array[~((array >= 0) & (array <= limit) & (array == np.rint(array)))]  # NaN compares as False
+    if bad.size:
+        raise InputError(f"array {where}: holds {bad[0]}; with a table or vocabulary it holds whole numbers: those "
+                         "of an item's words, from 1, then zeros")
+    return array.astype(np.int32)
 
 
 def share_labels(arrays):

@@ -59,7 +59,7 @@ def load(data_dir):
     arrays = {split: _read_arrays(path) for split, path in paths.items() if SPLITS[split] or path.exists()}
     instances = _number_items(paths, arrays)
     tables, vocabularies = words.read(folder, views_of(arrays["train"]))
-    sizes = words.sizes(tables, vocabularies)
+    sizes = words.sizes(tables, vocabularies, folder)
     splits = {split: split_of(paths[split], found, class_names, sizes) for split, found in arrays.items()}
     repeated = {split: tuple(sorted(n.removeprefix(ROW) for n in found if n.startswith(ROW)))
                 for split, found in arrays.items()}

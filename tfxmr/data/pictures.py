@@ -65,6 +65,8 @@ def _decode(content, name):
         raise InputError(
             f"{name}: has more pixels than the limit of {Image.MAX_IMAGE_PIXELS:,}; save it smaller"
         ) from error
+    except MemoryError:  # the image may be whole
+        raise
     except Exception as error:  # Pillow's decoders raise a dozen different types on damaged files
         reason = f"none of {', '.join(FORMATS)}" if isinstance(error, UnidentifiedImageError) else error
         raise InputError(f"{name}: is no readable image, or is cut off ({reason})") from error

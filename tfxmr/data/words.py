@@ -1,4 +1,5 @@
 """What the numbers of a view of tokens mean: a table of word vectors, a vocabulary or both, beside the data."""
+import pathlib
 import warnings
 
 import numpy as np
@@ -22,27 +23,32 @@ def read(folder, views):
       (view -> float32 (V + 1, e), view -> list of V + 1 words, the first one ""), see MultiModalData.
 
     Raises:
-      InputError: a file is malformed, belongs to no view, or says another number of words than the other one.
+      InputError: a file is malformed or belongs to no view.
     """
     tables, vocabularies = (
         {path.name.removesuffix(pattern.format("")): parse(path) for path in sorted(folder.glob(pattern.format("*")))}
-        for pattern, parse in ((TABLE, _read_table), (VOCABULARY, _read_vocabulary))
+        for pattern, parse in ((TABLE, _read_table), (VOCABULARY, read_vocabulary))
     )
     for pattern, found in ((TABLE, tables), (VOCABULARY, vocabularies)):
         for view in found:
             if view not in views:
                 raise InputError(f"{folder / pattern.format(view)}: belongs to no array {view!r}, found "
                                  f"{', '.join(views)}; add the array (n, T) or remove the file")
-    for view in tables.keys() & vocabularies.keys():
-        if len(tables[view]) != len(vocabularies[view]):
-            raise InputError(f"{folder / TABLE.format(view)}: has {len(tables[view])} rows, expected "
-                             f"{len(vocabularies[view])}: one for the padding, and one a line of "
-                             f"{VOCABULARY.format(view)}")
     return tables, vocabularies
 
 
-def sizes(tables, vocabularies) -> dict:
-    """View -> V, the number of its words, without the padding."""
+def sizes(tables, vocabularies, folder="") -> dict:
+    """View -> V, the number of its words, without the padding; raises InputError where a table and a vocabulary differ.
+
+    Args:
+      tables, vocabularies: as `read` gives them.
+      folder: where they stand, for the message.
+    """
+    for view in tables.keys() & vocabularies.keys():
+        if len(tables[view]) != len(vocabularies[view]):
+            raise InputError(f"{pathlib.Path(folder, TABLE.format(view))}: has {len(tables[view])} rows, expected "
+                             f"{len(vocabularies[view])}: one for the padding, and one a line of "
+                             f"{VOCABULARY.format(view)}")
     return {view: len(found) - 1 for view, found in (vocabularies | tables).items()}
 
 
@@ -85,7 +91,11 @@ def check(what, tokens, view, size):
 
 
 def _read_table(path):
-    table = archive.read_npy(path)
+    return check_table(path, archive.read_npy(path))
+
+
+def check_table(path, table):
+    """A table as float32 (V + 1, e), read from a path or what messages call it; raises InputError if it is none."""
     if table.dtype.kind != "f" or table.ndim != 2 or len(table) < 2 or not table.shape[1]:
         raise InputError(f"{path}: has type {table.dtype} and shape {table.shape}, expected floats (V + 1, width): a "
                          "row for the padding, and one a word")
@@ -100,16 +110,22 @@ def _read_table(path):
     return table
 
 
-def _read_vocabulary(path):
+def read_vocabulary(path):
+    """The words of a text file, a line a word, after the padding's ""; raises InputError if a line is none."""
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-    found = [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
+    return check_vocabulary(path, [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)])
+
+
+def check_vocabulary(path, found):
+    """Words (V,) as a list with the padding's "" before them; raises InputError if one is empty or stands twice."""
     first = {}
     for number, word in enumerate(found, 1):
-        if not word.strip():
-            raise InputError(f"{path}: line {number} is empty, expected a word on every line; the padding has none")
+        if not word.strip() or "\n" in word:
+            raise InputError(f"{path}: line {number} is empty, or several, expected a word on every line; the padding "
+                             "has none")
         if word in first:
             raise InputError(f"{path}: line {number} repeats {word!r} of line {first[word]}, expected each word once")
         first[word] = number

@@ -40,7 +40,7 @@ def _lacks_spaces(text):
 
 
 def warn_of_unknown(zeros, count, where):
-    """Warns of texts no word of which is known: they are all alike, vectors of zeros.
+    """Warns of texts no word of which is known: they are all alike, vectors or rows of zeros.
 
     Args:
       zeros: how many there are.
@@ -49,8 +49,8 @@ def warn_of_unknown(zeros, count, where):
     """
     if zeros:
         warnings.warn(f"{where}: {zeros} of {count} texts ({zeros / count:.0%}) have no word that their features know; "
-                      "their vectors are zero, and nothing tells them apart. Leave them out, or take other features "
-                      "(tfxmr extract, with a lower --min_documents or a --text_corpus)", stacklevel=3)
+                      "nothing tells them apart. Leave them out, or take other features (tfxmr extract, with a lower "
+                      "--min_documents or --min_words, or a --text_corpus)", stacklevel=3)
 
 
 class TextVectorizer:

@@ -11,10 +11,11 @@ from tfxmr.data import DATASETS
 from tfxmr.data.mapped import blocks
 from tfxmr.data.npz import ROW
 from tfxmr.data.splits import OFFICIAL, OWN
+from tfxmr.data.views import modality_of
 from tfxmr.errors import InputError
 from tfxmr.features import text_features, word_vectors
 from tfxmr.features.bag_of_words import warn_of_phrases, warn_of_unknown
-from tfxmr.features.image_descriptor import image_descriptor
+from tfxmr.features.image_descriptor import DIM, PLACES, REGION_DIM, image_descriptor, image_regions
 from tfxmr.features.store import SCRATCH, FeatureStore, file_sha256
 
 ALL_CLASSES = "texts of all classes, also of those that a zero-shot protocol holds unseen"
@@ -24,18 +25,31 @@ BLOCK = {"image": 16, "text": 256}  # items between two points from which a kill
 class Descriptor:
     """descriptor: tfxmr.features.image_descriptor as an image feature; it needs no weights."""
 
-    name, fitted, labels_used, dim = "descriptor", False, False, 1956
+    name, view, fitted, labels_used, dim, dtype = "descriptor", "", False, False, DIM, np.float32
     rule = {"rule": "HOG and a colour thumbnail"}
     transform = staticmethod(image_descriptor)
+
+
+class DescriptorRegions(Descriptor):
+    """descriptor_regions: the descriptor's 49 places, a map; see tfxmr.features.image_descriptor.image_regions."""
+
+    name, view, dim = "descriptor_regions", "regions", (PLACES, REGION_DIM)
+    rule = {"rule": "of each place the HOG block and the mean colour"}
+
+    @staticmethod
+    def transform(pictures):
+        """Returns float32 (n, 49, 39)."""
+        return image_regions(image_descriptor(pictures))
 
 
 def image_feature(name, layer=None, weights="imagenet", seed=0, tuning=None):
     """The image feature of a name, fine-tuned by a FineTuning; see tfxmr.features.image_network and fine_tuning."""
     tuned = tuning is not None and tuning.finetune > 0
-    if name == "descriptor":
+    descriptors = {kind.name: kind for kind in (Descriptor, DescriptorRegions)}
+    if name in descriptors:
         if tuned:
             raise InputError(f"--finetune={tuning.finetune}: --image_features={name} has no weights to be trained")
-        return Descriptor()
+        return descriptors[name]()
     if tuned:
         from tfxmr.features.fine_tuning import FineTunedNetwork
 
@@ -43,6 +57,29 @@ def image_feature(name, layer=None, weights="imagenet", seed=0, tuning=None):
     from tfxmr.features.image_network import ImageNetwork
 
     return ImageNetwork(name, layer, weights, seed)
+
+
+def by_view(modality, features):
+    """View -> the feature that makes it; the view of a vector is called as its modality is.
+
+    Args:
+      modality: "image" or "text".
+      features: image or text features, or an iterator that makes them one by one.
+
+    Raises:
+      InputError: there is none, or two make the same view.
+    """
+    found = {}
+    for feature in features:
+        view = f"{modality}.{feature.view}" if feature.view else modality
+        if view in found:
+            both = f"--{modality}_features={found[view].name},{feature.name}"
+            what = f"the view {view}" if feature.view else f"the vector of {modality} items"
+            raise InputError(f"{both}: each is {what}, of which a folder holds one; name one of them")
+        found[view] = feature
+    if not found:
+        raise InputError(f"--{modality}_features: is empty; name a feature")
+    return found
 
 
 def items(name, data_dir=None, manual_dir=None, split=OFFICIAL, bad_items="refuse", text_items=None):
@@ -87,7 +124,7 @@ def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=N
     Args:
       data: MultiModalData, of which labels, ids and class names are used.
       read: function (modality, ids) as `items` gives it.
-      features: modality -> image or text feature.
+      features: view -> image or text feature, as `by_view` gives them.
       out: the feature folder.
       fit_on: splits whose texts (and labels) text features are fitted on.
       corpus: path of a text file, a text a line, to be fitted on instead; None: none.
@@ -102,12 +139,13 @@ def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=N
       InputError: media that are missing, or a folder with other features.
     """
     classes = [c for c in range(data.num_classes) if c not in unseen]
-    fitted = {m: _fit(feature, m, data, read, fit_on, corpus, classes) for m, feature in features.items()}
-    facts = {m: {"name": f.name, **f.rule, **fitted[m], "labels_used": f.labels_used} for m, f in features.items()}
+    modalities = list(dict.fromkeys(map(modality_of, features)))
+    fitted = {v: _fit(feature, v, data, read, fit_on, corpus, classes) for v, feature in features.items()}
+    facts = {v: {"name": f.name, **f.rule, **fitted[v], "labels_used": f.labels_used} for v, f in features.items()}
     configuration = {
-        "dataset": data.name, "origin": origin or {}, "split": data.split_facts, "items": _digests(data, features),
+        "dataset": data.name, "origin": origin or {}, "split": data.split_facts, "items": _digests(data, modalities),
         "features": facts, "word_vectors": file_sha256(vectors) if vectors else None,
-        "skipped": {m: data.features.get(m, {}).get("skipped", {}) for m in features},
+        "skipped": {m: data.features.get(m, {}).get("skipped", {}) for m in modalities},
     }
     with FeatureStore(out, configuration) as store:
         if store.finished:
@@ -121,32 +159,39 @@ def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=N
         # An image of five sentences is described once.
         distinct = {name: split.distinct(data.repeated) for name, split in data.splits.items()}
         store.allocate({
-            f"{name}/{m}": (len(split.ids[m]), feature.dim)
-            for name, split in distinct.items() for m, feature in features.items()
+            f"{name}/{v}": _array(feature, len(split.ids[modality_of(v)]))
+            for name, split in distinct.items() for v, feature in features.items()
         })
-        for m, feature in features.items():
+        for v, feature in features.items():
             if hasattr(feature, "train"):
-                learned = _train(store, m, feature, data.splits["train"], read, classes)
-                facts[m]["fine_tuning"] = {**facts[m]["fine_tuning"], **learned}
+                learned = _train(store, v, feature, data.splits["train"], read, classes)
+                facts[v]["fine_tuning"] = {**facts[v]["fine_tuning"], **learned}
         for name, split in data.splits.items():
-            arrays = {"label": split.labels["text" if "text" in features else next(iter(features))]}
+            arrays = {"label": split.labels["text" if "text" in modalities else modalities[0]]}
             arrays |= {f"{ROW}{m}": split.items_of(m)[1] for m in data.repeated}
-            store.put_items(name, arrays, {m: split.ids[m] for m in features}, data.class_names)
-            for m, feature in features.items():
-                _fill(store, name, m, feature, distinct[name].ids[m], read)
+            store.put_items(name, arrays, {m: split.ids[m] for m in modalities}, data.class_names)
+            for v, feature in features.items():
+                _fill(store, name, v, feature, distinct[name].ids[modality_of(v)], read)
         for feature in features.values():
             if hasattr(feature, "save"):
                 feature.save(store.path)
-        for m, feature in features.items():
+        for v, feature in features.items():
             if isinstance(feature, text_features.TextFeature):
-                facts[m]["zero_rows"] = {name: _count_zeros(store, name, m, data.name) for name in data.splits}
-                if fitted[m]["fitted_on"] and not feature.labels_used:
-                    facts[m]["fitted_on_note"] = ALL_CLASSES
+                facts[v]["zero_rows"] = {
+                    name: _count_unknown(store, name, v, feature, data.name) for name in data.splits
+                }
+                if fitted[v]["fitted_on"] and not feature.labels_used:
+                    facts[v]["fitted_on_note"] = ALL_CLASSES
         store.finish(data.name, facts, **more)
     return store.path
 
 
-def _fit(feature, modality, data, read, fit_on, corpus, classes):
+def _array(feature, count):
+    """(Shape, type) of the array of so many items that a feature makes."""
+    return (count, *np.atleast_1d(feature.dim).tolist()), feature.dtype
+
+
+def _fit(feature, view, data, read, fit_on, corpus, classes):
     """Fits a text feature. Returns what the feature is fitted on (or will be, by `_train`), for the manifest."""
     by_labels = {"fitted_labels": classes, "fitted_classes": [data.class_names[c] for c in classes if data.class_names]}
     if not isinstance(feature, text_features.TextFeature):
@@ -158,21 +203,21 @@ def _fit(feature, modality, data, read, fit_on, corpus, classes):
         source = {"fitted_on": [], "corpus": str(corpus), "corpus_sha256": file_sha256(corpus)}
     else:
         chosen = classes if feature.labels_used else range(data.num_classes)
-        ids, labels = _of_classes([data.splits[name] for name in fit_on], modality, chosen)
-        texts = _contents(read, modality, ids)
+        ids, labels = _of_classes([data.splits[name] for name in fit_on], view, chosen)
+        texts = _contents(read, view, ids)
         source = {"fitted_on": list(fit_on), "fitted_texts_sha256": text_features.sha256_of_texts(texts)}
         source |= by_labels if feature.labels_used else {}
     warn_of_phrases(texts, f"{corpus or data.name}, the texts that --text_features={feature.name} is fitted on")
     feature.fit(texts, labels)
-    return source if feature.fitted or feature.name == "sequence" else {"fitted_on": []}
+    return source if feature.fitted else {"fitted_on": []}
 
 
-def _count_zeros(store, split, modality, dataset):
+def _count_unknown(store, split, view, feature, dataset):
     """How many texts of a split have no word that their feature knows; warns of them."""
-    matrix = np.load(store.path / split / f"{modality}.npy", mmap_mode="r")
-    zeros = sum(int((~block.any(axis=1)).sum()) for block in blocks(matrix))
-    warn_of_unknown(zeros, len(matrix), f"{dataset} {split}")
-    return zeros
+    rows = np.load(store.path / split / f"{view}.npy", mmap_mode="r")
+    count = sum(int((~feature.known(block)).sum()) for block in blocks(rows))
+    warn_of_unknown(count, len(rows), f"{dataset} {split}, {feature.name}")
+    return count
 
 
 def _read_corpus(path):
@@ -184,23 +229,24 @@ def _read_corpus(path):
     return [line.strip() for line in lines if line.strip()]
 
 
-def _of_classes(parts, modality, classes):
+def _of_classes(parts, view, classes):
     """(Ids, labels) of the items of some classes in some splits."""
+    modality = modality_of(view)
     pairs = [(i, int(y)) for part in parts for i, y in zip(part.ids[modality], part.labels[modality], strict=True)]
     chosen = set(classes)
     return [i for i, y in pairs if y in chosen], [y for _, y in pairs if y in chosen]
 
 
-def _train(store, modality, feature, split, read, classes):
+def _train(store, view, feature, split, read, classes):
     """Trains a feature on the training items of some classes. Returns what it learned, for the manifest."""
-    ids, labels = _of_classes([split], modality, classes)
+    ids, labels = _of_classes([split], view, classes)
     numbers = {label: number for number, label in enumerate(sorted(set(labels)))}
     if feature.frozen:
-        _fill(store, SCRATCH, modality, feature.frozen, ids, read)
-        matrix = np.load(store.path / SCRATCH / f"{modality}.npy", mmap_mode="r")
+        _fill(store, SCRATCH, view, feature.frozen, ids, read)
+        matrix = np.load(store.path / SCRATCH / f"{view}.npy", mmap_mode="r")
 
     def inputs(rows):
-        return matrix[rows] if feature.frozen else feature.inputs(_contents(read, modality, [ids[r] for r in rows]))
+        return matrix[rows] if feature.frozen else feature.inputs(_contents(read, view, [ids[r] for r in rows]))
 
     with _progress() as progress:
         bar = progress.add_task(f"fine-tuning {feature.name}", total=feature.tuning.finetune * len(ids))
@@ -210,30 +256,32 @@ def _train(store, modality, feature, split, read, classes):
             if items == len(ids):
                 progress.console.print(f"epoch {epoch + 1}: loss {loss:.4g}, accuracy {accuracy:.3f}")
 
-        return feature.train(inputs, [numbers[y] for y in labels], store.path / SCRATCH, report)
+        return feature.train(inputs, [numbers[y] for y in labels], store.path / SCRATCH / view, report)
 
 
 def _progress():
     return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
-def _fill(store, split, modality, feature, ids, read):
-    """Writes one matrix, with a progress bar."""
+def _fill(store, split, view, feature, ids, read):
+    """Writes the array of a view and split, with a progress bar."""
+    size = BLOCK[modality_of(view)]
     with _progress() as progress:
-        bar = progress.add_task(f"{split} {modality} {feature.name}", total=len(ids))
+        bar = progress.add_task(f"{split} {view} {feature.name}", total=len(ids))
 
         def rows_from(done):
-            for start in range(done, len(ids), BLOCK[modality]):
-                contents = _contents(read, modality, ids[start : start + BLOCK[modality]])
+            for start in range(done, len(ids), size):
+                contents = _contents(read, view, ids[start : start + size])
                 yield feature.transform(contents), b"".join(_bytes(content) for content in contents)
                 progress.update(bar, completed=start + len(contents))
 
-        store.fill(split, modality, (len(ids), feature.dim), rows_from)
+        store.fill(split, view, *_array(feature, len(ids)), rows_from)
         progress.update(bar, completed=len(ids))
 
 
-def _contents(read, modality, ids):
+def _contents(read, view, ids):
     """The media of some items; raises InputError if there is none of one."""
+    modality = modality_of(view)
     contents = list(read(modality, ids))
     for id_, content in zip(ids, contents, strict=True):
         if content is None:

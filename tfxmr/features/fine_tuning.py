@@ -47,7 +47,7 @@ class FineTunedNetwork(ImageNetwork):
         if below is not self.trunk.input:
             network = keras.Model(self.trunk.input, below)
             self.frozen = types.SimpleNamespace(
-                name="below the trained layers", dim=network.output_shape[1],
+                name="below the trained layers", dim=network.output_shape[1], dtype=np.float32,
                 transform=lambda pictures: in_batches(network, self.inputs(pictures)),
             )
         self.rule["fine_tuning"] = {
@@ -151,6 +151,8 @@ def _restore(state, folder):
     if found:
         try:
             state.restore(str(found[-1].with_suffix(""))).assert_consumed()
+        except MemoryError:
+            raise
         except Exception as error:  # TensorFlow raises many types on damaged files
             reason = str(error).split("\n")[0]
             raise InputError(

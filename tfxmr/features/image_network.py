@@ -2,6 +2,7 @@
 import hashlib
 import importlib
 import inspect
+import math
 import pathlib
 import zipfile
 
@@ -17,17 +18,17 @@ LAYERS = {  # name -> (network, layer)
     "vgg19_fc7": ("VGG19", "fc2"), "vgg19_fc6": ("VGG19", "fc1"), "vgg19_pool5": ("VGG19", "block5_pool"),
     "vgg16_fc7": ("VGG16", "fc2"), "vgg16_fc6": ("VGG16", "fc1"), "vgg16_pool5": ("VGG16", "block5_pool"),
 }
-NAMES = f"{', '.join(LAYERS)}, descriptor, and any network of keras.applications, such as ResNet50"
+NAMES = f"{', '.join(LAYERS)}, descriptor, descriptor_regions, and any network of keras.applications, such as ResNet50"
 SIDE = 224  # of networks that take pictures of any size, as MobileNetV3; they were trained at this
 FILES = (".h5", ".hdf5", ".keras", ".npz")
 
 
 class ImageNetwork:
-    """The output of one layer of a network of keras.applications, flattened.
+    """The output of one layer of a network of keras.applications: a vector, or a map where the layer has places.
 
-    fc6 and fc7 are taken after their ReLU, so that no entry is below 0. pool5's 25,088 entries are 7 x 7 places, rows
-    first, of 512 maps each: `rows.reshape(-1, 49, 512)` has a region a row. Of a network without a named layer, what
-    goes into its last layer with weights is taken. Pictures are resized to the network's side, whatever their shape
+    fc6 and fc7 are taken after their ReLU, so that no entry is below 0. pool5 is a map of 7 x 7 places, rows first, of
+    512 channels each: (49, 512), the view `regions`. Of a network without a named layer, what goes into its last layer
+    with weights is taken. Pictures are resized to the network's side, whatever their shape
     (bilinear, antialiased), and preprocessed as it was trained; for VGG that is Caffe's: BGR, less the ImageNet mean.
 
     Args:
@@ -40,7 +41,9 @@ class ImageNetwork:
         fine-tuning.
 
     Attributes:
-      network: keras.Model from pictures to rows.
+      view: "" for a vector, "regions" for a map.
+      dim: d of a vector, (places, channels) of a map.
+      network: keras.Model from pictures to vectors or maps.
       trunk: keras.Model from pictures to what goes into the network's last layer with weights, if `whole`.
 
     Raises:
@@ -48,6 +51,7 @@ class ImageNetwork:
     """
 
     fitted = labels_used = False
+    dtype = np.float32
 
     def __init__(self, name, layer=None, weights="imagenet", seed=0, whole=False):
         self.name = name
@@ -56,9 +60,11 @@ class ImageNetwork:
         full = _build(build, network, weights)
         self.side = full.input_shape[1] or SIDE
         layer, output = _output(full, layer or own_layer)
-        as_row = keras.layers.Flatten(name="features_as_row")  # VGG has a layer "flatten" already
+        shape = keras.Model(full.input, output).compute_output_shape((BATCH, self.side, self.side, 3))[1:]
+        places = math.prod(shape[:-1])  # one place, as of a network that has averaged them, is none
+        self.view, self.dim = ("regions", (places, shape[-1])) if places > 1 else ("", shape[-1])
+        as_row = keras.layers.Reshape(np.atleast_1d(self.dim).tolist(), name="features_as_row")
         self.network = keras.Model(full.input, as_row(output))
-        self.dim = self.network.output_shape[1]
         needed = self.network
         if whole:
             needed = self.trunk = keras.Model(full.input, _output(full, None)[1])
@@ -69,14 +75,14 @@ class ImageNetwork:
         elif weights.endswith(".npz"):
             _load_npz(needed, weights)
         self.rule = {
-            "network": network, "layer": layer, "shape": list(output.shape[1:]),
+            "network": network, "layer": layer, "shape": list(shape),
             "preprocessing": f"resized to {self.side} x {self.side}, bilinear; keras.applications' for {network}",
             "weights": f"RANDOM, seed {seed}: worthless but for tests" if weights == "none" else weights,
             "weights_sha256": weights_sha256(self.network),
         }
 
     def transform(self, pictures):
-        """Returns float32 (n, dim) of n pictures, uint8 (height, width, 3)."""
+        """Returns float32 (n, d), or (n, places, channels), of n pictures, uint8 (height, width, 3)."""
         return in_batches(self.network, self.inputs(pictures))
 
     def inputs(self, pictures):
@@ -88,7 +94,7 @@ class ImageNetwork:
 
 
 def in_batches(network, inputs):
-    """Float32 (n, dim): a network's outputs for inputs (n, ...), BATCH at a time and always that many."""
+    """Float32 (n, ...): a network's outputs for inputs (n, ...), BATCH at a time and always that many."""
     rows = []
     for start in range(0, len(inputs), BATCH):
         chosen = inputs[start : start + BATCH]
@@ -121,11 +127,15 @@ def _build(build, network, weights):
         full = build(weights=None)
         try:
             full.load_weights(path)
+        except MemoryError:
+            raise
         except Exception as error:  # Keras and h5py raise many types on files that do not fit
             raise InputError(f"--image_weights={weights}: does not fit {network} with its top ({error})") from error
         return full
     try:
         return build(weights="imagenet")
+    except MemoryError:
+        raise
     except Exception as error:  # no network, no room, a broken file
         raise InputError(
             f"--image_weights=imagenet: Keras could not get the weights of {network} ({error}). Get the file elsewhere "

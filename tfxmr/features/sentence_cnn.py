@@ -17,12 +17,13 @@ class SentenceNetwork(WordSequence):
     Differs from the paper: Adam rather than Adadelta, and no early stopping.
     """
 
+    view, dtype = "", np.float32  # word numbers are its input, not what it makes
     labels_used = True
 
     def fit(self, texts, labels=None):
         """Trains the network on texts and their labels (n,)."""
         super().fit(texts)
-        self._length = max(self.dim, max(WIDTHS))
+        self._length = max(self.length, max(WIDTHS))
         epochs = self.options.epochs or EPOCHS
         self.rule |= {"widths": WIDTHS, "maps": MAPS, "epochs": epochs, "batch": BATCH, "seed": self.options.seed}
         keras.utils.set_random_seed(self.options.seed)

@@ -1,8 +1,9 @@
-"""Writes feature folders: one .npy file a modality and split, filled block by block, and a manifest at the end.
+"""Writes feature folders: one .npy file a view and split, filled block by block, and a manifest at the end.
 
 What stands in a folder that is being written:
   progress.json             the configuration, from the first moment to the last
-  train/image.npy, ...      the matrices, at their full size from the start: a full disk shows before hours of work
+  train/image.npy, train/text.words.npy, ...
+                            the arrays, at their full size from the start: a full disk shows before hours of work
   scratch/train.image.rows  a line for each block that is safely on the disk: the number of rows up to its end, the
                             chained digest of the media they were made of, and the digest of these rows
   manifest.json             written last; then progress.json and scratch/ go
@@ -13,6 +14,7 @@ import hashlib
 import importlib.metadata
 import io
 import json
+import math
 import os
 import pathlib
 import shlex
@@ -21,8 +23,9 @@ import warnings
 
 import numpy as np
 
-from tfxmr import __version__
+from tfxmr import __version__, registry
 from tfxmr.data import feature_folder
+from tfxmr.data.views import is_default, modality_of
 from tfxmr.errors import InputError
 from tfxmr.files import read_json, to_json, write_bytes, write_text
 
@@ -40,7 +43,7 @@ class FeatureStore:
 
     Args:
       path: the folder; made if missing.
-      configuration: JSON dict of all that decides what the matrices hold; a folder keeps the one it was begun with.
+      configuration: JSON dict of all that decides what the arrays hold; a folder keeps the one it was begun with.
 
     Attributes:
       path: pathlib.Path of the folder.
@@ -66,7 +69,7 @@ class FeatureStore:
             raise InputError(f"--out={path}: another process is writing this folder") from None
         self._configuration = json.loads(to_json(configuration))
         self.finished = manifest.exists()
-        self._matrices = {}  # "train/image" -> its digests, once it is full
+        self._arrays = {}  # "train/image" -> its digests, once it is full
         try:
             self._open(manifest, progress)
         except BaseException:
@@ -118,53 +121,54 @@ class FeatureStore:
         if class_names:
             write_text(self.path / "classes.txt", "".join(f"{name}\n" for name in class_names))
 
-    def allocate(self, shapes):
-        """Takes the room of matrices on the disk, keeping what they hold.
+    def allocate(self, arrays):
+        """Takes the room of arrays on the disk, keeping what they hold.
 
         Args:
-          shapes: "split/modality" -> (n, d).
+          arrays: "split/view" -> (shape (n, ...), type).
 
         Raises:
           InputError: there is not enough.
         """
-        for key, shape in shapes.items():
+        for key, (shape, dtype) in arrays.items():
             path = self.path / f"{key}.npy"
             path.parent.mkdir(exist_ok=True)
-            _allocate(path, shape)
+            _allocate(path, shape, np.dtype(dtype))
 
-    def fill(self, split, modality, shape, rows_from):
-        """Writes the matrix of a modality and split, from the first row that is not yet there.
+    def fill(self, split, view, shape, dtype, rows_from):
+        """Writes the array of a view and split, from the first row that is not yet there.
 
         Args:
-          split, modality: names; a split SCRATCH is removed when the folder is finished.
-          shape: (n, d).
-          rows_from: function of the number of rows done that yields what follows: pairs of float32 (k, d) and the bytes
-            that the rows were made of, whose digest stands in the manifest.
+          split, view: names; a split SCRATCH is removed when the folder is finished.
+          shape, dtype: (n, ...) and type of the array: float32 (n, d) of vectors, float32 (n, places, channels) of
+            maps, int32 (n, T) of word numbers.
+          rows_from: function of the number of rows done that yields what follows: pairs of rows (k, ...) and the bytes
+            that they were made of, whose digest stands in the manifest.
 
         Raises:
           InputError: the disk is full.
         """
-        key = f"{split}/{modality}"
-        self.allocate({key: shape})
-        matrix = np.lib.format.open_memmap(self.path / f"{key}.npy", "r+")
-        log = self.path / SCRATCH / f"{split}.{modality}.rows"
+        key = f"{split}/{view}"
+        self.allocate({key: (shape, dtype)})
+        array = np.lib.format.open_memmap(self.path / f"{key}.npy", "r+")
+        log = self.path / SCRATCH / f"{split}.{view}.rows"
         log.parent.mkdir(exist_ok=True)
-        done, source_sha256, digest = self._resume(key, matrix, log)
+        done, source_sha256, digest = self._resume(key, array, log)
         if done < shape[0]:
             with open(log, "a", encoding="ascii") as file:
                 for rows, source in rows_from(done):
-                    rows = np.ascontiguousarray(rows, np.float32)
-                    matrix[done : done + len(rows)] = rows
-                    matrix.flush()  # before the line that says so
+                    rows = np.ascontiguousarray(rows, dtype)
+                    array[done : done + len(rows)] = rows
+                    array.flush()  # before the line that says so
                     done += len(rows)
                     source_sha256 = hashlib.sha256(source_sha256.encode() + source).hexdigest()
                     digest.update(rows)
                     file.write(f"{done} {source_sha256} {digest.hexdigest()}\n")
                     file.flush()
                     os.fsync(file.fileno())
-        self._matrices[key] = {"source_sha256": source_sha256, "sha256": digest.hexdigest()}
+        self._arrays[key] = {"source_sha256": source_sha256, "sha256": digest.hexdigest()}
 
-    def _resume(self, key, matrix, log):
+    def _resume(self, key, array, log):
         """(Number of rows that hold what was written, digest of their media, their hash object), by a log of blocks."""
         done, source_sha256, digest, kept = 0, "", hashlib.sha256(), []
         text = log.read_text(encoding="ascii", errors="replace") if log.exists() else ""
@@ -173,8 +177,8 @@ class FeatureStore:
             end, source, expected = (line.split() + [""] * 3)[:3]
             end = int(end) if end.isdecimal() and len(end) < 19 else 0
             trial = digest.copy()
-            trial.update(matrix[done:end])
-            if not done < end <= len(matrix) or trial.hexdigest() != expected:
+            trial.update(array[done:end])
+            if not done < end <= len(array) or trial.hexdigest() != expected:
                 break
             done, source_sha256, digest = end, source, trial
             kept.append(line)
@@ -185,29 +189,36 @@ class FeatureStore:
             write_text(log, "".join(kept))
         return done, source_sha256, digest
 
-    def finish(self, dataset, modalities, **more):
+    def finish(self, dataset, views, **more):
         """Writes the manifest, which makes the folder complete.
 
         Args:
           dataset: name of the dataset.
-          modalities: modality -> facts on how its features were made.
+          views: view -> facts on how its features were made.
           **more: further entries of the manifest.
 
         Raises:
-          InputError: a matrix is not what was written: the disk fails, or something else writes there.
+          InputError: an array is not what was written: the disk fails, or something else writes there.
         """
-        found = {m: dict(facts) for m, facts in modalities.items()}
-        for key, digests in sorted(self._matrices.items()):
-            split, modality = key.split("/")
+        found = {view: dict(facts) for view, facts in views.items()}
+        for key, digests in sorted(self._arrays.items()):
+            split, view = key.split("/")
             if split == SCRATCH:
                 continue
             path = self.path / f"{key}.npy"
             items, dim, sha256 = feature_folder.digest_matrix(path)
             if sha256 != digests["sha256"]:
                 raise InputError(f"{path}: is not what was written there; the same command makes its rows again")
-            found[modality].setdefault("splits", {})[split] = {"items": items, **digests}
-            found[modality]["dim"] = dim
-        manifest = {"dataset": dataset, "modalities": found, "configuration": self._configuration}
+            found[view].setdefault("splits", {})[split] = {"items": items, **digests}
+            found[view]["dim"] = dim
+        modalities = {modality_of(view): {} for view in found}
+        for view, facts in found.items():
+            of_modality = modalities[modality_of(view)]
+            if is_default(view):
+                of_modality |= facts
+            else:
+                of_modality.setdefault("views", {})[view] = facts
+        manifest = {"dataset": dataset, "modalities": modalities, "configuration": self._configuration}
         more = {"files": feature_folder.digests(self.path)} | more
         versions = {"tfxmr": __version__} | {name: importlib.metadata.version(name) for name in PACKAGES}
         write_text(self.path / feature_folder.MANIFEST, to_json(manifest | more | {"versions": versions}))
@@ -226,15 +237,15 @@ def _short(value):
     return text if len(text) <= 100 else f"{text[:100]}..."
 
 
-def _allocate(path, shape):
-    """Makes a file that holds a float32 matrix of a shape, as long as it is to be; keeps the rows that are there.
+def _allocate(path, shape, dtype):
+    """Makes a file that holds an array of a shape and type, as long as it is to be; keeps the rows that are there.
 
     A write to a mapped file on a full disk kills the process without a word (SIGBUS), so the room is taken before.
     """
     header = io.BytesIO()
-    descr = np.lib.format.dtype_to_descr(np.dtype(np.float32))
+    descr = np.lib.format.dtype_to_descr(dtype)
     np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": tuple(shape)})
-    size = len(header.getvalue()) + 4 * int(np.prod(shape))
+    size = len(header.getvalue()) + dtype.itemsize * math.prod(shape)
     old = path.stat().st_size if path.exists() else 0
     try:
         with open(path, "r+b" if path.exists() else "xb") as file:
@@ -253,13 +264,22 @@ def _allocate(path, shape):
         ) from error
 
 
-def train_command(folder, *needed):
-    """The command that trains on a feature folder by the defaults for its data, as it can be typed into a shell.
+def hint(folder, views, *needed, remedy):
+    """What can be done with a feature folder: the command that trains on it, as it can be typed into a shell.
+
+    By the defaults for its data, or, where a modality has no vectors, by a method that declares to read its views.
 
     Args:
       folder: its path.
+      views: names of the views that it holds.
       *needed: further flags, as they are typed.
+      remedy: what reads it or makes it readable where there is no such method, in words.
     """
+    if not {modality_of(view) for view in views} <= set(views):
+        readers = registry.readers(views)
+        if not readers:
+            return f"no method of tfxmr reads {', '.join(views)} alone; {remedy}"
+        needed = (f"--model={readers[0]}", *needed)
     command = ["tfxmr", "train", "--dataset=features", f"--features={folder}", f"--run_dir={folder}_run"]
     return shlex.join([*command, *needed])
 
