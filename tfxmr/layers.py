@@ -77,10 +77,11 @@ class Tower(keras.layers.Layer):
         self.rate = 1.0 - keep
         widths = [input_dims if isinstance(input_dims, (tuple, list)) else (input_dims,)]
         widths += [(width,) for width in units[:-1]]
-        self.layers = [
-            Dense(dims, width, stddev, randomness.derive(seed, i), init, name=f"dense_{i}", dtype=self.dtype_policy)
-            for i, (dims, width) in enumerate(zip(widths, units, strict=True))
-        ]
+        with keras.name_scope(self.name):  # TensorBoard tells weights apart by their paths
+            self.layers = [
+                Dense(dims, width, stddev, randomness.derive(seed, i), init, name=f"dense_{i}", dtype=self.dtype_policy)
+                for i, (dims, width) in enumerate(zip(widths, units, strict=True))
+            ]
         self.built = True
 
     def call(self, *parts, seed=None):

@@ -13,7 +13,7 @@ from tfxmr.evaluation.retriever import Retriever, Trained
 from tfxmr.layers import INITS, Tower
 from tfxmr.settings import Settings, setting
 from tfxmr.training import distribution
-from tfxmr.training.execution import StepwiseModel
+from tfxmr.training.keras_model import KerasMethod, Shapes
 from tfxmr.training.optimizers import SGD, Adam
 
 
@@ -109,7 +109,7 @@ class Step:
     training: bool = True
 
 
-class Method(Trained, StepwiseModel):
+class Method(Trained, KerasMethod):
     """Base of the neural methods. A subclass fills three holes:
 
     * `make_networks(data)` builds its networks by name, in full (no weights appear later);
@@ -149,7 +149,9 @@ class Method(Trained, StepwiseModel):
         super().__init__(name=type(self).__name__.lower())
         self.settings = settings or self.Settings()
         self.seed = seed
-        self.check(data)
+        if not isinstance(data, Shapes):  # of a model that is loaded, and was checked when it was made
+            self.check(data)
+        self.shapes = Shapes.of(data)
         self.dims = dict(data.dims)
         self.length = self.total_steps(len(data.splits["train"]))
         self.networks = self.make_networks(data)
@@ -282,14 +284,16 @@ class Method(Trained, StepwiseModel):
         Args:
           learning_rate: float or Keras schedule over the player's updates (optimizers.BySteps: over steps); None
             takes the settings'.
-          steps_per_epoch: not used here; for a method whose learning rate changes by epochs.
+          steps_per_epoch: for a method whose learning rate changes by epochs; None: as the training data have.
           **kwargs: `run_eagerly` and the like, for keras.Model.compile.
         """
         kwargs.setdefault("jit_compile", self.settings.jit_compile)
-        super().compile(optimizer=None, loss=None, **kwargs)
+        super().compile(learning_rate, steps_per_epoch, **kwargs)
         self.player_optimizers = {}
         for player in self.players:
-            rate = self.settings.learning_rate if learning_rate is None else learning_rate
+            rate = learning_rate
+            if rate is None:
+                rate = self.own_rate(steps_per_epoch or self.steps_per_epoch(self.shapes.items))
             with self.distribute_strategy.scope():
                 optimizer = self.make_optimizer(player, rate)
                 distribution.take_sums(optimizer)
@@ -298,6 +302,10 @@ class Method(Trained, StepwiseModel):
                 optimizer.build(self.variables_of(player))
             self.player_optimizers[player] = optimizer
         self.make_step_function()
+
+    def own_rate(self, steps_per_epoch):
+        """The learning rate where `compile` is given none, a float or Keras schedule: the settings'."""
+        return self.settings.learning_rate
 
     def make_optimizer(self, player, learning_rate):
         """Makes a player's optimiser, without slots yet: Adam, or what OptimizerSettings say. A method may override it.
@@ -329,7 +337,8 @@ class Method(Trained, StepwiseModel):
             gradients = distribution.summed(gradients)
             logs[f"{player}/gradient_norm"] = tf.linalg.global_norm(gradients) / self.loss_scale(player)
             self.player_optimizers[player].apply(gradients, self.variables_of(player))
-        self.step.assign_add(1)
+        with tf.control_dependencies(list(logs.values())):  # the batch was drawn: `dataset` begins at the present step
+            self.step.assign_add(1)
         return logs
 
     def failed(self, logs):

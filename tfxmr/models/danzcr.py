@@ -141,15 +141,15 @@ class DANZCR(Method):
             return forward
         return forward | {"D_R": ("D_RI", "D_RT"), "G_R": ("G_RI", "G_RT", "G_FI", "G_FT")}
 
-    def compile(self, learning_rate=None, steps_per_epoch=None, **kwargs):
-        """As Method.compile; with `steps_per_epoch`, the learning rate decays by epochs as the settings say."""
-        decay = self.settings.learning_rate_decay
-        if learning_rate is None and steps_per_epoch and decay < 1:
-            decayed = keras.optimizers.schedules.ExponentialDecay(
-                self.settings.learning_rate, self.settings.decay_epochs * steps_per_epoch, decay, staircase=True
-            )
-            learning_rate = BySteps(decayed, self.step)  # --schedule, --g_steps, --d_steps: several updates a step
-        super().compile(learning_rate, **kwargs)
+    def own_rate(self, steps_per_epoch):
+        """The settings' rate, which decays by epochs as they say."""
+        rate, decay = self.settings.learning_rate, self.settings.learning_rate_decay
+        if decay == 1:
+            return rate
+        decayed = keras.optimizers.schedules.ExponentialDecay(
+            rate, self.settings.decay_epochs * steps_per_epoch, decay, staircase=True
+        )
+        return BySteps(decayed, self.step)  # --schedule, --g_steps, --d_steps: several updates a step
 
     def total_steps(self, num_items):
         """Length of the training in steps; by default 1,000, or 2,500 on large training sets."""
@@ -161,25 +161,27 @@ class DANZCR(Method):
         word = tf.gather(self.class_embeddings, batch["label"])
         wrong = tf.gather(self.class_embeddings, self.other_labels(batch["label"], randomness.fold_in(seed, 0)))
         generation = None  # (s_i, s_t) of the present G_F, and the tape that made them
-        passes = itertools.count(1)  # each forward pass has dropout masks of its own
+        passes = itertools.count(1)
+
+        def masks():  # each forward pass has dropout masks of its own
+            return randomness.fold_in(seed, next(passes)) if step.training else None
+
         for player in ORDERS[self.settings.schedule]:
             if player not in self.players:
                 continue
             for _ in range(self.settings.d_steps if player.startswith("D") else self.settings.g_steps):
                 if generation is None and player != "G_R":
                     with tf.GradientTape() as tape:
-                        generation = self.generate(features, randomness.fold_in(seed, next(passes))), tape
+                        generation = self.generate(features, masks()), tape
                 if player == "D_F":
                     yield self.update_forward_discriminators(features, generation[0], word, wrong)
                 elif player == "D_R":
-                    yield self.update_reverse_discriminators(
-                        features, generation[0], randomness.fold_in(seed, next(passes))
-                    )
+                    yield self.update_reverse_discriminators(features, generation[0], masks())
                 elif player == "G_F":
                     yield self.update_forward_generators(features, *generation, word)
                     generation = None
                 else:
-                    yield self.update_all_generators(features, randomness.fold_in(seed, next(passes)))
+                    yield self.update_all_generators(features, masks())
                     generation = None
 
     def other_labels(self, labels, seed):
@@ -190,15 +192,15 @@ class DANZCR(Method):
 
     def generate(self, features, seed=None):
         """Common representations (s_i, s_t), each (B, e), of the features (f_i, f_t)."""
-        seeds = (None, None) if seed is None else (randomness.fold_in(seed, 0), randomness.fold_in(seed, 1))
         return tuple(
-            self.networks[name](f, seed=s) for name, f, s in zip(("G_FI", "G_FT"), features, seeds, strict=True)
+            self.networks[name](f, seed=part(seed, i))
+            for i, (name, f) in enumerate(zip(("G_FI", "G_FT"), features, strict=True))
         )
 
-    def reconstruct(self, common, seed):
+    def reconstruct(self, common, seed=None):
         """Reconstructed features (r_i, r_t) of the common representations (s_i, s_t)."""
         return tuple(
-            self.networks[name](s, seed=randomness.fold_in(seed, i))
+            self.networks[name](s, seed=part(seed, i))
             for i, (name, s) in enumerate(zip(("G_RI", "G_RT"), common, strict=True), start=2)
         )
 
@@ -269,3 +271,8 @@ class DANZCR(Method):
     def embed(self, modality, features):
         """s = G_F(f), without dropout."""
         return self.networks["G_FI" if modality == "image" else "G_FT"](features)
+
+
+def part(seed, number):
+    """The random state of a network's dropout masks of that of a pass, int32 (2,); None, no dropout, of None."""
+    return None if seed is None else randomness.fold_in(seed, number)

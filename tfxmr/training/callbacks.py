@@ -1,11 +1,14 @@
 """What is shown and logged while a method trains."""
 import keras
+import numpy as np
 import rich.console
 import rich.progress
 import rich.text
 import tensorflow as tf
 
 from tfxmr import evaluation
+from tfxmr.data.protocol import Protocol
+from tfxmr.training import selection
 
 
 def read_losses(logs):
@@ -143,3 +146,29 @@ class RetrievalMetrics(keras.callbacks.Callback):
                 for result in evaluation.evaluate(retriever, tasks, self.protocol, training):
                     name = f"{group}_mAP/{result['classes']} {result['task'].replace('->', ' to ')}"
                     tf.summary.scalar(name, result["value"])
+
+
+class ValidationMAP(keras.callbacks.Callback):
+    """For keras.Model.fit: adds `val_mAP` to the logs of an epoch, the mean mAP over all directions of retrieval.
+
+    It stands before the callbacks that look at it: Keras shows a callback what those before it have added, and a
+    ModelCheckpoint(save_best_only=True) that misses what it monitors saves every epoch.
+
+    Args:
+      data: the training data, MultiModalData with a split "validation".
+      protocol: tfxmr.data.protocol.Protocol whose similarity applies; None takes the standard one.
+    """
+
+    def __init__(self, data, protocol=None):
+        super().__init__()
+        self.data = data
+        self.tasks = selection.validation_tasks(data)
+        self.protocol = protocol or Protocol("standard", "validation")
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Measures; weights that are not finite have the mAP nan, which is better than no other."""
+        value = np.nan
+        if self.model.finite():
+            retriever, training = self.model.retriever(self.data), self.data.splits["train"]
+            value = selection.mean_map(retriever, self.tasks, self.protocol, training)
+        logs["val_mAP"] = value

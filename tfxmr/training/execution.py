@@ -37,6 +37,20 @@ class StepwiseModel(keras.Model):
         is always the same. Keras' own train function knows neither several steps under MirroredStrategy nor several
         machines.
         """
+        one_step = self.make_one_step()
+
+        def execute(batches, count):
+            return tf.while_loop(
+                lambda i, logs, failed: tf.logical_and(i < count, tf.logical_not(failed)),
+                lambda i, logs, failed: (i + 1, *one_step(next(batches))), (0, tf.zeros([0]), tf.constant(False)),
+                shape_invariants=(tf.TensorShape([]), tf.TensorShape([None]), tf.TensorShape([])),
+                parallel_iterations=1,
+            )[1:]
+
+        self.step_function = execute if self.run_eagerly else tf.function(execute, autograph=False)
+
+    def make_one_step(self):
+        """Makes the function of one step: a batch -> (the step's logs (L,), named `log_names`; if it failed)."""
         strategy = self.distribute_strategy
         train_step = tf.function(self.train_step, jit_compile=True) if self.jit_compile else self.train_step
 
@@ -45,19 +59,11 @@ class StepwiseModel(keras.Model):
             self.log_names = list(logs)
             return tf.stack(list(logs.values())), self.failed(logs)
 
-        def one_step(batches):
-            made = strategy.run(checked_step, args=(next(batches),))
+        def one_step(batch):
+            made = strategy.run(checked_step, args=(batch,))
             return [strategy.experimental_local_results(value)[0] for value in made]
 
-        def execute(batches, count):
-            return tf.while_loop(
-                lambda i, logs, failed: tf.logical_and(i < count, tf.logical_not(failed)),
-                lambda i, logs, failed: (i + 1, *one_step(batches)), (0, tf.zeros([0]), tf.constant(False)),
-                shape_invariants=(tf.TensorShape([]), tf.TensorShape([None]), tf.TensorShape([])),
-                parallel_iterations=1,
-            )[1:]
-
-        self.step_function = execute if self.run_eagerly else tf.function(execute, autograph=False)
+        return one_step
 
     def failed(self, logs):
         """True, a scalar tensor, if a step's logs (name -> scalar) hold what is not finite and should be."""

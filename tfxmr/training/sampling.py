@@ -24,8 +24,8 @@ def batches(split, batch_size, seed, start, stop):
       split: Split; n is the number of pairs, or of items of the largest modality.
       batch_size: items in a batch, at most n.
       seed: of the run.
-      start: first step.
-      stop: one past the last step.
+      start: first step; or a function without arguments that gives it, asked at the begin of each pass.
+      stop: one past the last step; a function if `start` is one.
 
     Returns:
       tf.data.Dataset of dicts: view -> (B, ...) of the view's type, and "label" -> int32 (B,), the class of each row
@@ -50,7 +50,14 @@ def batches(split, batch_size, seed, start, stop):
         rows_of = {m: r for group, r in zip(groups, rows, strict=True) for m in group}
         return {view: read(rows_of[modality_of(view)]) for view, read in gather.items()} | {"label": label}
 
-    return tf.data.Dataset.range(start, stop).map(draw, num_parallel_calls=1).prefetch(2)
+    return _steps(start, stop).map(draw, num_parallel_calls=1).prefetch(2)
+
+
+def _steps(start, stop):
+    """The numbers of the steps, int64, as a tf.data.Dataset."""
+    if not callable(start):
+        return tf.data.Dataset.range(start, stop)
+    return tf.data.Dataset.from_generator(lambda: range(start(), stop()), output_signature=tf.TensorSpec((), tf.int64))
 
 
 def _gather(matrix):

@@ -1,0 +1,282 @@
+"""What a Keras user does with a method: fit and evaluate with callbacks, weights and .keras files."""
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tfxmr import registry
+from tfxmr.data import protocol
+from tfxmr.errors import InputError
+from tfxmr.models.danzcr import DANZCR, DANZCRSettings
+from tfxmr.models.deep_sm import DeepSM
+from tfxmr.models.ms2gan import MS2GAN
+from tfxmr.training import sampling, selection
+from tfxmr.training.callbacks import ValidationMAP
+
+SEED, BATCH = 3, 8
+EPOCH = 6  # steps
+
+
+def small(method, **settings):
+    """Settings with narrow layers."""
+    fields = dataclasses.fields(method.Settings)
+    widths = {f.name: tuple(min(v, 12) for v in f.default) for f in fields if isinstance(f.default, tuple)}
+    return method.Settings(**widths | {"batch_size": BATCH, "steps": 2 * EPOCH} | settings)
+
+
+@pytest.fixture(scope="module")
+def data(make_data):
+    """Training data of 48 pairs, with 12 for validation."""
+    made = make_data(classes=6, train=60, test=24)
+    return protocol.make("standard", made).training_data(made, 0.2, 0)
+
+
+def make(method, data, learning_rate=None, compiled=None, **settings):
+    model = method(data, small(method, **settings), SEED)
+    model.compile(learning_rate, **compiled or {})
+    return model
+
+
+def state(model):
+    """All that a checkpoint of a run holds, as NumPy arrays."""
+    return [v.numpy() for v in model.state_variables()]
+
+
+def assert_equal(one, other):
+    for a, b in zip(state(one), state(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def fit(model, data, epochs=2, callbacks=(), **arguments):
+    """Fits quietly. Returns the History's dict."""
+    arguments = {"verbose": 0} | arguments
+    return model.fit(model.dataset(data), epochs=epochs, callbacks=list(callbacks), **arguments).history
+
+
+class Kept(keras.callbacks.Callback):
+    """Keeps the weights after each epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.weights.append(self.model.get_weights())
+
+
+def neural():
+    """Names of the methods that train by steps."""
+    return registry.names("tfxmr.models")
+
+
+@pytest.mark.parametrize("name", neural())
+def test_every_method(name, data, tmp_path):
+    """fit gives the weights of a run's steps; its logs are a run's losses; files give all of it back.
+
+    Guards against a graph that rounds otherwise than a run's, against Keras' own loss of 0 in the logs, and against
+    files without an optimizer's slots, of which Keras does but warn.
+    """
+    method, logged = registry.get(name), []
+    model, other = make(method, data), make(method, data)
+    history = fit(model, data, validation_data=model.dataset(data, "validation"), callbacks=[ValidationMAP(data)])
+    watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: logged.append(logs))
+    other.take_steps(sampling.batches(data.splits["train"], BATCH, SEED, 0, 2 * EPOCH), [watch])
+    other.finish(data)  # as val_mAP has of the other
+    assert_equal(model, other)
+
+    losses = [loss for loss in logged[0] if not loss.endswith("gradient_norm")]
+    assert set(history) == {"loss", *losses, "val_loss", *(f"val_{loss}" for loss in losses), "val_mAP"}
+    for loss in losses:
+        means = np.reshape([logs[loss] for logs in logged], (2, EPOCH)).mean(axis=1)
+        np.testing.assert_allclose(history[loss], means, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(history["loss"], np.sum([history[loss] for loss in losses], axis=0), rtol=1e-4)
+    rule = protocol.Protocol("standard", "validation")
+    value = selection.mean_map(other.retriever(data), rule.tasks(data, "validation"), rule, data.splits["train"])
+    assert history["val_mAP"][1] == value and 0 < value < 1
+
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert_equal(model, loaded)
+    assert (loaded.settings, loaded.seed, loaded.steps_done) == (model.settings, SEED, 2 * EPOCH)
+    features = data.splits["validation"].features["image"]
+    np.testing.assert_array_equal(loaded.encode("image", features), model.encode("image", features))
+    fit(model, data, 1)
+    fit(loaded, data, 1)
+    assert_equal(model, loaded)
+
+    model.save_weights(tmp_path / "model.weights.h5")
+    anew = method.from_config(json.loads(json.dumps(model.get_config())))
+    for network, expected in method(data, model.settings, SEED).networks.items():
+        for a, b in zip(anew.networks[network].get_weights(), expected.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    anew.compile()
+    anew.load_weights(tmp_path / "model.weights.h5")
+    assert_equal(model, anew)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [(DANZCR, {}), (MS2GAN, {"precision": "float16"}), (DeepSM, {"dropout_keep": 0.5})],
+)
+def test_backup_and_restore(method, settings, data, tmp_path):
+    """Interrupted in the third epoch and started again: the weights, slots and steps of a fit that was not.
+
+    Guards against slots that are made too late to be restored, and against batches that begin at 0 again.
+    """
+    def interrupt(epoch, logs):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    straight = make(method, data, **settings)
+    fit(straight, data, 4)
+    backup = lambda: keras.callbacks.BackupAndRestore(tmp_path / "backup")  # noqa: E731
+    with pytest.raises(KeyboardInterrupt):
+        stopped = make(method, data, **settings)
+        fit(stopped, data, 4, [backup(), keras.callbacks.LambdaCallback(on_epoch_begin=interrupt)])
+    resumed = make(method, data, **settings)
+    assert len(fit(resumed, data, 4, [backup()])["loss"]) == 2
+    assert_equal(resumed, straight)
+
+
+@pytest.mark.parametrize("method", [DANZCR, DeepSM])
+def test_the_losses_of_validation(method, data):
+    """Those of the networks without dropout, the same at each time; nothing is changed by looking."""
+    model, whole = make(method, data, dropout_keep=0.5), make(method, data, dropout_keep=1.0)
+    before, validation = state(model), model.dataset(data, "validation")
+    found = model.evaluate(validation, verbose=0, return_dict=True)
+    assert found == model.evaluate(validation, verbose=0, return_dict=True)
+    assert found == whole.evaluate(validation, verbose=0, return_dict=True)
+    for a, b in zip(before, state(model), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_callbacks(data, tmp_path, capfd, monkeypatch):
+    """The usual ones, which see the val_mAP of the first of them."""
+    values = [0.3, 0.5, 0.2, 0.1, 0.4]
+    given = iter(values)
+    monkeypatch.setattr(selection, "mean_map", lambda *_: next(given))
+    best, weights, board = (str(tmp_path / name) for name in ("best.keras", "{epoch}.weights.h5", "board"))
+    watched, kept = {"monitor": "val_mAP", "mode": "max"}, Kept()
+    model = make(MS2GAN, data)
+    history = fit(
+        model, data, 5, validation_data=model.dataset(data, "validation"), verbose=1, callbacks=[
+            ValidationMAP(data), kept,
+            keras.callbacks.ModelCheckpoint(best, save_best_only=True, **watched),
+            keras.callbacks.ModelCheckpoint(weights, save_weights_only=True),
+            keras.callbacks.EarlyStopping(patience=2, restore_best_weights=True, **watched),
+            keras.callbacks.TensorBoard(board, histogram_freq=1, write_steps_per_second=True),
+        ],
+    )
+    printed = capfd.readouterr().out
+    assert history["val_mAP"] == values[:4] and "val_mAP" in printed and "joint/sd" in printed
+    for expected in (keras.models.load_model(best), model):
+        for a, b in zip(kept.weights[1], expected.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    other = make(MS2GAN, data)
+    other.load_weights(weights.format(epoch=2))
+    for a, b in zip(kept.weights[1], other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    events = EventAccumulator(f"{board}/train", size_guidance={"tensors": 0})
+    events.Reload()
+    assert {"epoch_joint/sd", "epoch_loss", "shared/dense_0/kernel/histogram"} <= set(events.Tags()["tensors"])
+
+
+def test_nan(data):
+    """TerminateOnNaN ends the fit in its first step, whatever looks at the weights afterwards."""
+    model = make(MS2GAN, data, learning_rate=float("nan"))
+    history = fit(model, data, 3, [ValidationMAP(data), keras.callbacks.TerminateOnNaN()])
+    assert model.steps_done == 2 and np.isnan(history["val_mAP"]).all()
+
+
+def test_learning_rates(data, tmp_path):
+    """Schedules of Keras, through files too, and the callbacks that set a rate, of every player."""
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay([2, 4], [1e-2, 1e-3, 1e-4])
+    model = make(DANZCR, data, schedule)
+    fit(model, data, 1)
+    model.save(tmp_path / "model.keras")
+    for found in (model, keras.models.load_model(tmp_path / "model.keras")):
+        assert [float(o.learning_rate) for o in found.player_optimizers.values()] == pytest.approx([1e-4] * 4)
+    model = make(DANZCR, data, 1e-3)
+    history = fit(model, data, 2, [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)])
+    assert history["learning_rate_adam_D_R"] == pytest.approx([5e-4, 2.5e-4])
+    assert [float(o.learning_rate) for o in model.player_optimizers.values()] == pytest.approx([2.5e-4] * 4)
+
+
+def test_the_papers_learning_rate_by_default(data):
+    """Guards against a compile() that leaves the decay by epochs to those who know how long an epoch is."""
+    model = make(DANZCR, data)
+    model.step.assign(10 * EPOCH)
+    assert float(model.player_optimizers["G_F"].learning_rate) == pytest.approx(0.96e-4)
+
+
+@pytest.mark.parametrize("compiled", [{}, {"steps_per_execution": 4}, {"run_eagerly": True}])
+def test_steps_per_epoch(compiled, data):
+    """Epochs of other lengths, and several steps in a call: the steps of a run, in order, none twice and none left out."""
+    model, other = make(MS2GAN, data, compiled=compiled), make(MS2GAN, data, compiled={"run_eagerly": "run_eagerly" in compiled})
+    model.fit(model.dataset(data, steps=9), epochs=2, verbose=0, steps_per_epoch=4)
+    assert model.steps_done == 8
+    fit(model, data, 1)
+    other.take_steps(sampling.batches(data.splits["train"], BATCH, SEED, 0, 8 + EPOCH))
+    assert_equal(model, other)
+
+
+def test_single_batches(data):
+    """train_on_batch takes a step, test_on_batch none; predict gives what retrieval compares."""
+    model, other = make(MS2GAN, data), make(MS2GAN, data)
+    batch = next(iter(model.dataset(data)))
+    logs = model.train_on_batch(batch, return_dict=True)
+    assert set(logs) == set(model.test_on_batch(batch, return_dict=True)) and model.steps_done == 1
+    other.take_steps(sampling.batches(data.splits["train"], BATCH, SEED, 0, 1))
+    assert_equal(model, other)
+    made = model.predict(model.dataset(data, "validation"), verbose=0)
+    text = data.splits["validation"].features["text"]
+    np.testing.assert_allclose(
+        model.predict({"text": text}, verbose=0)["text"], model.encode("text", text), rtol=1e-5, atol=1e-6
+    )
+    assert made["image"].shape == (16, 24)
+
+
+def test_unpaired_and_mapped_data(make_data):
+    """Modalities that share no rows, joined by class in validation too."""
+    made = make_data(classes=6, train=60, test=24)
+    data = protocol.make("standard", made).training_data(made, 0.2, 0)
+    splits = {name: dataclasses.replace(split, unpaired=("image", "text")) for name, split in data.splits.items()}
+    data = dataclasses.replace(data, splits=splits)
+    model = make(MS2GAN, data)
+    assert "val_loss" in fit(model, data, 1, validation_data=model.dataset(data, "validation"))
+
+
+def test_summary(data):
+    """It names the networks, and counts weights and slots."""
+    lines = []
+    model = make(MS2GAN, data)
+    model.summary(print_fn=lambda line, **_: lines.append(line))
+    text = "\n".join(map(str, lines))
+    assert "specific_image" in text and "classifier" in text and "Optimizer params" in text
+
+
+def test_refusals(data):
+    """What cannot be is refused in a line that says what to do instead."""
+    model = make(MS2GAN, data)
+    with pytest.raises(InputError, match="no split 'test'.*train, validation"):
+        model.dataset(data, "test")
+    with pytest.raises(InputError, match="optimizer=.*learning_rate"):
+        model.compile(optimizer="adam")
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = MS2GAN(data, small(MS2GAN))
+    model.compile()
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(InputError, match="tfxmr train --strategy"):
+            call(model.dataset(data))
+
+
+def test_class_vectors_stay_what_they_are(make_data, tmp_path):
+    """Guards against class embeddings that text would round."""
+    data = make_data(train=24)
+    model = DANZCR(data, DANZCRSettings(generator_units=(4,), discriminator_units=(4,), batch_size=8))
+    anew = DANZCR.from_config(json.loads(json.dumps(model.get_config())))
+    np.testing.assert_array_equal(anew.class_embeddings, data.class_embeddings)
