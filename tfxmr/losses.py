@@ -247,3 +247,35 @@ def modality_classification(logits):
     """
     modalities = tf.repeat(tf.range(tf.shape(logits)[0])[:, None], tf.shape(logits)[1], axis=1)
     return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(modalities, logits), axis=0)
+
+
+def pairwise_l2(a, b):
+    """||a_n - b_n||^2 / 2 of the rows of (B, d) and (B, d), >= 0: Caffe's contrastive loss of pairs that all match."""
+    return recovery(a, b, "sq_mean")
+
+
+def sigmoid_modality(logits, modalities):
+    """Sigmoid cross-entropy of M outputs against the one-hot modality, summed over the outputs (MHTN).
+
+    Args:
+      logits: (B, M).
+      modalities: int (B,), in 0..M-1.
+
+    Returns:
+      (B,), >= 0; M ln 2 at zero logits.
+    """
+    targets = tf.one_hot(modalities, logits.shape[-1], dtype=logits.dtype)
+    return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(targets, logits), axis=-1)
+
+
+def least_squares_domain(outputs, domain):
+    """(o - domain)^2 / 2: a discriminator of domains as TPCKT trains it.
+
+    Args:
+      outputs: o (...), linear.
+      domain: 1 for source items, 0 for target items; float, or a tensor of o's shape.
+
+    Returns:
+      (...), >= 0.
+    """
+    return tf.square(outputs - domain) / 2

@@ -1,6 +1,6 @@
-"""Adam as TensorFlow 1 had it, in one pass over the memory, and SGD; both with an L2 penalty of weight matrices.
+"""Adam as TensorFlow 1 had it, in one pass over the memory, SGD, and RMSprop as Torch has it; all with an L2 penalty.
 
-And a learning rate that follows the steps of the training, not the updates of one optimizer.
+And learning rates: Caffe's, a player's, and one that follows the steps of the training, not one optimizer's updates.
 """
 import keras
 import tensorflow as tf
@@ -71,6 +71,79 @@ class SGD(keras.optimizers.SGD):
         velocity = self.momentums[self._get_variable_index(variable)]
         velocity.assign((self.momentum - gap) * velocity - tf.cast(learning_rate, variable.dtype) * gradient)
         variable.assign_add(velocity)
+
+
+class RMSprop(keras.optimizers.RMSprop):
+    """RMSprop with epsilon outside the root, as Torch has it.
+
+    With gradient g: v <- rho v + (1 - rho) g^2; w <- w - rate g / (sqrt(v) + epsilon).
+
+    Keras divides by sqrt(v + epsilon): there 1e-8 acts as 1e-4 does here and stops weights of small gradients.
+    TensorFlow's fused kernel has Keras' form, so this is done by separate operations.
+
+    Args:
+      learning_rate: float or schedule.
+      rho: share of the mean square that a step leaves, in [0, 1).
+      epsilon: > 0.
+      l2: see `penalised`.
+      **kwargs: of keras.optimizers.RMSprop, but for momentum and centered.
+
+    Raises:
+      ValueError: momentum or centered is asked for.
+    """
+
+    def __init__(self, learning_rate=1e-3, rho=0.99, epsilon=1e-8, *, l2=0.0, **kwargs):
+        if kwargs.get("momentum") or kwargs.get("centered"):
+            raise ValueError("RMSprop with epsilon outside the root has no momentum, nor is it centered: leave them out")
+        super().__init__(learning_rate, rho=rho, epsilon=epsilon, **kwargs)
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Updates one variable and its slot; `gradient` has the variable's shape."""
+        gradient = penalised(tf.convert_to_tensor(gradient), variable, self.l2)
+        velocity = self._velocities[self._get_variable_index(variable)]
+        velocity.assign(self.rho * velocity + (1 - self.rho) * tf.square(gradient))
+        root = tf.sqrt(tf.convert_to_tensor(velocity)) + self.epsilon
+        variable.assign_sub(tf.cast(learning_rate, variable.dtype) * gradient / root)
+
+
+class InverseDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Caffe's "inv" policy: rate (1 + gamma t)^-power at step t.
+
+    Args:
+      rate: at step 0, > 0.
+      gamma: >= 0.
+      power: >= 0.
+    """
+
+    def __init__(self, rate: float, gamma=1e-4, power=0.75):
+        super().__init__()
+        self.rate, self.gamma, self.power = rate, gamma, power
+
+    def __call__(self, step):
+        """The rate at `step`, a scalar float32 tensor."""
+        return self.rate * (1 + self.gamma * tf.cast(step, tf.float32)) ** -self.power
+
+    def get_config(self):
+        """The arguments."""
+        return {"rate": self.rate, "gamma": self.gamma, "power": self.power}
+
+
+class Scaled(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate times a factor, of a player or stage that learns slower or faster than the others.
+
+    Args:
+      rate: a schedule of Keras, or a number.
+      factor: >= 0; 0 keeps the weights as they are.
+    """
+
+    def __init__(self, rate, factor: float):
+        super().__init__()
+        self.rate, self.factor = rate, factor
+
+    def __call__(self, step):
+        """The rate at `step`, a scalar float32 tensor."""
+        return self.factor * tf.cast(self.rate(step) if callable(self.rate) else self.rate, tf.float32)
 
 
 class BySteps(keras.optimizers.schedules.LearningRateSchedule):

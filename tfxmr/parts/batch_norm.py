@@ -1,0 +1,93 @@
+"""Batch normalisation, and the fully connected block around it that MHTN and TPCKT are built of."""
+import keras
+import tensorflow as tf
+
+from tfxmr.layers import Dense
+
+
+class BatchNorm(keras.layers.Layer):
+    """(x - mean) / sqrt(variance + epsilon) of each feature over the rows, after Ioffe and Szegedy (ICML 2015).
+
+    What is one batch is the caller's choice: modalities concatenated along the rows share their statistics, modalities
+    normalised by one call (or one layer) each do not. Rows depend on each other, so there is no `row_axis`.
+
+    Args:
+      dim: width of the input.
+      scale: True learns a factor, 1 at first, and an offset, 0 at first; Caffe's layer has neither.
+      momentum: share of the moving statistics that a training batch leaves, in [0, 1).
+      epsilon: > 0, added to the variance.
+    """
+
+    def __init__(self, dim: int, *, scale=False, momentum=0.9, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.momentum, self.epsilon = momentum, epsilon
+
+        def weight(name, value, trainable):
+            # every replica has the whole batch, hence the same statistics: the first one's are everyone's
+            aggregation = None if trainable else "only_first_replica"
+            return self.add_weight(
+                shape=(dim,), initializer=value, trainable=trainable, name=name, autocast=False, aggregation=aggregation
+            )
+
+        self.gamma = weight("gamma", "ones", True) if scale else None
+        self.beta = weight("beta", "zeros", True) if scale else None
+        self.moving_mean = weight("moving_mean", "zeros", False)
+        self.moving_variance = weight("moving_variance", "ones", False)
+        self.built = True
+
+    def call(self, x, training=False):
+        """Normalises x (..., dim) over all its leading axes.
+
+        Args:
+          x: (..., dim).
+          training: True uses the statistics of x and moves the moving ones towards them (the variance with n - 1 below,
+            as Caffe and PyTorch do); False uses the moving statistics.
+
+        Returns:
+          float32, x's shape.
+        """
+        x = tf.cast(x, tf.float32)  # a variance in 16 bits is worthless
+        mean, variance = tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance)
+        if training:
+            mean, variance = tf.nn.moments(x, axes=list(range(x.shape.rank - 1)))
+            count = tf.cast(tf.size(x) / x.shape[-1], tf.float32)
+            self._move(self.moving_mean, mean)
+            self._move(self.moving_variance, variance * count / tf.maximum(count - 1, 1))
+        x = (x - mean) * tf.math.rsqrt(variance + self.epsilon)
+        return x if self.gamma is None else x * self.gamma + self.beta
+
+    def _move(self, moving, value):
+        moving.assign(self.momentum * moving + (1 - self.momentum) * tf.stop_gradient(value))
+
+
+class DenseNormReLU(keras.layers.Layer):
+    """Fully connected layer, batch normalisation without factor and offset, ReLU: "FBR".
+
+    Args:
+      input_dim: width of the input.
+      units: width of the output.
+      seed: of the initial weights, which are normal with variance 2 / input_dim (He et al. 2015, eq. 10); biases are 0.
+      **kwargs: `dtype` of the product; the normalisation has 32 bits.
+    """
+
+    def __init__(self, input_dim: int, units: int, *, seed: int, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = Dense((input_dim,), units, (2 / input_dim) ** 0.5, seed, name="dense", dtype=self.dtype_policy)
+        self.norm = BatchNorm(units, name="norm", dtype="float32")
+        self.built = True
+
+    def row_parts(self):
+        """The product may be computed by rows, the statistics are those of the whole batch."""
+        return [self.dense]
+
+    def call(self, x, training=False, linear=False):
+        """(B, input_dim) to (B, units).
+
+        Args:
+          x: (B, input_dim).
+          training: see BatchNorm.
+          linear: True returns in addition what comes before the normalisation, which MHTN's discriminator reads.
+        """
+        product = tf.cast(self.dense(x), tf.float32)
+        output = tf.nn.relu(self.norm(product, training=training))
+        return (output, product) if linear else output
