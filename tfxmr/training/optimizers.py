@@ -94,7 +94,7 @@ class RMSprop(keras.optimizers.RMSprop):
 
     def __init__(self, learning_rate=1e-3, rho=0.99, epsilon=1e-8, *, l2=0.0, **kwargs):
         if kwargs.get("momentum") or kwargs.get("centered"):
-            raise ValueError("RMSprop with epsilon outside the root takes neither momentum nor centered: leave them out")
+            raise ValueError("RMSprop with epsilon outside the root takes no momentum, no centered: omit them")
         super().__init__(learning_rate, rho=rho, epsilon=epsilon, **kwargs)
         self.l2 = l2
 
