@@ -12,6 +12,7 @@ from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.splits import SplitRule
 from tfxmr.errors import InputError
 from tfxmr.evaluation import results
+from tfxmr.features import extract, image_network, text_features
 from tfxmr.features.normalisation import normalise_features
 from tfxmr.training import run, sampling
 
@@ -250,3 +251,14 @@ def test_digests_know_every_view(wrap):
         moved = dataclasses.replace(data, **{field: {"text.words": entry[::-1]}})
         for made, known in ((run.manifest(moved), facts), (identity.digests(moved), rows)):
             assert [v for v in ALL if made[v] != known[v]] == ["text.words"]
+
+
+def test_the_extract_line_names_features_that_make_the_views():
+    """Guards against a remedy that the command refuses, or that makes another view than the one that is lacking."""
+    for view, name in views.FEATURES.items():
+        modality = views.modality_of(view)
+        if modality == "text":
+            feature = text_features.make(name, text_features.TextOptions())
+            assert list(extract.by_view(modality, [feature])) == [view]
+        else:  # without building the network: its layer is one of places, or one of units
+            assert (image_network.LAYERS[name][1] == "block5_pool") == (view == "image.regions")
