@@ -1,11 +1,14 @@
 """Tests of the reader of .npy and .npz files: nothing that a header claims is believed before it is compared."""
+import ast
+import pathlib
 import time
 import zipfile
+from unittest import mock
 
 import numpy as np
 import pytest
 
-from tfxmr.data import archive
+from tfxmr.data import archive, foreign, pictures
 from tfxmr.errors import InputError
 
 
@@ -113,3 +116,37 @@ def test_an_unreadable_file_is_not_called_damaged(tmp_path):
     (tmp_path / "x.npy").mkdir()
     with pytest.raises(InputError, match="x.npy: cannot be read .Is a directory"):
         archive.read_npy(tmp_path / "x.npy")
+
+
+SOURCES = pathlib.Path(archive.__file__).parents[1]
+CAUGHT = [
+    (path, node) for folder in ("data", "features") for path in sorted((SOURCES / folder).glob("*.py"))
+    for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Try)
+    and any(isinstance(handler.type, ast.Name) and handler.type.id == "Exception" for handler in node.handlers)
+]
+
+
+@pytest.mark.parametrize("path, node", CAUGHT, ids=lambda value: getattr(value, "name", ""))
+def test_memory_that_fails_is_no_damaged_file(path, node):
+    """Guards against a whole file that is called damaged since the memory was full: whoever reads that throws it away.
+
+    Whatever is done with any exception of a parser, MemoryError is raised before, or everything is raised in the end.
+    """
+    first = next(n for n, handler in enumerate(node.handlers) if getattr(handler.type, "id", "") == "Exception")
+    passed = [ast.unparse(handler) for handler in node.handlers[:first]]
+    raised = isinstance(node.handlers[first].body[-1], ast.Raise) and node.handlers[first].body[-1].exc is None
+    assert raised or any("MemoryError" in text.partition(":")[0] for text in passed), f"{path}:{node.lineno}"
+
+
+def test_memory_that_fails_is_told_as_such(tmp_path):
+    """The same where the memory fails for an array, a sparse matrix and an image."""
+    np.save(tmp_path / "a.npy", np.ones((2, 2)))
+    np.savez(tmp_path / "b.npz", format=b"csr", shape=[1, 1], data=[1.0], indices=[0], indptr=[0, 1])
+    for patched, read in (
+        ("numpy.lib.format.read_array", lambda: archive.read_npy(tmp_path / "a.npy")),
+        ("numpy.lib.format.read_array", lambda: archive.read_npz(tmp_path / "b.npz")),
+        ("scipy.sparse.csr_array", lambda: foreign.read(tmp_path / "b.npz")),
+        ("PIL.Image.open", lambda: pictures.decode(b"", "x.png")),
+    ):
+        with mock.patch(patched, side_effect=MemoryError), pytest.raises(MemoryError):
+            read()

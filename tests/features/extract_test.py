@@ -167,6 +167,10 @@ def test_a_folder_without_vectors_says_what_reads_it(features, hint, media, tmp_
     features = [*features, "--min_words=1"]
     assert run(media, tmp_path / "out", *features) == 0
     assert capsys.readouterr().out.splitlines()[-1].endswith(hint)
+    train = ["train", "--model=cca", "--dataset=features", f"--features={tmp_path / 'out'}", "--protocol=standard"]
+    assert main([*train, f"--run_dir={tmp_path / 'run'}"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "cca reads the view " in error and "`tfxmr extract --dataset=folder" in error
     monkeypatch.setattr(registry.get("cca"), "inputs", ("text.words",), raising=False)
     assert run(media, tmp_path / "out", *features) == 0
     assert " --model=cca" in capsys.readouterr().out.splitlines()[-1]

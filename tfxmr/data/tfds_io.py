@@ -63,7 +63,7 @@ def _builder(builder_class, config, data_dir):
     """As `builder`. Raises InputError if what was built earlier is damaged."""
     try:
         return builder(builder_class, config, data_dir)
-    except (InputError, OSError):
+    except (InputError, OSError, MemoryError):
         raise
     except Exception as error:  # TFDS raises whatever its parsers of JSON and of lists do
         folder = pathlib.Path(data_dir or "~/tensorflow_datasets").expanduser() / builder_class.name

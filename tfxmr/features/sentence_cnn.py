@@ -23,6 +23,7 @@ class SentenceNetwork(WordSequence):
     def fit(self, texts, labels=None):
         """Trains the network on texts and their labels (n,)."""
         super().fit(texts)
+        self.rule = {key: value for key, value in self.rule.items() if key not in ("table", "vocabulary")}  # not saved
         self._length = max(self.length, max(WIDTHS))
         epochs = self.options.epochs or EPOCHS
         self.rule |= {"widths": WIDTHS, "maps": MAPS, "epochs": epochs, "batch": BATCH, "seed": self.options.seed}
