@@ -108,7 +108,10 @@ def _read(stream, size, mapped=False):
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"version {version} of the format is for records alone")
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran_order, dtype = read(stream)
+    try:
+        shape, fortran_order, dtype = read(stream)
+    except MemoryError:  # so Python's parser calls brackets in brackets without end
+        raise ValueError("its header is nested too deeply") from None
     if dtype.kind not in KINDS or not dtype.itemsize:
         raise ValueError(f"it is of type {dtype}")
     if not all(type(length) is int and length >= 0 for length in shape):  # True passes for a length in NumPy

@@ -143,10 +143,8 @@ def digest_matrix(path):
     The shape is the width d of float32 (n, d), [places, d] of float32 (n, places, d), [T] of int32 (n, T).
     """
     try:
-        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except MemoryError:
-        raise
-    except Exception:  # NumPy's parser of headers raises a dozen types on damaged ones
+        matrix = archive.read_npy(path, mapped=True)
+    except InputError:
         return 0, 0, ""
     if not isinstance(matrix, np.memmap) or (matrix.dtype, matrix.ndim) not in archive.MAPPED:
         return 0, 0, ""

@@ -33,7 +33,7 @@ def read(folder, views):
         for view in found:
             if view not in views:
                 raise InputError(f"{folder / pattern.format(view)}: belongs to no array {view!r}, found "
-                                 f"{', '.join(views)}; add the array (n, T) or remove the file")
+                                 f"{', '.join(views)}; add the array (n, T), or move the file elsewhere")
     return tables, vocabularies
 
 
