@@ -25,6 +25,8 @@ class Dense(keras.layers.Layer):
         from +-1 / sqrt(n), as PyTorch's Linear does.
     """
 
+    row_axis = -2
+
     def __init__(self, input_dims, units, stddev, seed, init="glorot", **kwargs):
         super().__init__(**kwargs)
         inputs = sum(input_dims)
@@ -67,6 +69,8 @@ class Tower(keras.layers.Layer):
         and output have 32.
     """
 
+    row_axis = -2  # of the items: layers treat them one by one
+
     def __init__(
         self, input_dims, units, *, activation=tf.nn.relu, output_activation=None, keep=1.0, stddev=0.02, seed=0,
         init="glorot", **kwargs,
@@ -83,6 +87,10 @@ class Tower(keras.layers.Layer):
                 for i, (dims, width) in enumerate(zip(widths, units, strict=True))
             ]
         self.built = True
+
+    def row_parts(self):
+        """What several devices share out by rows: dropout masks are drawn between the layers, for whole batches."""
+        return self.layers if self.rate else [self]
 
     def call(self, *parts, seed=None):
         """Runs the tower.

@@ -1,4 +1,7 @@
 """Random numbers that depend on (seed, step, purpose) alone, so that a resumed run draws what it would have drawn."""
+import contextlib
+import random
+
 import numpy as np
 import tensorflow as tf
 
@@ -16,3 +19,17 @@ def step_seed(seed, step):
 def fold_in(state, number):
     """Derives a new state, int32 (2,), from a state and a number (int or integer tensor)."""
     return tf.random.experimental.stateless_fold_in(state, number)
+
+
+@contextlib.contextmanager
+def seeded_layers(seed, name=""):
+    """Within it, Keras layers whose initialisers have no seed of their own take seeds that depend on seed and name.
+
+    Keras draws such seeds from Python's global generator, whose state is put back afterwards.
+    """
+    before = random.getstate()
+    random.seed(derive(seed, *name.encode()))
+    try:
+        yield
+    finally:
+        random.setstate(before)

@@ -12,7 +12,7 @@ def names(package=None):
     found = []
     for name in (package,) if package else PACKAGES:
         modules = pkgutil.iter_modules(importlib.import_module(name).__path__)
-        found += [m.name for m in modules if m.name != "base"]
+        found += [m.name for m in modules if m.name != "base" and not m.name.startswith("_")]
     return sorted(found)
 
 

@@ -138,7 +138,6 @@ def test_pretraining_is_resumed(make_data, tmp_path, monkeypatch):
     """A run killed in its first machines, its second ones and its own steps equals a straight one, bit for bit."""
     data, moved = make_data(), callbacks.Progress.on_train_batch_end
     straight = pretrained_run(data, tmp_path / "straight")
-    assert not list((tmp_path / "straight").rglob("pretraining/*/checkpoints"))
     for kill_at in (2, 3, 4):  # steps done since the start of the process
         steps = iter(range(kill_at))
 

@@ -177,14 +177,17 @@ def test_what_is_not_distributed_is_refused(make_data, tmp_path, capsys):
     assert "a search runs in one process" in capsys.readouterr().err
 
 
-def test_a_network_that_cannot_be_shared_out_is_refused(monkeypatch):
-    """Guards against a layer whose gradient every replica would count whole."""
-    dense = keras.layers.Dense(2)
-    dense.build((None, 3))
-    distribution.share_out("new", {"dense": dense})  # one replica: nothing to do
+def test_a_network_that_says_nothing_of_its_rows_is_computed_whole(monkeypatch):
+    """Guards against parts of a batch for a layer that couples its rows, such as BatchNorm."""
+    dense, own = keras.layers.Dense(2), keras.layers.Dense(2)
+    for layer in (dense, own):
+        layer.build((None, 3))
+    own.row_axis = 0
+    assert not distribution.share_out({"dense": dense, "own": own})  # one replica: nothing to do
     monkeypatch.setattr(type(tf.distribute.get_strategy().extended), "_num_replicas_in_sync", 2)
-    with pytest.raises(InputError, match="new cannot be trained on several devices, since its network dense"):
-        distribution.share_out("new", {"dense": dense})
+    plain = dense.call
+    assert distribution.share_out({"dense": dense, "own": own}) == {"own"}
+    assert dense.call == plain and own.call != type(own).call.__get__(own)
 
 
 def test_a_worker_with_other_flags_is_refused(monkeypatch):

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from tfxmr.__main__ import main
 from tfxmr.baselines.cca import CCA, CCASettings
-from tfxmr.boltzmann import Machine
 from tfxmr.data import protocol
 from tfxmr.errors import InputError, NotFinite
+from tfxmr.models._boltzmann import Machine
 from tfxmr.models.corr_ae import CorrAE, CorrAESettings
 from tfxmr.models.ms2gan import MS2GAN, MS2GANSettings
 from tfxmr.training import tuning
@@ -149,7 +149,7 @@ def test_pretraining(data, rule, tmp_path, monkeypatch):
     monkeypatch.setattr(Machine, "contrast", lambda self, x, seed: (np.nan, original(self, x, seed)[1]))
     settings = CorrAESettings(rbm_pretrain=True, rbm_units=(5,), rbm_steps=3, encoder_units=(4,), batch_size=12, steps=2)
     for _ in range(2):
-        with pytest.raises(NotFinite, match=r"boltzmann: the loss 'reconstruction' of player image is nan at step 1; .*--norbm_pretrain$"):
+        with pytest.raises(NotFinite, match=r"corrae: the loss 'reconstruction' of player machine_image_0 is nan at step 1; .*--norbm_pretrain$"):
             run(CorrAE, settings, data, rule, tmp_path)
 
 

@@ -1,5 +1,6 @@
 """The base of every neural method: players that take turns, one optimiser each, and an encoder for each modality."""
 import dataclasses
+import json
 import math
 
 import keras
@@ -8,13 +9,14 @@ import tensorflow as tf
 
 from tfxmr import randomness
 from tfxmr.data.mapped import MappedMatrix
+from tfxmr.data.views import modality_of
 from tfxmr.errors import InputError, NotFinite
 from tfxmr.evaluation.retriever import Retriever, Trained
 from tfxmr.layers import INITS, Tower
 from tfxmr.settings import Settings, setting
 from tfxmr.training import distribution
 from tfxmr.training.keras_model import KerasMethod, Shapes
-from tfxmr.training.optimizers import SGD, Adam
+from tfxmr.training.optimizers import SGD, Adam, ByStages
 
 
 def selection_setting(default):
@@ -109,6 +111,43 @@ class Step:
     training: bool = True
 
 
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A part of a training with steps of its own, such as the pre-training of some networks.
+
+    Attributes:
+      name: as Step.stage tells it to the losses.
+      steps: its length.
+      players: names of the players that have a turn in it; None: all.
+      batch_size: items in a batch, of fewer items all; 0: --batch_size.
+      sampler: how its batches are drawn, one of tfxmr.training.sampling.SAMPLERS.
+      rate: factor on the learning rates.
+    """
+
+    name: str
+    steps: int
+    players: tuple | None = None
+    batch_size: int = 0
+    sampler: str = "items"
+    rate: float = 1.0
+
+
+class Decisions(tf.train.experimental.PythonState):
+    """What stages decided when they began, stage name -> dict; a part of checkpoints."""
+
+    def __init__(self):
+        super().__init__()
+        self.by_stage = {}
+
+    def serialize(self):
+        """As a text."""
+        return json.dumps(self.by_stage)
+
+    def deserialize(self, text):
+        """From a text of `serialize`."""
+        self.by_stage = json.loads(text)
+
+
 class Method(Trained, KerasMethod):
     """Base of the neural methods. A subclass fills three holes:
 
@@ -117,7 +156,13 @@ class Method(Trained, KerasMethod):
     * `embed(modality, features)`, the representation that retrieval compares.
 
     Where networks have different aims, two more instead of `costs`: `players`, name -> names of the networks that this
-    player's update changes, and `updates(batch, step)`, the updates of one step in the paper's order.
+    player's update changes, and `updates(batch, step)`, the updates of one step in the paper's order. A training of
+    several parts names them in `make_stages`, and decides in `begin` what a part works with. What is fitted on top of
+    trained networks is fitted by `finish`. Representations that are not two vectors to be compared by a protocol's
+    similarity are compared by a method `similarity`, see tfxmr.evaluation.retriever.Retriever.
+
+    A network may be any Keras layer whose weights are there when it is made and whose random numbers depend on nothing
+    but its inputs: see `network`, and tfxmr.randomness for dropout and the like.
 
     The base owns `train_step`, the optimisers, the random state and the checkpointed state.
 
@@ -132,6 +177,12 @@ class Method(Trained, KerasMethod):
 
     Attributes:
       modalities: those that the method needs; () takes any.
+      inputs: names of the views that the method reads; () reads each modality's vector. A batch has their arrays by
+        their names; `embed` gets the array of a modality, or of a method that names its inputs view -> array.
+      takes_source, needs_source: whether the method learns from a second domain (data.source, batch["source"]).
+      rates: player -> factor on its learning rate, for those that have one.
+      stages: the training's Stages, in order; length: their steps in all.
+      stage: the Stage that the next step belongs to; decision: what it decided when it began, see `begin`.
     """
 
     Settings = MethodSettings
@@ -140,6 +191,9 @@ class Method(Trained, KerasMethod):
     paper = ""
     certainty = ""  # where its details come from, or how sure they are
     modalities = ("image", "text")
+    inputs = ()
+    takes_source = needs_source = False
+    rates = {}
     needs_class_embeddings = False
     zero_shot = False
     least_modalities = 1  # in the training data
@@ -153,10 +207,16 @@ class Method(Trained, KerasMethod):
             self.check(data)
         self.shapes = Shapes.of(data)
         self.dims = dict(data.dims)
-        self.length = self.total_steps(len(data.splits["train"]))
-        self.networks = self.make_networks(data)
+        with randomness.seeded_layers(seed):
+            self.networks = self.make_networks(data)
+        for name, network in self.networks.items():
+            check_network(self.name, name, network)
         self.player_optimizers = {}  # until it is compiled
-        distribution.share_out(self.name, self.networks)
+        self.by_rows = distribution.share_out(self.networks)
+        self.stages = tuple(self.make_stages(len(data.splits["train"])))
+        self.length = sum(stage.steps for stage in self.stages)
+        self.decisions = Decisions()
+        self.enter(0)
         self.built = True
 
     @classmethod
@@ -199,13 +259,60 @@ class Method(Trained, KerasMethod):
         arguments = {"stddev": None, "dtype": dtype} | arguments
         return Tower(inputs, units, **arguments, seed=randomness.derive(self.seed, *name.encode()), name=name)
 
-    def pretraining(self, data):
-        """Yields the trainings that come before this method's own: (name, another Method, its training data).
+    def network(self, name, make, *shapes):
+        """Builds a network of Keras layers, whose initial weights depend on the method's seed and this name alone.
 
-        Each is trained before the next is asked for; the last request is where their weights are taken over. A method
-        has none by default.
+        Args:
+          name: of the network.
+          make: function without arguments that makes the layer.
+          *shapes: of its inputs for one item, such as (300,): it is called with zeros of them to make its weights.
+
+        Returns:
+          The layer, with all weights.
         """
-        return ()
+        with randomness.seeded_layers(self.seed, name):
+            layer = make()
+            layer(*(tf.zeros((2, *shape)) for shape in shapes))
+        return layer
+
+    def make_stages(self, num_items):
+        """The training's Stages for a training set of `num_items`; by default one of `total_steps`."""
+        return (Stage("training", self.total_steps(num_items)),)
+
+    def begin(self, data):
+        """Decides what `stage` works with, given the networks as they are when it begins; it may set weights, too.
+
+        It is called once a stage; what it returns is kept in the checkpoints, and a resumed run does not decide anew.
+
+        Args:
+          data: the training data.
+
+        Returns:
+          A dict that JSON can hold. "classes": labels of the items that the stage trains on, "source_classes" the same
+          of the second domain; without them all. All else is the method's own, found as `decision` from then on.
+        """
+        return {}
+
+    def enter(self, number, data=None):
+        """Goes to the stage of a number, which has its own function of a step.
+
+        Args:
+          number: from 0.
+          data: the training data, for a stage that has not decided yet; None: it is not to be trained now.
+        """
+        self.stage = self.stages[number]
+        self.stage_start = sum(stage.steps for stage in self.stages[:number])
+        if data is not None and self.stage.name not in self.decisions.by_stage:
+            self.decisions.by_stage[self.stage.name] = json.loads(json.dumps(self.begin(data)))
+        self.decision = self.decisions.by_stage.get(self.stage.name, {})
+        if self.player_optimizers:
+            self.make_step_function()
+
+    @property
+    def stage_number(self):
+        """The number of the stage that the next step belongs to; after the last step that of the last stage."""
+        ends = np.cumsum([stage.steps for stage in self.stages])
+        return min(int(np.searchsorted(ends, self.steps_done, side="right")), len(self.stages) - 1)
 
     @property
     def players(self):
@@ -241,12 +348,26 @@ class Method(Trained, KerasMethod):
         return Retriever(self.encode, self.similarity)
 
     def embed(self, modality, features):
-        """Maps features (B, d) of a modality to the representations (B, k) that retrieval compares."""
+        """Maps the features of a modality to the representations (B, k) that retrieval compares.
+
+        Args:
+          modality: name.
+          features: (B, d); of a method that names its inputs view -> (B, ...).
+
+        Returns:
+          (B, k); or name -> (B, ...), which the method's `similarity` compares.
+        """
         raise NotImplementedError
 
     def variables_of(self, player):
         """The trainable variables that a player's update changes."""
         return [v for name in self.players[player] for v in self.networks[name].trainable_variables]
+
+    def computed_whole(self, player):
+        """For each of `variables_of` a player, True if every replica computes its network whole."""
+        return [
+            name not in self.by_rows for name in self.players[player] for _ in self.networks[name].trainable_variables
+        ]
 
     def minimise(self, player, losses, tape):
         """Makes a player's update from its losses.
@@ -294,6 +415,7 @@ class Method(Trained, KerasMethod):
             rate = learning_rate
             if rate is None:
                 rate = self.own_rate(steps_per_epoch or self.steps_per_epoch(self.shapes.items))
+            rate = self.scaled(rate, self.rates.get(player, 1.0))
             with self.distribute_strategy.scope():
                 optimizer = self.make_optimizer(player, rate)
                 distribution.take_sums(optimizer)
@@ -306,6 +428,16 @@ class Method(Trained, KerasMethod):
     def own_rate(self, steps_per_epoch):
         """The learning rate where `compile` is given none, a float or Keras schedule: the settings'."""
         return self.settings.learning_rate
+
+    def scaled(self, rate, factor):
+        """A learning rate, float or Keras schedule, times a factor and that of the present stage."""
+        factors = [factor * stage.rate for stage in self.stages]
+        if isinstance(rate, float) and len(set(factors)) == 1:
+            return rate * factors[0]
+        if set(factors) == {1.0}:
+            return rate
+        ends = np.cumsum([stage.steps for stage in self.stages]).tolist()
+        return ByStages(rate, self.step, ends[:-1], factors)
 
     def make_optimizer(self, player, learning_rate):
         """Makes a player's optimiser, without slots yet: Adam, or what OptimizerSettings say. A method may override it.
@@ -327,14 +459,17 @@ class Method(Trained, KerasMethod):
     def present_step(self):
         """The Step that comes next."""
         seed = randomness.step_seed(self.seed, self.step)
-        return Step(seed, tf.cast(self.step, tf.float32) / max(1, self.length))
+        done = self.step - self.stage_start if self.stage_start else self.step
+        return Step(seed, tf.cast(done, tf.float32) / max(1, self.stage.steps), self.stage.name)
 
     def train_step(self, batch):
         """One step: every player's update in turn. Returns each player's losses and gradient norm."""
         logs = {}
         for player, losses, gradients in self.updates(batch, self.present_step()):
+            if self.stage.players is not None and player not in self.stage.players:
+                raise ValueError(f"{self.name}: player {player} has no turn in stage {self.stage.name}")
             logs |= {f"{player}/{name}": value for name, value in losses.items()}
-            gradients = distribution.summed(gradients)
+            gradients = distribution.summed(gradients, self.computed_whole(player))
             logs[f"{player}/gradient_norm"] = tf.linalg.global_norm(gradients) / self.loss_scale(player)
             self.player_optimizers[player].apply(gradients, self.variables_of(player))
         with tf.control_dependencies(list(logs.values())):  # the batch was drawn: `dataset` begins at the present step
@@ -394,7 +529,8 @@ class Method(Trained, KerasMethod):
     def state(self):
         """All that a resumed run needs beside its settings and data, as one tf.train.Checkpoint."""
         slots = {player: [v.value for v in opt.variables] for player, opt in self.player_optimizers.items()}
-        return tf.train.Checkpoint(step=self.step, networks=self.network_state(), optimizers=slots)
+        decided = {"decisions": self.decisions} if len(self.stages) > 1 or type(self).begin is not Method.begin else {}
+        return tf.train.Checkpoint(step=self.step, networks=self.network_state(), optimizers=slots, **decided)
 
     def steps_per_epoch(self, num_items):
         """floor(items / batch size), at least 1."""
@@ -413,35 +549,76 @@ class Method(Trained, KerasMethod):
 
         Args:
           modality: "image", "text", ...
-          features: float array or MappedMatrix (n, d), d as in training.
+          features: float array or MappedMatrix (n, d), d as in training; or of a method that names its inputs view ->
+            array of the modality.
           block_size: items encoded at once; bounds the memory.
 
         Returns:
-          float32 NumPy array (n, k).
+          float32 NumPy array (n, k); or name -> array (n, ...), where `embed` gives several.
 
         Raises:
           InputError: unknown modality, or features of another width than the model was built for.
           NotFinite: representations that are not.
         """
-        if modality not in self.dims:
-            raise InputError(f"unknown modality {modality!r}; {self.name} has {', '.join(self.dims)}")
-        if not isinstance(features, MappedMatrix):
-            features = np.asarray(features, np.float32)
-        if features.ndim != 2 or features.shape[1] != self.dims[modality]:
-            raise InputError(
-                f"{modality} features have the shape {features.shape}; this {self.name} was built for the "
-                f"width {self.dims[modality]}, that is (n, {self.dims[modality]})"
-            )
-        starts = range(0, len(features), block_size) or [0]
-        blocks = (tf.constant(features[i : i + block_size]) for i in starts)
-        made = np.concatenate([self._embed(modality, block).numpy() for block in blocks])
-        bad = len(made) - int(np.isfinite(made).all(axis=-1).sum())
+        wanted = {view: size for view, size in self.dims.items() if modality_of(view) == modality}
+        if not wanted:
+            names = dict.fromkeys(map(modality_of, self.dims))
+            raise InputError(f"unknown modality {modality!r}; {self.name} has {', '.join(names)}")
+        if not isinstance(features, dict):
+            features = {modality: features}
+        if set(features) != set(wanted):
+            raise InputError(f"{self.name} reads {', '.join(wanted)} of {modality} items, not {', '.join(features)}")
+        features = {view: self.checked(view, x) for view, x in features.items()}
+        items = len(next(iter(features.values())))
+        made = []
+        for i in range(0, items, block_size) or [0]:
+            block = {view: tf.constant(x[i : i + block_size]) for view, x in features.items()}
+            made.append(self._embed(modality, block if self.inputs else block[modality]))
+        made = tf.nest.map_structure(lambda *parts: np.concatenate([part.numpy() for part in parts]), *made)
+        fine = [np.isfinite(x).all(axis=tuple(range(1, x.ndim))) for x in tf.nest.flatten(made)]
+        bad = items - int(np.all(fine, axis=0).sum())
         if bad:
             raise NotFinite(
-                f"{self.name}: the representations of {bad} of {len(made)} {modality} items are not finite after step "
+                f"{self.name}: the representations of {bad} of {items} {modality} items are not finite after step "
                 f"{self.steps_done}{self.settings.advice()}"
             )
         return made
+
+    def checked(self, view, features):
+        """Features of a view as an array of its type; raises InputError unless shaped as those in training."""
+        size = self.dims[view]
+        shape = size if isinstance(size, tuple) else (size,)
+        if not isinstance(features, MappedMatrix):
+            features = np.asarray(features, np.int32 if len(shape) == 1 and isinstance(size, tuple) else np.float32)
+        if tuple(features.shape[1:]) != shape:
+            raise InputError(
+                f"{view} features have the shape {tuple(features.shape)}; this {self.name} was built for the "
+                f"width {' x '.join(map(str, shape))}, that is (n, {', '.join(map(str, shape))})"
+            )
+        return features
+
+
+def check_network(method, name, network):
+    """Raises ValueError, with the reason and the remedy, if a network is none that a run can seed, save and resume.
+
+    Args:
+      method, name: of the method and the network, for the message.
+      network: what `make_networks` gave.
+    """
+    what = f"{method}: network {name!r}"
+    if not isinstance(network, keras.layers.Layer):
+        raise ValueError(f"{what} is a {type(network).__name__}; make_networks gives Keras layers by name")
+    if not network.built:
+        raise ValueError(f"{what} has no weights yet; make it by self.network({name!r}, make, *shapes), which does it")
+    for layer in network._flatten_layers():
+        drawn = [getattr(layer, n, 0) for n in ("rate", "dropout", "recurrent_dropout", "stddev")]
+        generators = [v for v in vars(layer).values() if isinstance(v, keras.random.SeedGenerator)]
+        if generators and any(isinstance(n, float) and n > 0 for n in drawn):
+            raise ValueError(
+                f"{what}: its layer {layer.name!r} ({type(layer).__name__}) keeps the state of its random numbers to "
+                "itself, which no checkpoint holds; take tf.nn.experimental.stateless_dropout, or tfxmr's own layers, "
+                "with seeds derived from step.seed"
+            )
 
 
 def _all_finite(variables):

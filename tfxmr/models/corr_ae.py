@@ -4,9 +4,12 @@ import itertools
 
 import tensorflow as tf
 
-from tfxmr.boltzmann import Boltzmann, BoltzmannSettings, Machine, kind_of
+from tfxmr import randomness
+from tfxmr.data import mapped
 from tfxmr.errors import InputError
-from tfxmr.models.base import Method, OptimizerSettings, selection_setting
+from tfxmr.features.normalisation import statistics
+from tfxmr.models._boltzmann import Machine, kind_of, optimizer_of
+from tfxmr.models.base import Method, OptimizerSettings, Stage, selection_setting
 from tfxmr.settings import setting
 
 PAPER_ALPHA = {"corr": 0.8, "cross": 0.2, "full": 0.8}
@@ -61,8 +64,9 @@ class CorrAESettings(OptimizerSettings):
     )
 
     def remedies(self):
-        """As Settings.remedies; numbers of words must stay such."""
-        return [flag for flag in super().remedies() if not (self.rbm_counts and flag.startswith("--feature_norm"))]
+        """As Settings.remedies; numbers of words must stay such, and the machines' rates and scales are fixed."""
+        found = [flag for flag in super().remedies() if not (self.rbm_counts and flag.startswith("--feature_norm"))]
+        return found + ["--norbm_pretrain"] * self.rbm_pretrain
 
 
 class CorrAE(Method):
@@ -78,9 +82,10 @@ class CorrAE(Method):
     The paper has two modalities; the sums over more, and the pairing by class of items that share no rows
     (tfxmr.training.sampling), are this project's.
 
-    With --rbm_pretrain, x^m are the outputs of restricted Boltzmann machines (tfxmr.boltzmann), trained before and
-    then left as they are; with --optimizer=sgd --learning_rate=.05 --half_life=10000 --steps=20000
-    --encoder_units=1024 as well it is the authors' configuration.
+    With --rbm_pretrain, x^m are the outputs of restricted Boltzmann machines (tfxmr.models._boltzmann), each level
+    trained in a stage of its own, on the outputs of those below, and then left as it is (Hinton, Osindero and Teh
+    2006). With --optimizer=sgd --learning_rate=.05 --half_life=10000 --steps=20000 --encoder_units=1024 as well it is
+    the authors' configuration.
 
     Differs from the paper: without --rbm_pretrain there are no machines, the encoder has a hidden layer in place of the
     upper ones, and units are tanh, where the paper's, as those of --rbm_pretrain, are logistic; Adam is the default.
@@ -117,7 +122,8 @@ class CorrAE(Method):
             raise InputError(f"--rbm_counts={self.settings.rbm_counts}: the data have {', '.join(dims)} alone")
         for level, units in self.levels:
             for m, d in dims.items():
-                machines[f"machine_{m}_{level}"] = Machine(d, units, kind_of(m, level, self.counts), seed=0)
+                name, kind = machine_name(m, level), kind_of(m, level, self.counts)
+                machines[name] = Machine(d, units, kind, randomness.derive(self.seed, *name.encode()), name=name)
             dims = dict.fromkeys(dims, units)
         return machines, dims
 
@@ -138,27 +144,46 @@ class CorrAE(Method):
         """The modalities whose features are numbers of words."""
         return tuple(filter(None, self.settings.rbm_counts.split(",")))
 
-    def pretraining(self, data):
-        """Yields the machines of each level, trained on the outputs of those below."""
-        s, train = self.settings, data.splits["train"]
-        for level, units in self.levels:
-            level_data = dataclasses.replace(data, splits={"train": train})
-            batch_size = min(s.rbm_batch_size, len(train))
-            settings = BoltzmannSettings(
-                steps=s.rbm_steps, batch_size=batch_size, units=units, level=level, counts=self.counts
-            )
-            machines = Boltzmann(level_data, settings, self.seed)
-            yield f"machines_{level}", machines, level_data
-            for m in self.dims:
-                self.networks[f"machine_{m}_{level}"].set_weights(machines.networks[m].get_weights())
-            train = dataclasses.replace(
-                train, features={m: machines.outputs(m, train.features[m]) for m in train.modalities}
-            )
+    def make_stages(self, num_items):
+        """The machines of each level, the lowest first, and the autoencoders."""
+        s = self.settings
+        machines = [
+            Stage(f"machines_{level}", s.rbm_steps, tuple(machine_name(m, level) for m in self.dims), s.rbm_batch_size)
+            for level, _ in self.levels
+        ]
+        return (*machines, Stage("training", self.total_steps(num_items), ("joint",)))
+
+    def begin(self, data):
+        """Before the lowest machines, scales Gaussian ones to the training items; refuses counts below 0."""
+        for m, features in data.splits["train"].features.items() if self.stage.name == "machines_0" else ():
+            if m in self.counts and any(block.min() < 0 for block in mapped.blocks(features)):
+                raise InputError(
+                    f"--rbm_counts={m}: {m} features below 0 are no counts of words; take --feature_norm=none, and "
+                    "features such as bow3000"
+                )
+            machine = self.networks[machine_name(m, 0)]
+            if machine.kind == "gaussian":
+                mean, deviation = statistics(features, "zscore")
+                machine.mean.assign(mean)
+                machine.scale.assign(1 / deviation)
+        return {}
 
     @property
     def players(self):
-        """One: the autoencoders; the machines stay as they were trained."""
-        return {"joint": tuple(name for name in self.networks if not name.startswith("machine"))}
+        """The autoencoders, and each machine by itself."""
+        machines = {name: (name,) for name in self.networks if name.startswith("machine")}
+        return {"joint": tuple(name for name in self.networks if name not in machines)} | machines
+
+    def updates(self, batch, step):
+        """Yields the autoencoders' update; in the stage of a level, each machine's step of contrastive divergence."""
+        if step.stage == "training":
+            yield from super().updates(batch, step)
+            return
+        level = int(step.stage.rpartition("_")[2])
+        for i, m in enumerate(self.dims):
+            machine = self.networks[machine_name(m, level)]
+            error, gradients = machine.contrast(self.seen(m, batch[m], level), randomness.fold_in(step.seed, i))
+            yield machine_name(m, level), {"reconstruction": error}, gradients
 
     def costs(self, batch, step):
         """The weighted losses of a batch, name -> scalar."""
@@ -177,18 +202,29 @@ class CorrAE(Method):
         """The code h_m: features (B, d) to (B, k)."""
         return self.networks[f"encoder_{modality}"](self.seen(modality, features))
 
-    def seen(self, modality, features):
-        """What the autoencoders see of features (B, d): the features, or (B, units) that the machines make of them."""
-        for level, _ in self.levels:
-            features = self.networks[f"machine_{modality}_{level}"](features)
+    def seen(self, modality, features, level=None):
+        """What the autoencoders, or the machines of a level, see of features (B, d).
+
+        Returns:
+          The features, or (B, units) that the machines below make of them.
+        """
+        for below, _ in self.levels[:level]:
+            features = self.networks[machine_name(modality, below)](features)
         return features
 
     def make_optimizer(self, player, learning_rate):
-        """As Method.make_optimizer, with a rising momentum of sgd."""
+        """As Method.make_optimizer, with a rising momentum of sgd; each machine has its recipe's."""
+        if player != "joint":
+            return optimizer_of(self.networks[player], f"sgd_{player}")
         optimizer = super().make_optimizer(player, learning_rate)
         if self.settings.optimizer == "sgd":
             optimizer.initial_momentum = self.settings.initial_momentum
         return optimizer
+
+
+def machine_name(modality, level):
+    """Name of the machine of a modality on a level, counted from 0."""
+    return f"machine_{modality}_{level}"
 
 
 def squared_error(a, b):

@@ -1,11 +1,11 @@
 """Training on several devices or machines, with the result of one.
 
 Every replica gets the same whole batch and runs a method's whole step on it, but for the networks: of the rows that
-enter a Tower a replica takes its own part, and what comes out is put together again from all replicas. A method thus
+enter a network a replica takes its own part, and what comes out is put together again from all replicas. A method thus
 sees whole batches everywhere, so that any loss (over pairs of a batch, a covariance, a norm) and any random draw are
-those of one device. In the way back a replica's gradient of a weight is that of its own rows; `summed` over the
-replicas it is that of the batch. (Megatron-LM splits its layers by the same pair of operations: Shoeybi et al. 2019,
-figure 3.)
+those of one device. A network that does not treat rows one by one (BatchNorm) is computed whole by each replica. In the
+way back a replica's gradient of a weight is that of its own rows; `summed` over the replicas it is that of the batch.
+(Megatron-LM splits its layers by the same pair of operations: Shoeybi et al. 2019, figure 3.)
 """
 import contextlib
 import functools
@@ -16,7 +16,6 @@ import os
 import tensorflow as tf
 
 from tfxmr.errors import InputError
-from tfxmr.layers import Tower
 
 STRATEGIES = ("none", "mirrored", "multi_worker")
 
@@ -111,6 +110,16 @@ def from_chief(strategy, value):
     return _from_first(strategy, tf.reshape(value, (-1,))).numpy().reshape(value.shape)
 
 
+def text_from_chief(strategy, text):
+    """The chief's value of a text that every worker gives; as `from_chief`."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return text
+    codes = list(text.encode())
+    size = int(from_chief(strategy, len(codes)))
+    codes = (codes + [0] * size)[:size]
+    return bytes(from_chief(strategy, tf.constant(codes, tf.int32)).tolist()).decode()
+
+
 @tf.function(autograph=False, reduce_retracing=True)
 def _from_first(strategy, value):
     def total():
@@ -151,37 +160,38 @@ def require_same(strategy, facts):
         )
 
 
-def share_out(name, networks):
-    """Makes each replica compute its own rows of the networks alone; with one replica, changes nothing.
+def share_out(networks):
+    """Makes each replica compute its own rows of the networks alone, as far as these treat rows one by one.
 
-    Dropout masks are drawn between the layers of a tower: there each layer is shared out, that the masks are whole.
+    A layer says so by its attribute `row_axis`, the axis of the rows in its positional arguments and in what it gives;
+    without it, it is computed whole by every replica. A layer that draws between its own layers, as dropout does, says
+    by `row_parts()` which of these are shared out in its place, so that what is drawn is that of the whole batch.
 
     Args:
-      name: of the method.
       networks: network name -> layer.
 
-    Raises:
-      InputError: a network that is trained is no Tower, so that nobody knows its rows.
+    Returns:
+      The names of the networks of which each replica has its own rows, with one replica none.
     """
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
-        return
-    for network_name, network in networks.items():
-        if isinstance(network, Tower):
-            for part in network.layers if network.rate else [network]:
-                part.call = _by_rows(part.call)
-        elif network.trainable_variables:
-            raise InputError(
-                f"--strategy: {name} cannot be trained on several devices, since its network {network_name} is no "
-                "Tower; leave the flag out"
-            )
+        return frozenset()
+    shared = set()
+    for name, network in networks.items():
+        parts = network.row_parts() if hasattr(network, "row_parts") else [network]
+        if all(getattr(part, "row_axis", None) is not None for part in parts):
+            shared.add(name)
+            for part in parts:
+                part.call = _by_rows(part.call, part.row_axis)
+    return frozenset(shared)
 
 
-def _by_rows(call):
+def _by_rows(call, axis):
     def shared(*parts, **arguments):
         if replicas() == 1:  # retrieval
             return call(*parts, **arguments)
-        rows = parts[0].shape[-2]
-        return _gathered(call(*map(_own_rows, parts), **arguments), rows)
+        rows = parts[0].shape[axis]
+        own = (part if part is None else _own_rows(part, axis) for part in parts)
+        return tf.nest.map_structure(lambda x: _gathered(x, rows, axis), call(*own, **arguments))
 
     return shared
 
@@ -198,36 +208,53 @@ def _bounds(rows):
     return number * rows // replicas(), (number + 1) * rows // replicas()
 
 
-def _cut(x):
-    first, last = _bounds(x.shape[-2])
-    return x[..., first:last, :]
+def _cut(x, axis):
+    first, last = _bounds(x.shape[axis])
+    places = [slice(None)] * x.shape.rank
+    places[axis] = slice(first, last)
+    return x[tuple(places)]
 
 
-def _put_together(part, rows):
+def _put_together(part, rows, axis):
     first, last = _bounds(rows)
-    padding = [[0, 0]] * (part.shape.rank - 2) + [[first, rows - last], [0, 0]]
+    padding = [[0, 0]] * part.shape.rank
+    padding[axis] = [first, rows - last]
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.pad(part, padding))
 
 
-@tf.custom_gradient
-def _own_rows(x):
-    """This replica's rows of x (..., B, d), which is the same on all replicas; so is its gradient."""
-    return _cut(x), lambda upstream: _put_together(upstream, x.shape[-2])
+def _own_rows(x, axis):
+    """This replica's rows of x, which is the same on all replicas; so is its gradient."""
+    if not x.dtype.is_floating:
+        return _cut(x, axis)
+
+    @tf.custom_gradient
+    def own(x):
+        return _cut(x, axis), lambda upstream: _put_together(upstream, x.shape[axis], axis)
+
+    return own(x)
 
 
-def _gathered(part, rows):
-    """The whole (..., rows, d) of the replicas' parts; its gradient is the same on all replicas."""
+def _gathered(part, rows, axis):
+    """The whole of the replicas' parts, `rows` long; its gradient is the same on all replicas."""
     @tf.custom_gradient
     def whole(part):
-        return _put_together(part, rows), _cut
+        return _put_together(part, rows, axis), lambda upstream: _cut(upstream, axis)
 
     return whole(part)
 
 
-def summed(gradients):
-    """The sums of gradients over the replicas, in a list; None stays None."""
+def summed(gradients, whole=()):
+    """The gradients of a batch from those of the replicas, in a list; None stays None.
+
+    Args:
+      gradients: list of tensors.
+      whole: for each, True if a replica's gradient is the batch's already, and not that of its own rows; () is False.
+    """
     if replicas() == 1:
         return gradients
+    if whole:
+        share = 1 / replicas()
+        gradients = [share * g if w and g is not None else g for g, w in zip(gradients, whole, strict=True)]
     known = [g for g in gradients if g is not None]
     sums = iter(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, known))
     return [g if g is None else next(sums) for g in gradients]

@@ -1,7 +1,6 @@
 """The training of one method in its run folder: a neural one by steps, a closed-form one in one piece."""
 import dataclasses
 import functools
-import shutil
 import time
 
 import numpy as np
@@ -15,7 +14,7 @@ from tfxmr.files import replacing, to_json
 from tfxmr.models.base import Method
 from tfxmr.training import callbacks, distribution, sampling, selection
 from tfxmr.training.checkpoints import Checkpoints, SaveCheckpoints, load_networks
-from tfxmr.training.run_folder import BACKUP, RunFolder
+from tfxmr.training.run_folder import BACKUP
 
 
 @functools.singledispatch
@@ -87,24 +86,25 @@ def _(method: Baseline, folder, data):
 @learn.register
 def train(method: Method, data, tasks, protocol, folder, options):
     """As `learn`, of a neural method."""
-    items = len(data.splits["train"])
     strategy = method.distribute_strategy
     chief = distribution.is_chief(strategy)
     stopped = folder.stopped() if chief else None
     if distribution.from_chief(strategy, bool(stopped and not stopped["kept"])):
         raise NotFinite(stopped["reason"] if chief else f"{method.name}: stopped; the first worker says by what")
-    method.compile(steps_per_epoch=method.steps_per_epoch(items))
+    method.compile(steps_per_epoch=method.steps_per_epoch(len(data.splits["train"])))
     checkpoints = Checkpoints(folder.checkpoints, method)
-    found = checkpoints.restore() if chief else False
-    if not distribution.from_chief(strategy, found):
-        checkpoints.seconds.assign(pretrain(method, data, protocol, folder, options))
+    if chief:
+        checkpoints.restore()
     distribution.synchronise(strategy, method.state_variables())
+    method.decisions.deserialize(distribution.text_from_chief(strategy, method.decisions.serialize()))
     best = checkpoints.best
-    ended = method.steps_done >= method.total_steps(items) or checkpoints.finished or best and best.exhausted
+    ended = method.steps_done >= method.length or checkpoints.finished or best and best.exhausted
     if not distribution.from_chief(strategy, bool(ended)):
         stopped = failure = None
         try:
-            take_steps(method, data, tasks, protocol, folder, options, checkpoints)
+            for number in range(method.stage_number, len(method.stages)):
+                method.enter(number, data)
+                take_steps(method, data, tasks, protocol, folder, options, checkpoints)
         except NotFinite as error:
             failure = error
             stopped = {"step": method.steps_done, "reason": str(error), "kept": bool(best and best.value >= 0)}
@@ -115,12 +115,11 @@ def train(method: Method, data, tasks, protocol, folder, options):
             raise failure or NotFinite(f"{method.name}: stopped; the first worker says by what")
     if chief:
         checkpoints.finish(data)
-        for leftover in folder.path.glob("pretraining/*/checkpoints"):
-            shutil.rmtree(leftover, ignore_errors=True)
     facts = {
-        "steps": method.steps_done, "total_steps": method.total_steps(items),
-        "seconds": round(float(checkpoints.seconds), 1),
+        "steps": method.steps_done, "total_steps": method.length, "seconds": round(float(checkpoints.seconds), 1),
     }
+    if len(method.stages) > 1:
+        facts["stages"] = {stage.name: stage.steps for stage in method.stages}
     if best:
         facts |= {"selected_step": int(best.step), "validation_mAP": float(checkpoints.selected_value)}
     if stopped:
@@ -129,13 +128,13 @@ def train(method: Method, data, tasks, protocol, folder, options):
 
 
 def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
-    """Takes the steps of a training that are left, with all that is shown, measured, logged and saved on the way.
+    """Takes the steps of the present stage that are left, with all that is shown, measured, logged and saved.
 
-    Arguments as in `train`; `checkpoints` are the method's, restored.
+    Arguments as in `train`; `checkpoints` are the method's, restored. The best weights are chosen in the last stage.
     """
-    split, best = data.splits["train"], checkpoints.best
-    chief = distribution.is_chief(method.distribute_strategy)
-    start, total, epoch = method.steps_done, method.total_steps(len(split)), method.steps_per_epoch(len(split))
+    chief, stage, last = distribution.is_chief(method.distribute_strategy), method.stage, method.stages[-1]
+    split, best = data.splits["train"], checkpoints.best if stage is last else None
+    start, total, epoch = method.steps_done, method.length, method.steps_per_epoch(len(split))
     writer = tf.summary.create_file_writer(str(folder.path)) if chief else tf.summary.create_noop_writer()
     with writer.as_default(start):
         tf.summary.text("protocol", to_json(dataclasses.asdict(protocol)))
@@ -143,7 +142,8 @@ def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
     if "validation" in data.splits:
         watched["validation"] = selection.validation_tasks(data)
     saver = SaveCheckpoints(checkpoints, options.checkpoint_seconds)
-    progress = callbacks.Progress(total, f"{method.name} seed {options.seed}")
+    label = f"{method.name} seed {options.seed}" + (f" {stage.name}" if len(method.stages) > 1 else "")
+    progress = callbacks.Progress(total, label)
     parts = [callbacks.Summaries(writer, options.log_every), progress, saver] if chief else []
     if options.eval_every and chief:
         parts.insert(0, callbacks.RetrievalMetrics(watched, protocol, data, writer, options.eval_every))
@@ -151,7 +151,7 @@ def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
         select = selection.SelectBest(best, watched["validation"], protocol, data, writer, epoch, total)
         parts.insert(0, select)  # before the saver: the state of a step holds that step's measurement
     stops = {options.log_every, options.eval_every, progress.every, epoch if best else 0} - {0}
-    batches = sampling.batches(split, method.settings.batch_size, options.seed, start, total)
+    batches = stage_batches(method, data, options.seed, start, method.stage_start + stage.steps)
     try:
         method.take_steps(batches, parts, options.steps_per_execution, stops)
         method.require_finite()  # the last step's update, of which no step's loss tells
@@ -168,18 +168,20 @@ def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
             progress.on_train_end()  # else an error leaves the terminal without a cursor
 
 
-def pretrain(method, data, protocol, folder, options):
-    """Carries out the trainings that a method asks for before its own, each resumed like any other.
+def stage_batches(method, data, seed, start, stop):
+    """The batches of the present stage of a method from a step to another, as tfxmr.training.sampling.batches.
 
-    Each has a folder of its own, RUN_DIR/pretraining/NAME, in which its events stay. Arguments as in `train`; returns
-    the seconds they took.
+    Args:
+      method: Method in a stage, with what it decided.
+      data: the training data.
+      seed: of the run.
+      start, stop: steps.
     """
-    seconds = 0.0
-    for name, part, part_data in method.pretraining(data):
-        own = dataclasses.replace(options, eval_every=0)
-        facts = train(part, part_data, [], protocol, RunFolder(folder.path / "pretraining" / name), own)
-        seconds += facts["seconds"]
-    return seconds
+    stage, split = method.stage, data.splits["train"]
+    if "classes" in method.decision:
+        split = split.of_classes(method.decision["classes"])
+    size = min(stage.batch_size or method.settings.batch_size, len(split))
+    return sampling.batches(split, size, seed, start, stop)
 
 
 @learn.register

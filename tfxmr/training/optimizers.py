@@ -166,6 +166,27 @@ class BySteps(keras.optimizers.schedules.LearningRateSchedule):
         return self.schedule(self.step)
 
 
+class ByStages(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate times a factor that depends on the stage of the training, by its steps.
+
+    Args:
+      rate: float, or a schedule of Keras over the optimizer's updates.
+      step: tf.Variable, steps trained so far.
+      ends: the steps at which the stages but the last end.
+      factors: of each stage.
+    """
+
+    def __init__(self, rate, step, ends, factors):
+        super().__init__()
+        self.rate, self.step, self.ends, self.factors = rate, step, list(ends), list(factors)
+
+    def __call__(self, updates):
+        """The rate at the present step, after a number of updates."""
+        stage = tf.reduce_sum(tf.cast(self.step >= tf.constant(self.ends, tf.int64), tf.int32)) if self.ends else 0
+        rate = self.rate if isinstance(self.rate, float) else self.rate(updates)
+        return tf.cast(rate, tf.float32) * tf.gather(tf.constant(self.factors, tf.float32), stage)
+
+
 def penalised(gradient, variable, l2):
     """The gradient of loss + l2 / 2 ||W||^2 for a weight matrix W; biases and other vectors are not penalised."""
     return gradient + l2 * tf.convert_to_tensor(variable) if l2 and len(variable.shape) > 1 else gradient

@@ -3,9 +3,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfxmr.boltzmann import RECIPES, Boltzmann, BoltzmannSettings, Machine
+from tfxmr import randomness
 from tfxmr.data import MultiModalData, Split
 from tfxmr.errors import InputError
+from tfxmr.features.normalisation import statistics
+from tfxmr.models._boltzmann import RECIPES, Machine, kind_of, optimizer_of
+from tfxmr.models.corr_ae import CorrAE, CorrAESettings
 from tfxmr.training import sampling
 
 SEED = tf.constant([1, 2], tf.int32)
@@ -77,11 +80,22 @@ def test_down_by_hand():
         np.testing.assert_allclose(machine.down(h, 4.0)[0], expected, rtol=1e-6)
 
 
-def train(data, steps, **settings):
-    machines = Boltzmann(data, BoltzmannSettings(units=8, batch_size=50, steps=steps, **settings))
-    machines.compile()
-    machines.take_steps(sampling.batches(data.splits["train"], 50, 0, 0, steps))
-    return machines
+def train(data, steps, kind):
+    machine = Machine(4, 8, kind, seed=1)
+    if kind == "gaussian":
+        mean, deviation = statistics(data.splits["train"].features["text"], "zscore")
+        machine.mean.assign(mean)
+        machine.scale.assign(1 / deviation)
+    optimizer, weights = optimizer_of(machine, "sgd"), machine.trainable_variables
+    optimizer.build(weights)
+
+    @tf.function
+    def step(x, number):
+        optimizer.apply(machine.contrast(x, randomness.step_seed(0, number))[1], weights)
+
+    for number, batch in enumerate(sampling.batches(data.splits["train"], 50, 0, 0, steps)):
+        step(batch["text"], tf.constant(number))
+    return machine
 
 
 def patterns(kind):
@@ -96,13 +110,11 @@ def patterns(kind):
     return MultiModalData("patterns", {"train": Split.of_pairs(features, labels)}, ["a", "b"])
 
 
-@pytest.mark.parametrize("kind, settings, steps", [
-    ("binary", {"level": 1}, 300), ("gaussian", {}, 3000), ("counts", {"counts": ("image", "text")}, 300),
-])
-def test_learns_to_tell_patterns_apart(kind, settings, steps):
+@pytest.mark.parametrize("kind, steps", [("binary", 300), ("gaussian", 3000), ("counts", 300)])
+def test_learns_to_tell_patterns_apart(kind, steps):
     """What it makes of an item resembles that item more than one of the other kind; at random weights it does not."""
     data = patterns(kind)
-    machine, x = train(data, steps, **settings).networks["text"], data.splits["train"].features["text"]
+    machine, x = train(data, steps, kind), data.splits["train"].features["text"]
     v = machine.visible(tf.constant(x))
     made = machine.down(machine.up(v), machine.words(v))
     expected = machine.down(machine.up(tf.reverse(v, [1])), machine.words(v))  # of the item of the other kind
@@ -119,12 +131,19 @@ def test_gaussian_machines_scale_features_to_the_training_items():
     x = rng.normal(5, 3, size=(60, 4))
     x[:, 2] = 7
     data = MultiModalData("scaled", {"train": Split.of_pairs({"image": x, "text": x}, np.arange(60) % 3)}, [])
-    machines = Boltzmann(data, BoltzmannSettings(units=3, batch_size=20, steps=1))
-    scaled = machines.networks["image"].visible(tf.constant(x, tf.float32)).numpy()
+    model = CorrAE(data, CorrAESettings(rbm_pretrain=True, rbm_units=(3,), batch_size=20))
+    model.enter(0, data)
+    scaled = model.networks["machine_image_0"].visible(tf.constant(x, tf.float32)).numpy()
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(scaled.std(axis=0), [1, 1, 0, 1], atol=1e-5)
 
 
 def test_negative_counts_are_refused(make_data):
+    model = CorrAE(make_data(), CorrAESettings(rbm_pretrain=True, rbm_counts="text", batch_size=20))
     with pytest.raises(InputError, match=r"--rbm_counts=text: text features below 0"):
-        Boltzmann(make_data(), BoltzmannSettings(batch_size=20, counts=("text",)))
+        model.enter(0, make_data())
+
+
+def test_kinds():
+    assert [kind_of("text", level, ("text",)) for level in (0, 1)] == ["counts", "binary"]
+    assert [kind_of("image", level, ("text",)) for level in (0, 1)] == ["gaussian", "binary"]

@@ -5,15 +5,8 @@ Machine: Hinton, Neural Computation 2002; of word counts (replicated softmax): S
 import dataclasses
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from tfxmr import randomness
-from tfxmr.data import mapped
-from tfxmr.errors import InputError
-from tfxmr.features.normalisation import statistics
-from tfxmr.models.base import Method, MethodSettings
-from tfxmr.settings import setting
 from tfxmr.training.optimizers import SGD
 
 SPARSITY_TARGET, SPARSITY_DAMPING = 0.2, 0.9
@@ -68,7 +61,8 @@ class Machine(keras.layers.Layer):
         self.kernel = self.add_weight(shape=(inputs, units), initializer=normal, name="kernel")
         self.hidden_bias = self.add_weight(shape=(units,), initializer="zeros", name="hidden_bias")
         self.visible_bias = self.add_weight(shape=(inputs,), initializer="zeros", name="visible_bias")
-        fixed = {"initializer": "zeros", "trainable": False}
+        # all replicas set them to the same values
+        fixed = {"initializer": "zeros", "trainable": False, "aggregation": "only_first_replica"}
         self.mean = self.add_weight(shape=(inputs,), name="mean", **fixed)
         self.scale = self.add_weight(shape=(inputs,), name="scale", **fixed | {"initializer": "ones"})
         self.activity = self.add_weight(shape=(units,), name="activity", **fixed)
@@ -139,73 +133,8 @@ def kind_of(modality, level, counts):
     return "binary" if level else "counts" if modality in counts else "gaussian"
 
 
-@dataclasses.dataclass(frozen=True)
-class BoltzmannSettings(MethodSettings):
-    """Settings of the machines of one level, see `kind_of`."""
-
-    units: int = setting(1024, "Hidden units.", minimum=1)
-    level: int = setting(0, "Levels of machines below.", minimum=0)
-    counts: tuple = setting((), "Modalities whose features are numbers of words.")
-
-    def remedies(self):
-        """As Settings.remedies: the machines' rates and scales are fixed, so they can only be left out."""
-        return ["--norbm_pretrain"]
-
-
-class Boltzmann(Method):
-    """A machine for each modality, all trained at once and each by itself; `embed` gives the hidden probabilities.
-
-    Several are stacked by training each on the outputs of the one below (Hinton, Osindero and Teh 2006).
-    """
-
-    Settings = BoltzmannSettings
-    modalities = ()
-
-    def check(self, data):
-        """Raises InputError if counts are negative."""
-        super().check(data)
-        for m in () if self.settings.level else self.settings.counts:
-            if any(block.min() < 0 for block in mapped.blocks(data.splits["train"].features[m])):
-                raise InputError(
-                    f"--rbm_counts={m}: {m} features below 0 are no counts of words; take --feature_norm=none, and "
-                    "features such as bow3000"
-                )
-
-    def make_networks(self, data):
-        """Builds the machines, scaled to the training items where they are Gaussian."""
-        machines = {}
-        for m, d in data.dims.items():
-            kind = kind_of(m, self.settings.level, self.settings.counts)
-            seed = randomness.derive(self.seed, *f"machine_{m}".encode())
-            machines[m] = Machine(d, self.settings.units, kind, seed, name=f"machine_{m}")
-            if kind == "gaussian":
-                mean, deviation = statistics(data.splits["train"].features[m], "zscore")
-                machines[m].mean.assign(mean)
-                machines[m].scale.assign(1 / deviation)
-        return machines
-
-    @property
-    def players(self):
-        """Each machine by itself."""
-        return {m: (m,) for m in self.networks}
-
-    def make_optimizer(self, player, learning_rate):
-        """Gradient descent by the machine's recipe."""
-        recipe = self.networks[player].recipe
-        rate = keras.optimizers.schedules.InverseTimeDecay(recipe.learning_rate, 10_000, 1.0)
-        return SGD(rate, momentum=0.9, initial_momentum=0.5, rise=recipe.rise, l2=recipe.l2, name=f"sgd_{player}")
-
-    def updates(self, batch, step):
-        """Yields each machine's step of contrastive divergence; arguments and what is yielded as in Method.updates."""
-        for i, (m, machine) in enumerate(self.networks.items()):
-            error, gradients = machine.contrast(batch[m], randomness.fold_in(step.seed, i))
-            yield m, {"reconstruction": error}, gradients
-
-    def embed(self, modality, features):
-        """The probabilities of the hidden units: features (n, d) to (n, k)."""
-        return self.networks[modality](features)
-
-    def outputs(self, modality, features):
-        """The same of a whole matrix (n, d), in blocks: a float32 NumPy array (n, k)."""
-        return np.concatenate([self.networks[modality](block).numpy() for block in mapped.blocks(features)])
-
+def optimizer_of(machine, name):
+    """Gradient descent by a Machine's recipe, with the name `name`."""
+    recipe = machine.recipe
+    rate = keras.optimizers.schedules.InverseTimeDecay(recipe.learning_rate, 10_000, 1.0)
+    return SGD(rate, momentum=0.9, initial_momentum=0.5, rise=recipe.rise, l2=recipe.l2, name=name)
