@@ -6,7 +6,8 @@ from absl import flags
 
 import tfxmr.data
 from tfxmr import registry
-from tfxmr.data import feature_folder, folder, protocol, splits
+from tfxmr.data import domains, feature_folder, folder, protocol, splits
+from tfxmr.data.loading import DATASETS
 from tfxmr.errors import InputError
 from tfxmr.evaluation import ranking, similarity
 
@@ -37,6 +38,17 @@ def define(values):
     text("image_features", None, "Image features; default: the dataset's own choice, see `tfxmr datasets`.")
     text("text_features", None, "Text features; default: the dataset's own choice, see `tfxmr datasets`.")
     define_text_items(values)
+    sources = [name for name in tfxmr.data.NAMES if not DATASETS[name].instances]
+    choice("source_dataset", None, sources,
+           "Second domain, for methods that learn from two: its training items with classes of their own, and features "
+           "as wide as the dataset's.")
+    text("source_data_dir", None, "As --data_dir, of the second domain.")
+    text("source_manual_dir", None, "As --manual_dir, of the second domain.")
+    text("source_features", None, "As --features, of the second domain, for --source_dataset=features.")
+    text("source_image_features", None, "As --image_features, of the second domain.")
+    text("source_text_features", None, "As --text_features, of the second domain.")
+    flags.DEFINE_list("source_classes", [], "Names or zero-based labels of the classes of the second domain that are "
+                      "taken; default: all.", flag_values=values)
     flags.DEFINE_list("modalities", None, "Uses these modalities alone, such as image,audio; default: all.",
                       flag_values=values)
     text("word_vectors", None, "Word vectors for class names, word2vec binary or text format.")
@@ -116,6 +128,7 @@ def load(values):
             f"--validation_fraction={values.validation_fraction}: --split={rule.name} gives validation items already; "
             "leave the one or the other out"
         )
+    wanted = registry.get(values.model).inputs if "model" in values else ()
     data = tfxmr.data.load(
         values.dataset,
         data_dir=values.data_dir,
@@ -128,9 +141,32 @@ def load(values):
         bad_items=values.bad_items,
         allow_leaks=values.allow_leaks,
         text_items=values.text_items,
+        views=wanted,
     )
-    data = dataclasses.replace(data, title=title(values, data.name))
+    data = dataclasses.replace(data, title=title(values, data.name), source=load_source(values, wanted))
+    domains.refuse_leaks(data, values.allow_leaks)
     return data.only(values.modalities) if values.modalities else data
+
+
+def load_source(values, wanted):
+    """Loads the second domain that the flags name, with the views `wanted`, as MultiModalData; None without one.
+
+    Raises:
+      InputError: flags of a second domain without --source_dataset, or the dataset cannot be loaded.
+    """
+    places = ("data_dir", "manual_dir", "features", "image_features", "text_features")
+    given = {name: values[f"source_{name}"].value for name in places}
+    if not values.source_dataset:
+        lost = [f"--source_{name}={value}" for name, value in given.items() if value]
+        lost += ["--source_classes"] * bool(values.source_classes)
+        if lost:
+            raise InputError(f"{lost[0]}: goes with --source_dataset=NAME, which is not given")
+        return None
+    try:
+        source = tfxmr.data.load(values.source_dataset, **given, allow_leaks=True, views=wanted)
+    except InputError as error:
+        raise InputError(f"the second domain, of whose flags each begins with --source_: {error}") from error
+    return domains.of_training_items(source, values.source_classes)
 
 
 def title(values, name):

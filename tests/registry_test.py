@@ -13,7 +13,8 @@ FOLDERS = {"models": Method, "baselines": Baseline}
 
 
 def files(folder):
-    return {p.stem for p in (pathlib.Path(tfxmr.__file__).parent / folder).glob("*.py")} - {"__init__", "base"}
+    names = {p.stem for p in (pathlib.Path(tfxmr.__file__).parent / folder).glob("*.py")}
+    return {name for name in names if not name.startswith("_") and name != "base"}
 
 
 def test_names_are_files():

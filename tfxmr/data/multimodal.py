@@ -179,6 +179,8 @@ class MultiModalData:
       repeated: modalities of pairs of which an item stands in several rows, one for each counterpart, by one id: the
         images, where each of their five sentences is an item. In training a row is a pair; in retrieval an item is
         one item.
+      source: MultiModalData of a second domain with classes of its own, of which the training split alone is used; or
+        None.
       title: what tables and figures call the data, where that is another name than `name`: own data have one.
       tables: view of tokens -> float32 (V + 1, e), the vector of each word; row 0, of the padding, is zero.
       vocabularies: view of tokens -> its V + 1 words, the padding's "" first. A view has a table, or a vocabulary, or
@@ -194,6 +196,7 @@ class MultiModalData:
     instances: bool = False
     repeated: tuple = ()
     title: str = ""
+    source: "MultiModalData | None" = None
     tables: dict = dataclasses.field(default_factory=dict)
     vocabularies: dict = dataclasses.field(default_factory=dict)
 

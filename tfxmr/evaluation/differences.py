@@ -14,7 +14,7 @@ DEFAULTS = {
 }
 NAMED = {"name": "protocol"}  # what a footnote calls an entry
 UNSTATED = "not stated"
-NO_MODALITIES = ("split", "class_embeddings")  # what else results.json has among the features
+NO_MODALITIES = ("split", "class_embeddings", "source")  # what else results.json has among the features
 OWN_NAMES = ("npz", "folder", "imported")  # what older versions called every data set of one's own
 SHOWN = 8  # digits of a digest
 
@@ -87,6 +87,11 @@ def of_data(here: list, there: list) -> str:
     for name, texts in (("items", _digests(runs, common, "items_sha256")), ("split by", _splits(runs, common))):
         for found, text in zip(facts, texts, strict=True):
             found[name] = text
+    for found, run in zip(facts, runs, strict=True):
+        source = run.get("features", {}).get("source")
+        digests = sorted(str(f.get("sha256")) for f in (source or {}).values() if isinstance(f, dict))
+        shown = hashlib.sha256("".join(digests).encode()).hexdigest()[:SHOWN]
+        found["second domain"] = f"{source.get('dataset', 'unknown')} ({shown})" if source else "none"
     vectors = [run.get("features", {}).get("class_embeddings") for run in runs]
     if all(vectors):  # a method without any cannot have used others
         for found, vector in zip(facts, vectors, strict=True):

@@ -84,6 +84,11 @@ def describe(data, protocol, training=None):
     holders |= {name: data for name in data.splits if name not in holders}
     sizes = ", ".join(f"{name} {holder.size(name).removesuffix(' items')}" for name, holder in holders.items())
     lines = [f"dataset    {data.shown}: {features}; {sizes}"]
+    if data.source:
+        lines.append(
+            f"source     {data.source.shown}: {', '.join(data.source.views)}; {data.source.size('train')} of "
+            f"{data.source.num_classes} classes"
+        )
     facts = protocol.facts(data)
     unseen = facts.pop("unseen")
     lines.append("protocol   " + ", ".join(f"{name} {value}" for name, value in facts.items()))

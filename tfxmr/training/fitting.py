@@ -180,8 +180,12 @@ def stage_batches(method, data, seed, start, stop):
     stage, split = method.stage, data.splits["train"]
     if "classes" in method.decision:
         split = split.of_classes(method.decision["classes"])
-    size = min(stage.batch_size or method.settings.batch_size, len(split))
-    return sampling.batches(split, size, seed, start, stop)
+    source = data.source.splits["train"] if data.source else None
+    if source and "source_classes" in method.decision:
+        source = source.of_classes(method.decision["source_classes"])
+    size = stage.batch_size or method.settings.batch_size
+    size = size if stage.sampler == "classes" else min(size, len(split))
+    return sampling.batches(split, size, seed, start, stop, stage.sampler, source)
 
 
 @learn.register

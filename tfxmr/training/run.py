@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 
 from tfxmr import __version__, evaluation
-from tfxmr.data import identity, mapped
+from tfxmr.data import domains, identity, mapped
 from tfxmr.data.views import modality_of
 from tfxmr.errors import InputError
 from tfxmr.evaluation import named
@@ -200,18 +200,27 @@ def runner(method_class, data, joint=False):
 def needed(method_class, data):
     """What of the data a method reads: its modalities, all if it takes any, and their views; in memory where it must.
 
-    Raises InputError if the data lack one of its views: vectors, unless it has `inputs`.
+    Raises InputError if the data lack one of its views, vectors unless it has `inputs`, or for a second domain that it
+    does not take or cannot do without.
     """
     wanted, name = method_class.modalities, method_class.__module__.rpartition(".")[2]
     data = data.only(wanted) if wanted and set(wanted) < set(data.modalities) else data
-    data = data.reading(getattr(method_class, "inputs", ()), name)
+    data = data.reading(method_class.inputs, name)
+    data = dataclasses.replace(data, source=domains.needed(method_class, name, data))
     return mapped.in_memory(data) if method_class.in_memory else data
 
 
 def prepare(data, protocol, settings, options):
-    """Normalises the features by the training items' statistics. Returns (data, its training part)."""
+    """Normalises the features by the training items' statistics, each domain's by its own.
+
+    Returns:
+      (data, its training part).
+    """
     reference = selection.training_data(protocol, settings, data, options).splits["train"]
     data = normalise_features(data, settings.feature_norm, reference)
+    if data.source:
+        source = normalise_features(data.source, settings.feature_norm, data.source.splits["train"])
+        data = dataclasses.replace(data, source=source)
     return data, selection.training_data(protocol, settings, data, options)
 
 
@@ -298,12 +307,17 @@ def manifest(data):
             "dim": data.class_embeddings.shape[1],
             "sha256": hashlib.sha256(np.ascontiguousarray(data.class_embeddings)).hexdigest(),
         }
+    if data.source:
+        facts["source"] = {"dataset": data.source.shown} | manifest(data.source)
     return facts
 
 
 def training_items(data):
-    """View -> number of items that train."""
-    return {view: len(data.splits["train"].labels[modality_of(view)]) for view in data.views}
+    """View -> number of items that train; of a second domain "source image" and so on."""
+    found = {view: len(data.splits["train"].labels[modality_of(view)]) for view in data.views}
+    if data.source:
+        found |= {f"source {view}": count for view, count in training_items(data.source).items()}
+    return found
 
 
 def versions():

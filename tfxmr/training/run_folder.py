@@ -14,7 +14,7 @@ BACKUP = "restore it from a backup, or train again in another --run_dir"  # reme
 HARMLESS = (
     "run_dir", "data_dir", "dataset_name", "manual_dir", "split_file", "checkpoint_seconds", "log_every", "eval_every",
     "word_vectors", "eval_memory", "features", "strategy", "logical_devices", "workers", "worker_index",
-    "steps_per_execution",
+    "steps_per_execution", "source_data_dir", "source_manual_dir", "source_features",
 )
 START = (  # come before flags.cfg; trial.json is a search's note on the run
     ".lock", "features_manifest.json", "features_manifest.json.tmp", "flags.cfg.tmp", "trial.json", "trial.json.tmp",

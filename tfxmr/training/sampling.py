@@ -5,52 +5,103 @@ import tensorflow as tf
 from tfxmr import randomness
 from tfxmr.data.mapped import MappedMatrix
 from tfxmr.data.views import modality_of
+from tfxmr.errors import InputError
 
-_BATCHES = 0  # what the seed is derived for
+_BATCHES, _SOURCE = 0, 1  # what the seeds of the streams are derived for
+SAMPLERS = ("items", "repaired", "classes")
 
 
-def batches(split, batch_size, seed, start, stop):
+def batches(split, batch_size, seed, start, stop, sampler="items", source=None):
     """Yields the batches of the steps `start` to `stop` - 1 of a training run.
 
-    Each batch is drawn without replacement from all items, independently of the other batches (as the
-    successor code of DANZCR does, rather than by a permutation an epoch), and depends on nothing but the seed
-    and the step: a resumed run sees what it would have seen.
+    Each batch depends on nothing but the seed and the step: a resumed run sees what it would have seen. Samplers:
 
-    Modalities that share no rows are joined by class, the largest first: its n items are drawn as above, and each
-    item gets, of every other modality, a random item of its class, with replacement. Modalities that share their
-    rows keep doing so, also where they are the ones that are joined.
+    * items: a batch is drawn without replacement from all items, independently of the other batches (as the
+      successor code of DANZCR does, rather than by a permutation an epoch). Modalities that share no rows are joined by
+      class, the largest first: its n items are drawn so, and each item gets, of every other modality, a random item of
+      its class, with replacement. Modalities that share their rows keep doing so, also where they are the ones that are
+      joined.
+    * repaired: the same, as if no modality shared its rows with another: a text gets a random image of its class.
+    * classes: for each place of the batch two different classes are drawn uniformly, and a random item of each, all
+      with replacement; "wrong" holds the second one's (the released code of CM-GANs, Peng and Qi, TOMM 2019).
 
     Args:
       split: Split; n is the number of pairs, or of items of the largest modality.
-      batch_size: items in a batch, at most n.
+      batch_size: items in a batch, at most n unless drawn by classes.
       seed: of the run.
       start: first step; or a function without arguments that gives it, asked at the begin of each pass.
       stop: one past the last step; a function if `start` is one.
+      sampler: one of SAMPLERS.
+      source: Split of a second domain, with labels of its own; its batch, at most as large, stands under "source".
 
     Returns:
       tf.data.Dataset of dicts: view -> (B, ...) of the view's type, and "label" -> int32 (B,), the class of each row
-      in every modality.
+      in every modality; perhaps "wrong" and "source", dicts of the same kind.
 
     Raises:
-      InputError: a modality has no item of a class.
+      InputError: a modality has no item of a class, or there is one class alone and two are to be drawn.
     """
-    split.require_classes()
-    groups = sorted(split.groups, key=lambda group: -len(split.labels[group[0]]))  # stable: the first of equals leads
-    gather = {view: _gather(split.features[view]) for view in split.views}
-    labels = tf.constant(split.labels[groups[0][0]])
-    same_class = [_same_class(split.labels[group[0]]) for group in groups[1:]]
-    items = tf.range(len(split))
-    sampling_seed = randomness.derive(seed, _BATCHES)
+    parts = [("", split, _BATCHES, sampler)] + ([("source", source, _SOURCE, "items")] if source is not None else [])
+    draws = {
+        name: _drawer(part, min(batch_size, len(part)) if name else batch_size, randomness.derive(seed, stream), how)
+        for name, part, stream, how in parts
+    }
 
     def draw(step):
-        state = randomness.step_seed(sampling_seed, step)
-        rows = [tf.random.experimental.stateless_shuffle(items, state)[:batch_size]]
-        label = tf.gather(labels, rows[0])
-        rows += [pick(label, randomness.fold_in(state, i)) for i, pick in enumerate(same_class)]
+        batch = draws[""](step)
+        return batch | {name: own(step) for name, own in draws.items() if name}
+
+    return _steps(start, stop).map(draw, num_parallel_calls=1).prefetch(2)
+
+
+def _drawer(split, batch_size, seed, sampler):
+    """Prepares to draw batches of one domain: a function of the step, giving a dict as `batches` yields."""
+    split.require_classes()
+    groups = [[m] for m in split.modalities] if sampler == "repaired" else split.groups
+    groups = sorted(groups, key=lambda group: -len(split.labels[group[0]]))  # stable: the first of equals leads
+    gather = {view: _gather(split.features[view]) for view in split.views}
+    same_class = [_same_class(split.labels[group[0]]) for group in groups]
+
+    def items(rows, label):
         rows_of = {m: r for group, r in zip(groups, rows, strict=True) for m in group}
         return {view: read(rows_of[modality_of(view)]) for view, read in gather.items()} | {"label": label}
 
-    return _steps(start, stop).map(draw, num_parallel_calls=1).prefetch(2)
+    if sampler == "classes":
+        return _by_classes(split, batch_size, seed, same_class, items)
+    labels, numbers = tf.constant(split.labels[groups[0][0]]), tf.range(len(split))
+
+    def draw(step):
+        state = randomness.step_seed(seed, step)
+        rows = [tf.random.experimental.stateless_shuffle(numbers, state)[:batch_size]]
+        label = tf.gather(labels, rows[0])
+        rows += [pick(label, randomness.fold_in(state, i)) for i, pick in enumerate(same_class[1:])]
+        return items(rows, label)
+
+    return draw
+
+
+def _by_classes(split, batch_size, seed, same_class, items):
+    """As `_drawer`, of pairs of items of two classes."""
+    classes = np.unique(split.labels[split.modalities[0]]).astype(np.int32)
+    if len(classes) < 2:
+        raise InputError("the training items are of one class, and items of two are to be drawn; add another class")
+
+    def draw(step):
+        state = randomness.step_seed(seed, step)
+
+        def uniform(low, high, number):
+            return tf.random.stateless_uniform((batch_size,), randomness.fold_in(state, number), low, high, tf.int32)
+
+        right = uniform(0, len(classes), 0)
+        wrong = (right + uniform(1, len(classes), 1)) % len(classes)
+        found = []
+        for side, chosen in enumerate((right, wrong)):
+            label = tf.gather(tf.constant(classes), chosen)
+            seeds = (randomness.fold_in(state, 2 + side + 2 * i) for i in range(len(same_class)))
+            found.append(items([pick(label, own) for pick, own in zip(same_class, seeds, strict=True)], label))
+        return found[0] | {"wrong": found[1]}
+
+    return draw
 
 
 def _steps(start, stop):

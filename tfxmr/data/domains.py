@@ -1,0 +1,112 @@
+"""A second domain: labelled items of other classes, or of another dataset, from which some methods learn as well."""
+import dataclasses
+import hashlib
+
+import numpy as np
+
+from tfxmr.data import mapped
+from tfxmr.data.multimodal import MultiModalData
+from tfxmr.data.views import kind, modality_of
+from tfxmr.errors import InputError
+
+
+def of_training_items(source: MultiModalData, classes=()) -> MultiModalData:
+    """A dataset as a second domain: its training items alone, perhaps of some classes, which are numbered anew.
+
+    Args:
+      source: as loaded.
+      classes: names or labels; () takes all.
+
+    Raises:
+      InputError: a class that there is not.
+    """
+    train = source.splits["train"]
+    kept = sorted(_labels(source, classes)) if classes else range(source.num_classes)
+    number = np.full(source.num_classes, -1, np.int32)
+    number[list(kept)] = np.arange(len(kept))
+    train = train.of_classes(kept)
+    train = dataclasses.replace(train, labels={m: number[labels] for m, labels in train.labels.items()})
+    names = [source.class_names[c] for c in kept] if source.class_names else []
+    embeddings = None if source.class_embeddings is None else source.class_embeddings[list(kept)]
+    return dataclasses.replace(source, splits={"train": train}, class_names=names, class_embeddings=embeddings)
+
+
+def _labels(source, classes):
+    found = set()
+    for name in map(str.strip, map(str, classes)):
+        if name in source.class_names:
+            found.add(source.class_names.index(name))
+        elif name.isdecimal() and int(name) < source.num_classes:
+            found.add(int(name))
+        else:
+            valid = ", ".join(source.class_names) or f"0..{source.num_classes - 1}"
+            raise InputError(f"--source_classes: no class {name!r}; dataset {source.shown} has {valid}")
+    return found
+
+
+def needed(method_class: type, name: str, data: MultiModalData) -> MultiModalData | None:
+    """What of the second domain a method reads: the views that both domains have.
+
+    Args:
+      method_class: from tfxmr.models or tfxmr.baselines.
+      name: of the method.
+      data: MultiModalData restricted to what the method reads.
+
+    Returns:
+      The source, or None.
+
+    Raises:
+      InputError: a second domain that the method does not take, cannot do without, or of other views or widths.
+    """
+    source = data.source
+    if source is None:
+        if method_class.needs_source:
+            raise InputError(
+                f"{name} learns from a second domain: give --source_dataset=NAME, labelled items of other classes with "
+                "features as wide as these"
+            )
+        return None
+    if not method_class.takes_source:
+        raise InputError(
+            f"--source_dataset: {name} learns from one domain; leave the flag out, or take one that learns from two"
+        )
+    shared = [view for view in data.views if view in source.views]
+    if not shared:
+        raise InputError(
+            f"--source_dataset: {source.shown} has {', '.join(source.views)}, and {name} reads "
+            f"{', '.join(data.views)}; the domains need a view in common"
+        )
+    for view in shared:
+        if source.dims[view] != data.dims[view] and kind(source.splits["train"].features[view]) != "tokens":
+            raise InputError(
+                f"--source_dataset: the {view} features of {source.shown} are {source.dims[view]} wide, and those of "
+                f"{data.shown} {data.dims[view]}; extract both in the same way"
+            )
+    return source.reading(shared, name)
+
+
+def refuse_leaks(data: MultiModalData, allow: bool = False) -> None:
+    """Raises InputError if the second domain trains on items that the first one tests, as their features tell.
+
+    Args:
+      data: as loaded, with a source or without.
+      allow: True lets them pass.
+    """
+    if data.source is None or allow:
+        return
+    for view in data.views:
+        if view in data.source.views:
+            trained = _digests(data.source.splits["train"].features[view])
+            shared = trained & _digests(data.splits["test"].features[view])
+            if shared:
+                raise InputError(
+                    f"--source_dataset: {len(shared)} {modality_of(view)} items of {data.source.shown} are test items "
+                    f"of {data.shown}, by their {view} features; leave them out of the source, or take them "
+                    "with --allow_leaks"
+                )
+
+
+def _digests(features):
+    """Digests of the rows of a view; without those of one value throughout, such as texts without a known word."""
+    rows = (row for block in mapped.blocks(features) for row in block)
+    return {hashlib.sha256(np.ascontiguousarray(row)).digest() for row in rows if np.ptp(row)}
