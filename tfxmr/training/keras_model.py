@@ -140,7 +140,7 @@ class PlayersOptimizer:
 class KerasMethod(StepwiseModel):
     """The part of tfxmr.models.base.Method that Keras' own loops and files see.
 
-        model = MS2GAN(data)  # the training data, with a validation split
+        model = MS2GAN(data)  # the training data with a validation split, as tfxmr.training.run.prepare gives them
         model.compile()
         model.fit(
             model.dataset(data), epochs=20, validation_data=model.dataset(data, "validation"),
@@ -153,7 +153,7 @@ class KerasMethod(StepwiseModel):
     is what to watch (tfxmr.training.callbacks.ValidationMAP, before all callbacks that look at it).
 
     Keras' BackupAndRestore, with its backups at the ends of epochs, goes on as if nothing had happened. What else a run
-    guarantees is left to `tfxmr train` and tfxmr.training.run: training on several devices, normalised features, a
+    guarantees is left to `tfxmr train` and tfxmr.training.run: training on several devices or in stages, a
     selection on validation items by the protocol, and a resumption at any step. Of a method that fits something on top
     of its trained networks (DCCA), call `finish(data)` before you use them; ValidationMAP does.
     """
