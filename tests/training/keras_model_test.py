@@ -9,11 +9,15 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tfxmr import registry
-from tfxmr.data import protocol
+from tfxmr.data import MultiModalData, Split, protocol
 from tfxmr.errors import InputError
+from tfxmr.models.base import Method
+from tfxmr.models.corr_ae import CorrAE
 from tfxmr.models.danzcr import DANZCR, DANZCRSettings
 from tfxmr.models.deep_sm import DeepSM
 from tfxmr.models.ms2gan import MS2GAN
+from tfxmr.parts.batch_norm import BatchNorm
+from tfxmr.parts.dropout import dropout
 from tfxmr.training import sampling, selection
 from tfxmr.training.callbacks import ValidationMAP
 
@@ -240,7 +244,86 @@ def test_single_batches(data):
     assert made["image"].shape == (16, 24)
 
 
-def test_unpaired_and_mapped_data(make_data):
+class Reader(Method):
+    """Regions and words meet in a space where items of two domains are classified, each by its own classifier."""
+
+    paper, certainty = "made up", "made up"
+    inputs = ("image.regions", "text.words")
+    takes_source = needs_source = True
+
+    def make_networks(self, data):
+        """A normalisation and a map for each modality, and a classifier for each domain."""
+        self.table = tf.constant(data.tables["text.words"])
+        widths = {"image": data.dims["image.regions"][-1], "text": self.table.shape[1]}
+        networks = {f"norm_{m}": BatchNorm(width) for m, width in widths.items()}
+        networks |= {f"map_{m}": self.tower(f"map_{m}", width, (6,)) for m, width in widths.items()}
+        classes = {"own": data.num_classes, "source": data.source.num_classes}
+        return networks | {name: self.tower(name, 6, (count,)) for name, count in classes.items()}
+
+    def represent(self, batch, step=None):
+        """Modality -> (B, 6), of the views that a batch holds."""
+        made = {}
+        for i, (view, x) in enumerate(batch.items()):
+            m = view.partition(".")[0]
+            mean = tf.reduce_mean(x if m == "image" else tf.gather(self.table, x), axis=1)
+            mean = dropout(mean, 0.5, step and step.masks(i))
+            made[m] = self.networks[f"map_{m}"](self.networks[f"norm_{m}"](mean, training=bool(step and step.training)))
+        return made
+
+    def costs(self, batch, step):
+        """The classifiers' losses."""
+        found = {}
+        for name, part in (("own", batch), ("source", batch["source"])):
+            logits = self.networks[name](sum(self.represent({v: part[v] for v in self.inputs}, step).values()))
+            cost = tf.nn.sparse_softmax_cross_entropy_with_logits(part["label"], logits)
+            found[name] = tf.reduce_mean(cost)
+        return found
+
+    def embed(self, modality, features):
+        """The map's output."""
+        return self.represent(features)[modality]
+
+
+def made_to_read(classes, seed):
+    """Regions and words of paired items in a training and a validation split."""
+    rng = np.random.default_rng(seed)
+
+    def split(items):
+        labels = np.arange(items, dtype=np.int32) % classes
+        features = {
+            "image.regions": rng.normal(size=(items, 3, 5)).astype(np.float32) + labels[:, None, None],
+            "text.words": (1 + (labels[:, None] + rng.integers(0, 2, (items, 4))) % 9).astype(np.int32),
+        }
+        return Split(features=features, labels=dict.fromkeys(("image", "text"), labels))
+
+    table = np.concatenate([np.zeros((1, 4)), rng.normal(size=(9, 4))]).astype(np.float32)
+    splits = {"train": split(48), "validation": split(16)}
+    return MultiModalData("read", splits, [f"class {c}" for c in range(classes)], tables={"text.words": table})
+
+
+def test_views_a_second_domain_and_normalisation(tmp_path):
+    """A method outside of the package that has it all: as a run trains it, looked at without a change, and loaded."""
+    data = dataclasses.replace(made_to_read(4, 0), source=made_to_read(3, 1))
+    model, other = (Reader(data, small(Reader), SEED) for _ in range(2))
+    model.compile()
+    other.compile()
+    history = fit(model, data, validation_data=model.dataset(data, "validation"), callbacks=[ValidationMAP(data)])
+    assert {"joint/own", "joint/source", "val_joint/source", "val_mAP"} <= set(history)
+    batches = sampling.stage_batches(other, data, SEED, 0, 2 * EPOCH)
+    other.take_steps(batches)
+    assert_equal(model, other)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert_equal(model, loaded)
+    assert loaded.shapes.source.num_classes == 3
+    for m in ("image", "text"):
+        items = data.splits["validation"].of(m)
+        np.testing.assert_array_equal(loaded.encode(m, items), model.encode(m, items))
+        found = loaded.predict(data.splits["validation"].of(m), batch_size=16, verbose=0)[m]
+        np.testing.assert_allclose(found, model.encode(m, items), rtol=1e-5, atol=1e-6)
+
+
+def test_unpaired_data(make_data):
     """Modalities that share no rows, joined by class in validation too."""
     made = make_data(classes=6, train=60, test=24)
     data = protocol.make("standard", made).training_data(made, 0.2, 0)
@@ -266,6 +349,9 @@ def test_refusals(data):
         model.dataset(data, "test")
     with pytest.raises(InputError, match="optimizer=.*learning_rate"):
         model.compile(optimizer="adam")
+    with pytest.raises(InputError, match="stages machines.*tfxmr train"):
+        made = make(CorrAE, data, rbm_pretrain=True)
+        made.fit(made.dataset(data))
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         model = MS2GAN(data, small(MS2GAN))
     model.compile()

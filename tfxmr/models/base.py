@@ -102,13 +102,25 @@ class Step:
       seed: int32 (2,), the step's random state, of which tfxmr.randomness.fold_in derives those of its draws.
       progress: float32 scalar tensor in [0, 1), the share of the stage's steps that came before.
       stage: name of the stage.
-      training: True; networks whose training differs from their use (BatchNorm) take it as it is.
+      training: True; False where keras.Model.evaluate asks for the losses of networks in use. Networks whose training
+        differs from their use (BatchNorm) take it as it is.
     """
 
     seed: tf.Tensor
     progress: tf.Tensor | float = 0.0
     stage: str = "training"
     training: bool = True
+
+    def masks(self, number):
+        """The random state int32 (2,) of dropout masks, of which a step may have several by their number.
+
+        Args:
+          number: int or integer tensor.
+
+        Returns:
+          None, which switches dropout off, unless in training.
+        """
+        return randomness.fold_in(self.seed, number) if self.training else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,7 +220,7 @@ class Method(Trained, KerasMethod):
         self.shapes = Shapes.of(data)
         self.dims = dict(data.dims)
         with randomness.seeded_layers(seed):
-            self.networks = self.make_networks(data)
+            self.networks = self.make_networks(self.shapes)
         for name, network in self.networks.items():
             check_network(self.name, name, network)
         self.player_optimizers = {}  # until it is compiled
@@ -249,7 +261,11 @@ class Method(Trained, KerasMethod):
             raise InputError("--jit_compile: XLA cannot compile a step of several devices; leave it or --strategy out")
 
     def make_networks(self, data):
-        """Builds the networks: name -> layer, with all weights created."""
+        """Builds the networks: name -> layer, with all weights created.
+
+        Args:
+          data: tfxmr.training.keras_model.Shapes of the training data, so that a saved model can be made without them.
+        """
         raise NotImplementedError
 
     def tower(self, name, inputs, units, **arguments):

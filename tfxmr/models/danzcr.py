@@ -161,27 +161,23 @@ class DANZCR(Method):
         word = tf.gather(self.class_embeddings, batch["label"])
         wrong = tf.gather(self.class_embeddings, self.other_labels(batch["label"], randomness.fold_in(seed, 0)))
         generation = None  # (s_i, s_t) of the present G_F, and the tape that made them
-        passes = itertools.count(1)
-
-        def masks():  # each forward pass has dropout masks of its own
-            return randomness.fold_in(seed, next(passes)) if step.training else None
-
+        masks = map(step.masks, itertools.count(1))  # each forward pass has dropout masks of its own
         for player in ORDERS[self.settings.schedule]:
             if player not in self.players:
                 continue
             for _ in range(self.settings.d_steps if player.startswith("D") else self.settings.g_steps):
                 if generation is None and player != "G_R":
                     with tf.GradientTape() as tape:
-                        generation = self.generate(features, masks()), tape
+                        generation = self.generate(features, next(masks)), tape
                 if player == "D_F":
                     yield self.update_forward_discriminators(features, generation[0], word, wrong)
                 elif player == "D_R":
-                    yield self.update_reverse_discriminators(features, generation[0], masks())
+                    yield self.update_reverse_discriminators(features, generation[0], next(masks))
                 elif player == "G_F":
                     yield self.update_forward_generators(features, *generation, word)
                     generation = None
                 else:
-                    yield self.update_all_generators(features, masks())
+                    yield self.update_all_generators(features, next(masks))
                     generation = None
 
     def other_labels(self, labels, seed):

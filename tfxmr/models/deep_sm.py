@@ -3,7 +3,6 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfxmr import randomness
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
 from tfxmr.settings import setting
 
@@ -73,7 +72,7 @@ class DeepSM(Method):
         """Yields each classifier's update."""
         for i, m in enumerate(self.networks):
             with tf.GradientTape() as tape:
-                logits = self.networks[m](batch[m], seed=randomness.fold_in(step.seed, i) if step.training else None)
+                logits = self.networks[m](batch[m], seed=step.masks(i))
                 cost = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], logits)
                 cost = {"class": tf.reduce_mean(cost)}
             yield self.minimise(m, cost, tape)

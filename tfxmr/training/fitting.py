@@ -151,7 +151,7 @@ def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
         select = selection.SelectBest(best, watched["validation"], protocol, data, writer, epoch, total)
         parts.insert(0, select)  # before the saver: the state of a step holds that step's measurement
     stops = {options.log_every, options.eval_every, progress.every, epoch if best else 0} - {0}
-    batches = stage_batches(method, data, options.seed, start, method.stage_start + stage.steps)
+    batches = sampling.stage_batches(method, data, options.seed, start, method.stage_start + stage.steps)
     try:
         method.take_steps(batches, parts, options.steps_per_execution, stops)
         method.require_finite()  # the last step's update, of which no step's loss tells
@@ -166,26 +166,6 @@ def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
         writer.close()
         if chief:
             progress.on_train_end()  # else an error leaves the terminal without a cursor
-
-
-def stage_batches(method, data, seed, start, stop):
-    """The batches of the present stage of a method from a step to another, as tfxmr.training.sampling.batches.
-
-    Args:
-      method: Method in a stage, with what it decided.
-      data: the training data.
-      seed: of the run.
-      start, stop: steps.
-    """
-    stage, split = method.stage, data.splits["train"]
-    if "classes" in method.decision:
-        split = split.of_classes(method.decision["classes"])
-    source = data.source.splits["train"] if data.source else None
-    if source and "source_classes" in method.decision:
-        source = source.of_classes(method.decision["source_classes"])
-    size = stage.batch_size or method.settings.batch_size
-    size = size if stage.sampler == "classes" else min(size, len(split))
-    return sampling.batches(split, size, seed, start, stop, stage.sampler, source)
 
 
 @learn.register

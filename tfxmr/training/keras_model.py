@@ -24,6 +24,7 @@ class Shapes:
     Attributes:
       name, dims, num_classes, class_embeddings, tables, vocabularies: as of MultiModalData.
       items: training items.
+      source: Shapes of the second domain, or None.
     """
 
     name: str
@@ -33,14 +34,16 @@ class Shapes:
     class_embeddings: np.ndarray | None = None
     tables: dict = dataclasses.field(default_factory=dict)
     vocabularies: dict = dataclasses.field(default_factory=dict)
+    source: "Shapes | None" = None
 
     @classmethod
     def of(cls, data) -> "Shapes":
         """The shapes of training data, MultiModalData; or Shapes as they are."""
         if isinstance(data, cls):
             return data
-        found = {f.name: getattr(data, f.name) for f in dataclasses.fields(cls) if f.name != "items"}
-        return cls(**found, items=len(data.splits["train"]))
+        same = {f.name: getattr(data, f.name) for f in dataclasses.fields(cls) if f.name not in ("items", "source")}
+        source = None if data.source is None else cls.of(data.source)
+        return cls(**same, items=len(data.splits["train"]), source=source)
 
     @property
     def splits(self) -> dict:
@@ -59,16 +62,18 @@ class Shapes:
 
     def get_config(self) -> dict:
         """All of it as JSON holds it."""
-        config = dataclasses.asdict(self) | {"class_embeddings": _packed(self.class_embeddings)}
-        return config | {"tables": {view: _packed(table) for view, table in self.tables.items()}}
+        config = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        config["class_embeddings"] = _packed(self.class_embeddings)
+        config["tables"] = {view: _packed(table) for view, table in self.tables.items()}
+        return config | {"source": self.source and self.source.get_config()}
 
     @classmethod
     def from_config(cls, config: dict) -> "Shapes":
         """The shapes that `get_config` gave, also after JSON has made lists of tuples."""
         dims = {view: tuple(size) if isinstance(size, list) else size for view, size in config["dims"].items()}
         tables = {view: _unpacked(table) for view, table in config["tables"].items()}
-        embeddings = _unpacked(config["class_embeddings"])
-        return cls(**config | {"dims": dims, "tables": tables, "class_embeddings": embeddings})
+        made = {"dims": dims, "tables": tables, "class_embeddings": _unpacked(config["class_embeddings"])}
+        return cls(**config | made | {"source": config["source"] and cls.from_config(config["source"])})
 
 
 def _packed(array):
@@ -208,13 +213,12 @@ class KerasMethod(StepwiseModel):
             raise InputError(f"{self.name}: dataset {data.name} has no split {split!r}, but {', '.join(data.splits)}")
         data = dataclasses.replace(data, splits={"train": data.splits[split]})
         items = len(data.splits["train"])
-        size = min(self.settings.batch_size, items)
         if split != "train":
-            steps = steps or math.ceil(items / size)
-            return sampling.batches(data.splits["train"], size, self.seed, 0, steps)
+            steps = steps or math.ceil(items / self.settings.batch_size)
+            return sampling.stage_batches(self, data, self.seed, 0, steps)
         steps = steps or self.steps_per_epoch(items)
-        batches = sampling.batches(
-            data.splits["train"], size, self.seed, lambda: self.steps_done, lambda: self.steps_done + steps
+        batches = sampling.stage_batches(
+            self, data, self.seed, lambda: self.steps_done, lambda: self.steps_done + steps
         )
         return batches.apply(tf.data.experimental.assert_cardinality(steps))
 
@@ -222,9 +226,13 @@ class KerasMethod(StepwiseModel):
         """As keras.Model.fit, on what `dataset` gives: see the class.
 
         Raises:
-          InputError: under a strategy, whose devices Keras would give each another part of the batch.
+          InputError: under a strategy, whose devices Keras would give each another part of the batch; or of a method
+            that trains in stages.
         """
         self._require_no_strategy("fit")
+        if len(self.stages) > 1:
+            names = ", ".join(stage.name for stage in self.stages)
+            raise InputError(f"fit: {self.name} trains in the stages {names}, one after another; take `tfxmr train`")
         if not args:
             kwargs.setdefault("shuffle", False)  # by default Keras warns that it does not shuffle a dataset
         return super().fit(x, *args, **kwargs)
@@ -296,7 +304,7 @@ class KerasMethod(StepwiseModel):
         held = {}
         for view in ordered(batch.keys() & self.dims.keys()):
             held.setdefault(modality_of(view), {})[view] = batch[view]
-        return {m: self.embed(m, views if getattr(self, "inputs", ()) else views[m]) for m, views in held.items()}
+        return {m: self.embed(m, views if self.inputs else views[m]) for m, views in held.items()}
 
     def get_config(self) -> dict:
         """What makes the same method anew, with initial weights: settings, seed, and what the data must be like."""

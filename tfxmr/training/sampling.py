@@ -54,6 +54,25 @@ def batches(split, batch_size, seed, start, stop, sampler="items", source=None):
     return _steps(start, stop).map(draw, num_parallel_calls=1).prefetch(2)
 
 
+def stage_batches(method, data, seed, start, stop):
+    """The batches of the present stage of a method from a step to another, as `batches`.
+
+    Args:
+      method: Method in a stage, with what it decided.
+      data: the training data.
+      seed, start, stop: as of `batches`.
+    """
+    stage, split = method.stage, data.splits["train"]
+    if "classes" in method.decision:
+        split = split.of_classes(method.decision["classes"])
+    source = data.source.splits["train"] if data.source else None
+    if source and "source_classes" in method.decision:
+        source = source.of_classes(method.decision["source_classes"])
+    size = stage.batch_size or method.settings.batch_size
+    size = size if stage.sampler == "classes" else min(size, len(split))
+    return batches(split, size, seed, start, stop, stage.sampler, source)
+
+
 def _drawer(split, batch_size, seed, sampler):
     """Prepares to draw batches of one domain: a function of the step, giving a dict as `batches` yields."""
     split.require_classes()
