@@ -11,9 +11,10 @@ def define(values):
     """Defines --model in a FlagValues."""
     flags.DEFINE_string(
         "model", "danzcr",
-        f"Method: {', '.join(registry.names())}; see `tfxmr models`. danzcr needs word vectors of the class names: for "
-        "data without any the default is sm, and for data without classes cca or, of other modalities than image and "
-        "text, corr_ae.", flag_values=values,
+        f"Method: {', '.join(registry.names())}; see `tfxmr models`; or MODULE:CLASS, a class of your own, such as "
+        "my_package.my_module:MyMethod. danzcr needs word vectors of the class names: for data without any the default "
+        "is sm, and for data without classes cca or, of other modalities than image and text, corr_ae.",
+        flag_values=values,
     )
 
 

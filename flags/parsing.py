@@ -156,14 +156,12 @@ def parse_run(command, arguments, define_more=None):
 
 def _refuse_setting(name, method_class):
     """Raises InputError if a flag is a setting of other methods; absl would propose flags that look alike."""
-    def has(method, name):
-        return any(field.name == name for field in dataclasses.fields(registry.get(method).Settings))
-
+    settings = {name: {field.name for field in dataclasses.fields(m.Settings)} for name, m in registry.methods()}
     for setting in (name, name.removeprefix("no")):  # --nojit_compile
-        others = [method for method in registry.names() if has(method, setting)]
+        others = [method for method, own in settings.items() if setting in own]
         if others:
             own = ", ".join(f"--{field.name}" for field in dataclasses.fields(method_class.Settings))
-            model = method_class.__module__.rpartition(".")[2]
+            model = registry.name_of(method_class)
             raise InputError(
                 f"--{setting}: {model} has no such setting, but {', '.join(others)}; the settings of {model} are {own}"
             )

@@ -146,8 +146,11 @@ def stored(path, command):
     lacking = [name for name in ("dataset", "model", "protocol") if name not in lines]
     if lacking:
         raise InputError(f"{path}: is damaged, or not of `tfxmr train` (it has no --{lacking[0]}); {BACKUP}")
+    model = lines["model"].partition("=")[2]
+    if ":" in model:
+        _find_own(model, path)
     try:
-        known = parsing.known(registry.get(lines["model"].partition("=")[2]))
+        known = parsing.known(registry.get(model))
         lines = read_flags(path, known)
         unknown = {name: line for name, line in lines.items() if name not in known}
         lines = [line for name, line in lines.items() if name in known]
@@ -163,3 +166,18 @@ def stored(path, command):
         if text := " ".join(sorted(found)):
             print(f"tfxmr: warning: {path}: {what} {text}", file=sys.stderr)
     return values, lines, unknown
+
+
+def _find_own(model, path):
+    """Imports the method MODULE:CLASS of a run's flags.cfg, but nothing in the run's folder: it may be a stranger's.
+
+    Raises:
+      InputError: it is there, or cannot be imported.
+    """
+    folder = path.parent.resolve()
+    if pathlib.Path(*model.partition(":")[0].split(".")).resolve().is_relative_to(folder):
+        raise InputError(f"{path}: --model={model}: a run folder holds no code; move the module out of it")
+    try:
+        registry.get(model)
+    except InputError as error:  # the flag is right, what it names is missing here
+        raise InputError(f"{path}: {error}") from error

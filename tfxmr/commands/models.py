@@ -4,8 +4,7 @@ from tfxmr import registry
 
 def main(arguments):
     """Runs `tfxmr models`."""
-    for name in registry.names():
-        method = registry.get(name)
+    for name, method in registry.methods():
         zero_shot = "zero-shot" if method.zero_shot else "seen classes"
         modalities = "-".join(method.modalities) or "any"
         print(f"{name:12} {modalities:12} {zero_shot:13} {method.paper:52} {method.certainty}")

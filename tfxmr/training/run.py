@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 
-from tfxmr import __version__, evaluation
+from tfxmr import __version__, evaluation, registry
 from tfxmr.data import domains, identity, mapped
 from tfxmr.data.views import modality_of
 from tfxmr.errors import InputError
@@ -126,7 +126,7 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
             value = selection.mean_map(retriever, own_tasks, protocol, training_data.splits["train"])
             measured = {"validation_mAP": value, "metrics": []}
         results = {
-            "model": method_class.__module__.rpartition(".")[2],
+            "model": registry.name_of(method_class),
             "dataset": data.shown,
             "seed": options.seed,
             **training,
