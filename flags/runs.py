@@ -63,7 +63,7 @@ class StoredRun:
         Args:
           training_data: as `restore` gives it.
         """
-        data = run.needed(self.method_class, self.data)
+        data = run.needed(self.method_class, self.data, self.settings)
         return {
             "dataset": data.shown, "protocol": self.protocol.facts(data), "flags": parsing.serialise(self.flags),
             "features": run.manifest(data), "data": identity.digests(data),

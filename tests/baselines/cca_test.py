@@ -144,8 +144,15 @@ def test_refuses(make_data):
         method.transform("image", np.ones((3, 5)))
     with pytest.raises(InputError, match=r"text features have the shape \(4,\); .* width 4"):
         method.transform("text", np.ones(4))
-    with pytest.raises(InputError, match=r"CCA needs the modalities image, text; dataset made up has text, audio"):
-        fitted(make_data(dims={"text": 3, "audio": 3}))
+    with pytest.raises(InputError, match=r"CCA was not fitted on the modality audio"):
+        method.transform("audio", np.ones((3, 4)))
+    three = make_data(dims={"image": 5, "text": 3, "audio": 3})
+    with pytest.raises(InputError, match=r"CCA takes two .* has image, text, audio: choose two, such as --modalities=image,text"):
+        fitted(three)
+    with pytest.raises(InputError, match=r"--weighting=both: the modalities are image, text; take one of them, or none"):
+        fitted(data, weighting="both")
+    with pytest.raises(InputError, match=r"CCA needs two or more modalities; dataset made up has text alone"):
+        fitted(make_data(dims={"text": 3}))
     with pytest.raises(InputError, match=r"--components=-1: the least value is 0"):
         fitted(data, components=-1)
 

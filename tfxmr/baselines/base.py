@@ -48,7 +48,6 @@ class Baseline(Trained):
     strategies = False
     paper = ""
     certainty = ""  # where its details come from, or how sure they are
-    modalities = ("image", "text")
     needs_class_embeddings = False
     zero_shot = True
     transductive = False  # True: `fit` has an argument `unlabelled`, modality -> features of the items to be searched
@@ -65,7 +64,7 @@ class Baseline(Trained):
 
     def check(self, data):
         """Raises InputError if the method cannot learn from `data`."""
-        data.require(self.modalities, type(self).__name__)
+        self.check_modalities(data, type(self).__name__)
 
     def fit(self, data):
         """Learns from the split "train" of MultiModalData. Returns self."""
@@ -74,6 +73,16 @@ class Baseline(Trained):
     def transform(self, modality, features):
         """Maps features (n, d) of a modality to representations (n, k)."""
         raise NotImplementedError
+
+    def fitted(self, modality: str, *names: str) -> list:
+        """The fitted arrays of a modality by their names: "weights" is `{modality}_weights_`.
+
+        Raises:
+          InputError: the method was not fitted on this modality.
+        """
+        if not all(hasattr(self, f"{modality}_{name}_") for name in names):
+            raise InputError(f"{type(self).__name__} was not fitted on the modality {modality}")
+        return [getattr(self, f"{modality}_{name}_") for name in names]
 
     def check_width(self, modality, features, expected):
         """Returns features as float64 (n, expected), or raises InputError that names both widths."""

@@ -22,7 +22,7 @@ class CCASettings(CommonSpaceSettings):
         grid=(1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0),
     )
     weighting: str = setting(
-        "none", "Modality whose projections are multiplied by the correlations.", choices=("none", "image", "text")
+        "none", "Modality whose projections are multiplied by the correlations, such as text; or none."
     )
 
 
@@ -39,35 +39,41 @@ class CCA(Baseline):
     Settings = CCASettings
     paper = "Hotelling 1936; Rasiwasia et al., ACM MM 2010"
     certainty = "textbook"
+    least_modalities = most_modalities = 2
+    pairs = True
 
     def check(self, data):
-        """Raises InputError if `data` has no image-text pairs, or the features of a modality do not vary."""
+        """Raises InputError if `data` are no pairs of two modalities, or the features of one do not vary."""
         super().check(data)
-        data.require_pairs(self.modalities, type(self).__name__)
-        check_varying(data, self.modalities, type(self).__name__)
+        check_varying(data, type(self).__name__)
+        if self.settings.weighting not in ("none", *data.modalities):
+            raise InputError(
+                f"--weighting={self.settings.weighting}: the modalities are {', '.join(data.modalities)}; take one of "
+                "them, or none"
+            )
 
     def fit(self, data):
         """Learns both projections from the pairs of the training split. Returns self."""
         self.check(data)
-        views = [View(data.splits["train"].features[m]) for m in self.modalities]
+        views = [View(data.splits["train"].features[m]) for m in data.modalities]
         weights, self.correlations_ = canonical_directions(
             views, self.settings.width(data), self.settings.ridge, [view.width for view in views]
         )
-        for m, view, directions in zip(self.modalities, views, weights, strict=True):
+        for m, view, directions in zip(data.modalities, views, weights, strict=True):
             scale = self.correlations_ if self.settings.weighting == m else 1.0
             setattr(self, f"{m}_mean_", view.mean)
             setattr(self, f"{m}_weights_", directions * scale)
         return self
 
     def transform(self, modality, features):
-        """Projects features (n, d) of "image" or "text" to (n, components)."""
-        mean, weights = getattr(self, f"{modality}_mean_"), getattr(self, f"{modality}_weights_")
+        """Projects features (n, d) of a modality to (n, components)."""
+        mean, weights = self.fitted(modality, "mean", "weights")
         return (self.check_width(modality, features, len(mean)) - mean) @ weights
 
 
-def check_varying(data, modalities, method):
+def check_varying(data, method):
     """Raises InputError if a modality's features are the same for all training items, so that nothing correlates."""
-    for m in modalities:
+    for m in data.modalities:
         if constant(data.splits["train"].features[m]):
             raise InputError(
                 f"the {m} features of all {len(data.splits['train'].features[m])} training items are the same, so "

@@ -26,25 +26,26 @@ class CFA(Baseline):
     Settings = CFASettings
     paper = "Li et al., ACM Multimedia 2003"
     certainty = "90 %: no code is public"
+    least_modalities = most_modalities = 2
+    pairs = True
 
     def check(self, data):
-        """Raises InputError if `data` has no image-text pairs, or the features of a modality do not vary."""
+        """Raises InputError if `data` are no pairs of two modalities, or the features of one do not vary."""
         super().check(data)
-        data.require_pairs(self.modalities, type(self).__name__)
-        check_varying(data, self.modalities, type(self).__name__)
+        check_varying(data, type(self).__name__)
 
     def fit(self, data):
         """Learns both rotations from the pairs of the training split. Returns self."""
         self.check(data)
-        views = [View(data.splits["train"].features[m]) for m in self.modalities]
+        views = [View(data.splits["train"].features[m]) for m in data.modalities]
         product = views[0].cross(views[1])
         u, self.singular_values_, v = leading_svd(product, min(self.settings.width(data), *product.shape))
-        for m, view, directions in zip(self.modalities, views, (u, v.T), strict=True):
+        for m, view, directions in zip(data.modalities, views, (u, v.T), strict=True):
             setattr(self, f"{m}_mean_", view.mean)
             setattr(self, f"{m}_weights_", view.lift(directions))
         return self
 
     def transform(self, modality, features):
-        """Projects features (n, d) of "image" or "text" to (n, components)."""
-        mean, weights = getattr(self, f"{modality}_mean_"), getattr(self, f"{modality}_weights_")
+        """Projects features (n, d) of a modality to (n, components)."""
+        mean, weights = self.fitted(modality, "mean", "weights")
         return (self.check_width(modality, features, len(mean)) - mean) @ weights

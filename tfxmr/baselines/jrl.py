@@ -73,7 +73,6 @@ class JRL(Baseline):
     Settings = JRLSettings
     paper = "Zhai et al., IEEE TCSVT 2014"
     certainty = "the authors' code"
-    modalities = ()
     default_similarity = "dot"
 
     @property
@@ -128,9 +127,7 @@ class JRL(Baseline):
 
     def transform(self, modality, features):
         """Maps features (n, d) of a modality to class posteriors (n, C), or to projections of length 1."""
-        if not hasattr(self, f"{modality}_weights_"):
-            raise InputError(f"JRL was not fitted on the modality {modality}")
-        weights = getattr(self, f"{modality}_weights_")
+        (weights,) = self.fitted(modality, "weights")
         made = self.check_width(modality, features, len(weights)) @ weights
         if self.settings.similarity_form == "projection":
             norms = np.linalg.norm(made, axis=1, keepdims=True)

@@ -48,25 +48,26 @@ class KCCA(Baseline):
     Settings = KCCASettings
     paper = "Akaho 2001; Hardoon et al., Neural Computation 2004"
     certainty = "textbook"
+    least_modalities = most_modalities = 2
+    pairs = True
 
     def check(self, data):
-        """Raises InputError if `data` has no image-text pairs, or the features of a modality do not vary."""
+        """Raises InputError if `data` are no pairs of two modalities, or the features of one do not vary."""
         super().check(data)
-        data.require_pairs(self.modalities, type(self).__name__)
-        check_varying(data, self.modalities, type(self).__name__)
+        check_varying(data, type(self).__name__)
 
     def fit(self, data):
         """Learns both functions from the pairs of the training split. Returns self."""
         self.check(data)
         features = data.splits["train"].features
-        items = len(features[self.modalities[0]])
+        items = len(features[data.modalities[0]])
         chosen = np.arange(items)
         if items > self.settings.landmarks:
             chosen = np.sort(
                 np.random.default_rng(self.settings.landmark_seed).permutation(items)[: self.settings.landmarks]
             )
         views, roots = [], []
-        for m in self.modalities:
+        for m in data.modalities:
             landmarks = features[m][chosen].astype(np.float64)
             setattr(self, f"{m}_landmarks_", landmarks)
             setattr(self, f"{m}_gamma_", self._gamma(landmarks))
@@ -74,15 +75,15 @@ class KCCA(Baseline):
             roots.append(root)
             views.append(View(self._blocks(m, features[m], lambda kernel, root=root: _solve(root, kernel.T).T)))
         weights, self.correlations_ = canonical_directions(views, self.settings.width(data), self.settings.ridge)
-        for m, view, root, directions in zip(self.modalities, views, roots, weights, strict=True):
+        for m, view, root, directions in zip(data.modalities, views, roots, weights, strict=True):
             setattr(self, f"{m}_weights_", _solve(root, directions, trans="T"))
             setattr(self, f"{m}_offset_", view.mean @ directions)
         return self
 
     def transform(self, modality, features):
-        """Maps features (n, d) of "image" or "text" to (n, components)."""
-        features = self.check_width(modality, features, getattr(self, f"{modality}_landmarks_").shape[1])
-        weights, offset = getattr(self, f"{modality}_weights_"), getattr(self, f"{modality}_offset_")
+        """Maps features (n, d) of a modality to (n, components)."""
+        landmarks, weights, offset = self.fitted(modality, "landmarks", "weights", "offset")
+        features = self.check_width(modality, features, landmarks.shape[1])
         return self._blocks(modality, features, lambda kernel: kernel @ weights) - offset
 
     def _gamma(self, landmarks):

@@ -46,12 +46,7 @@ class LCFS(Baseline):
     Settings = LCFSSettings
     paper = "Wang et al., ICCV 2013"
     certainty = "90 %: no code is public"
-    modalities = ()
-
-    def check(self, data):
-        """Raises InputError if the training items are no pairs."""
-        super().check(data)
-        data.require_pairs(data.modalities, type(self).__name__)
+    pairs = True
 
     def fit(self, data):
         """Learns one projection a modality from the training split. Returns self."""
@@ -74,5 +69,5 @@ class LCFS(Baseline):
 
     def transform(self, modality, features):
         """Projects features (n, d) of a modality to (n, C)."""
-        weights = getattr(self, f"{modality}_weights_")
+        (weights,) = self.fitted(modality, "weights")
         return self.check_width(modality, features, len(weights)) @ weights

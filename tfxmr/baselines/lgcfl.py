@@ -4,7 +4,6 @@ import dataclasses
 import numpy as np
 
 from tfxmr.baselines.base import Baseline, BaselineSettings
-from tfxmr.errors import InputError
 from tfxmr.linear import Regression, project
 from tfxmr.settings import setting
 
@@ -41,7 +40,6 @@ class LGCFL(Baseline):
     Settings = LGCFLSettings
     paper = "Kang et al., IEEE TMM 2015"
     certainty = "45 %: no code is public"
-    modalities = ()
 
     def fit(self, data):
         """Learns one projection a modality from the training split. Returns self."""
@@ -72,7 +70,5 @@ class LGCFL(Baseline):
 
     def transform(self, modality, features):
         """Projects features (n, d) of a modality to (n, C)."""
-        if not hasattr(self, f"{modality}_weights_"):
-            raise InputError(f"LGCFL was not fitted on the modality {modality}")
-        weights = getattr(self, f"{modality}_weights_")
-        return self.check_width(modality, features, len(weights)) @ weights + getattr(self, f"{modality}_bias_")
+        weights, bias = self.fitted(modality, "weights", "bias")
+        return self.check_width(modality, features, len(weights)) @ weights + bias

@@ -24,16 +24,18 @@ class SCM(Baseline):
     Settings = SCMSettings
     paper = "Rasiwasia et al., ACM MM 2010"
     certainty = "textbook; the published figures are met"
+    least_modalities = most_modalities = 2
+    pairs = True
 
     def __init__(self, settings=None):
         super().__init__(settings)
         self.cca, self.sm = CCA(self.settings), SM(self.settings)
 
     def check(self, data):
-        """Raises InputError if `data` has no image-text pairs that vary, or there is a single class."""
-        data.require(self.modalities, type(self).__name__)
-        data.require_pairs(self.modalities, type(self).__name__)
-        check_varying(data, self.modalities, type(self).__name__)
+        """Raises InputError if `data` are no pairs of two modalities that vary, or there is a single class."""
+        super().check(data)
+        check_varying(data, type(self).__name__)
+        self.cca.check(data)
         self.sm.check(data)
 
     def fit(self, data):
@@ -41,13 +43,13 @@ class SCM(Baseline):
         self.check(data)
         train = data.splits["train"]
         self.cca.fit(data)
-        projected = {m: self.cca.transform(m, train.features[m]) for m in self.modalities}
+        projected = {m: self.cca.transform(m, train.features[m]) for m in data.modalities}
         split = dataclasses.replace(train, features=projected)
         self.sm.fit(dataclasses.replace(data, splits={"train": split}))
         return self
 
     def transform(self, modality, features):
-        """Maps features (n, d) of "image" or "text" to class probabilities (n, C)."""
+        """Maps features (n, d) of a modality to class probabilities (n, C)."""
         return self.sm.transform(modality, self.cca.transform(modality, features))
 
     def arrays(self):

@@ -32,7 +32,6 @@ class SM(Baseline):
     Settings = SMSettings
     paper = "Rasiwasia et al., ACM MM 2010"
     certainty = "textbook; the published figures are met"
-    modalities = ()
 
     def check(self, data):
         """Raises InputError if there is a single class, or a modality lacks one."""
@@ -61,7 +60,5 @@ class SM(Baseline):
 
     def transform(self, modality, features):
         """Maps features (n, d) to class probabilities (n, C)."""
-        if not hasattr(self, f"{modality}_weights_"):
-            raise InputError(f"SM was not fitted on the modality {modality}")
-        weights, bias = getattr(self, f"{modality}_weights_"), getattr(self, f"{modality}_bias_")
+        weights, bias = self.fitted(modality, "weights", "bias")
         return scipy.special.softmax(self.check_width(modality, features, len(weights)) @ weights + bias, axis=1)

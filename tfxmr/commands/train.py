@@ -57,7 +57,7 @@ def train(flags, method_class):
     if options.strategy != "none":
         print(distribution.describe(distribution.start(options)))
     del training  # a copy of the features
-    run = runner(method_class, data, flags.joint)
+    run = runner(method_class, settings, data, flags.joint)
     with distribution.loss_explained():
         results = run(method_class, settings, data, protocol, flags.run_dir, options, parsing.serialise(flags))
     if results is None:

@@ -41,7 +41,7 @@ def main(arguments):
     print(f"validation by mean mAP within the validation items{' of the seen classes' if protocol.unseen else ''}")
     trials = tuning.tune(
         method_class, settings, search, data, protocol, flags.run_dir, options, serialise(flags),
-        runner(method_class, data, flags.joint),
+        runner(method_class, settings, data, flags.joint),
     )
     return summarise(trials, search, flags.run_dir)
 

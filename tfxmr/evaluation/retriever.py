@@ -1,8 +1,11 @@
 """What a trained method is to all that uses it: evaluation, selection, figures."""
 import dataclasses
+import math
 from collections.abc import Callable
 
 import numpy as np
+
+from tfxmr.errors import InputError
 
 OWN = "own"  # the similarity of a protocol that leaves the comparison to the method
 
@@ -37,15 +40,46 @@ class Retriever:
 
 
 class Trained:
-    """Base of everything that becomes a Retriever once it is trained: what its representations are compared by.
+    """Base of everything that becomes a Retriever once it is trained: what it learns from and is compared by.
 
     Attributes:
+      modalities: those that it needs, by name; () takes any.
+      least_modalities, most_modalities: how many of them; of more than the most it is trained once a pair.
+      pairs: True if it learns from items that all of its modalities share.
       default_similarity: name of a similarity of two vectors, unless the protocol or --similarity says it; else cosine.
       similarity: None, or a method of the class that compares, see Retriever.
     """
 
+    modalities = ()
+    least_modalities = 1
+    most_modalities = math.inf
+    pairs = False
     default_similarity = None
     similarity = None
+
+    @classmethod
+    def needs_pairs(cls, settings) -> bool:
+        """Whether it learns from pairs with these settings: `pairs`, unless a method overrides it."""
+        return cls.pairs
+
+    def check_modalities(self, data, name: str):
+        """Raises InputError if `data` lack modalities or pairs that this method needs, or have more than it takes.
+
+        Args:
+          data: the training data, MultiModalData.
+          name: of the method, for the message.
+        """
+        data.require(self.modalities, name)
+        found = data.modalities
+        if len(found) < self.least_modalities:
+            raise InputError(f"{name} needs two or more modalities; dataset {data.name} has {found[0]} alone")
+        if len(found) > self.most_modalities:
+            raise InputError(
+                f"{name} takes two modalities; dataset {data.name} has {', '.join(found)}: choose two, such as "
+                f"--modalities={','.join(found[:2])}"
+            )
+        if self.needs_pairs(self.settings):
+            data.require_pairs(found, name)
 
     @classmethod
     def similarity_name(cls) -> str | None:

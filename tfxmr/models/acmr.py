@@ -57,7 +57,9 @@ class ACMRSettings(MethodSettings):
         minimum=1,
     )
     image_units: tuple = setting((512, 100, 40), "Widths of the image projector; NUS-WIDE 4096,1000,40.", minimum=1)
-    text_units: tuple = setting((40, 100, 40), "Widths of the text projector; NUS-WIDE 1000,300,40.", minimum=1)
+    text_units: tuple = setting(
+        (40, 100, 40), "Widths of each other modality's projector; NUS-WIDE's texts 1000,300,40.", minimum=1
+    )
     modality_units: tuple = setting((20, 10), "Widths of the modality classifier's hidden layers.", minimum=1)
 
     def __post_init__(self):
@@ -73,8 +75,8 @@ class ACMRSettings(MethodSettings):
 class ACMR(Method):
     """Projectors that classify, keep the structure of the classes, and hide the modality from an adversary.
 
-    Projectors make v = f_V(image) and t = f_T(text) of each item; p is the label classifier, D the modality
-    classifier, W the projectors' kernels. With n items in a batch,
+    Projectors make v = f_V(image) and t = f_T(text) of each item, or of two other modalities; p is the
+    label classifier, D the modality classifier, W the projectors' kernels. With n items in a batch,
 
         min over f_V, f_T, p:  L_emb - L_adv,  L_emb = alpha L_imi + beta L_imd + gamma L_reg
         min over D:            L_adv
@@ -115,13 +117,13 @@ class ACMR(Method):
     paper = "Wang et al., ACM MM 2017"
     certainty = "networks, margin and batch from the authors' code; the paper's weights are not known"
     zero_shot = True
+    least_modalities = most_modalities = 2
     least_classes = 2
 
-    def check(self, data):
-        """Raises InputError if the data have no pairs where the form needs them, or as Method.check."""
-        super().check(data)
-        if self.settings.acmr_form == "code":
-            data.require_pairs(self.modalities, self.name)
+    @classmethod
+    def needs_pairs(cls, settings) -> bool:
+        """The released code's losses are of pairs; the paper's, of items of one class."""
+        return settings.acmr_form == "code"
 
     def make_networks(self, data):
         """Builds the projectors and the two classifiers."""
@@ -129,8 +131,7 @@ class ACMR(Method):
         width = s.image_units[-1]
         tanh = {"activation": tf.tanh, "output_activation": tf.tanh}
         shapes = {
-            "image": (data.dims["image"], s.image_units, tanh),
-            "text": (data.dims["text"], s.text_units, tanh),
+            **{m: (d, s.image_units if m == "image" else s.text_units, tanh) for m, d in data.dims.items()},
             "label_classifier": (width, (data.num_classes,), {}),
             "modality_classifier": (width, (*s.modality_units, 2), {"activation": tf.identity}),
         }
@@ -142,7 +143,7 @@ class ACMR(Method):
     @property
     def players(self):
         """The embedding (without the label classifier in the code's form) and the adversary."""
-        embedding = ("image", "text") if self.settings.acmr_form == "code" else ("image", "text", "label_classifier")
+        embedding = (*self.dims,) if self.settings.acmr_form == "code" else (*self.dims, "label_classifier")
         return {"embedding": embedding, "adversary": ("modality_classifier",)}
 
     def updates(self, batch, step):
@@ -158,7 +159,7 @@ class ACMR(Method):
 
     def project(self, batch):
         """(v, t) stacked, (2, B, d)."""
-        return tf.stack([self.embed(m, batch[m]) for m in self.modalities])
+        return tf.stack([self.embed(m, batch[m]) for m in self.dims])
 
     def adversarial(self, common):
         """L_adv of (2, B, d)."""
@@ -171,10 +172,12 @@ class ACMR(Method):
         logits = self.networks["label_classifier"](common)  # (2, B, C)
         label = tf.reduce_mean(losses.semantic_discrimination(logits, labels))
         if s.acmr_form == "code":
-            triplet = s.code_loss == "triplet"
-            released = released_triplet(v, t, batch, s.margin) if triplet else released_simple(v, t, labels)
+            if s.code_loss == "triplet":
+                released = released_triplet(v, t, batch, s.margin, tuple(self.dims))
+            else:
+                released = released_simple(v, t, labels)
             return {"imi": released, "imd": 100 * label}
-        kernels = [k for m in self.modalities for layer in self.networks[m].layers for k in layer.kernels]
+        kernels = [k for m in self.dims for layer in self.networks[m].layers for k in layer.kernels]
         return {
             "imi": s.alpha * structure(v, t, labels, s.negatives, s.margin),
             "imd": s.beta * label,
@@ -204,11 +207,18 @@ def structure(v, t, labels, negatives, margin):
     return tf.reduce_sum(cost)
 
 
-def released_triplet(v, t, batch, margin):
-    """The released code's triplet loss of v and t (B, d), a scalar; `batch` has the raw features and labels."""
+def released_triplet(v, t, batch, margin, modalities=("image", "text")):
+    """The released code's triplet loss of v and t (B, d), a scalar; `batch` has the raw features and labels.
+
+    Args:
+      v, t: the projected items of the two `modalities`.
+      batch: modality -> (B, d_m), and "label" -> (B,).
+      margin: of the hinges.
+      modalities: v's and t's.
+    """
     other = batch["label"][:, None] != batch["label"][None, :]
     positive, cost = tf.nn.l2_loss(v - t), 0.0
-    for own, opposite, modality in ((v, t, "image"), (t, v, "text")):
+    for own, opposite, modality in ((v, t, modalities[0]), (t, v, modalities[1])):
         rows = tf.math.l2_normalize(batch[modality], -1)
         nearest = tf.argmax(tf.where(other, tf.matmul(rows, rows, transpose_b=True), -2.0), axis=1)
         cost += tf.nn.relu(margin + 5 * positive - tf.nn.l2_loss(own - tf.gather(opposite, nearest)))

@@ -188,7 +188,6 @@ class Method(Trained, KerasMethod):
       InputError: the data lacks a modality or the class embeddings that the method needs.
 
     Attributes:
-      modalities: those that the method needs; () takes any.
       inputs: names of the views that the method reads; () reads each modality's vector. A batch has their arrays by
         their names; `embed` gets the array of a modality, or of a method that names its inputs view -> array.
       takes_source, needs_source: whether the method learns from a second domain (data.source, batch["source"]).
@@ -202,13 +201,11 @@ class Method(Trained, KerasMethod):
     strategies = True  # whether it trains on several devices
     paper = ""
     certainty = ""  # where its details come from, or how sure they are
-    modalities = ("image", "text")
     inputs = ()
     takes_source = needs_source = False
     rates = {}
     needs_class_embeddings = False
     zero_shot = False
-    least_modalities = 1  # in the training data
     least_classes = 1
 
     def __init__(self, data, settings=None, seed=0):
@@ -238,12 +235,8 @@ class Method(Trained, KerasMethod):
 
     def check(self, data):
         """Raises InputError if the method cannot train on `data`."""
-        data.require(self.modalities, self.name)
+        self.check_modalities(data, self.name)
         data.splits["train"].require_classes(data.class_names)
-        if len(data.modalities) < self.least_modalities:
-            raise InputError(
-                f"{self.name} needs two or more modalities; dataset {data.name} has {data.modalities[0]} alone"
-            )
         if data.num_classes < self.least_classes:
             raise InputError(f"{self.name} needs two or more training classes")
         if self.needs_class_embeddings and data.class_embeddings is None:

@@ -77,7 +77,6 @@ class CCL(Method):
     Settings = CCLSettings
     paper = "Peng et al., IEEE Trans. Multimedia 2018"
     certainty = "widths and losses from the authors' code; patches and pre-training left out"
-    modalities = ()
     least_modalities = 2
     least_classes = 2
 

@@ -72,7 +72,6 @@ class CMDN(Method):
     Settings = CMDNSettings
     paper = "Peng et al., IJCAI 2016"
     certainty = "widths from the authors' code; its Boltzmann machines are autoencoders here"
-    modalities = ()
     least_modalities = 2
     least_classes = 2
 

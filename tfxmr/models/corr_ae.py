@@ -96,7 +96,6 @@ class CorrAE(Method):
     Settings = CorrAESettings
     paper = "Feng et al., ACM MM 2014"
     certainty = "a public configuration; pre-training is --rbm_pretrain"
-    modalities = ()
     zero_shot = True
     least_modalities = 2
 

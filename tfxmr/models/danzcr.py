@@ -86,6 +86,7 @@ class DANZCR(Method):
                real(D_RI(r_i)) + real(D_RT(r_t)) + lambda_R (Rec(r_i, f_i) + Rec(r_t, f_t))
                (eq. 11, 12)
 
+    Two other modalities take the places of image and text; their networks are called "G_F_video" and so on.
     Retrieval compares s by cosine. l' is drawn from the training classes alone.
 
     Differs from the paper's print, on evidence given in BUILD_NOTES.md: the misprints of eq. 1, 5 and 6 are
@@ -99,47 +100,44 @@ class DANZCR(Method):
     certainty = "the paper; what it leaves open is from its authors' later code"
     needs_class_embeddings = True
     zero_shot = True
+    least_modalities = most_modalities = 2
+    pairs = True
 
     def check(self, data):
         """Raises InputError if the data lack pairs, a second class, or class embeddings."""
         super().check(data)
-        data.require_pairs(self.modalities, self.name)
         if data.num_classes < 2:
             raise InputError("danzcr needs two or more training classes; --unseen_classes leaves fewer")
 
     def make_networks(self, data):
         """Builds the eight networks (four with --variant=single), section 3.4, each with its own weights."""
         self.class_embeddings = tf.constant(data.class_embeddings, tf.float32)  # (C seen, e)
-        image, text, word = data.dims["image"], data.dims["text"], data.class_embeddings.shape[1]
+        word = data.class_embeddings.shape[1]
         hidden, judge = self.settings.generator_units, (*self.settings.discriminator_units, 1)
-        shapes = {
-            "G_FI": (image, (*hidden, word)),
-            "G_FT": (text, (*hidden, word)),
-            "D_FI": ((word, image), judge),
-            "D_FT": ((word, text), judge),
-        }
+        shapes = {name("G_F", m): (d, (*hidden, word)) for m, d in self.dims.items()}
+        shapes |= {name("D_F", m): ((word, d), judge) for m, d in self.dims.items()}
         if self.settings.variant != "single":
-            shapes |= {
-                "G_RI": (word, (*hidden, image)),
-                "G_RT": (word, (*hidden, text)),
-                "D_RI": (image, judge),
-                "D_RT": (text, judge),
-            }
+            shapes |= {name("G_R", m): (word, (*hidden, d)) for m, d in self.dims.items()}
+            shapes |= {name("D_R", m): (d, judge) for m, d in self.dims.items()}
         return {
-            name: self.tower(
-                name, inputs, units, keep=self.settings.dropout_keep if name.startswith("G") else 1.0,
+            network: self.tower(
+                network, inputs, units, keep=self.settings.dropout_keep if network.startswith("G") else 1.0,
                 stddev=self.settings.init_stddev,
             )
-            for name, (inputs, units) in shapes.items()
+            for network, (inputs, units) in shapes.items()
         }
+
+    def names(self, role):
+        """The names of both modalities' networks in a role, in the data's order: ("G_FI", "G_FT") of "G_F"."""
+        return tuple(name(role, m) for m in self.dims)
 
     @property
     def players(self):
         """The updates of one step and the networks that each changes."""
-        forward = {"D_F": ("D_FI", "D_FT"), "G_F": ("G_FI", "G_FT")}
+        forward = {"D_F": self.names("D_F"), "G_F": self.names("G_F")}
         if self.settings.variant == "single":
             return forward
-        return forward | {"D_R": ("D_RI", "D_RT"), "G_R": ("G_RI", "G_RT", "G_FI", "G_FT")}
+        return forward | {"D_R": self.names("D_R"), "G_R": self.names("G_R") + self.names("G_F")}
 
     def own_rate(self, steps_per_epoch):
         """The settings' rate, which decays by epochs as they say."""
@@ -157,7 +155,7 @@ class DANZCR(Method):
 
     def updates(self, batch, step):
         """Yields the updates of one step. Weights that did not change since are not run forward again."""
-        features, seed = (batch["image"], batch["text"]), step.seed
+        features, seed = tuple(batch[m] for m in self.dims), step.seed
         word = tf.gather(self.class_embeddings, batch["label"])
         wrong = tf.gather(self.class_embeddings, self.other_labels(batch["label"], randomness.fold_in(seed, 0)))
         generation = None  # (s_i, s_t) of the present G_F, and the tape that made them
@@ -189,30 +187,30 @@ class DANZCR(Method):
     def generate(self, features, seed=None):
         """Common representations (s_i, s_t), each (B, e), of the features (f_i, f_t)."""
         return tuple(
-            self.networks[name](f, seed=part(seed, i))
-            for i, (name, f) in enumerate(zip(("G_FI", "G_FT"), features, strict=True))
+            self.networks[network](f, seed=part(seed, i))
+            for i, (network, f) in enumerate(zip(self.names("G_F"), features, strict=True))
         )
 
     def reconstruct(self, common, seed=None):
         """Reconstructed features (r_i, r_t) of the common representations (s_i, s_t)."""
         return tuple(
-            self.networks[name](s, seed=part(seed, i))
-            for i, (name, s) in enumerate(zip(("G_RI", "G_RT"), common, strict=True), start=2)
+            self.networks[network](s, seed=part(seed, i))
+            for i, (network, s) in enumerate(zip(self.names("G_R"), common, strict=True), start=2)
         )
 
-    def judge_pairs(self, name, common, feature):
+    def judge_pairs(self, network, common, feature):
         """Logits (K, B) of the pairs (common[k], feature); `common` is a list of K tensors (B, e)."""
-        return self.networks[name](tf.stack(common), feature)[..., 0]
+        return self.networks[network](tf.stack(common), feature)[..., 0]
 
     def update_forward_discriminators(self, features, common, word, wrong):
         """Eq. 5 and 6 (misprints mended): the class vector is real; s of both modalities and l' are fake."""
         cost = {}
         with tf.GradientTape() as tape:
-            for i, name in enumerate(("D_FI", "D_FT")):
+            for i, network in enumerate(self.names("D_F")):
                 own, other = tf.stop_gradient(common[i]), tf.stop_gradient(common[1 - i])
                 fakes = [own] if self.settings.variant == "no_dis" else [own, other, wrong]
-                logits = self.judge_pairs(name, [word, *fakes], features[i])
-                cost[name] = tf.reduce_mean(
+                logits = self.judge_pairs(network, [word, *fakes], features[i])
+                cost[network] = tf.reduce_mean(
                     losses.real_cost(logits[0]) + tf.reduce_sum(losses.fake_cost(logits[1:]), axis=0)
                 )
         return self.minimise("D_F", cost, tape)
@@ -222,9 +220,9 @@ class DANZCR(Method):
         made = self.reconstruct(tuple(map(tf.stop_gradient, common)), seed)
         cost = {}
         with tf.GradientTape() as tape:
-            for name, real, fake in zip(("D_RI", "D_RT"), features, made, strict=True):
-                logits = self.networks[name](tf.stack((real, tf.stop_gradient(fake))))[..., 0]
-                cost[name] = tf.reduce_mean(losses.real_cost(logits[0]) + losses.fake_cost(logits[1]))
+            for network, real, fake in zip(self.names("D_R"), features, made, strict=True):
+                logits = self.networks[network](tf.stack((real, tf.stop_gradient(fake))))[..., 0]
+                cost[network] = tf.reduce_mean(losses.real_cost(logits[0]) + losses.fake_cost(logits[1]))
         return self.minimise("D_R", cost, tape)
 
     def update_forward_generators(self, features, common, made_by, word):
@@ -232,9 +230,9 @@ class DANZCR(Method):
         adversarial = 0.0
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(common)
-            for i, name in enumerate(("D_FI", "D_FT")):
+            for i, network in enumerate(self.names("D_F")):
                 pairs = [common[i]] if self.settings.variant == "no_dis" else [common[i], common[1 - i]]
-                logits = self.judge_pairs(name, pairs, features[i])
+                logits = self.judge_pairs(network, pairs, features[i])
                 adversarial += tf.reduce_mean(
                     tf.reduce_sum(losses.generator_cost(logits, self.settings.gan_loss), axis=0)
                 )
@@ -250,8 +248,8 @@ class DANZCR(Method):
         with tf.GradientTape() as tape:
             made = self.reconstruct(self.generate(features, seed), seed)
             adversarial = 0.0
-            for name, fake in zip(("D_RI", "D_RT"), made, strict=True):
-                logits = self.networks[name](fake)[..., 0]
+            for network, fake in zip(self.names("D_R"), made, strict=True):
+                logits = self.networks[network](fake)[..., 0]
                 adversarial += tf.reduce_mean(losses.generator_cost(logits, self.settings.gan_loss))
             cost = {
                 "adversarial": adversarial,
@@ -266,7 +264,15 @@ class DANZCR(Method):
 
     def embed(self, modality, features):
         """s = G_F(f), without dropout."""
-        return self.networks["G_FI" if modality == "image" else "G_FT"](features)
+        return self.networks[name("G_F", modality)](features)
+
+
+def name(role, modality):
+    """The name of a modality's network in a role, "G_F" say: "G_FI" and "G_FT" of images and texts, else "G_F_video".
+
+    Initial weights are drawn by seed and name: other names of the paper's two modalities would change every result.
+    """
+    return role + {"image": "I", "text": "T"}.get(modality, f"_{modality}")
 
 
 def part(seed, number):

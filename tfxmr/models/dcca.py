@@ -74,46 +74,47 @@ class DCCA(Method):
     paper = "Andrew et al., ICML 2013"
     certainty = "the paper"
     zero_shot = True
+    least_modalities = most_modalities = 2
+    pairs = True
 
     def check(self, data):
-        """Raises InputError if the data have no image-text pairs, or the features of a modality do not vary."""
+        """Raises InputError if the data are no pairs of two modalities, or the features of one do not vary."""
         super().check(data)
-        data.require_pairs(self.modalities, self.name)
-        check_varying(data, self.modalities, self.name)
+        check_varying(data, self.name)
 
     def make_networks(self, data):
         """Builds a network for each modality, and the linear map on top of it, which no gradient trains."""
         s = self.settings
         towers = {
-            m: self.tower(m, data.dims[m], s.units, activation=ACTIVATIONS[s.activation]) for m in self.modalities
+            m: self.tower(m, data.dims[m], s.units, activation=ACTIVATIONS[s.activation]) for m in self.dims
         }
         width = min(s.components or s.units[-1], s.units[-1])
-        return towers | {f"top_{m}": Top(s.units[-1], width, name=f"top_{m}") for m in self.modalities}
+        return towers | {f"top_{m}": Top(s.units[-1], width, name=f"top_{m}") for m in self.dims}
 
     @property
     def players(self):
         """One: both networks ascend the correlation."""
-        return {"joint": self.modalities}
+        return {"joint": tuple(self.dims)}
 
     def costs(self, batch, step):
         """Minus the correlation of a batch, name -> scalar."""
-        outputs = (self.networks[m](batch[m]) for m in self.modalities)
+        outputs = (self.networks[m](batch[m]) for m in self.dims)
         return {"minus_correlation": -losses.total_correlation(*outputs, self.settings.ridge)}
 
     def finish(self, data):
         """Fits the linear CCA of the training items' outputs under the present weights."""
         train = data.splits["train"]
-        outputs = [self.networks[m](np.asarray(train.features[m])).numpy() for m in self.modalities]
-        for m, rows in zip(self.modalities, outputs, strict=True):
+        outputs = [self.networks[m](np.asarray(train.features[m])).numpy() for m in self.dims]
+        for m, rows in zip(self.dims, outputs, strict=True):
             if constant(rows):
                 raise InputError(
                     f"the {m} network gives all training items the same outputs, so nothing correlates with them; "
                     "lower --learning_rate, or normalise the features by --feature_norm=zscore"
                 )
-        views, width = [View(rows) for rows in outputs], self.networks["top_image"].width
+        views, width = [View(rows) for rows in outputs], self.networks[f"top_{next(iter(self.dims))}"].width
         parts = [view.width for view in views]
         directions, _ = canonical_directions(views, width, self.settings.top_ridge, parts, "top_ridge")
-        for m, view, weights in zip(self.modalities, views, directions, strict=True):
+        for m, view, weights in zip(self.dims, views, directions, strict=True):
             self.networks[f"top_{m}"].set_weights([view.mean, weights])
 
     def embed(self, modality, features):

@@ -49,7 +49,6 @@ class DeepSM(Method):
     Settings = DeepSMSettings
     paper = "Wei et al., IEEE Transactions on Cybernetics 2017"
     certainty = "85 %: no code is public"
-    modalities = ()
     zero_shot = True
     least_classes = 2
 

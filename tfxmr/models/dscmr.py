@@ -81,7 +81,6 @@ class DSCMR(Method):
     Settings = DSCMRSettings
     paper = "Zhen et al., CVPR 2019"
     certainty = "the authors' code"
-    modalities = ()
     zero_shot = True
 
     def make_networks(self, data):

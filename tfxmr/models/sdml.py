@@ -59,7 +59,6 @@ class SDML(Method):
     Settings = SDMLSettings
     paper = "Hu et al., SIGIR 2019"
     certainty = "the authors' code"
-    modalities = ()
     zero_shot = True
 
     def check(self, data):

@@ -84,7 +84,7 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
         raise InputError(f"--strategy={options.strategy}: {method_class.__name__} is fitted in one piece; leave it out")
     strategy = distribution.start(options)
     chief = distribution.is_chief(strategy)
-    data = needed(method_class, data)
+    data = needed(method_class, data, settings)
     protocol = selection.declare(protocol, settings, data, options)
     if flags is None:
         flags = {f.name: f"--{f.name}={getattr(settings, f.name)}" for f in dataclasses.fields(settings)}
@@ -151,7 +151,13 @@ def run_pairs(method_class, settings, data, protocol, run_dir, options=None, fla
     all pairs, the sum of their steps and seconds, the mean of their validation mAP, and no single selected step.
     """
     folder, found = RunFolder(run_dir), []
+    if (folder.path / "flags.cfg").exists():
+        raise InputError(f"--run_dir={run_dir}: holds one run of all modalities, not one a pair; give another folder")
+    chosen = pairs(method_class, settings, data)
     for pair in itertools.combinations(data.modalities, 2):
+        if pair not in chosen:
+            print(f"{'-'.join(pair)}: left out, since {registry.name_of(method_class)} learns from pairs")
+    for pair in chosen:
         own_flags = flags and flags | {"modalities": f"--modalities={','.join(pair)}"}
         found.append(
             run(method_class, settings, data.only(pair), protocol, folder.path / "-".join(pair), options, own_flags)
@@ -192,18 +198,46 @@ def ending(results):
     return text if kept is None else f"{text}, kept step {kept}"
 
 
-def runner(method_class, data, joint=False):
-    """The function that trains a method on data: `run`, or `run_pairs` for many modalities unless they are `joint`."""
-    return run if joint or method_class.modalities or len(data.modalities) <= 2 else run_pairs
+def runner(method_class, settings, data, joint=False):
+    """The function that trains a method on data: `run`, or `run_pairs` for many modalities unless they are `joint`.
+
+    Raises InputError if they are, and the method takes two.
+    """
+    if method_class.modalities or len(data.modalities) <= 2:
+        return run
+    if len(data.modalities) <= method_class.most_modalities:
+        return run if joint else run_pairs
+    several = len(pairs(method_class, settings, data)) > 1
+    if joint and several:
+        raise InputError(
+            f"--joint: {registry.name_of(method_class)} takes two modalities, one model a pair; leave the flag out"
+        )
+    return run_pairs if several else run
 
 
-def needed(method_class, data):
+def pairs(method_class, settings, data):
+    """The pairs of modalities on which a method can be trained, in order; those that share their rows if it needs that.
+
+    Returns:
+      list of tuples of two names.
+    """
+    every = list(itertools.combinations(data.modalities, 2))
+    if not method_class.needs_pairs(settings):
+        return every
+    return [pair for pair in every if data.splits["train"].only(pair).paired]
+
+
+def needed(method_class, data, settings=None):
     """What of the data a method reads: its modalities, all if it takes any, and their views; in memory where it must.
+
+    Of more modalities than it takes the first pair, which is that of versions that took images and texts alone.
 
     Raises InputError if the data lack one of its views, vectors unless it has `inputs`, or for a second domain that it
     does not take or cannot do without.
     """
-    wanted, name = method_class.modalities, method_class.__module__.rpartition(".")[2]
+    wanted, name = method_class.modalities, registry.name_of(method_class)
+    if len(data.modalities) > method_class.most_modalities:
+        wanted = next(iter(pairs(method_class, settings or method_class.Settings(), data)), ())
     data = data.only(wanted) if wanted and set(wanted) < set(data.modalities) else data
     data = data.reading(method_class.inputs, name)
     data = dataclasses.replace(data, source=domains.needed(method_class, name, data))
@@ -279,7 +313,7 @@ def restore(method_class, settings, data, protocol, run_dir, options=None, flags
     Returns:
       (Retriever, the data with features normalised as in training, their training part).
     """
-    options, data = options or RunOptions(), needed(method_class, data)
+    options, data = options or RunOptions(), needed(method_class, data, settings)
     folder = RunFolder(run_dir)
     if flags:
         folder.compare(flags, manifest(data), HARMLESS + SCORING)

@@ -84,7 +84,7 @@ def tune(method_class, settings, what, data, protocol, run_dir, options=None, fl
         check(method_class, _first(settings, what), data, protocol, options)
     own_flags = {"grid": to_text(what.grid), "search": what.kind, "max_trials": what.max_trials}
     own_flags = flags | {name: flag_line(name, value) for name, value in own_flags.items()}
-    with folder.open(own_flags, manifest(needed(method_class, data)), (*HARMLESS, "max_trials")):
+    with folder.open(own_flags, manifest(needed(method_class, data, settings)), (*HARMLESS, "max_trials")):
         hparams.write_space(folder.path, what.grid)
 
         def start(trial_dir, values):
@@ -101,7 +101,7 @@ def tune(method_class, settings, what, data, protocol, run_dir, options=None, fl
 
 def check(method_class, settings, data, protocol, options):
     """Raises InputError if no items can be held out, or the method cannot train on the rest."""
-    _, training_data = prepare(needed(method_class, data), protocol, settings, options)
+    _, training_data = prepare(needed(method_class, data, settings), protocol, settings, options)
     settings, _ = fit_batch(settings, training_data)
     method_class.of(training_data, settings, options.seed)
 
