@@ -1,6 +1,8 @@
 """What a Keras user does with a method: fit and evaluate with callbacks, weights and .keras files."""
 import dataclasses
 import json
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -217,15 +219,26 @@ def test_the_papers_learning_rate_by_default(data):
     assert float(model.player_optimizers["G_F"].learning_rate) == pytest.approx(0.96e-4)
 
 
-@pytest.mark.parametrize("compiled", [{}, {"steps_per_execution": 4}, {"run_eagerly": True}])
+@pytest.mark.parametrize("compiled", [{}, {"steps_per_execution": 4}, {"run_eagerly": True}, {"jit_compile": True}])
 def test_steps_per_epoch(compiled, data):
-    """Epochs of other lengths, and several steps in a call: the steps of a run, in order, none twice and none left out."""
-    model, other = make(MS2GAN, data, compiled=compiled), make(MS2GAN, data, compiled={"run_eagerly": "run_eagerly" in compiled})
+    """Epochs of other lengths, several steps in a call: the steps of a run in order, none twice and none left out."""
+    model = make(MS2GAN, data, compiled=compiled)
+    other = make(MS2GAN, data, compiled={k: v for k, v in compiled.items() if k != "steps_per_execution"})
     model.fit(model.dataset(data, steps=9), epochs=2, verbose=0, steps_per_epoch=4)
     assert model.steps_done == 8
     fit(model, data, 1)
     other.take_steps(sampling.batches(data.splits["train"], BATCH, SEED, 0, 8 + EPOCH))
     assert_equal(model, other)
+
+
+def test_loaded_in_another_process(data, tmp_path):
+    """Keras finds the class of a saved model once its module is imported."""
+    make(MS2GAN, data).save(tmp_path / "model.keras")
+    code = "import sys, keras, tfxmr.models.ms2gan; print(type(keras.models.load_model(sys.argv[1])).__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "model.keras"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split()[-1] == "MS2GAN"
 
 
 def test_single_batches(data):
