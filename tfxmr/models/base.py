@@ -373,10 +373,8 @@ class Method(Trained, KerasMethod):
         return [v for name in self.players[player] for v in self.networks[name].trainable_variables]
 
     def computed_whole(self, player):
-        """For each of `variables_of` a player, True if every replica computes its network whole."""
-        return [
-            name not in self.by_rows for name in self.players[player] for _ in self.networks[name].trainable_variables
-        ]
+        """For each of `variables_of` a player, True if every replica knows the whole batch's gradient."""
+        return [id(variable) not in self.by_rows for variable in self.variables_of(player)]
 
     def minimise(self, player, losses, tape):
         """Makes a player's update from its losses.

@@ -171,16 +171,16 @@ def share_out(networks):
       networks: network name -> layer.
 
     Returns:
-      The names of the networks of which each replica has its own rows, with one replica none.
+      The ids of the weights of which each replica knows its own rows' gradient alone; with one replica none.
     """
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         return frozenset()
     shared = set()
-    for name, network in networks.items():
+    for network in networks.values():
         parts = network.row_parts() if hasattr(network, "row_parts") else [network]
-        if all(getattr(part, "row_axis", None) is not None for part in parts):
-            shared.add(name)
-            for part in parts:
+        for part in parts:
+            if getattr(part, "row_axis", None) is not None:
+                shared.update(map(id, part.trainable_variables))
                 part.call = _by_rows(part.call, part.row_axis)
     return frozenset(shared)
 

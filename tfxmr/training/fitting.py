@@ -77,7 +77,7 @@ def _(method: Baseline, folder, data):
     try:
         method.set_arrays(archive.read_npz(path))
         for m in data.modalities:
-            if not np.isfinite(method.transform(m, data.splits["train"].features[m][:1])).all():
+            if not np.isfinite(method.transform(m, data.splits["train"].of(m, np.arange(1)))).all():
                 raise ValueError("it holds NaN or infinite values")
     except (ValueError, AttributeError, TypeError, IndexError) as error:  # InputError, which is a ValueError, too
         raise InputError(f"{path}: is damaged ({error}); {BACKUP}") from error

@@ -1,0 +1,73 @@
+"""Texts as the numbers of their words, read by an LSTM with dropout; both modalities end in a batch normalisation."""
+import dataclasses
+
+import tensorflow as tf
+
+from tfxmr import randomness
+from tfxmr.models.base import Method, MethodSettings
+from tfxmr.parts.batch_norm import BatchNorm
+from tfxmr.parts.recurrent import LSTMStack
+from tfxmr.settings import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class WordsLSTMSettings(MethodSettings):
+    """Settings of WordsLSTM."""
+
+    steps: int = setting(150, "Training steps.", minimum=1)
+    learning_rate: float = setting(3e-3, "Adam's base learning rate.", minimum=0.0)
+    feature_norm: str = setting(
+        "zscore", "How features are normalised, with statistics of the training split.",
+        choices=("none", "l2", "zscore", "minmax"),
+    )
+    units: int = setting(32, "Width of the LSTM and of the common space.", minimum=1)
+    dropout_keep: float = setting(0.8, "Probability that dropout keeps a unit.", minimum=1e-3, maximum=1.0)
+
+
+class WordsLSTM(Method):
+    """- log softmax(P(BN(E_m(x_m))))_l, summed over image and text, over one classifier P; retrieval compares BN(E_m)."""
+
+    Settings = WordsLSTMSettings
+    paper = "a test of views of tokens, dropout and batch normalisation"
+    certainty = "this project"
+    inputs = ("image", "text.words")
+    zero_shot = True
+
+    def make_networks(self, data):
+        """Builds the word table's reader, the image's layer, the normalisations and the classifier."""
+        units, self.table = self.settings.units, tf.constant(data.tables["text.words"])
+        return {
+            "image": self.tower("image", data.dims["image"], (units,)),
+            "text": LSTMStack(
+                self.table.shape[1], (units, units), keep=self.settings.dropout_keep,
+                seed=randomness.derive(self.seed, *b"text"),
+            ),
+            "norm_image": BatchNorm(units, scale=True),
+            "norm_text": BatchNorm(units, scale=True),
+            "classifier": self.tower("classifier", units, (data.num_classes,)),
+        }
+
+    def represent(self, modality, features, training=False, seed=None):
+        """BN(E_m(x)): view -> (B, ...) to (B, units)."""
+        if modality == "image":
+            made = self.networks["image"](features["image"])
+        else:
+            words = features["text.words"]
+            valid = words > 0
+            states = self.networks["text"](tf.gather(self.table, words), valid, seed=seed)
+            count = tf.reduce_sum(tf.cast(valid, tf.float32), axis=1, keepdims=True)
+            made = tf.math.divide_no_nan(tf.reduce_sum(states, axis=1), count)
+        return self.networks[f"norm_{modality}"](made, training=training)
+
+    def costs(self, batch, step):
+        """The classification losses, name -> scalar."""
+        found = {}
+        for m in self.modalities:
+            logits = self.networks["classifier"](self.represent(m, batch, step.training, step.seed))
+            cost = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], logits)
+            found[m] = tf.reduce_mean(cost)
+        return found
+
+    def embed(self, modality, features):
+        """BN(E_m(x)), by the moving statistics and without dropout."""
+        return self.represent(modality, features)
