@@ -12,17 +12,17 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from conftest import _make_data  # noqa: E402
 from contract_test import quick  # noqa: E402
+from proving import data as proving_data  # noqa: E402
 
 from tfxmr import registry  # noqa: E402
-from tfxmr.training import distribution, sampling  # noqa: E402
+from tfxmr.training import distribution, fitting  # noqa: E402
 from tfxmr.training.checkpoints import Checkpoints  # noqa: E402
-from tfxmr.training.run import RunOptions  # noqa: E402
+from tfxmr.training.run import RunOptions, needed  # noqa: E402
 
 TWO = distribution.start(RunOptions(strategy="mirrored", logical_devices=2))
 ONE = distribution.start(RunOptions())
-DATA = _make_data(classes=6, train=60, test=24)
+DATA = proving_data.make()
 STEPS = 4
 SPECIAL = {
     "danzcr": {"dropout_keep": 0.7},
@@ -30,6 +30,7 @@ SPECIAL = {
     "acmr": {"gamma": 10.0},  # the loss of the weights themselves counts
     # Few correlations, else all are 1; the last biases have no gradient but rounding, which Adam would magnify.
     "dcca": {"batch_size": 41, "units": (12, 3), "optimizer": "sgd", "learning_rate": 0.1},
+    "proving.staged:Staged": {"stage_steps": 1, "steps": 2},
 }
 
 
@@ -48,17 +49,22 @@ class Logs:
 def make(name, strategy):
     method = registry.get(name)
     # an odd batch, so that the replicas have parts of different sizes
-    settings = dataclasses.replace(quick(method), **({"batch_size": 9} | SPECIAL.get(name, {})))
+    settings = dataclasses.replace(quick(method), **({"batch_size": 9, "steps": STEPS} | SPECIAL.get(name, {})))
+    data = needed(method, proving_data.of(method, DATA))
     with strategy.scope():
-        made = method(DATA, settings, 0)
+        made = method(data, settings, 0)
+    made.data = data
     made.compile(steps_per_epoch=6)
     return made
 
 
 def fit(model, start, stop):
     logs = Logs()
-    batches = sampling.batches(DATA.splits["train"], model.settings.batch_size, 0, start, stop)
-    model.take_steps(batches, [logs.callback()])
+    for number in range(model.stage_number, len(model.stages)):
+        model.enter(number, model.data)
+        begin, end = max(start, model.stage_start), min(stop, model.stage_start + model.stage.steps)
+        if begin < end:
+            model.take_steps(fitting.stage_batches(model, model.data, 0, begin, end), [logs.callback()])
     return logs.found
 
 
@@ -68,6 +74,12 @@ def weights(model):
 
 def gap(one, other):
     return float(max(np.abs(a - b).max() for a, b in zip(one, other, strict=True)))
+
+
+def encoded(model):
+    """Arrays of what the model makes of the test images."""
+    made = model.encode("image", model.data.splits["test"].of("image"))
+    return list(made.values()) if isinstance(made, dict) else [made]
 
 
 def compare(name):
@@ -82,7 +94,7 @@ def compare(name):
         "logs": max(abs(a - b) / (abs(a) + 1e-3) for a, b in zip(*values, strict=True)),
         "weights": gap(weights(one), weights(two)),
         "moved": gap(before, weights(one)),
-        "codes": gap(*([m.encode("image", DATA.splits["test"].features["image"])] for m in (one, two))),
+        "codes": gap(*map(encoded, (one, two))),
         "step": two.steps_done,
     }
 

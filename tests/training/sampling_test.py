@@ -105,3 +105,50 @@ def test_refuses_a_class_without_items():
     split = split.take({m: np.flatnonzero(y != 2) if m == "video" else np.arange(len(y)) for m, y in split.labels.items()})
     with pytest.raises(InputError, match="no video item to train on of class 2"):
         sampling.batches(split, 8, 0, 0, 1)
+
+
+def test_by_classes(make_data):
+    """Two classes a place, each as often as another, and items of these; guards against a wrong partner that is right."""
+    split = make_data(classes=4, train=40).splits["train"].take(np.arange(30))  # classes of unequal size
+    firsts, items = [], {m: {row.tobytes(): c for row, c in zip(x, split.labels[m], strict=True)} for m, x in split.features.items()}
+    for batch in sampling.batches(split, 64, 0, 0, 50, "classes"):
+        wrong = batch["wrong"]
+        assert (batch["label"].numpy() != wrong["label"].numpy()).all()
+        for side in (batch, wrong):
+            for m in ("image", "text"):
+                assert [items[m][row.tobytes()] for row in side[m].numpy()] == side["label"].numpy().tolist()
+        firsts += [batch["label"].numpy(), wrong["label"].numpy()]
+    counts = np.bincount(np.concatenate(firsts), minlength=4) / (2 * 64 * 50)
+    np.testing.assert_allclose(counts, 0.25, atol=0.02)
+    pairs = {(i.tobytes(), t.tobytes()) for i, t in zip(split.features["image"], split.features["text"], strict=True)}
+    batch = next(iter(sampling.batches(split, 64, 0, 7, 8, "classes")))
+    drawn = zip(batch["wrong"]["image"].numpy(), batch["wrong"]["text"].numpy(), strict=True)
+    assert {(i.tobytes(), t.tobytes()) for i, t in drawn} <= pairs  # pairs stay pairs
+    again = next(iter(sampling.batches(split, 64, 0, 7, 8, "classes")))
+    np.testing.assert_array_equal(batch["wrong"]["image"], again["wrong"]["image"])
+    with pytest.raises(InputError, match="of one class, and items of two are to be drawn"):
+        sampling.batches(split.of_classes([1]), 4, 0, 0, 1, "classes")
+
+
+def test_repaired(make_data):
+    """Each item has a random partner of its class; guards against pairs that stay, and partners of another class."""
+    split = make_data(classes=4, train=40).splits["train"]
+    kept = 0
+    for batch in sampling.batches(split, 20, 0, 0, 20, "repaired"):
+        rows = {m: [np.flatnonzero((split.features[m] == row).all(axis=1))[0] for row in batch[m].numpy()] for m in ("image", "text")}
+        assert len(set(rows["image"])) == 20  # without replacement
+        for m in rows:
+            np.testing.assert_array_equal(split.labels[m][rows[m]], batch["label"])
+        kept += sum(i == t for i, t in zip(*rows.values(), strict=True))
+    assert 0.04 < kept / 400 < 0.18  # one of ten of the class
+
+
+def test_a_second_domain_has_a_stream_of_its_own(make_data):
+    """Guards against a source that changes the batches of the dataset, or draws the same rows."""
+    data, other = make_data(train=40), make_data(train=30, classes=3, seed=1)
+    plain = next(iter(sampling.batches(data.splits["train"], 20, 0, 5, 6)))
+    both = next(iter(sampling.batches(data.splits["train"], 20, 0, 5, 6, source=other.splits["train"])))
+    np.testing.assert_array_equal(plain["image"], both["image"])
+    assert both["source"]["image"].shape == (20, 6) and set(both["source"]["label"].numpy()) <= {0, 1, 2}
+    small = next(iter(sampling.batches(data.splits["train"], 20, 0, 5, 6, source=other.splits["train"].take(np.arange(9)))))
+    assert small["source"]["text"].shape[0] == 9
