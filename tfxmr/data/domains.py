@@ -86,7 +86,10 @@ def needed(method_class: type, name: str, data: MultiModalData) -> MultiModalDat
 
 
 def refuse_leaks(data: MultiModalData, allow: bool = False) -> None:
-    """Raises InputError if the second domain trains on items that the first one tests, as their features tell.
+    """Raises InputError if the second domain trains on items that the first one tests.
+
+    Items are known by their features: of pairs by those of all modalities together, since a short text may be that of
+    several images.
 
     Args:
       data: as loaded, with a source or without.
@@ -94,19 +97,20 @@ def refuse_leaks(data: MultiModalData, allow: bool = False) -> None:
     """
     if data.source is None or allow:
         return
-    for view in data.views:
-        if view in data.source.views:
-            trained = _digests(data.source.splits["train"].features[view])
-            shared = trained & _digests(data.splits["test"].features[view])
-            if shared:
-                raise InputError(
-                    f"--source_dataset: {len(shared)} {modality_of(view)} items of {data.source.shown} are test items "
-                    f"of {data.shown}, by their {view} features; leave them out of the source, or take them "
-                    "with --allow_leaks"
-                )
+    train, test = data.source.splits["train"], data.splits["test"]
+    shared = [view for view in data.views if view in data.source.views]
+    together = all(split.only(list(dict.fromkeys(map(modality_of, shared)))).paired for split in (train, test))
+    for views in [shared] if together else [[view] for view in shared]:
+        leaked = _digests(train, views) & _digests(test, views)
+        if leaked:
+            raise InputError(
+                f"--source_dataset: {len(leaked)} training items of {data.source.shown} are test items of {data.shown}, "
+                f"by their features ({', '.join(views)}); leave them out of the source, or take them with --allow_leaks"
+            )
 
 
-def _digests(features):
-    """Digests of the rows of a view; without those of one value throughout, such as texts without a known word."""
-    rows = (row for block in mapped.blocks(features) for row in block)
-    return {hashlib.sha256(np.ascontiguousarray(row)).digest() for row in rows if np.ptp(row)}
+def _digests(split, views):
+    """Digests of a split's items by some views; without those of one value throughout, such as texts without a word."""
+    columns = [[(hashlib.sha256(row).digest(), np.ptp(row) > 0) for block in mapped.blocks(split.features[view])
+                for row in map(np.ascontiguousarray, block)] for view in views]
+    return {b"".join(d for d, _ in item) for item in zip(*columns, strict=True) if any(told for _, told in item)}
