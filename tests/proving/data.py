@@ -2,7 +2,7 @@
 import dataclasses
 
 import numpy as np
-from conftest import _make_data
+from making import paired_data
 
 from tfxmr.data import MultiModalData, domains
 
@@ -38,8 +38,8 @@ def with_views(data: MultiModalData, seed=0) -> MultiModalData:
 
 def make(**sizes) -> MultiModalData:
     """Data with views, and a source of other classes and items."""
-    source = domains.of_training_items(_make_data(classes=4, train=40, test=8, seed=1))
-    return dataclasses.replace(with_views(_make_data(**({"classes": 6, "train": 60, "test": 24} | sizes))), source=source)
+    source = domains.of_training_items(paired_data(classes=4, train=40, test=8, seed=1))
+    return dataclasses.replace(with_views(paired_data(**({"classes": 6, "train": 60, "test": 24} | sizes))), source=source)
 
 
 def of(method_class, data: MultiModalData) -> MultiModalData:

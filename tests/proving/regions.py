@@ -48,7 +48,7 @@ class Regions(Method):
 
     def costs(self, batch, step):
         """The classification loss of both modalities, name -> scalar."""
-        common = tf.stack((self.image(batch["image.regions"], step.seed), self.networks["text"](batch["text"])))
+        common = tf.stack((self.image(batch["image.regions"], step.masks(0)), self.networks["text"](batch["text"])))
         logits = self.networks["classifier"](common)
         return {"class": tf.reduce_mean(losses.semantic_discrimination(logits, batch["label"]))}
 

@@ -4,14 +4,14 @@ import dataclasses
 import tensorflow as tf
 
 from tfxmr import randomness
-from tfxmr.models.base import Method, MethodSettings
+from tfxmr.models.base import Method, OptimizerSettings
 from tfxmr.parts.batch_norm import BatchNorm
 from tfxmr.parts.recurrent import LSTMStack
 from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class WordsLSTMSettings(MethodSettings):
+class WordsLSTMSettings(OptimizerSettings):
     """Settings of WordsLSTM."""
 
     steps: int = setting(150, "Training steps.", minimum=1)
@@ -63,7 +63,7 @@ class WordsLSTM(Method):
         """The classification losses, name -> scalar."""
         found = {}
         for m in ("image", "text"):
-            logits = self.networks["classifier"](self.represent(m, batch, step.training, step.seed))
+            logits = self.networks["classifier"](self.represent(m, batch, step.training, step.masks(0)))
             cost = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], logits)
             found[m] = tf.reduce_mean(cost)
         return found

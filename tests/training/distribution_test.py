@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from proving.data import METHODS
 
 from tfxmr import registry
 from tfxmr.__main__ import main
@@ -61,7 +62,7 @@ def test_two_replicas_are_one():
 @pytest.mark.slow
 def test_two_replicas_are_one_in_every_other_method():
     """As above; guards a new method whose weights are used otherwise than through the calls of its towers, too."""
-    check_replicas(sorted(set(registry.names("tfxmr.models")) - set(QUICK)))
+    check_replicas([*sorted(set(registry.names("tfxmr.models")) - set(QUICK)), *METHODS])
 
 
 @contextlib.contextmanager

@@ -104,7 +104,7 @@ def refuse_leaks(data: MultiModalData, allow: bool = False) -> None:
         leaked = _digests(train, views) & _digests(test, views)
         if leaked:
             raise InputError(
-                f"--source_dataset: {len(leaked)} training items of {data.source.shown} are test items of {data.shown}, "
+                f"--source_dataset: {len(leaked)} training items of {data.source.shown} are test items of {data.shown} "
                 f"by their features ({', '.join(views)}); leave them out of the source, or take them with --allow_leaks"
             )
 
