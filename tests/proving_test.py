@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from proving import data as proving_data
 
-from tfxmr import registry
+from tfxmr import registry, testing
 from tfxmr.__main__ import main
 from tfxmr.data import domains, protocol
 from tfxmr.errors import InputError
@@ -62,6 +62,14 @@ def test_trains_by_the_command_line(method, tmp_path, capsys, monkeypatch):
     if source:
         assert "source     scenes: image, text; 800 items of 10 classes" in printed
         assert results["training_items"]["source image"] == 800 and results["features"]["source"]["dataset"] == "scenes"
+
+
+@pytest.mark.parametrize("method", proving_data.METHODS, ids=name_of)
+def test_keeps_the_contract(method):
+    """Every rule of tfxmr.testing; the staged one needs more than 300 steps in all."""
+    method_class = registry.get(method)
+    testing.learns(method_class, **{"stage_steps": 200} if method.endswith("Staged") else {})
+    testing.keeps_all(method_class, without=("learns",))
 
 
 @pytest.mark.parametrize("method", proving_data.METHODS, ids=name_of)

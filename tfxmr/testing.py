@@ -233,18 +233,19 @@ def drops_out_in_training_alone(method_class: type, data: MultiModalData | None 
     where = ", ".join(switches) or f"network {layers[0]}"
     idle = (
         f"{name} does not drop out in training: its losses are the same with and without ({where}). Give the networks "
-        "seed=tfxmr.randomness.fold_in(step.seed, ...) in costs or updates, if step.training"
+        "seed=step.masks(number) in costs or updates"
     )
     if not switches:
         found = [_losses(model, training, seed) for seed in (0, 1)]
         assert _differ(*found), idle
         return
     without, _ = _made(method_class, data, switches | settings)
-    assert set(on) & set(settings) or _differ(*(_losses(m, training) for m in (model, without))), idle
+    # First of all, since moving statistics follow what drops out in training.
     assert not _differ(*(_losses(m, training, training=False) for m in (model, without))), (
         f"{name} drops out in evaluation: with step.training False its losses still depend on {where}. Give the "
-        "networks seeds of dropout if step.training, else None"
+        "networks seeds of dropout by step.masks(number), which is None then"
     )
+    assert set(on) & set(settings) or _differ(*(_losses(m, training) for m in (model, without))), idle
 
 
 def _encodes_items(name, encode, data):
