@@ -6,29 +6,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfxmr import registry
+from tfxmr import registry, testing
 from tfxmr.__main__ import main
 from tfxmr.data import MultiModalData, Split, protocol
 from tfxmr.errors import InputError, NotFinite
 from tfxmr.models.base import Method
+from tfxmr.testing import quick
 from tfxmr.training import callbacks
 from tfxmr.training.run import RunOptions, evaluate, run
 
 WIDTH = 64  # of every layer, for speed; the rates of these two are of their papers' 4096 and 2048
 WIDTHS = {"danzcr": 256, "cmdn": 256}
-NARROW = {"batch_size": 8, "steps": 2, "epochs": 0}  # and every tuple of widths
+LEARN = {"danzcr": {"learning_rate": 1e-3}, "jrl": {"least": 0.4}}  # where testing.learns needs more, or less is reached
 OPTIONS = RunOptions(validation_fraction=0.2)  # for the methods that select on validation
-
-
-def quick(method):
-    """A method's settings, made small."""
-    small = {}
-    for field in dataclasses.fields(method.Settings):
-        if field.name in NARROW:
-            small[field.name] = NARROW[field.name]
-        elif isinstance(field.default, tuple):
-            small[field.name] = tuple(min(v, 12) for v in field.default)
-    return method.Settings(**small)
 
 
 @pytest.fixture
@@ -79,6 +69,14 @@ def test_contract(name, data, tmp_path):
         stopped = evaluate(method, settings, data, rule, tmp_path / "two", OPTIONS)
         assert all(0 < m["value"] <= 1 for m in stopped)
     assert run(method, settings, data, rule, tmp_path / "two", OPTIONS)["metrics"] == results["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [(name, rule) for name in registry.names() for rule in testing.rules_of(registry.get(name))]
+)
+def test_rule(name, rule):
+    """The rules that methods outside of this package are held to, too; contract_mutants_test.py shows that they bite."""
+    rule(registry.get(name), **(LEARN.get(name, {}) if rule is testing.learns else {}))
 
 
 @pytest.mark.parametrize("name", registry.names())
@@ -147,11 +145,8 @@ def test_the_simplest_command(name, raw_folder, tmp_path):
     Guards against a default that is neither its paper's nor good, and against one that refuses such data.
     """
     method = registry.get(name)
-    widths = [
-        f"--{field.name}={','.join(str(min(v, WIDTHS.get(name, WIDTH))) for v in field.default)}"
-        for field in dataclasses.fields(method.Settings)
-        if isinstance(field.default, tuple) and not field.metadata["choices"] and field.default
-    ]
+    narrow = testing.narrow(method, WIDTHS.get(name, WIDTH))
+    widths = [f"--{key}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for key, v in narrow.items()]
     words = [f"--word_vectors={raw_folder}/words.txt"] if method.needs_class_embeddings else []
     command = ["train", f"--model={name}", "--dataset=npz", f"--data_dir={raw_folder}", "--protocol=standard"]
     assert main([*command, f"--run_dir={tmp_path}/run", *widths, *words]) == 0

@@ -12,10 +12,10 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from contract_test import quick  # noqa: E402
 from proving import data as proving_data  # noqa: E402
 
 from tfxmr import registry  # noqa: E402
+from tfxmr.testing import quick  # noqa: E402
 from tfxmr.training import distribution, sampling  # noqa: E402
 from tfxmr.training.checkpoints import Checkpoints  # noqa: E402
 from tfxmr.training.run import RunOptions, needed  # noqa: E402
