@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfxmr import randomness, testing
+from tfxmr import testing
 from tfxmr.baselines.cca import CCA
 from tfxmr.layers import Tower
 from tfxmr.models.base import Method, MethodSettings, Stage
@@ -34,7 +34,7 @@ class Sound(Method):
         return {m: self.tower(m, d, self.settings.units, keep=self.settings.dropout_keep) for m, d in data.dims.items()}
 
     def seeds(self, step):
-        return {m: randomness.fold_in(step.seed, i) if step.training else None for i, m in enumerate(self.dims)}
+        return {m: step.masks(i) for i, m in enumerate(self.dims)}
 
     def costs(self, batch, step):
         z = [self.unit(m, batch[m], seed) for m, seed in self.seeds(step).items()]
@@ -96,7 +96,7 @@ class SoundViews(Sound):
         return super().costs({"label": batch["label"]} | {m: self.mean(m, batch) for m in ("image", "text")}, step)
 
     def seeds(self, step):
-        return {m: randomness.fold_in(step.seed, i) if step.training else None for i, m in enumerate(("image", "text"))}
+        return {m: step.masks(i) for i, m in enumerate(("image", "text"))}
 
     def mean(self, modality, views):
         if modality == "image":
@@ -148,7 +148,7 @@ class OutsideOfTheTape(SoundPlayers):
         return tf.stop_gradient(z) if modality == "text" else z
 
 
-@breaks(testing.drops_out_in_training_alone, "does not drop out in training: .*dropout_keep.*step.seed")
+@breaks(testing.drops_out_in_training_alone, "does not drop out in training: .*dropout_keep.*step.masks")
 class NoDropout(Sound):
     def seeds(self, step):
         return dict.fromkeys(self.dims)
