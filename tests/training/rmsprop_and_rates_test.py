@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfxmr.training.optimizers import InverseDecay, RMSprop, Scaled
+from tfxmr.training.optimizers import ByStages, InverseDecay, RMSprop
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.1])
@@ -34,6 +34,12 @@ def test_inverse_decay():
     np.testing.assert_allclose([schedule(0), schedule(10_000)], [0.01, 0.01 * 2**-0.75], rtol=1e-6)
 
 
-@pytest.mark.parametrize("rate, expected", [(0.01, 0.001), (InverseDecay(0.01), 0.001 * 2**-0.75)])
-def test_scaled(rate, expected):
-    np.testing.assert_allclose(Scaled(rate, 0.1)(10_000), expected, rtol=1e-6)
+@pytest.mark.parametrize("rate, expected", [(0.01, [0.001, 0.002]), (InverseDecay(0.01), [0.001 * 2**-0.75, 0.002 * 2**-0.75])])
+def test_a_factor_by_stage(rate, expected):
+    """.1 up to step 5, .2 from it on; a schedule counts the optimizer's updates, 10,000 here."""
+    step = tf.Variable(4, dtype=tf.int64)
+    schedule, found = ByStages(rate, step, [5], [0.1, 0.2]), []
+    for at in (4, 5):
+        step.assign(at)
+        found.append(float(schedule(10_000)))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -4,9 +4,9 @@ import dataclasses
 import numpy as np
 import scipy.linalg
 
+from tfxmr.baselines._linear import View, constant, leading_svd
 from tfxmr.baselines.base import Baseline, CommonSpaceSettings
 from tfxmr.errors import InputError
-from tfxmr.linear import View, constant, leading_svd
 from tfxmr.settings import setting
 
 SINGULAR = 100 * np.finfo(float).eps  # share of the total variance that is no more than rounding and jitter
@@ -33,7 +33,7 @@ class CCA(Baseline):
 
     With the Cholesky factors Sxx + r I = L L' and Syy + r I = M M', the singular vectors U, V of
     L^-1 Sxy M'^-1 give A = L'^-1 U and B = M'^-1 V. Retrieval compares X A and Y B by cosine. A modality that is wider
-    than there are items is solved in as many dimensions as items, with the same result (tfxmr.linear.View).
+    than there are items is solved in as many dimensions as items, with the same result (tfxmr.baselines._linear.View).
     """
 
     Settings = CCASettings
@@ -85,7 +85,7 @@ def canonical_directions(views, components, ridge, parts=(1, 1), flag="ridge"):
     """Solves the problem of CCA for two views of the same n items.
 
     Args:
-      views: two of tfxmr.linear.View.
+      views: two of tfxmr.baselines._linear.View.
       components: directions at most.
       ridge: r of each view is `ridge` times its total variance divided by its part.
       parts: two numbers; the widths make the ridge relative to the mean variance.

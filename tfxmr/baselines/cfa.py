@@ -1,9 +1,9 @@
 """Cross-modal factor analysis (Li et al., ACM Multimedia 2003)."""
 import dataclasses
 
+from tfxmr.baselines._linear import View, leading_svd
 from tfxmr.baselines.base import Baseline, CommonSpaceSettings
 from tfxmr.baselines.cca import check_varying
-from tfxmr.linear import View, leading_svd
 
 
 @dataclasses.dataclass(frozen=True)

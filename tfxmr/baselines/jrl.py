@@ -8,9 +8,9 @@ import scipy.special
 import sklearn.metrics
 import sklearn.neighbors
 
+from tfxmr.baselines._linear import Regression, cross, project
 from tfxmr.baselines.base import Baseline, BaselineSettings
 from tfxmr.errors import InputError
-from tfxmr.linear import Regression, cross, project
 from tfxmr.settings import setting
 
 TINY = 1e-12  # length of a row of P below which it counts as this

@@ -5,9 +5,9 @@ import numpy as np
 import scipy.linalg
 import sklearn.metrics
 
+from tfxmr.baselines._linear import BLOCK, View, gram_root
 from tfxmr.baselines.base import Baseline, CommonSpaceSettings
 from tfxmr.baselines.cca import canonical_directions, check_varying
-from tfxmr.linear import BLOCK, View, gram_root
 from tfxmr.settings import setting
 
 DISTANCES = 1000  # items whose distances give the median

@@ -3,8 +3,8 @@ import dataclasses
 
 import numpy as np
 
+from tfxmr.baselines._linear import Regression, project
 from tfxmr.baselines.base import Baseline, BaselineSettings
-from tfxmr.linear import Regression, project
 from tfxmr.settings import setting
 
 EPSILON = 1e-3  # smooths both norms where they have a kink
@@ -36,8 +36,8 @@ class LCFS(Baseline):
     (X_m' X_m + lambda_sparse R_m + lambda_rank X_m' S^-1 X_m) U_m = X_m' Y
 
     lowers the smoothed objective. S^-1 comes from the singular vectors of A, which has C columns a modality; features
-    wider than many are solved in the dimension of the items (tfxmr.linear.Regression). Retrieval compares X U by
-    cosine.
+    wider than many are solved in the dimension of the items (tfxmr.baselines._linear.Regression). Retrieval
+    compares X U by cosine.
 
     No code is public; the equation is known with a certainty of 90 %. The paper's R has a factor 1/2 more, so its
     lambda_1 is twice this lambda_sparse. Two or more modalities, paired; the paper has two.

@@ -3,8 +3,8 @@ import dataclasses
 
 import numpy as np
 
+from tfxmr.baselines._linear import Regression, project
 from tfxmr.baselines.base import Baseline, BaselineSettings
-from tfxmr.linear import Regression, project
 from tfxmr.settings import setting
 
 EPSILON = 1e-6  # smooths the group norms where they have a kink
@@ -31,7 +31,7 @@ class LGCFL(Baseline):
     Y is one-hot (n, C), B is 1 where Y is and -1 elsewhere, * multiplies the entries, and W_m,g are the rows of `group`
     neighbouring features. In turn: W by weighting row i with 1 / ||W_g(i)|| of the round before, b by the mean of what
     is left, and M = max(0, B * (X W + 1 b' - Y)). Features wider than many are solved in the dimension of the items
-    (tfxmr.linear.Regression). Retrieval compares X W + 1 b' by cosine.
+    (tfxmr.baselines._linear.Regression). Retrieval compares X W + 1 b' by cosine.
 
     LGCFL-style: no code is public, and this formula is the paper's with a certainty of 45 %. The dragged targets are
     those of Xiang et al., IEEE TNNLS 2012. Modalities never meet in training, so they need not be paired.

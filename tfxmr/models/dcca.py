@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr import losses
+from tfxmr.baselines._linear import View, constant
 from tfxmr.baselines.cca import canonical_directions, check_varying
 from tfxmr.errors import InputError
-from tfxmr.linear import View, constant
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
 from tfxmr.settings import setting
 

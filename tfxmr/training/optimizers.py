@@ -129,23 +129,6 @@ class InverseDecay(keras.optimizers.schedules.LearningRateSchedule):
         return {"rate": self.rate, "gamma": self.gamma, "power": self.power}
 
 
-class Scaled(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate times a factor, of a player or stage that learns slower or faster than the others.
-
-    Args:
-      rate: a schedule of Keras, or a number.
-      factor: >= 0; 0 keeps the weights as they are.
-    """
-
-    def __init__(self, rate, factor: float):
-        super().__init__()
-        self.rate, self.factor = rate, factor
-
-    def __call__(self, step):
-        """The rate at `step`, a scalar float32 tensor."""
-        return self.factor * tf.cast(self.rate(step) if callable(self.rate) else self.rate, tf.float32)
-
-
 class BySteps(keras.optimizers.schedules.LearningRateSchedule):
     """A schedule over the steps of a training, of which each may hold several updates of one optimizer, or none.
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from tfxmr import linear
+from tfxmr.baselines import _linear as linear
 
 
 @pytest.fixture
