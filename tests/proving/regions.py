@@ -3,22 +3,19 @@ import dataclasses
 
 import tensorflow as tf
 
+from proving.settings import ProvingSettings
 from tfxmr import losses, randomness
-from tfxmr.models.base import Method, MethodSettings
+from tfxmr.models.base import Method
 from tfxmr.parts.attention import Attention
 from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class RegionsSettings(MethodSettings):
+class RegionsSettings(ProvingSettings):
     """Settings of Regions."""
 
     steps: int = setting(200, "Training steps.", minimum=1)
     learning_rate: float = setting(3e-3, "Adam's base learning rate.", minimum=0.0)
-    feature_norm: str = setting(
-        "zscore", "How features are normalised, with statistics of the training split.",
-        choices=("none", "l2", "zscore", "minmax"),
-    )
     units: int = setting(48, "Width of the common space.", minimum=1)
     keep: float = setting(0.9, "Probability that dropout keeps an entry of the attention.", minimum=1e-3, maximum=1.0)
 

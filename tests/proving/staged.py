@@ -5,21 +5,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfxmr.models.base import Method, MethodSettings, Stage, selection_setting
+from proving.settings import ProvingSettings
+from tfxmr.models.base import Method, Stage, selection_setting
 from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class StagedSettings(MethodSettings):
+class StagedSettings(ProvingSettings):
     """Settings of Staged."""
 
     steps: int = setting(100, "Training steps of the last stage.", minimum=1)
     stage_steps: int = setting(100, "Training steps of each stage before.", minimum=1)
     learning_rate: float = setting(3e-3, "Adam's base learning rate.", minimum=0.0)
-    feature_norm: str = setting(
-        "zscore", "How features are normalised, with statistics of the training split.",
-        choices=("none", "l2", "zscore", "minmax"),
-    )
     units: int = setting(16, "Width of the common space.", minimum=1)
     select: str = selection_setting("last")
 

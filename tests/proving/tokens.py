@@ -3,24 +3,19 @@ import dataclasses
 
 import tensorflow as tf
 
+from proving.settings import ProvingSettings
 from tfxmr import randomness
-from tfxmr.models.base import Method, OptimizerSettings
+from tfxmr.models.base import Method
 from tfxmr.parts.batch_norm import BatchNorm
 from tfxmr.parts.recurrent import LSTMStack
 from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class WordsLSTMSettings(OptimizerSettings):
+class WordsLSTMSettings(ProvingSettings):
     """Settings of WordsLSTM."""
 
-    steps: int = setting(150, "Training steps.", minimum=1)
     learning_rate: float = setting(3e-3, "Adam's base learning rate.", minimum=0.0)
-    feature_norm: str = setting(
-        "zscore", "How features are normalised, with statistics of the training split.",
-        choices=("none", "l2", "zscore", "minmax"),
-    )
-    units: int = setting(32, "Width of the LSTM and of the common space.", minimum=1)
     dropout_keep: float = setting(0.8, "Probability that dropout keeps a unit.", minimum=1e-3, maximum=1.0)
 
 

@@ -3,21 +3,17 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfxmr.models.base import Method, MethodSettings
+from proving.settings import ProvingSettings
+from tfxmr.models.base import Method
 from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class TwoDomainsSettings(MethodSettings):
+class TwoDomainsSettings(ProvingSettings):
     """Settings of TwoDomains."""
 
     steps: int = setting(200, "Training steps.", minimum=1)
     learning_rate: float = setting(3e-3, "Adam's base learning rate.", minimum=0.0)
-    feature_norm: str = setting(
-        "zscore", "How features are normalised, with statistics of the training split.",
-        choices=("none", "l2", "zscore", "minmax"),
-    )
-    units: int = setting(32, "Width of the common space.", minimum=1)
 
 
 class TwoDomains(Method):

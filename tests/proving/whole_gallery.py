@@ -4,22 +4,17 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from proving.settings import ProvingSettings
 from tfxmr import losses
-from tfxmr.models.base import Method, MethodSettings
+from tfxmr.models.base import Method
 from tfxmr.parts.triplet import different, triplet
 from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class WholeGallerySettings(MethodSettings):
+class WholeGallerySettings(ProvingSettings):
     """Settings of WholeGallery."""
 
-    steps: int = setting(150, "Training steps.", minimum=1)
-    learning_rate: float = setting(1e-3, "Adam's base learning rate.", minimum=0.0)
-    feature_norm: str = setting(
-        "zscore", "How features are normalised, with statistics of the training split.",
-        choices=("none", "l2", "zscore", "minmax"),
-    )
     units: int = setting(32, "Width of each of the two spaces.", minimum=1)
 
 
