@@ -1,0 +1,108 @@
+"""The pages of docs/: every tfxmr command in them is one that can be given, every file that they name is there."""
+import pathlib
+import re
+import shlex
+
+import pytest
+import tfxmr_flags.data
+import tfxmr_flags.features
+import tfxmr_flags.figures
+import tfxmr_flags.model
+import tfxmr_flags.tuning
+from absl import flags as absl_flags
+from tfxmr_flags import parsing
+
+from tfxmr import registry
+from tfxmr.commands import compare, evaluate
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs/methods").glob("*.md"))
+SECTIONS = ["Use", "Networks and losses", "Settings", "Results", "Differs from the paper", "Provenance"]
+
+
+def commands(path):
+    """The command lines of a page's bash blocks; a line that ends in a backslash goes on."""
+    blocks = re.findall(r"```(?:bash|console)\n(.*?)```", path.read_text(), re.S)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("tfxmr")]
+
+
+def settings_of(arguments):
+    values, method = parsing.parse_run("train", arguments)
+    return tfxmr_flags.model.make_settings(values, method.Settings)
+
+
+def check(command, *arguments):
+    """Parses a command's flags as it does, and those of the flagfiles that it is to train."""
+    arguments = list(arguments)
+    if command == "train":
+        settings_of(arguments)
+    elif command == "tune":
+        parsing.parse_run("tune", arguments, tfxmr_flags.tuning.define)
+    elif command == "evaluate":
+        parsing.parse_run("evaluate", arguments, evaluate.define)
+    elif command == "extract":
+        parsing.parse("extract", arguments, tfxmr_flags.features.define_extract)
+    elif command == "plot":
+        parsing.parse("plot", arguments, tfxmr_flags.figures.define)
+    elif command == "prepare":
+        parsing.parse("prepare", arguments, tfxmr_flags.data.define)
+    elif command == "import":
+        parsing.parse_with_words("import FILE ...", arguments, tfxmr_flags.features.define_import)
+    elif command == "compare":
+        values, rest = parsing.parse_with_words("compare", arguments, compare.define, known_only=True)
+        files = [word for word in rest if word.endswith(".cfg")]
+        flags = [word for word in rest if word.startswith("-")]
+        assert values.run_dir or not files, "flagfiles are trained in --run_dir"
+        assert files or not flags, f"{flags}: no flags of compare"
+        for file in files:
+            settings_of([f"--flagfile={file}", *flags])
+    else:
+        assert command in ("models", "datasets") and not arguments
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_page(path):
+    """Guards against a page of a method that is no more, without a part that readers look for, or without commands."""
+    text = path.read_text()
+    assert path.stem in registry.names()
+    assert [title for title in re.findall(r"^## (.+)$", text, re.M) if title in SECTIONS] == SECTIONS
+    assert any(command[0] == "train" for command in commands(path))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_commands(path):
+    """Guards against commands with flags, values or flagfiles that are no more."""
+    for command in commands(path):
+        try:
+            check(*command)
+        except BaseException as error:
+            raise AssertionError(f"tfxmr {shlex.join(command)}: {error}") from error
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_files(path):
+    """Guards against links, and flagfiles in the text, that lead nowhere."""
+    text = path.read_text()
+    links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith(("http", "#"))]
+    missing = [link for link in links if link and not (path.parent / link).exists()]
+    named = re.findall(r"\bflags/[\w/]+\.cfg|\bbenchmarks/[\w/]+\.\w+|\btfxmr/[\w/]+\.py", text)
+    assert not missing + [name for name in named if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_flags_of_the_text(path):
+    """Guards against a flag in a page's text that neither its method nor any command has."""
+    known = {"flagfile", *parsing.parse_run("train", [f"--model={path.stem}"])[0]}
+    for define in (compare.define, evaluate.define, tfxmr_flags.features.define_extract, tfxmr_flags.figures.define,
+                   tfxmr_flags.tuning.define):
+        values = absl_flags.FlagValues()
+        define(values)
+        known |= set(values)
+    found = set(re.findall(r"(?<![\w-])--(\w+)", path.read_text()))
+    assert not {name for name in found if not {name, name.removeprefix("no")} & known}
