@@ -104,6 +104,14 @@ def test_select(tune, folder, tmp_path):
         assert (flags.select, flags.lambda_f) == (name, 0.1)
 
 
+def test_a_default_batch_of_small_data(tune, tmp_path):
+    """Guards against a best.cfg whose --batch_size is a default that nobody gave and that its data refuse."""
+    tune[1:] = ["--model=ms2gan", *tune[2:-1], "--protocol=standard", *SMALL[:3], "--steps=2", "--grid=tau=2"]
+    assert main(tune) == 0
+    assert "--batch_size=42\n" in (tmp_path / "run/best.cfg").read_text()  # 60 items, 18 of which are held out
+    assert main(["train", f"--flagfile={tmp_path}/run/best.cfg"]) == 0
+
+
 def test_a_failed_trial(capsys, tune, tmp_path):
     """Guards against an exit code that says all is well."""
     arguments = [*tune, "--grid=components=2,3", "--grid=ridge=0,1", "--feature_norm=none"]

@@ -10,7 +10,7 @@ from tfxmr_flags import parsing
 from tfxmr.errors import InputError
 from tfxmr.evaluation.results import to_text
 from tfxmr.training import distribution, selection, tuning
-from tfxmr.training.run import runner
+from tfxmr.training.run import fit_batch, runner
 
 SHOWN = 20  # rows of the table at the end
 
@@ -35,6 +35,8 @@ def main(arguments):
     protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings, data, options)
     training = selection.training_data(protocol, settings, data, options)
     tfxmr_flags.model.refuse_batch(flags, training)
+    if fit_batch(settings, training)[1]:
+        flags.batch_size = len(training.splits["train"])  # in best.cfg, too, where the default would count as given
     print(selection.describe(protocol, settings, data, options, training))
     del training  # a copy of the features
     print(f"search     {search.describe()}")
