@@ -2,6 +2,7 @@
 import dataclasses
 import pathlib
 
+import tfxmr_flags.model
 from absl import flags
 
 import tfxmr.data
@@ -128,7 +129,10 @@ def load(values):
             f"--validation_fraction={values.validation_fraction}: --split={rule.name} gives validation items already; "
             "leave the one or the other out"
         )
-    wanted = registry.get(values.model).inputs if "model" in values else ()
+    wanted = ()
+    if "model" in values:
+        method = registry.get(values.model)
+        wanted = method.reads(tfxmr_flags.model.make_settings(values, method.Settings))
     data = tfxmr.data.load(
         values.dataset,
         data_dir=values.data_dir,

@@ -2,6 +2,7 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +12,7 @@ from tfxmr import registry, testing
 from tfxmr.__main__ import main
 from tfxmr.data import domains, protocol
 from tfxmr.errors import InputError
+from tfxmr.reports import convergence, events
 from tfxmr.training import callbacks, sampling
 from tfxmr.training.run import RunOptions, evaluate, needed, restore, run
 
@@ -195,6 +197,54 @@ def test_views_that_are_not_there_are_refused(data):
     for method, view in (("proving.tokens:WordsLSTM", "text.words"), ("proving.regions:Regions", "image.regions")):
         with pytest.raises(InputError, match=f"reads the view {view}"):
             needed(registry.get(method), data.reading())
+
+
+def test_settings_choose_the_views(data, tmp_path, capsys):
+    """Guards against views of the class where the settings' are meant: in the data, encode, call, files and refusals."""
+    method, settings = small("proving.chosen_view:ChosenView")
+    plain = dataclasses.replace(settings, places="none")
+    own = dataclasses.replace(data, source=None)
+    assert needed(method, own).views == needed(method, own, settings).views == ["image.regions", "text"]
+    assert needed(method, own, plain).views == needed(method, own.reading(), plain).views == ["image", "text"]
+    with pytest.raises(InputError, match="reads the view image.regions"):
+        needed(method, own.reading(), settings)
+    assert testing.easy_data(method, settings=plain).views == ["image", "text"]
+    for chosen in (settings, plain):
+        read = needed(method, own, chosen)
+        model = method(read, chosen)
+        codes = model.encode("image", read.splits["test"].of("image"))
+        np.testing.assert_allclose(model(read.splits["test"].features)["image"], codes, rtol=1e-5, atol=1e-6)
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        np.testing.assert_array_equal(loaded.encode("image", read.splits["test"].of("image")), codes)
+    command = ["train", "--model=proving.chosen_view:ChosenView", "--dataset=scenes", "--steps=2", "--protocol=standard"]
+    for places, views in (("mean", {"image.regions", "text"}), ("none", {"image", "text"})):
+        assert main([*command, f"--places={places}", f"--run_dir={tmp_path}/{places}"]) == 0
+        assert set(json.loads((tmp_path / places / "results.json").read_text())["training_items"]) == views
+        assert main(["evaluate", f"--run_dir={tmp_path}/{places}"]) == 0
+
+
+def test_values_shown_beside_the_losses(data, tmp_path):
+    """In TensorBoard, Keras' logs and the figure of convergence; guards against one that is minimised, summed or checked."""
+    method, settings = small("proving.chosen_view:ChosenView")
+    own = needed(method, dataclasses.replace(data, source=None), settings)
+    options = dataclasses.replace(OPTIONS, log_every=1)
+    run(method, settings, own, rule_of(method, own), tmp_path, options)
+    curves = events.scalars(tmp_path)
+    assert (curves["shown/accuracy"][1] <= 1).all() and len(curves["shown/accuracy"][1]) == settings.steps
+    figure = convergence.draw(tmp_path, "")["convergence"]
+    assert [panel.get_ylabel() for panel in figure.axes][:2] == ["loss of joint", "value"]
+    assert [line.get_label() for line in figure.axes[1].lines] == ["accuracy"]
+    model = method(own, settings)
+    model.compile()
+    logs = model.fit(model.dataset(own), verbose=0).history
+    assert {"shown/accuracy", "joint/image", "joint/text", "loss"} <= logs.keys()
+    assert logs["loss"] == pytest.approx([logs["joint/image"][0] + logs["joint/text"][0]], rel=1e-5)
+    assert model.evaluate(model.dataset(own, "test"), verbose=0, return_dict=True).keys() >= {"shown/accuracy"}
+    logs = {"joint/image": tf.constant(1.0), "joint/gradient_norm": tf.constant(1.0), "shown/accuracy": tf.constant(np.nan)}
+    assert not model.failed(logs)
+    assert "loss 'image' of player joint is nan" in model.failure({"shown/accuracy": np.nan, "joint/image": np.nan})
+    assert callbacks.read_losses(logs) == {"joint": 1.0}
 
 
 def test_an_own_similarity(data, tmp_path):

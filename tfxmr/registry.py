@@ -30,8 +30,8 @@ def methods() -> Iterator[tuple[str, type]]:
 
 
 def readers(views: list[str]) -> list[str]:
-    """Names of the methods that declare which views they read, all of them among `views`; see Method.inputs."""
-    declared = {name: getattr(method, "inputs", ()) for name, method in methods()}
+    """Names of the methods that by default read views by their names, all of them among `views`; see Trained.reads."""
+    declared = {name: method.reads(method.Settings()) for name, method in methods()}
     return [name for name, inputs in declared.items() if inputs and set(inputs) <= set(views)]
 
 

@@ -31,7 +31,8 @@ PLACES, LENGTH, WORDS = 4, 6, 4  # of a map; of a sentence; words of a class
 
 
 def easy_data(
-    method_class: type, train: int = 120, test: int = 60, classes: int = 6, noise: float = 0.3, seed: int = 0
+    method_class: type, train: int = 120, test: int = 60, classes: int = 6, noise: float = 0.3, seed: int = 0,
+    settings=None,
 ) -> MultiModalData:
     """Data on which every method should do well: pairs, each view scattered around the mean of its class.
 
@@ -42,9 +43,10 @@ def easy_data(
       classes: number of classes.
       noise: standard deviation of vectors, whose means are drawn with 1.
       seed: of all draws.
+      settings: the method's, if they decide which views it reads; None: its defaults.
     """
     rng = np.random.default_rng(seed)
-    wanted = method_class.inputs or method_class.modalities or ("image", "text")
+    wanted = method_class.reads(settings or method_class.Settings()) or method_class.modalities or ("image", "text")
     views = ordered({*wanted, *map(modality_of, wanted)})
     domain = {"classes": classes, "noise": noise, "rng": rng, "views": views}
     data = _domain("easy", {"train": train, "test": test}, **domain)
@@ -170,8 +172,8 @@ def learns(method_class: type, data: MultiModalData | None = None, least: float 
       **settings: by name; by default of width 64, and 300 steps with 32 items.
     """
     name = method_class.__name__
-    data = _read(method_class, data or easy_data(method_class))
     made = quick(method_class, **LEARNING | settings)
+    data = _read(method_class, data, made)
     rule = protocol.make("standard", data, method_similarity=method_class.similarity_name())
     data, training = run.prepare(data, rule, made, run.RunOptions())
     method = method_class.of(training, made, 0)
@@ -233,7 +235,7 @@ def drops_out_in_training_alone(method_class: type, data: MultiModalData | None 
     on = {key: 0.5 for key in switches} | settings
     if not issubclass(method_class, Method):
         method = _fitted(method_class, data, settings)
-        _encodes_items(name, method.transform, _read(method_class, data or easy_data(method_class)))
+        _encodes_items(name, method.transform, _read(method_class, data, quick(method_class, **settings)))
         return
     model, training = _made(method_class, data, on)
     _encodes_items(name, model.encode, training)
@@ -299,7 +301,7 @@ def changes_only_its_networks(method_class: type, data: MultiModalData | None = 
 
     for stage, batch in _first_batches(model, training):
         last, player, before = (), None, _weights(model, trainable=True)
-        for player, _, gradients in model.updates(batch, model.present_step()):
+        for player, _, gradients, *_ in model.updates(batch, model.present_step()):
             owned = model.players[player]
             check(before, player, {*last, *owned}, f"by an assignment in updates, stage {stage}")
             before = _weights(model, trainable=True)
@@ -324,7 +326,8 @@ def descends(method_class: type, data: MultiModalData | None = None, **settings)
 
         def updates(batch=batch, state=state, kept=kept):
             """The updates at the weights kept, of which none is applied."""
-            made = [(p, float(sum(losses.values())), g) for p, losses, g in model.updates(batch, model.present_step())]
+            every = model.updates(batch, model.present_step())
+            made = [(player, float(sum(losses.values())), g) for player, losses, g, *_ in every]
             for variable, value in zip(state, kept, strict=True):
                 variable.assign(value)
             return made
@@ -407,8 +410,9 @@ def resumes(method_class: type, data: MultiModalData | None = None, **settings) 
 def reads_only_its_views(method_class: type, data: MultiModalData | None = None, **settings) -> None:
     """Raises AssertionError if a method reads a view that its `inputs` do not declare."""
     name = method_class.__name__
-    data = data or easy_data(method_class)
-    given = _read(method_class, data).views
+    made = quick(method_class, **settings)
+    data = data or easy_data(method_class, settings=made)
+    given = _read(method_class, data, made).views
     try:
         if issubclass(method_class, Method):
             model, training = _made(method_class, data, settings)
@@ -417,7 +421,7 @@ def reads_only_its_views(method_class: type, data: MultiModalData | None = None,
             model.retriever(training)
             encode = model.encode
         else:
-            training, encode = _read(method_class, data), _fitted(method_class, data, settings).transform
+            training, encode = _read(method_class, data, made), _fitted(method_class, data, settings).transform
         _encodes(encode, training)
     except KeyError as error:
         view = error.args[0] if error.args else None
@@ -441,20 +445,21 @@ RULES = (
 )
 
 
-def _read(method_class, data):
-    """The data with what the method reads, as a run gives it."""
-    return run.needed(method_class, data)
+def _read(method_class, data, settings, **sizes):
+    """What the method reads of the data, as a run gives it; of `easy_data` of these sizes if they are None."""
+    return run.needed(method_class, data or easy_data(method_class, settings=settings, **sizes), settings)
 
 
 def _fitted(method_class, data, settings):
-    data = _read(method_class, data or easy_data(method_class))
-    return method_class.of(data, quick(method_class, **settings), 0).fit(data)
+    made = quick(method_class, **settings)
+    data = _read(method_class, data, made)
+    return method_class.of(data, made, 0).fit(data)
 
 
 def _made(method_class, data, settings, seed=0):
     """A compiled model whose steps run one by one in Python, and its training data."""
-    data = _read(method_class, data or easy_data(method_class, train=30, test=12))
     made = quick(method_class, **settings)
+    data = _read(method_class, data, made, train=30, test=12)
     training = protocol.make("standard", data).training_data(data)
     model = method_class.of(training, made, seed)
     model.compile(run_eagerly=True)
@@ -489,7 +494,7 @@ def _outcomes(model, data, seed=0, training=True) -> Iterator:
         step = model.present_step()
         step = dataclasses.replace(step, seed=step.seed + seed, training=training)
         found = {}
-        for player, losses, gradients in model.updates(batch, step):
+        for player, losses, gradients, *_ in model.updates(batch, step):
             found |= {f"loss {player}/{name}": np.asarray(value) for name, value in losses.items()}
             found |= {f"gradient {i} of {player}": np.asarray(g) for i, g in enumerate(gradients) if g is not None}
         yield stage, found

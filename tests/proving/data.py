@@ -8,7 +8,7 @@ from tfxmr.data import MultiModalData, domains
 
 METHODS = (
     "proving.tokens:WordsLSTM", "proving.regions:Regions", "proving.two_domains:TwoDomains", "proving.staged:Staged",
-    "proving.whole_gallery:WholeGallery",
+    "proving.whole_gallery:WholeGallery", "proving.chosen_view:ChosenView",
 )
 PLACES, WORDS, VOCABULARY, WIDTH = 5, 7, 24, 6
 

@@ -42,7 +42,6 @@ class Baseline(Trained):
     """
 
     Settings = BaselineSettings
-    inputs = ()  # names of the views that it reads; () is each modality's vector
     takes_source = needs_source = False  # whether it learns from a second domain
     in_memory = True  # a closed form needs all rows at once
     strategies = False

@@ -44,6 +44,7 @@ class Trained:
 
     Attributes:
       modalities: those that it needs, by name; () takes any.
+      inputs: names of the views that it reads; () is each modality's vector. Where settings decide, see `reads`.
       least_modalities, most_modalities: how many of them; of more than the most it is trained once a pair.
       pairs: True if it learns from items that all of its modalities share.
       default_similarity: name of a similarity of two vectors, unless the protocol or --similarity says it; else cosine.
@@ -51,11 +52,17 @@ class Trained:
     """
 
     modalities = ()
+    inputs = ()
     least_modalities = 1
     most_modalities = math.inf
     pairs = False
     default_similarity = None
     similarity = None
+
+    @classmethod
+    def reads(cls, settings) -> tuple:
+        """Names of the views that it reads with these settings: `inputs`, unless a method overrides it."""
+        return cls.inputs
 
     @classmethod
     def needs_pairs(cls, settings) -> bool:

@@ -15,6 +15,7 @@ from tfxmr.evaluation.retriever import Retriever, Trained
 from tfxmr.layers import INITS, Tower
 from tfxmr.settings import Settings, setting
 from tfxmr.training import distribution
+from tfxmr.training.execution import SHOWN
 from tfxmr.training.keras_model import KerasMethod, Shapes
 from tfxmr.training.optimizers import SGD, Adam, ByStages
 
@@ -189,7 +190,8 @@ class Method(Trained, KerasMethod):
 
     Attributes:
       inputs: names of the views that the method reads; () reads each modality's vector. A batch has their arrays by
-        their names; `embed` gets the array of a modality, or of a method that names its inputs view -> array.
+        their names; `embed` gets the array of a modality, or of a method that names its inputs view -> array. Where the
+        settings decide which views these are, the class method `reads(settings)` gives them.
       takes_source, needs_source: whether the method learns from a second domain (data.source, batch["source"]).
       rates: player -> factor on its learning rate, for those that have one.
       stages: the training's Stages, in order; length: their steps in all.
@@ -201,7 +203,6 @@ class Method(Trained, KerasMethod):
     strategies = True  # whether it trains on several devices
     paper = ""
     certainty = ""  # where its details come from, or how sure they are
-    inputs = ()
     takes_source = needs_source = False
     rates = {}
     needs_class_embeddings = False
@@ -385,7 +386,8 @@ class Method(Trained, KerasMethod):
           tape: GradientTape that recorded the losses.
 
         Returns:
-          (player, losses, gradients of the player's variables).
+          (player, losses, gradients of the player's variables). An update may have a fourth part, name -> scalar, which
+          is shown beside the losses, in TensorBoard and Keras' logs as shown/NAME, and neither minimised nor checked.
         """
         return player, losses, self.gradient(player, losses, tape, self.variables_of(player))
 
@@ -472,10 +474,11 @@ class Method(Trained, KerasMethod):
     def train_step(self, batch):
         """One step: every player's update in turn. Returns each player's losses and gradient norm."""
         logs = {}
-        for player, losses, gradients in self.updates(batch, self.present_step()):
+        for player, losses, gradients, *shown in self.updates(batch, self.present_step()):
             if self.stage.players is not None and player not in self.stage.players:
                 raise ValueError(f"{self.name}: player {player} has no turn in stage {self.stage.name}")
             logs |= {f"{player}/{name}": value for name, value in losses.items()}
+            logs |= {f"{SHOWN}/{name}": value for values in shown for name, value in values.items()}
             gradients = distribution.summed(gradients, self.computed_whole(player))
             logs[f"{player}/gradient_norm"] = tf.linalg.global_norm(gradients) / self.loss_scale(player)
             self.player_optimizers[player].apply(gradients, self.variables_of(player))
@@ -492,6 +495,8 @@ class Method(Trained, KerasMethod):
         fine = []
         for name, value in logs.items():
             player, _, part = name.partition("/")
+            if player == SHOWN:
+                continue
             fine.append(tf.math.is_finite(value))
             if part == "gradient_norm" and self.settings.precision == "float16":
                 fine[-1] = tf.logical_or(fine[-1], self.loss_scale(player) >= 1.0)
@@ -500,8 +505,8 @@ class Method(Trained, KerasMethod):
 
     def failure(self, logs):
         """What `failed` in a step's logs: player, loss or gradient, step, and what usually helps."""
-        name, value = next((name, value) for name, value in logs.items() if not math.isfinite(value))
-        player, _, part = name.partition("/")
+        bad = ((*name.split("/", 1), value) for name, value in logs.items() if not math.isfinite(value))
+        player, part, value = next(found for found in bad if found[0] != SHOWN)
         what = "gradient" if part == "gradient_norm" else f"loss {part!r}"
         return (
             f"{self.name}: the {what} of player {player} is {'nan' if math.isnan(value) else 'inf'} at step "
@@ -580,7 +585,7 @@ class Method(Trained, KerasMethod):
         made = []
         for i in range(0, items, block_size) or [0]:
             block = {view: tf.constant(x[i : i + block_size]) for view, x in features.items()}
-            made.append(self._embed(modality, block if self.inputs else block[modality]))
+            made.append(self._embed(modality, block if self.reads(self.settings) else block[modality]))
         made = tf.nest.map_structure(lambda *parts: np.concatenate([part.numpy() for part in parts]), *made)
         fine = [np.isfinite(x).all(axis=tuple(range(1, x.ndim))) for x in tf.nest.flatten(made)]
         bad = items - int(np.all(fine, axis=0).sum())

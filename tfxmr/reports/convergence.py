@@ -4,6 +4,7 @@ import functools
 import numpy as np
 
 from tfxmr.reports import events, style
+from tfxmr.training.execution import SHOWN
 
 NO_LOSS = ("gradient_norm", "learning_rate")
 
@@ -12,7 +13,8 @@ NO_LOSS = ("gradient_norm", "learning_rate")
 def draw(run_dir, title, chance=None, step_label="training step"):
     """Draws the losses of a run, one panel a player, and its mAP, as figure 5 of Wu et al., Pattern Recognition 2020.
 
-    A player with several losses has a line for each and one, thick, for the sum that it minimises.
+    A player with several losses has a line for each and one, thick, for the sum that it minimises; what a method shows
+    beside its losses has a panel of its own.
 
     Args:
       run_dir: the run's folder, with TensorBoard event files.
@@ -47,14 +49,14 @@ def draw(run_dir, title, chance=None, step_label="training step"):
 
 
 def _losses(panel, player, losses):
-    if len(losses) > 1:
+    if len(losses) > 1 and player != SHOWN:
         # A kill may have cut the last step short.
         common = functools.reduce(np.intersect1d, [steps for steps, _ in losses.values()])
         total = sum(values[np.isin(steps, common)] for steps, values in losses.values())
         panel.plot(common, total, label="sum", color="black", linewidth=1.8)
     for i, (name, (steps, values)) in enumerate(losses.items()):
         panel.plot(steps, values, label=name, **style.line_style(i))
-    panel.set_ylabel(f"loss of {player}")
+    panel.set_ylabel("value" if player == SHOWN else f"loss of {player}")
     style.legend_above(panel, columns=5)
 
 

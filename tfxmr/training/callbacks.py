@@ -9,14 +9,15 @@ import tensorflow as tf
 from tfxmr import evaluation
 from tfxmr.data.protocol import Protocol
 from tfxmr.training import selection
+from tfxmr.training.execution import SHOWN
 
 
 def read_losses(logs):
-    """Groups a step's logs by player: "G_F" -> its total loss, leaving out gradient norms."""
+    """Groups a step's logs by player: "G_F" -> its total loss, leaving out gradient norms and what is only shown."""
     totals = {}
     for name, value in logs.items():
         player, _, part = name.partition("/")
-        if part != "gradient_norm":
+        if part != "gradient_norm" and player != SHOWN:
             totals[player] = totals.get(player, 0.0) + float(value)
     return totals
 
@@ -90,7 +91,7 @@ class Progress(keras.callbacks.Callback):
 
 
 class Summaries(keras.callbacks.Callback):
-    """Writes each player's losses, gradient norms and learning rate for TensorBoard.
+    """Writes each player's losses, gradient norms and learning rate for TensorBoard, and what a method shows beside.
 
     Args:
       writer: tf.summary writer of the run folder.

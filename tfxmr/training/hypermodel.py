@@ -59,7 +59,7 @@ class MethodHyperModel(keras_tuner.HyperModel):
                 raise InputError(f"grid: no setting {setting!r}; {name} has {', '.join(fields)}")
             for value in values:
                 check(fields[setting], value)
-        self.data = needed(method_class, data)
+        self.data = needed(method_class, data, self.settings)
         self.protocol = protocol or protocols.make("standard", data)
         self._prepared = {}
 

@@ -14,7 +14,7 @@ from tfxmr import randomness
 from tfxmr.data.views import modality_of, ordered
 from tfxmr.errors import InputError
 from tfxmr.training import sampling
-from tfxmr.training.execution import StepwiseModel
+from tfxmr.training.execution import SHOWN, StepwiseModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,21 +290,23 @@ class KerasMethod(StepwiseModel):
         """The means of the losses of a batch, which teaches nothing: no dropout, and other draws always the same."""
         step = dataclasses.replace(self.present_step(), seed=randomness.step_seed(self.seed, 0), training=False)
         logs = {}
-        for player, losses, _ in self.updates(_only(batch), step):
+        for player, losses, _, *shown in self.updates(_only(batch), step):
             logs |= {f"{player}/{name}": value for name, value in losses.items()}
+            logs |= {f"{SHOWN}/{name}": value for values in shown for name, value in values.items()}
         self._log(logs)
         return self.means.results()
 
     def _log(self, logs):
-        losses = {name: value for name, value in logs.items() if not name.endswith("/gradient_norm")}
-        self.means.update({"loss": tf.add_n(list(losses.values()))} | losses)
+        logs = {name: value for name, value in logs.items() if not name.endswith("/gradient_norm")}
+        losses = [value for name, value in logs.items() if not name.startswith(f"{SHOWN}/")]
+        self.means.update({"loss": tf.add_n(losses)} | logs)
 
     def call(self, batch):
         """The representations of a batch's items, modality -> as `embed` gives them; other entries are left alone."""
         held = {}
         for view in ordered(batch.keys() & self.dims.keys()):
             held.setdefault(modality_of(view), {})[view] = batch[view]
-        return {m: self.embed(m, views if self.inputs else views[m]) for m, views in held.items()}
+        return {m: self.embed(m, views if self.reads(self.settings) else views[m]) for m, views in held.items()}
 
     def get_config(self) -> dict:
         """What makes the same method anew, with initial weights: settings, seed, and what the data must be like."""

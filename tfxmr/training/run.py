@@ -239,7 +239,7 @@ def needed(method_class, data, settings=None):
     if len(data.modalities) > method_class.most_modalities:
         wanted = next(iter(pairs(method_class, settings or method_class.Settings(), data)), ())
     data = data.only(wanted) if wanted and set(wanted) < set(data.modalities) else data
-    data = data.reading(method_class.inputs, name)
+    data = data.reading(method_class.reads(settings or method_class.Settings()), name)
     data = dataclasses.replace(data, source=domains.needed(method_class, name, data))
     return mapped.in_memory(data) if method_class.in_memory else data
 
