@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from proving import data as proving_data
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tfxmr import registry, testing
 from tfxmr.__main__ import main
@@ -61,6 +62,11 @@ def test_trains_by_the_command_line(method, tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert main(["evaluate", f"--run_dir={tmp_path}/run", "--format=json"]) == 0
     assert json.loads(capsys.readouterr().out)["metrics"] == results["metrics"]
+    if name_of(method) == "Staged":  # guards against a choice of classes that only a checkpoint tells of
+        decided = results["decisions"]["both"]
+        assert len(decided["classes"]) == 10 and len(decided["accuracy"]) == 20 and set(results["decisions"]) == {"both"}
+        board = EventAccumulator(str(tmp_path / "run"), size_guidance={"tensors": 0}).Reload()
+        assert "decision/both" in board.Tags()["tensors"]
     if source:
         assert "source     scenes: image, text; 800 items of 10 classes" in printed
         assert results["training_items"]["source image"] == 800 and results["features"]["source"]["dataset"] == "scenes"

@@ -34,9 +34,9 @@ def learn(method, data, tasks, protocol, folder, options):
       options: RunOptions.
 
     Returns:
-      Facts for results.json: the steps trained and those of the whole training, the seconds they took; if selected, the
-      step kept; and if a number was not finite and there were weights to keep, the step at which the training stopped,
-      and by what.
+      Facts for results.json: the steps trained and those of the whole training, the seconds they took; the steps of
+      several stages, and what stages decided when they began; if selected, the step kept; and if a number was not
+      finite and there were weights to keep, the step at which the training stopped, and by what.
 
     Raises:
       InputError: transductive, and some of the classes are to be unseen.
@@ -120,6 +120,8 @@ def train(method: Method, data, tasks, protocol, folder, options):
     }
     if len(method.stages) > 1:
         facts["stages"] = {stage.name: stage.steps for stage in method.stages}
+    if any(method.decisions.by_stage.values()):
+        facts["decisions"] = {name: decided for name, decided in method.decisions.by_stage.items() if decided}
     if best:
         facts |= {"selected_step": int(best.step), "validation_mAP": float(checkpoints.selected_value)}
     if stopped:
@@ -138,6 +140,8 @@ def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
     writer = tf.summary.create_file_writer(str(folder.path)) if chief else tf.summary.create_noop_writer()
     with writer.as_default(start):
         tf.summary.text("protocol", to_json(dataclasses.asdict(protocol)))
+        if method.decision:
+            tf.summary.text(f"decision/{stage.name}", to_json(method.decision))
     watched = {"test": tasks}
     if "validation" in data.splits:
         watched["validation"] = selection.validation_tasks(data)
