@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from proving.data import with_views
 
 from tfxmr import registry, testing
 from tfxmr.__main__ import main
@@ -13,7 +14,7 @@ from tfxmr.errors import InputError, NotFinite
 from tfxmr.models.base import Method
 from tfxmr.testing import quick
 from tfxmr.training import callbacks
-from tfxmr.training.run import RunOptions, evaluate, run
+from tfxmr.training.run import RunOptions, evaluate, needed, run
 
 WIDTH = 64  # of every layer, for speed; the rates of these two are of their papers' 4096 and 2048
 WIDTHS = {"danzcr": 256, "cmdn": 256}
@@ -23,8 +24,8 @@ OPTIONS = RunOptions(validation_fraction=0.2)  # for the methods that select on 
 
 @pytest.fixture
 def data(make_data):
-    """Data with rows of zeros: an image without an edge, say, and a text without a known word."""
-    made = make_data(classes=6, train=60, test=24)
+    """Data with rows of zeros: an image without an edge, say, and a text without a known word. It has all views."""
+    made = with_views(make_data(classes=6, train=60, test=24))
     for split in made.splits.values():
         for row, features in enumerate(split.features.values()):
             features[row] = 0
@@ -83,27 +84,31 @@ def test_rule(name, rule):
 def test_encoding(name, data):
     """One row an item, in every modality the same width; another width is refused, both widths named."""
     method_class = registry.get(name)
-    training = protocol.make("standard", data).training_data(data)
+    training = protocol.make("standard", data).training_data(needed(method_class, data))
     if issubclass(method_class, Method):
         encode = method_class(training, quick(method_class)).encode
     else:
         encode = method_class(quick(method_class)).fit(training).transform
     widths = set()
-    for m in method_class.modalities or data.modalities:
-        made = encode(m, training.splits["train"].features[m][:5])
-        assert made.shape[0] == 5 and np.isfinite(made).all()
-        widths.add(made.shape[1])
-        with pytest.raises(InputError, match=rf"{data.dims[m] + 1}.*{data.dims[m]}"):
-            encode(m, np.zeros((2, data.dims[m] + 1)))
-    assert len(widths) == 1
+    for m in training.modalities:
+        held = training.splits["train"].of(m, np.arange(5))
+        parts = tf.nest.flatten(encode(m, held))  # a method that compares by itself may give several
+        assert all(part.shape[0] == 5 and np.isfinite(part).all() for part in parts)
+        widths.update(part.shape[1] for part in parts[:1] if method_class.similarity is None)
+        wider = tf.nest.map_structure(lambda x: np.concatenate((x, x[..., :1]), axis=-1), held)
+        width = next(iter(tf.nest.flatten(held))).shape[-1]
+        with pytest.raises(InputError, match=rf"{width + 1}.*{width}"):
+            encode(m, wider)
+    assert len(widths) <= 1
 
 
 @pytest.mark.parametrize("name", registry.names())
 def test_other_modalities(name, make_data, tmp_path):
     """Guards against a method that takes images and texts alone where it says that it takes any."""
     method, data = registry.get(name), make_data(dims={"audio": 7, "sound": 5}, classes=6)
-    if method.modalities:
-        pytest.skip(f"the method needs {', '.join(method.modalities)}")
+    wanted = method.modalities or method.reads(method.Settings())
+    if wanted:
+        pytest.skip(f"the method needs {', '.join(wanted)}")
     results = run(method, quick(method), data, protocol.make("standard", data), tmp_path / "run", OPTIONS)
     assert [m["task"] for m in results["metrics"]] == ["audio->sound", "sound->audio"]
 
@@ -127,10 +132,12 @@ def raw_data(train=200, test=100, classes=10):
 
 @pytest.fixture(scope="module")
 def raw_folder(tmp_path_factory):
-    """The same as a folder of --dataset=npz, with word vectors of the classes' names."""
-    folder, data = tmp_path_factory.mktemp("raw"), raw_data()
+    """The same as a folder of --dataset=npz, with all views, and with word vectors of the classes' names."""
+    folder, data = tmp_path_factory.mktemp("raw"), with_views(raw_data())
     for name, split in data.splits.items():
         np.savez(folder / f"{name}.npz", label=split.labels["image"], **split.features)
+    for view, table in data.tables.items():
+        np.save(folder / f"{view}.table.npy", table)
     (folder / "classes.txt").write_text("\n".join(data.class_names) + "\n")
     rows = np.random.default_rng(1).normal(size=(len(data.class_names), 16))
     lines = [f"{name} {' '.join(f'{v:.4f}' for v in row)}" for name, row in zip(data.class_names, rows, strict=True)]
@@ -177,7 +184,7 @@ def test_a_loss_that_is_not_finite(name, data, tmp_path, monkeypatch):
 @pytest.mark.parametrize("size", [{"classes": 1}, {"classes": 3, "train": 12, "test": 1}])
 def test_little_data(name, size, make_data, tmp_path):
     """One class; or fewer items than a default batch, and one to test: finite values, or a refusal, and no other error."""
-    method, data = registry.get(name), make_data(**size)
+    method, data = registry.get(name), with_views(make_data(**size))
     batch = {"batch_size": method.Settings().batch_size} if issubclass(method, Method) else {}
     settings = dataclasses.replace(quick(method), **batch)
     try:

@@ -143,6 +143,18 @@ def test_repaired(make_data):
     assert 0.04 < kept / 400 < 0.18  # one of ten of the class
 
 
+def test_rows_of_one_item_are_told(make_data):
+    """Guards against sentences of one image that pass for other images' ones, and batches that change by being told."""
+    data = make_data(train=40)
+    of_image = np.arange(40) // 5
+    plain = next(iter(sampling.batches(data.splits["train"], 20, 0, 5, 6)))
+    told = next(iter(sampling.batches(data.splits["train"], 20, 0, 5, 6, numbers=of_image)))
+    assert set(told) == {*plain, "item"} and told["item"].dtype == "int32"
+    for row, item in zip(told["image"].numpy(), told["item"].numpy(), strict=True):
+        place = np.flatnonzero((data.splits["train"].features["image"] == row).all(axis=1))
+        assert of_image[place].tolist() == [item]
+
+
 def test_a_second_domain_has_a_stream_of_its_own(make_data):
     """Guards against a source that changes the batches of the dataset, or draws the same rows."""
     data, other = make_data(train=40), make_data(train=30, classes=3, seed=1)

@@ -193,6 +193,7 @@ class Method(Trained, KerasMethod):
         their names; `embed` gets the array of a modality, or of a method that names its inputs view -> array. Where the
         settings decide which views these are, the class method `reads(settings)` gives them.
       takes_source, needs_source: whether the method learns from a second domain (data.source, batch["source"]).
+      takes_items: whether its batches tell which rows are of one item: batch["item"], see tfxmr.training.sampling.
       rates: player -> factor on its learning rate, for those that have one.
       stages: the training's Stages, in order; length: their steps in all.
       stage: the Stage that the next step belongs to; decision: what it decided when it began, see `begin`.
@@ -203,7 +204,7 @@ class Method(Trained, KerasMethod):
     strategies = True  # whether it trains on several devices
     paper = ""
     certainty = ""  # where its details come from, or how sure they are
-    takes_source = needs_source = False
+    takes_source = needs_source = takes_items = False
     rates = {}
     needs_class_embeddings = False
     zero_shot = False

@@ -11,7 +11,7 @@ _BATCHES, _SOURCE = 0, 1  # what the seeds of the streams are derived for
 SAMPLERS = ("items", "repaired", "classes")
 
 
-def batches(split, batch_size, seed, start, stop, sampler="items", source=None):
+def batches(split, batch_size, seed, start, stop, sampler="items", source=None, numbers=None):
     """Yields the batches of the steps `start` to `stop` - 1 of a training run.
 
     Each batch depends on nothing but the seed and the step: a resumed run sees what it would have seen. Samplers:
@@ -33,6 +33,8 @@ def batches(split, batch_size, seed, start, stop, sampler="items", source=None):
       stop: one past the last step; a function if `start` is one.
       sampler: one of SAMPLERS.
       source: Split of a second domain, with labels of its own; its batch, at most as large, stands under "source".
+      numbers: int (n,), which item each row of pairs is of: five sentences of an image are five rows of one. With them
+        a batch has "item", int32 (B,).
 
     Returns:
       tf.data.Dataset of dicts: view -> (B, ...) of the view's type, and "label" -> int32 (B,), the class of each row
@@ -43,7 +45,10 @@ def batches(split, batch_size, seed, start, stop, sampler="items", source=None):
     """
     parts = [("", split, _BATCHES, sampler)] + ([("source", source, _SOURCE, "items")] if source is not None else [])
     draws = {
-        name: _drawer(part, min(batch_size, len(part)) if name else batch_size, randomness.derive(seed, stream), how)
+        name: _drawer(
+            part, min(batch_size, len(part)) if name else batch_size, randomness.derive(seed, stream), how,
+            None if name else numbers,
+        )
         for name, part, stream, how in parts
     }
 
@@ -70,10 +75,23 @@ def stage_batches(method, data, seed, start, stop):
         source = source.of_classes(method.decision["source_classes"])
     size = stage.batch_size or method.settings.batch_size
     size = size if stage.sampler == "classes" else min(size, len(split))
-    return batches(split, size, seed, start, stop, stage.sampler, source)
+    return batches(split, size, seed, start, stop, stage.sampler, source, item_numbers(method, data, split))
 
 
-def _drawer(split, batch_size, seed, sampler):
+def item_numbers(method, data, split):
+    """Which item each row of a split of pairs is of, int (n,), for a method that `takes_items`; else None.
+
+    Args:
+      method: Method.
+      data: MultiModalData that the split is of.
+      split: Split.
+    """
+    if not method.takes_items:
+        return None
+    return split.items_of(data.repeated[0])[1] if data.repeated else np.arange(len(split))
+
+
+def _drawer(split, batch_size, seed, sampler, item_of=None):
     """Prepares to draw batches of one domain: a function of the step, giving a dict as `batches` yields."""
     split.require_classes()
     groups = [[m] for m in split.modalities] if sampler == "repaired" else split.groups
@@ -83,7 +101,8 @@ def _drawer(split, batch_size, seed, sampler):
 
     def items(rows, label):
         rows_of = {m: r for group, r in zip(groups, rows, strict=True) for m in group}
-        return {view: read(rows_of[modality_of(view)]) for view, read in gather.items()} | {"label": label}
+        found = {view: read(rows_of[modality_of(view)]) for view, read in gather.items()} | {"label": label}
+        return found if item_of is None else found | {"item": tf.gather(tf.constant(item_of, tf.int32), rows[0])}
 
     if sampler == "classes":
         return _by_classes(split, batch_size, seed, same_class, items)
