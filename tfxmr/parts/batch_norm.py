@@ -1,7 +1,8 @@
-"""Batch normalisation, and the fully connected block around it that MHTN and TPCKT are built of."""
+"""Batch normalisation, and the fully connected blocks around it that MHTN, TPCKT and CM-GANs are built of."""
 import keras
 import tensorflow as tf
 
+from tfxmr import randomness
 from tfxmr.layers import Dense
 
 
@@ -91,3 +92,54 @@ class DenseNormReLU(keras.layers.Layer):
         product = tf.cast(self.dense(x), tf.float32)
         output = tf.nn.relu(self.norm(product, training=training))
         return (output, product) if linear else output
+
+
+class NormTower(keras.layers.Layer):
+    """Fully connected layer, batch normalisation, leaky ReLU of slope .2, perhaps a linear layer: CM-GANs' networks.
+
+    Several sources of rows may share the weights, and each be normalised by statistics of its own: one call has rows of
+    one source.
+
+    Args:
+      input_dims: width of the input, or the widths of the parts of a concatenated one, see tfxmr.layers.Dense.
+      units: width of the normalised layer.
+      outputs: width of the linear layer; 0: there is none.
+      seed: of the initial weights; the normalisation's factors are normal with mean 1 and deviation .02, its offsets 0.
+      init: of the products, see tfxmr.layers.Dense.
+      sources: names of the sources of rows.
+      **kwargs: `dtype` of the products; the normalisation has 32 bits.
+    """
+
+    def __init__(
+        self, input_dims: int | tuple, units: int, outputs=0, *, seed: int, init="torch", sources=("",), **kwargs
+    ):
+        super().__init__(**kwargs)
+
+        def dense(name, dims, width, number):
+            return Dense(dims, width, None, randomness.derive(seed, number), init, name=name, dtype=self.dtype_policy)
+
+        factor = keras.initializers.RandomNormal(1.0, 0.02, seed=randomness.derive(seed, 2))
+        self.dense = dense("dense", input_dims if isinstance(input_dims, tuple) else (input_dims,), units, 0)
+        # The normalisation takes it away again: its gradient is rounding, of which Adam would make whole steps.
+        self.dense.bias.trainable = False
+        self.gamma = self.add_weight(shape=(units,), initializer=factor, name="gamma", autocast=False)
+        self.beta = self.add_weight(shape=(units,), initializer="zeros", name="beta", autocast=False)
+        self.norms = {source: BatchNorm(units, name=f"norm_{source}", dtype="float32") for source in sources}
+        self.last = dense("last", (units,), outputs, 1) if outputs else None
+        self.built = True
+
+    def row_parts(self):
+        """As DenseNormReLU."""
+        return [self.dense, self.last] if self.last else [self.dense]
+
+    def call(self, *parts, source="", training=False):
+        """Parts (B, d_i) to float32 (B, units), or (B, outputs).
+
+        Args:
+          *parts: the input.
+          source: whose rows they are.
+          training: see BatchNorm; True moves the statistics of `source` alone.
+        """
+        x = self.norms[source](self.dense(*parts), training=training)
+        x = tf.nn.leaky_relu(x * self.gamma + self.beta, 0.2)
+        return tf.cast(self.last(x), tf.float32) if self.last else x
