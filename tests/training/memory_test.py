@@ -22,3 +22,16 @@ def test_free(make_data, tmp_path):
     assert graphs().keys() - others.keys()
     memory.free()
     assert not graphs().keys() - others.keys()
+
+
+def test_a_series_brings_no_warning_of_retracing(make_data, tmp_path, caplog):
+    """Guards against ten lines of TensorFlow's between the results of a series; each run traces its functions anew."""
+    data = make_data()
+    settings = MS2GANSettings(
+        specific_units=(8,), shared_units=(8,), modality_units=(4,), batch_size=12, steps=2, select="validation",
+    )
+    for seed in range(6):
+        memory.free()
+        run(MS2GAN, settings, data, protocol.make("standard", data), tmp_path / str(seed),
+            RunOptions(validation_fraction=0.2, seed=seed))
+    assert "retracing" not in caplog.text

@@ -1,5 +1,6 @@
 """Frees what TensorFlow keeps of the networks of earlier runs in the same process."""
 import keras
+from tensorflow.python.eager.polymorphic_function import polymorphic_function
 from tensorflow.python.framework import ops
 
 
@@ -7,9 +8,12 @@ def free():
     """Frees networks that nobody uses any more, of all runs before.
 
     TensorFlow's registry of gradients holds on to every graph that was traced through a tf.custom_gradient, and by it
-    to the weights, optimiser slots and best weights, for the life of the process. Nothing public removes them.
+    to the weights, optimiser slots and best weights, for the life of the process. Nothing public removes them. It also
+    counts traces by the code that is traced: those of several runs would look like a function that is traced again and
+    again, and bring a warning.
     """
     gradients = ops.gradient_registry._registry
     for name in [name for name in gradients if name.startswith("CustomGradient-")]:
         del gradients[name]
+    polymorphic_function._frequent_tracing_detector_manager._detectors.clear()
     keras.backend.clear_session()  # collects garbage, too
