@@ -46,6 +46,8 @@ def define(values):
     text("features", "Where the run's feature folder is now (--dataset=features); default: where the run had it.")
     text("manual_dir", "Where the dataset's official files are now; default: where the run had them.")
     text("word_vectors", "Where the run's word vectors are now; default: where the run had them.")
+    for name in ("data_dir", "features", "manual_dir"):
+        text(f"source_{name}", f"As --{name}, of the run's second domain.")
 
 
 def folders(texts):

@@ -89,6 +89,22 @@ def test_several_runs(capsys, workplace, monkeypatch):
     assert len(drawn) == 3
 
 
+def test_a_second_domain_that_was_moved(capsys, workplace, tmp_path):
+    """Guards against a run that can be evaluated, but not drawn, once its second domain lies elsewhere."""
+    shutil.copytree(workplace / "data", tmp_path / "source")
+    with np.load(tmp_path / "source/train.npz") as arrays:  # other items than the target's
+        np.savez(tmp_path / "source/train.npz", **{k: x + (k != "label") for k, x in arrays.items()})
+    assert main([
+        "train", "--model=proving.two_domains:TwoDomains", "--dataset=npz", f"--data_dir={workplace}/data", "--steps=2",
+        "--source_dataset=npz", f"--source_data_dir={tmp_path}/source", "--protocol=standard", "--batch_size=8",
+        f"--run_dir={tmp_path}/run",
+    ]) == 0
+    (tmp_path / "source").rename(tmp_path / "moved")
+    figure = ["--figure=precision_recall", f"--run_dir={tmp_path}/run"]
+    assert f"--data_dir={tmp_path}/source is no folder" in refusal(capsys, *figure)
+    paths(capsys, *figure, f"--source_data_dir={tmp_path}/moved")
+
+
 def test_folders_with_commas(capsys, workplace, tmp_path, monkeypatch):
     """Guards against a run whose folder's name holds a comma, as a search's settings put there, that cannot be named."""
     for name in ("rate=.1,steps=5", "b"):

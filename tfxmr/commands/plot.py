@@ -9,7 +9,9 @@ from tfxmr.errors import InputError
 from tfxmr.reports import convergence, examples, factors, fonts, precision_recall, rankings, sensitivity, style, tsne
 from tfxmr.training.run_folder import HARMLESS, RunFolder, read_flags
 
-PLACES = ("data_dir", "manual_dir", "features", "word_vectors")
+PLACES = (
+    "data_dir", "manual_dir", "features", "word_vectors", "source_data_dir", "source_manual_dir", "source_features",
+)
 
 
 def main(arguments):
