@@ -158,6 +158,21 @@ def test_all_modalities_search_one_gallery():
     assert found["chance"] == pytest.approx((25 / 48 + np.mean([1, 5 / 6, 3 / 4, 7 / 12, 1 / 2, 5 / 12])) / 2, abs=0.02)
 
 
+def test_a_gallery_of_all_modalities_is_z_scored_like_the_queries():
+    """Guards against one side of CM-GANs' evaluation of "all" left as it is, and against statistics of both modalities.
+
+    Images are (0, 0), (2, 2), texts (10, 10), (30, 12): by themselves both become (-1, -1), (1, 1), and a query finds its
+    counterpart first, whose class is its own. As it is, the text (10, 10) is the nearer one to the query (1, 1), and all
+    four z-scored together put the texts beside each other.
+    """
+    images, texts, labels = np.array([[0.0, 0], [2, 2]]), np.array([[10.0, 10], [30, 12]]), np.array([4, 6])
+    task = make_task("image", ("image", "text"), "all", images, {"image": images, "text": texts}, labels,
+                     np.array([4, 6, 4, 6]), ["image 0", "image 1"], ["image 0", "image 1", "text 0", "text 1"])
+    rule = Protocol("cm_gan", "test", all_modalities=True, normalisation="query_zscore")
+    (found,) = evaluate(Retriever(lambda _, features: features), [task], rule)
+    assert found["value"] == 1
+
+
 def test_generalised_figures_have_a_harmonic_mean():
     seen = dataclasses.replace(TASK, classes="seen", query_rows=np.array([0]), query_labels=np.array([4]))
     unseen = dataclasses.replace(TASK, query_rows=np.array([1]), query_labels=np.array([6]))

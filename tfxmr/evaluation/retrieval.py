@@ -74,9 +74,9 @@ class Representations:
 
     def gallery(self, task):
         """The gallery of a Task: (G, k), or Gallery."""
-        made = [
-            self._of(task, task.gallery_split, m, task.gallery_rows[m], "gallery") for m in task.gallery_modalities
-        ]
+        # where all modalities are searched, CM-GANs' evaluation z-scores both sides, each modality by itself
+        side = "gallery" if len(task.gallery_modalities) == 1 else "query"
+        made = [self._of(task, task.gallery_split, m, task.gallery_rows[m], side) for m in task.gallery_modalities]
         return Gallery([Rows(part) for part in made]) if self.own else np.concatenate(made)
 
     @property
@@ -228,7 +228,8 @@ def normalise(representations, kind, side, training=None):
       kind: "none"; or a z-score, that is each column is centred and scaled by a mean and a population standard
         deviation (0 counts as 1). "train_zscore": those of the training items of the modality. "group_zscore": the
         group's own, as the evaluation of DANZCR's successor DADN does for each of its groups {query, gallery} x
-        {modality} x {seen, unseen}. "query_zscore": the same, of the queries alone, as the evaluation of CM-GANs does.
+        {modality} x {seen, unseen}. "query_zscore": the same, of the queries alone, as the evaluation of CM-GANs does;
+        `evaluate` calls a gallery of all modalities "query", too, as that does.
       side: "query" or "gallery".
       training: representations of the training items (t, k), for "train_zscore".
 
