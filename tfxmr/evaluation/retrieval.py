@@ -39,8 +39,7 @@ def evaluate(retriever, tasks, protocol, training=None, metrics=(), memory=None)
     for task in tasks:
         query, gallery = represented.query(task), represented.gallery(task)
         try:
-            similarity = represented.similarity(task)
-            results.extend(_measure_folds(task, query, gallery, protocol, similarity, metrics, memory))
+            results.extend(_measure_folds(task, query, gallery, protocol, represented, metrics, memory))
         except InputError:
             raise
         except ValueError as error:
@@ -84,13 +83,18 @@ class Representations:
         """True if the retriever's own similarity compares."""
         return self.protocol.similarity == OWN
 
-    def similarity(self, task):
-        """How a Task compares, as tfxmr.evaluation.ranking takes it. Raises InputError if the retriever cannot."""
+    def similarity(self, task, queries):
+        """How a Task compares, as tfxmr.evaluation.ranking takes it. Raises InputError if the retriever cannot.
+
+        Args:
+          task: Task.
+          queries: all that are asked, as `query` gives them, or those of a fold.
+        """
         if not self.own:
             return self.protocol.similarity
         if self.retriever.similarity is None:
             raise InputError("the protocol leaves the comparison to the method, and it has none of its own")
-        return self.retriever.comparison(task.query_modality, task.gallery_modalities)
+        return self.retriever.comparison(task.query_modality, task.gallery_modalities, queries)
 
     def _of(self, task, split, modality, rows, side):
         items = id(task.splits[split]), modality, rows.tobytes()
@@ -128,12 +132,15 @@ class Representations:
         return normalise(made, kind, side, reference)
 
 
-def _measure_folds(task, query, gallery, protocol, similarity, metrics, memory):
+def _measure_folds(task, query, gallery, protocol, represented, metrics, memory):
     """The measures of one task, whose queries and gallery are encoded; of several folds their means."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZeroVectors)  # `evaluate` counts them once, with their modality
         folds = _folds(task, protocol.folds)
-        parts = [_measure(part, query[q], gallery[g], protocol, similarity, metrics, memory) for part, q, g in folds]
+        parts = [
+            _measure(part, query[q], gallery[g], protocol, represented.similarity(task, query[q]), metrics, memory)
+            for part, q, g in folds
+        ]
     return parts[0] if protocol.folds == 1 else _mean_of_folds(parts)
 
 

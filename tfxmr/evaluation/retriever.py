@@ -19,21 +19,45 @@ class Retriever:
         (n, ...) where it is more than one vector. `features` are (n, d), or view -> array for a method of several.
       similarity: None, if two vectors are compared as a protocol says; or a function (query modality, queries, gallery
         modality, gallery) -> (q, G), larger for what is more alike, that is asked for some queries at a time.
+      context: None; or a function (query modality, all queries, gallery modality, gallery) -> what `similarity` takes
+        as its fifth argument, if a comparison depends on the other queries. It is asked once a task.
+      whole_gallery: True if the parts of a gallery of several modalities are compared together, as of modality "all",
+        since a similarity depends on the other items of the gallery.
+      points: None; or a function of what `represent` gives, name -> (n, ...), to vectors (n, k) that stand for the
+        items in a map.
+      carried: None; or a function (images, texts), the features of n pairs as `represent` takes them, -> modality ->
+        (n, places): what each region and each word adds to the similarity of a pair.
     """
 
     represent: Callable
     similarity: Callable | None = None
+    context: Callable | None = None
+    whole_gallery: bool = False
+    points: Callable | None = None
+    carried: Callable | None = None
 
-    def comparison(self, query_modality: str, gallery_modalities: tuple) -> Callable:
+    def comparison(self, query_modality: str, gallery_modalities: tuple, queries=None) -> Callable:
         """The own similarity as tfxmr.evaluation.ranking takes it: of a block of `Rows`, and of a `Gallery`.
 
         Args:
           query_modality: the queries'.
           gallery_modalities: of the parts of the gallery, in order.
+          queries: Rows of all queries, on which the similarity may depend.
         """
-        def compare(queries, gallery):
-            parts = zip(gallery_modalities, gallery.parts, strict=True)
-            found = [self.similarity(query_modality, queries.held, m, part.held) for m, part in parts if len(part)]
+        known = (None, [])  # the gallery of the last call, and what `context` said of its parts
+
+        def compare(block, gallery):
+            nonlocal known
+            parts = [(m, part.held) for m, part in zip(gallery_modalities, gallery.parts, strict=True) if len(part)]
+            if self.whole_gallery and len(parts) > 1:
+                parts = [("all", {name: np.concatenate([held[name] for _, held in parts]) for name in block.held})]
+            if self.context and known[0] is not gallery:
+                known = gallery, [(self.context(query_modality, queries.held, m, held),) for m, held in parts]
+            contexts = known[1] or [()] * len(parts)
+            found = [
+                self.similarity(query_modality, block.held, m, held, *context)
+                for (m, held), context in zip(parts, contexts, strict=True)
+            ]
             return np.concatenate(found, axis=1)
 
         return compare
@@ -48,7 +72,7 @@ class Trained:
       least_modalities, most_modalities: how many of them; of more than the most it is trained once a pair.
       pairs: True if it learns from items that all of its modalities share.
       default_similarity: name of a similarity of two vectors, unless the protocol or --similarity says it; else cosine.
-      similarity: None, or a method of the class that compares, see Retriever.
+      similarity, context, points, carried: None, or methods of the class, and whole_gallery: see Retriever.
     """
 
     modalities = ()
@@ -57,7 +81,8 @@ class Trained:
     most_modalities = math.inf
     pairs = False
     default_similarity = None
-    similarity = None
+    similarity = context = points = carried = None
+    whole_gallery = False
 
     @classmethod
     def reads(cls, settings) -> tuple:

@@ -265,10 +265,14 @@ class Method(Trained, KerasMethod):
 
     def tower(self, name, inputs, units, **arguments):
         """Builds a Tower with random weights by seed and name; Glorot uniform unless `stddev` or `init` is given."""
-        precision = self.settings.precision
-        dtype = precision if precision == "float32" else f"mixed_{precision}"
-        arguments = {"stddev": None, "dtype": dtype} | arguments
+        arguments = {"stddev": None, "dtype": self.policy} | arguments
         return Tower(inputs, units, **arguments, seed=randomness.derive(self.seed, *name.encode()), name=name)
+
+    @property
+    def policy(self):
+        """The name of Keras' dtype policy that the setting `precision` asks for."""
+        precision = self.settings.precision
+        return precision if precision == "float32" else f"mixed_{precision}"
 
     def network(self, name, make, *shapes):
         """Builds a network of Keras layers, whose initial weights depend on the method's seed and this name alone.
@@ -356,7 +360,7 @@ class Method(Trained, KerasMethod):
     def retriever(self, data):
         """What the present weights are to all that uses them: a Retriever. `data` are the training data."""
         self.finish(data)
-        return Retriever(self.encode, self.similarity)
+        return Retriever(self.encode, self.similarity, self.context, self.whole_gallery, self.points, self.carried)
 
     def embed(self, modality, features):
         """Maps the features of a modality to the representations (B, k) that retrieval compares.

@@ -1,8 +1,10 @@
 """Convolutions over the word vectors of a text, with masks."""
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfxmr import randomness
+from tfxmr.parts.batch_norm import BatchNorm
 
 
 def valid_windows(valid: tf.Tensor, width: int, stride: int = 1) -> tf.Tensor:
@@ -96,3 +98,58 @@ class TextConvolutions(keras.layers.Layer):
             windows = valid_windows(valid, layer.width)[..., None]
             outputs.append(tf.reduce_max(tf.where(windows, activity, 0.0), axis=1))  # ReLU gives nothing below 0
         return tf.concat(outputs, axis=-1)
+
+
+class ConvolutionStages(keras.layers.Layer):
+    """Convolution, batch normalisation, ReLU and maximum over windows that lie side by side, several times.
+
+    The statistics are those of all places, padding included, as in the code of MCSM; a place that no word reaches is
+    zeros, and not valid.
+
+    Args:
+      dim: width of a word vector.
+      stages: (filters, width of the convolution, width of the windows pooled) of each.
+      same: True pads each convolution, of odd width, so that it keeps the number of places.
+      seed: of the initial weights.
+    """
+
+    def __init__(self, dim: int, stages, *, same=False, seed: int, **kwargs):
+        super().__init__(**kwargs)
+        self.windows = [(width, pool) for _, width, pool in stages]
+        self.same = same
+        filters = [count for count, _, _ in stages]
+        self.convolutions = [
+            Convolution(
+                inputs, count, width, seed=randomness.derive(seed, i), name=f"convolution_{i}", dtype=self.dtype_policy
+            )
+            for i, (inputs, (count, width, _)) in enumerate(zip((dim, *filters[:-1]), stages, strict=True))
+        ]
+        self.norms = [BatchNorm(n, scale=True, name=f"norm_{i}", dtype="float32") for i, n in enumerate(filters)]
+        self.built = True
+
+    def row_parts(self):
+        """The convolutions: statistics are those of the whole batch."""
+        return self.convolutions
+
+    def call(self, x, valid, training=False):
+        """(B, T, dim) and bool (B, T) to float32 (B, T', filters[-1]) and bool (B, T'), see `fields`."""
+        for convolution, norm, (width, pool) in zip(self.convolutions, self.norms, self.windows, strict=True):
+            margin = width // 2 if self.same else 0
+            x = tf.pad(x, ((0, 0), (margin, margin), (0, 0)))
+            valid = tf.pad(valid, ((0, 0), (margin, margin)))
+            x = tf.nn.relu(norm(convolution(x, valid), training=training))
+            x, valid = max_pool(x, valid_windows(valid, width), pool)
+        return x, valid
+
+    def fields(self, length: int) -> np.ndarray:
+        """Which words of a text reach which place: bool (T', length)."""
+        first = np.arange(length)
+        last = first + 1
+        for width, pool in self.windows:
+            margin = width // 2 if self.same else 0
+            count = (len(first) + 2 * margin - width + 1) // pool
+            start = np.arange(count) * pool - margin
+            stop = start + pool - 1 + width
+            first, last = first[np.maximum(start, 0)], last[np.minimum(stop, len(last)) - 1]
+        words = np.arange(length)
+        return (words >= first[:, None]) & (words < last[:, None])

@@ -50,13 +50,14 @@ def rankings(retriever, data, training_data, protocol):
     found = []
     for task in dataclasses.replace(protocol, all_modalities=False).tasks(data):
         (other,) = task.gallery_modalities
+        query = represented.query(task)
         found.append(
             Ranking(
                 task.name,
                 task.classes,
-                represented.query(task),
+                query,
                 represented.gallery(task),
-                represented.similarity(task),
+                represented.similarity(task, query),
                 task.query_labels,
                 task.gallery_labels,
                 [(task.query_split, task.query_modality, int(row)) for row in task.query_rows],

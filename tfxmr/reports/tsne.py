@@ -43,6 +43,8 @@ def draw(data, prepared, retriever, protocol, title, items=1000, perplexity=30.0
     vectors = [m for m in test.modalities if m in test.features]  # a method may read maps or tokens alone
     maps = {f"{m}\noriginal features ({data.dims[m]}-d)": {m: test.features[m][rows[m]]} for m in vectors}
     common = {m: retriever.represent(m, ready.of(m, rows[m])) for m in test.modalities}
+    if retriever.points:
+        common = {m: retriever.points(made) for m, made in common.items()}
     if any(isinstance(made, dict) for made in common.values()):
         raise InputError(
             "--figure=tsne: this method represents an item by several arrays, which it compares in a way of its own: "

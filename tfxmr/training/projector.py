@@ -20,6 +20,8 @@ def write(folder, retriever, data, unseen=(), seed=0):
     points, rows = [], []
     for m in split.modalities:
         made = retriever.represent(m, split.of(m))
+        if retriever.points:
+            made = retriever.points(made)
         if isinstance(made, dict):
             return
         points.append(np.asarray(made, np.float32))

@@ -57,7 +57,7 @@ class RunOptions:
 # Flags that change how a trained method is scored, not how it was trained.
 SCORING = (
     "protocol", "gallery", "similarity", "cut", "denominator", "ties", "no_relevant", "eval_znorm", "all_modalities",
-    "metrics", "representation", "folds",
+    "metrics", "representation", "folds", "fusion", "fusion_rows", "fusion_weight",
 )
 
 

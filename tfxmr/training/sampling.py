@@ -21,7 +21,8 @@ def batches(split, batch_size, seed, start, stop, sampler="items", source=None, 
       class, the largest first: its n items are drawn so, and each item gets, of every other modality, a random item of
       its class, with replacement. Modalities that share their rows keep doing so, also where they are the ones that are
       joined.
-    * repaired: the same, as if no modality shared its rows with another: a text gets a random image of its class.
+    * repaired: the same, as if no modality shared its rows with another, and of equally many the last leads: a text
+      gets a random image of its class.
     * classes: for each place of the batch two different classes are drawn uniformly, and a random item of each, all
       with replacement; "wrong" holds the second one's (the released code of CM-GANs, Peng and Qi, TOMM 2019).
 
@@ -94,7 +95,7 @@ def item_numbers(method, data, split):
 def _drawer(split, batch_size, seed, sampler, item_of=None):
     """Prepares to draw batches of one domain: a function of the step, giving a dict as `batches` yields."""
     split.require_classes()
-    groups = [[m] for m in split.modalities] if sampler == "repaired" else split.groups
+    groups = [[m] for m in reversed(split.modalities)] if sampler == "repaired" else split.groups
     groups = sorted(groups, key=lambda group: -len(split.labels[group[0]]))  # stable: the first of equals leads
     gather = {view: _gather(split.features[view]) for view in split.views}
     same_class = [_same_class(split.labels[group[0]]) for group in groups]

@@ -1,0 +1,331 @@
+"""MCSM: modality-specific cross-modal similarity measurement with recurrent attention (Peng et al., TIP 2018)."""
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tfxmr import randomness
+from tfxmr.errors import InputError
+from tfxmr.evaluation.similarity import blocks, scorer
+from tfxmr.models.base import Method, MethodSettings, Stage
+from tfxmr.parts.attention import Attention, masked_softmax
+from tfxmr.parts.recurrent import LSTMStack
+from tfxmr.parts.text_convolution import ConvolutionStages
+from tfxmr.parts.triplet import different, triplet
+from tfxmr.settings import setting
+from tfxmr.training.optimizers import RMSprop
+
+BRANCHES = ("text", "image")  # in the order of their stages
+TEXT_WINDOWS = ((15, 5), (9, 5), (7, 6))  # of each stage of convolution: words of a window, places pooled
+
+
+@dataclasses.dataclass(frozen=True)
+class MCSMSettings(MethodSettings):
+    """Settings of MCSM; the defaults are those of the authors' code."""
+
+    steps: int = setting(10_000, "Training steps of each branch; 0 takes --epochs.", minimum=0)
+    batch_size: int = setting(40, "Items in a batch.", minimum=2)
+    optimizer: str = setting(
+        "rmsprop", "Who takes the steps: rmsprop, with a mean square that keeps .99 a step and an epsilon of 1e-8 "
+        "outside the root, as Torch has it; or adam, with --beta_1.", choices=("rmsprop", "adam"),
+    )
+    learning_rate: float = setting(1e-4, "The optimizer's base learning rate.", minimum=0.0, grid=(1e-4, 3e-4, 1e-3))
+    margin: float = setting(0.5, "Margin alpha of the hinge losses.", minimum=0.0, grid=(0.2, 0.5))
+    joint_units: int = setting(4096, "Width of each branch's space.", minimum=1)
+    image_lstm_units: tuple = setting((512, 512), "Widths of the LSTMs over an image's regions.", minimum=1)
+    text_lstm_units: tuple = setting((256, 256), "Widths of the LSTMs over a text's places.", minimum=1)
+    text_convs: int = setting(
+        3, "Stages of convolution, normalisation and pooling of a text's words at most (widths 15, 9, 7; pooled by 5, "
+        "5, 6). As many are built as leave a place of the longest text: 3 from 354 words on, 2 from 79, 1 from 19; "
+        "without any, one convolution of width 3 keeps every word a place.", minimum=0, maximum=3,
+    )
+    text_filters: tuple = setting(
+        (384, 512, 256), "Widths of these three stages; the last is that of a lone convolution, too.", minimum=1
+    )
+    dropout_keep: float = setting(
+        0.5, "Probability that dropout keeps an output of an LSTM, and an entry of the attention's tanh.",
+        minimum=0.05, maximum=1.0,
+    )
+    attention: bool = setting(True, "Attention over regions and words; without, each counts the same.")
+    attention_form: str = setting(
+        "paper", "paper: the weights are softmax(w tanh(W h)) in both branches; code: those of texts "
+        "softmax(w tanh(h)), as in the released code.", choices=("paper", "code"),
+    )
+    true_pairs: bool = setting(
+        False, "The text branch, too, learns from true pairs; else a text gets a random training image of its class."
+    )
+    fusion: str = setting(
+        "adaptive", "How the similarities of the branches become one. adaptive: each is weighted by the other, scaled "
+        "to [0, 1] along a row; sum: they are added; image, text: one branch alone. `tfxmr evaluate` may change it.",
+        choices=("adaptive", "sum", "image", "text"),
+    )
+    fusion_rows: str = setting(
+        "query", "Along which rows --fusion=adaptive scales. query: the query's, over the gallery; image: each image's "
+        "over all texts, as the authors do in both directions: a text's ranking depends on the other texts asked.",
+        choices=("query", "image"),
+    )
+    fusion_weight: float = setting(
+        0.5, "Share of the image branch's similarity in --fusion=adaptive and sum, in [0, 1]. Equal shares are the "
+        "paper's formula; the authors' code takes the best of 101 on the test items, which this project does not: "
+        "`tfxmr tune` searches it on validation items.", minimum=0.0, maximum=1.0, grid=(0.25, 0.5, 0.75),
+    )
+
+    def __post_init__(self):
+        """Raises InputError for values out of range, or widths that are not there."""
+        super().__post_init__()
+        for name, least in (("image_lstm_units", 1), ("text_lstm_units", 1), ("text_filters", len(TEXT_WINDOWS))):
+            widths = getattr(self, name)
+            if len(widths) < least:
+                raise InputError(
+                    f"--{name}={','.join(map(str, widths))}: give {least} or more widths, such as "
+                    f"--{name}={','.join(map(str, type(self).__dataclass_fields__[name].default))}"
+                )
+
+
+class MCSM(Method):
+    """Two spaces, each of one modality's finer structure, whose similarities are fused.
+
+    Image branch: the regions x_1 ... x_49 of an image pass through LSTMs, h = W LSTM(x), and attention,
+
+        a = softmax(w^T tanh(W_a h)),   v = sum over j of a_j h_j / || sum over j of a_j h_j ||,
+
+    a text's vector t through one layer, u = U t / ||U t||; S_image(image, text) = <v, u>. Text branch: the other way
+    round; the words pass through convolutions (each with batch normalisation, ReLU, pooling) before the LSTMs, an
+    image's vector through sigmoid(U x), scaled to length 1; S_text. Each branch by itself, with networks, batches and
+    an optimizer of its own, minimises over its networks, as a mean over the items n of a batch,
+
+        max(0, alpha - S(i_n, t_n) + S(i_n, t-)) + max(0, alpha - S(i_n, t_n) + S(i-, t_n))
+
+    with one text t- and one image i- of another class, drawn from the batch. The image branch learns from true pairs,
+    the text branch from texts with a random image of their class. (On data of items instead of classes the negative is
+    any other item.) Retrieval compares, with r(S) = (S - min S) / (max S - min S) along the query's row over the whole
+    gallery (0 where all are equal),
+
+        Sim = 2 lambda r(S_text) S_image + 2 (1 - lambda) r(S_image) S_text,   lambda = 1/2
+
+    The stage "text" comes before the stage "image"; --select=validation chooses among the steps of the latter alone.
+
+    Differs from the paper: nothing is chosen on test items, where the authors take lambda from there; along the
+    query's row, where theirs is the image's in both directions (--fusion_rows=image). Differs from the authors' code:
+    its negatives, by a slip, are of any class, the anchor's own item among them; its texts are of 2,904 words, padding
+    among them, where here padding has no part in LSTMs and attention (but in the batch normalisations' statistics);
+    initial weights are Glorot and Bengio's, an LSTM has one bias a gate, whose first value is 0, and the attention's w
+    has none, which softmax would not see.
+    """
+
+    Settings = MCSMSettings
+    paper = "Peng et al., IEEE Trans. Image Processing 2018"
+    certainty = "the authors' code"
+    modalities = ("image", "text")
+    inputs = ("image", "image.regions", "text", "text.words")
+    zero_shot = True
+    whole_gallery = True
+
+    def make_networks(self, data):
+        """Builds the networks of both branches: over the places of one modality, and of the other's vector."""
+        s, (_, width) = self.settings, data.dims["image.regions"]
+        self.table = tf.constant(data.tables["text.words"])  # row 0, of the padding, is 0
+        (length,), filters = data.dims["text.words"], s.text_filters
+        stages = [(n, *windows) for n, windows in zip(filters, text_windows(length, s.text_convs), strict=False)]
+        convolutions = ConvolutionStages(
+            self.table.shape[1], stages or [(filters[-1], 3, 1)], same=not stages, seed=self.own_seed("convolutions"),
+            name="text_convolutions", dtype=self.policy,
+        )
+        inputs = {"image": width, "text": stages[-1][0] if stages else filters[-1]}
+        made = {"text_convolutions": convolutions}
+        for branch, units in (("text", s.text_lstm_units), ("image", s.image_lstm_units)):
+            made[f"{branch}_lstm"] = LSTMStack(
+                inputs[branch], units, keep=s.dropout_keep, forget_bias=0.0, seed=self.own_seed(f"{branch}_lstm"),
+                name=f"{branch}_lstm", dtype=self.policy,
+            )
+            made[f"{branch}_places"] = self.tower(f"{branch}_places", units[-1], (s.joint_units,))
+            if s.attention:
+                made[f"{branch}_attention"] = Attention(
+                    s.joint_units, hidden=branch == "image" or s.attention_form == "paper", keep=s.dropout_keep,
+                    seed=self.own_seed(f"{branch}_attention"), name=f"{branch}_attention", dtype=self.policy,
+                )
+        made["image_vector"] = self.tower(
+            "image_vector", data.dims["image"], (s.joint_units,), output_activation=tf.sigmoid
+        )
+        made["text_vector"] = self.tower("text_vector", data.dims["text"], (s.joint_units,))
+        return made
+
+    def own_seed(self, name):
+        """The seed of a network's initial weights."""
+        return randomness.derive(self.seed, *name.encode())
+
+    @property
+    def players(self):
+        """The branches, which share nothing; a modality's vector is of the other's branch."""
+        return {
+            branch: tuple(n for n in self.networks if n.startswith(f"{branch}_") != (n.endswith("_vector")))
+            for branch in BRANCHES
+        }
+
+    def make_stages(self, num_items):
+        """A branch after the other, as long as each other."""
+        steps = self.total_steps(num_items)
+        samplers = {"text": "items" if self.settings.true_pairs else "repaired", "image": "items"}
+        return tuple(Stage(branch, steps, (branch,), sampler=samplers[branch]) for branch in BRANCHES)
+
+    def make_optimizer(self, player, learning_rate):
+        """RMSprop as Torch has it, or Adam."""
+        if self.settings.optimizer == "adam":
+            return super().make_optimizer(player, learning_rate)
+        return RMSprop(learning_rate, rho=0.99, epsilon=1e-8, name=f"rmsprop_{player}")
+
+    def places(self, branch, views, training=False, seed=None):
+        """What attention weighs: h (B, P, joint_units), and which of the places are valid, bool (B, P), or None."""
+        if branch == "image":
+            x, valid = views["image.regions"], None
+        else:
+            words = views["text.words"]
+            x, valid = self.networks["text_convolutions"](tf.gather(self.table, words), words > 0, training=training)
+        return self.networks[f"{branch}_places"](self.networks[f"{branch}_lstm"](x, valid, seed=seed)), valid
+
+    def attend(self, branch, h, valid, seed=None):
+        """The sum over the places of h (B, P, d) by their weights, (B, d), and the weights (B, P)."""
+        if self.settings.attention:
+            return self.networks[f"{branch}_attention"](h, valid, seed=seed)
+        weights = masked_softmax(tf.zeros(tf.shape(h)[:2]), valid)
+        return tf.einsum("bp,bpd->bd", weights, h), weights
+
+    def vectors(self, branch, modality, views, step=None):
+        """The vectors of length 1 of the items of a modality in the space of a branch: (B, joint_units).
+
+        Args:
+          branch: "image" or "text".
+          modality: likewise.
+          views: view -> (B, ...).
+          step: Step of a training; None: in use.
+        """
+        training = step is not None and step.training
+        lstm_seed, attention_seed = (step.masks(0), step.masks(1)) if training else (None, None)
+        if modality == branch:
+            made, _ = self.attend(branch, *self.places(branch, views, training, lstm_seed), attention_seed)
+        else:
+            made = self.networks[f"{modality}_vector"](views[modality])
+        return tf.math.l2_normalize(made, -1)
+
+    def costs(self, batch, step):
+        """The hinge losses of the stage's branch, by what the negatives are, name -> scalar."""
+        images, texts = (self.vectors(step.stage, m, batch, step) for m in ("image", "text"))
+        similarities = tf.matmul(images, texts, transpose_b=True)
+        allowed, margin = different(batch["label"]), self.settings.margin
+        seeds = [randomness.fold_in(step.seed, 2 + i) for i in range(2)]  # 0 and 1 are those of masks
+        other_texts = triplet(similarities, allowed, margin, "one", seeds[0])
+        other_images = triplet(tf.transpose(similarities), allowed, margin, "one", seeds[1])
+        return {"other_text": tf.reduce_mean(other_texts), "other_image": tf.reduce_mean(other_images)}
+
+    def updates(self, batch, step):
+        """Yields the update of the stage's branch."""
+        with tf.GradientTape() as tape:
+            cost = self.costs(batch, step)
+        yield self.minimise(step.stage, cost, tape)
+
+    def embed(self, modality, features):
+        """The vectors of both spaces, branch -> (B, joint_units)."""
+        return {branch: self.vectors(branch, modality, features) for branch in BRANCHES}
+
+    def similarity(self, query_modality, queries, gallery_modality, gallery, ranges=None):
+        """Sim of the class, or that of --fusion: (q, G).
+
+        Args:
+          query_modality, gallery_modality: in each space all modalities are compared alike.
+          queries, gallery: branch -> (q, joint_units) and (G, joint_units).
+          ranges: what `context` gives.
+        """
+        s = self.settings
+        used = BRANCHES if s.fusion in ("adaptive", "sum") else (s.fusion,)
+        found = {branch: products(queries[branch], gallery[branch]) for branch in used}
+        return found[s.fusion] if len(found) == 1 else fuse(found, s.fusion, s.fusion_weight, ranges)
+
+    def context(self, query_modality, queries, gallery_modality, gallery):
+        """With --fusion_rows=image, of text queries: branch -> the least and the largest S of each image, (1, G) each.
+
+        Else None: along the queries' rows nothing depends on the other queries.
+        """
+        s = self.settings
+        if s.fusion != "adaptive" or s.fusion_rows == "query" or query_modality == "image":
+            return None
+        found = {}
+        for branch in BRANCHES:
+            texts, images = queries[branch], gallery[branch]
+            parts = [products(texts[block], images) for block in blocks(len(texts), len(images))]
+            lows, highs = (np.stack([edge(part, axis=0) for part in parts]) for edge in (np.min, np.max))
+            found[branch] = lows.min(axis=0, keepdims=True), highs.max(axis=0, keepdims=True)
+        return found
+
+    def points(self, made):
+        """Vectors (n, k) of which the product is the sum of both branches' similarities, or that of --fusion alone."""
+        fusion = self.settings.fusion
+        used, share = ((fusion,), (1.0,)) if fusion in BRANCHES else (BRANCHES, (0.5, 0.5))
+        if fusion not in BRANCHES:
+            share = 1 - self.settings.fusion_weight, self.settings.fusion_weight
+        return np.concatenate([np.sqrt(w) * made[branch] for branch, w in zip(used, share, strict=True)], axis=1)
+
+    def carried(self, images, texts):
+        """What each region adds to S_image of n pairs, (n, regions), and each word to S_text, (n, words).
+
+        A place adds a_j <h_j, u> / || sum of a_j h_j ||; the sum over the places is S. What a place adds, which several
+        words reach, is shared out among these alike.
+
+        Args:
+          images, texts: view -> (n, ...), normalised as in training.
+        """
+        found = {}
+        for branch, own, other in (("image", images, texts), ("text", texts, images)):
+            own, other = ({v: tf.constant(self.checked(v, x)) for v, x in views.items()} for views in (own, other))
+            h, valid = self.places(branch, own)
+            pooled, weights = self.attend(branch, h, valid)
+            partner = self.vectors(branch, "text" if branch == "image" else "image", other)
+            lengths = tf.maximum(tf.norm(pooled, axis=1), 1e-6)
+            found[branch] = (weights * tf.einsum("npd,nd->np", h, partner) / lengths[:, None]).numpy()
+        words = np.asarray(texts["text.words"]) > 0
+        reached = self.networks["text_convolutions"].fields(words.shape[1]) & words[:, None]  # (n, places, words)
+        shares = reached / np.maximum(reached.sum(axis=2, keepdims=True), 1)
+        return {"image": found["image"], "text": np.einsum("np,npw->nw", found["text"], shares)}
+
+
+def text_windows(length: int, most: int = len(TEXT_WINDOWS)) -> tuple:
+    """The stages of TEXT_WINDOWS, `most` at most, that leave a place of texts of `length` words."""
+    for number, (width, pool) in enumerate(TEXT_WINDOWS[:most]):
+        length = (length - width + 1) // pool
+        if length < 1:
+            return TEXT_WINDOWS[:number]
+    return TEXT_WINDOWS[:most]
+
+
+def products(queries, gallery):
+    """<q, g> of rows (q, d) and (G, d): (q, G); of equal rows of the gallery the same number."""
+    return scorer(queries, gallery, "dot")[0](slice(None))
+
+
+def fuse(similarities, fusion="adaptive", weight=0.5, ranges=None):
+    """The similarities of both branches as one.
+
+    Args:
+      similarities: {"image": S_image, "text": S_text}, each (q, G).
+      fusion: "adaptive": 2 weight r(S_text) S_image + 2 (1 - weight) r(S_image) S_text, with r to [0, 1]; "sum":
+        2 weight S_image + 2 (1 - weight) S_text.
+      weight: in [0, 1].
+      ranges: branch -> (least, largest), arrays that broadcast with (q, G): what r maps to 0 and 1; None: of each row.
+
+    Returns:
+      (q, G).
+    """
+    image, text = similarities["image"], similarities["text"]
+    if fusion == "sum":
+        return 2 * weight * image + 2 * (1 - weight) * text
+    scaled = {branch: to_unit(s, *(ranges[branch] if ranges else edges(s))) for branch, s in similarities.items()}
+    return 2 * weight * scaled["text"] * image + 2 * (1 - weight) * scaled["image"] * text
+
+
+def edges(similarities):
+    """The least and the largest of each row of (q, G): two (q, 1)."""
+    return similarities.min(axis=1, keepdims=True), similarities.max(axis=1, keepdims=True)
+
+
+def to_unit(similarities, low, high):
+    """Maps [low, high] to [0, 1], and all to 0 where these are equal."""
+    return (similarities - low) / np.where(high > low, high - low, np.inf)
