@@ -18,7 +18,8 @@ from tfxmr.training.run import RunOptions, evaluate, needed, run
 
 WIDTH = 64  # of every layer, for speed; the rates of these two are of their papers' 4096 and 2048
 WIDTHS = {"danzcr": 256, "cmdn": 256}
-LEARN = {"danzcr": {"learning_rate": 1e-3}, "jrl": {"least": 0.4}}  # where testing.learns needs more, or less is reached
+LEARN = {"danzcr": {"learning_rate": 1e-3}, "jrl": {"least": 0.4}, "mcsm": {"learning_rate": 3e-3}}  # where testing.learns needs more, or less is reached
+STEPS = {"mcsm": 600}  # where the default would take minutes: of each branch
 OPTIONS = RunOptions(validation_fraction=0.2)  # for the methods that select on validation
 
 
@@ -56,7 +57,9 @@ def test_contract(name, data, tmp_path):
     assert method.paper and method.certainty and method.__doc__
     for field in dataclasses.fields(method.Settings):
         assert field.metadata["help"], f"--{field.name} has no help"
-    rule = protocol.make("zero_shot" if method.zero_shot else "standard", data)
+    rule = protocol.make(
+        "zero_shot" if method.zero_shot else "standard", data, method_similarity=method.similarity_name()
+    )
     settings = quick(method)
     results = run(method, settings, data, rule, tmp_path / "one", OPTIONS)
     for m in results["metrics"]:
@@ -147,13 +150,14 @@ def raw_folder(tmp_path_factory):
 
 @pytest.mark.parametrize("name", registry.names())
 def test_the_simplest_command(name, raw_folder, tmp_path):
-    """Small, raw, unnormalised data without a validation split, every default but the widths: twice chance at least.
+    """Small, raw, unnormalised data without a validation split, every default but widths and STEPS: twice chance at least.
 
     Guards against a default that is neither its paper's nor good, and against one that refuses such data.
     """
     method = registry.get(name)
     narrow = testing.narrow(method, WIDTHS.get(name, WIDTH))
     widths = [f"--{key}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for key, v in narrow.items()]
+    widths += [f"--steps={STEPS[name]}"] if name in STEPS else []
     words = [f"--word_vectors={raw_folder}/words.txt"] if method.needs_class_embeddings else []
     command = ["train", f"--model={name}", "--dataset=npz", f"--data_dir={raw_folder}", "--protocol=standard"]
     assert main([*command, f"--run_dir={tmp_path}/run", *widths, *words]) == 0
@@ -187,8 +191,9 @@ def test_little_data(name, size, make_data, tmp_path):
     method, data = registry.get(name), with_views(make_data(**size))
     batch = {"batch_size": method.Settings().batch_size} if issubclass(method, Method) else {}
     settings = dataclasses.replace(quick(method), **batch)
+    rule = protocol.make("standard", data, method_similarity=method.similarity_name())
     try:
-        results = run(method, settings, data, protocol.make("standard", data), tmp_path / "run")
+        results = run(method, settings, data, rule, tmp_path / "run")
     except InputError as error:
         assert "class" in str(error) and size["classes"] == 1
         return

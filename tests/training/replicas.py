@@ -30,6 +30,7 @@ SPECIAL = {
     "acmr": {"gamma": 10.0},  # the loss of the weights themselves counts
     # Few correlations, else all are 1; the last biases have no gradient but rounding, which Adam would magnify.
     "dcca": {"batch_size": 41, "units": (12, 3), "optimizer": "sgd", "learning_rate": 0.1},
+    "mcsm": {"optimizer": "sgd", "learning_rate": 0.1, "steps": 2},  # biases below a normalisation, as below
     "proving.staged:Staged": {"stage_steps": 1, "steps": 2},
     "proving.tokens:WordsLSTM": {"optimizer": "sgd", "learning_rate": 0.1},  # a bias below a normalisation, likewise
 }

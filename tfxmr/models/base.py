@@ -17,7 +17,7 @@ from tfxmr.settings import Settings, setting
 from tfxmr.training import distribution
 from tfxmr.training.execution import SHOWN
 from tfxmr.training.keras_model import KerasMethod, Shapes
-from tfxmr.training.optimizers import SGD, Adam, ByStages
+from tfxmr.training.optimizers import SGD, Adam, ByStages, RMSprop
 
 
 def selection_setting(default):
@@ -467,6 +467,8 @@ class Method(Trained, KerasMethod):
                 learning_rate = keras.optimizers.schedules.InverseTimeDecay(learning_rate, s.half_life, 1.0)
             if s.optimizer == "sgd":
                 return SGD(learning_rate, momentum=s.momentum, l2=l2, name=f"sgd_{player}")
+            if s.optimizer == "rmsprop":  # of methods that offer it
+                return RMSprop(learning_rate, l2=l2, name=f"rmsprop_{player}")
         # with TensorFlow 1's epsilon
         return Adam(learning_rate, beta_1=s.beta_1, epsilon=1e-8, l2=l2, name=f"adam_{player}")
 

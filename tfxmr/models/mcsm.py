@@ -7,27 +7,27 @@ import tensorflow as tf
 from tfxmr import randomness
 from tfxmr.errors import InputError
 from tfxmr.evaluation.similarity import blocks, scorer
-from tfxmr.models.base import Method, MethodSettings, Stage
+from tfxmr.models.base import Method, OptimizerSettings, Stage
 from tfxmr.parts.attention import Attention, masked_softmax
 from tfxmr.parts.recurrent import LSTMStack
 from tfxmr.parts.text_convolution import ConvolutionStages
 from tfxmr.parts.triplet import different, triplet
 from tfxmr.settings import setting
-from tfxmr.training.optimizers import RMSprop
 
 BRANCHES = ("text", "image")  # in the order of their stages
 TEXT_WINDOWS = ((15, 5), (9, 5), (7, 6))  # of each stage of convolution: words of a window, places pooled
 
 
 @dataclasses.dataclass(frozen=True)
-class MCSMSettings(MethodSettings):
+class MCSMSettings(OptimizerSettings):
     """Settings of MCSM; the defaults are those of the authors' code."""
 
     steps: int = setting(10_000, "Training steps of each branch; 0 takes --epochs.", minimum=0)
     batch_size: int = setting(40, "Items in a batch.", minimum=2)
     optimizer: str = setting(
         "rmsprop", "Who takes the steps: rmsprop, with a mean square that keeps .99 a step and an epsilon of 1e-8 "
-        "outside the root, as Torch has it; or adam, with --beta_1.", choices=("rmsprop", "adam"),
+        "outside the root, as Torch has it; adam, with --beta_1; or sgd, with --momentum.",
+        choices=("rmsprop", "adam", "sgd"),
     )
     learning_rate: float = setting(1e-4, "The optimizer's base learning rate.", minimum=0.0, grid=(1e-4, 3e-4, 1e-3))
     margin: float = setting(0.5, "Margin alpha of the hinge losses.", minimum=0.0, grid=(0.2, 0.5))
@@ -167,12 +167,6 @@ class MCSM(Method):
         steps = self.total_steps(num_items)
         samplers = {"text": "items" if self.settings.true_pairs else "repaired", "image": "items"}
         return tuple(Stage(branch, steps, (branch,), sampler=samplers[branch]) for branch in BRANCHES)
-
-    def make_optimizer(self, player, learning_rate):
-        """RMSprop as Torch has it, or Adam."""
-        if self.settings.optimizer == "adam":
-            return super().make_optimizer(player, learning_rate)
-        return RMSprop(learning_rate, rho=0.99, epsilon=1e-8, name=f"rmsprop_{player}")
 
     def places(self, branch, views, training=False, seed=None):
         """What attention weighs: h (B, P, joint_units), and which of the places are valid, bool (B, P), or None."""
