@@ -177,6 +177,8 @@ def suitable(values):
       list of str; of the flags that were given, none.
     """
     data = preview(values.dataset, data_dir=values.data_dir, features=values.features)
+    if values.instances:
+        data = dataclasses.replace(data, class_vectors=False, instances=True)
     if values.word_vectors or data.class_vectors:
         return []
     paired = not data.modalities or {"image", "text"} <= set(data.modalities)

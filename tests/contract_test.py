@@ -18,8 +18,16 @@ from tfxmr.training.run import RunOptions, evaluate, needed, run
 
 WIDTH = 64  # of every layer, for speed; the rates of these two are of their papers' 4096 and 2048
 WIDTHS = {"danzcr": 256, "cmdn": 256}
-LEARN = {"danzcr": {"learning_rate": 1e-3}, "jrl": {"least": 0.4}, "mcsm": {"learning_rate": 3e-3}}  # where testing.learns needs more, or less is reached
-STEPS = {"mcsm": 600}  # where the default would take minutes: of each branch
+LEARN = {  # where testing.learns needs more, or less is reached
+    "danzcr": {"learning_rate": 1e-3},
+    "jrl": {"least": 0.4},
+    "mcsm": {"learning_rate": 3e-3},
+    "modality_invariant": {"learning_rate": 1e-3},
+}
+SIMPLEST = {  # where the defaults suit no test
+    "mcsm": ["--steps=600"],  # of each branch: they would take minutes
+    "modality_invariant": ["--learning_rate=1e-3", "--epochs=100"],  # they are of large data: 30 epochs are 30 steps here
+}
 OPTIONS = RunOptions(validation_fraction=0.2)  # for the methods that select on validation
 
 
@@ -157,10 +165,9 @@ def test_the_simplest_command(name, raw_folder, tmp_path):
     method = registry.get(name)
     narrow = testing.narrow(method, WIDTHS.get(name, WIDTH))
     widths = [f"--{key}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for key, v in narrow.items()]
-    widths += [f"--steps={STEPS[name]}"] if name in STEPS else []
     words = [f"--word_vectors={raw_folder}/words.txt"] if method.needs_class_embeddings else []
     command = ["train", f"--model={name}", "--dataset=npz", f"--data_dir={raw_folder}", "--protocol=standard"]
-    assert main([*command, f"--run_dir={tmp_path}/run", *widths, *words]) == 0
+    assert main([*command, f"--run_dir={tmp_path}/run", *widths, *words, *SIMPLEST.get(name, [])]) == 0
     results = json.loads((tmp_path / "run/results.json").read_text())
     for m in results["metrics"]:
         assert m["value"] > 2 * m["chance"], (m["task"], m["value"], m["chance"])

@@ -13,7 +13,7 @@ from tfxmr.models.danzcr import DANZCR, DANZCRSettings
 from tfxmr.models.ms2gan import MS2GAN, MS2GANSettings
 from tfxmr.training import selection
 from tfxmr.training.checkpoints import Checkpoints
-from tfxmr.training.run import RunOptions, ending, evaluate, run
+from tfxmr.training.run import RunOptions, ending, evaluate, restore, run
 
 SMALL = MS2GANSettings(
     specific_units=(8, 6), shared_units=(6,), modality_units=(5,), batch_size=12, epochs=5, learning_rate=1e-2,
@@ -249,3 +249,18 @@ def test_a_dataset_with_a_validation_split_needs_no_flag(data, rule, tmp_path):
     with pytest.raises(InputError, match=r"--validation_fraction=0\.2: dataset made up has a validation split of its own \(12 "
                                          r"items\), which is used; .*--validation_fraction=0"):
         run(MS2GAN, SMALL, given, rule, tmp_path / "both", OPTIONS)  # one of the two would be dropped without a word
+
+
+def test_without_classes_the_sum_of_recalls_selects(data, tmp_path):
+    """The sum of hit@1, 5 and 10 both ways, as VSE++ has it; guards against mAP, which prefers other epochs."""
+    data = data.as_instances()
+    rule = protocol.make("standard", data)
+    results = run(MS2GAN, SMALL, data, rule, tmp_path, OPTIONS)
+    assert "validation_mAP" not in results
+    retriever, prepared, training = restore(MS2GAN, SMALL, data, rule, tmp_path, OPTIONS)
+    image, text = (retriever.represent(m, training.splits["validation"].features[m]) for m in ("image", "text"))
+    found = evaluation.image_sentence_recalls(image, text, 1)
+    expected = sum(found[way][f"R@{k}"] for way in found for k in (1, 5, 10))
+    assert results["validation_recalls"] == pytest.approx(expected) and 0 < expected < 6
+    trial = run(MS2GAN, SMALL, data, rule, tmp_path / "trial", dataclasses.replace(OPTIONS, test=False))
+    assert trial["validation_recalls"] == results["validation_recalls"]

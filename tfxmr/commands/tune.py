@@ -40,7 +40,8 @@ def main(arguments):
     print(selection.describe(protocol, settings, data, options, training))
     del training  # a copy of the features
     print(f"search     {search.describe()}")
-    print(f"validation by mean mAP within the validation items{' of the seen classes' if protocol.unseen else ''}")
+    measure = "the sum of recalls at 1, 5 and 10" if data.instances else "mean mAP"
+    print(f"validation by {measure} within the validation items{' of the seen classes' if protocol.unseen else ''}")
     trials = tuning.tune(
         method_class, settings, search, data, protocol, flags.run_dir, options, serialise(flags),
         runner(method_class, settings, data, flags.joint),

@@ -281,6 +281,33 @@ class MultiModalData:
             vocabularies=remaining(self.vocabularies),
         )
 
+    def as_instances(self):
+        """The same pairs without their classes: an item is found by its counterparts alone.
+
+        Returns:
+          MultiModalData with `instances`; labels number the items over all splits.
+
+        Raises:
+          InputError: items of different modalities are no pairs.
+        """
+        if self.instances:
+            return self
+        splits, start = {}, 0
+        for name, split in self.splits.items():
+            if not split.paired:
+                raise InputError(
+                    f"--instances: the {name} items of dataset {self.name} are no pairs, so that none has a "
+                    "counterpart; leave the flag out, or choose --modalities that are"
+                )
+            items = split.items_of(self.repeated[0])[1] if self.repeated else np.arange(len(split))
+            labels = (start + items).astype(np.int32)
+            splits[name] = dataclasses.replace(split, labels=dict.fromkeys(split.modalities, labels))
+            start += 1 + int(items.max())
+        return dataclasses.replace(
+            self, splits=splits, class_names=[], class_embeddings=None, instances=True,
+            features={view: facts for view, facts in self.features.items() if view != "class_embeddings"},
+        )
+
     def size(self, split):
         """How many items a split (a name) has: "800 items", or "4000 pairs (800 image items)" if some are repeated."""
         found = self.splits[split]

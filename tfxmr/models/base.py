@@ -25,7 +25,8 @@ def selection_setting(default):
     return setting(
         default,
         "Weights that are kept. last: the last step's; validation: those of the epoch with the best mAP on the "
-        "validation split, averaged over all directions; without one, on a tenth of the training items "
+        "validation split, averaged over all directions, or for data without classes the best sum of recalls at 1, 5 "
+        "and 10; without such a split, on a tenth of the training items "
         "(--validation_fraction), which are held out.",
         choices=("last", "validation"),
     )
@@ -55,7 +56,7 @@ class MethodSettings(Settings):
     beta_1: float = setting(0.9, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
     select: str = selection_setting("last")
     patience: int = setting(
-        20, "With --select=validation, epochs without a better validation mAP that end the training; 0: none do.",
+        20, "With --select=validation, epochs without a better one that end the training; 0: none do.",
         minimum=0,
     )
     patience_steps: int = setting(
@@ -350,6 +351,10 @@ class Method(Trained, KerasMethod):
         with tf.GradientTape() as tape:
             cost = self.costs(batch, step)
         yield self.minimise("joint", cost, tape)
+
+    def watchers(self) -> list:
+        """Keras callbacks of the method's own for the present stage, that look at its steps and change nothing."""
+        return []
 
     def finish(self, data):
         """Fits what is fitted to the trained networks, such as a linear map on top of them; by default nothing.

@@ -31,7 +31,7 @@ class Checkpoints:
 
     Attributes:
       best: tfxmr.training.selection.Best, part of the state; None if the method keeps its last step.
-      selected_value: the validation mAP of the finished networks, if they were selected by it; else -1.
+      selected_value: the validation score of the finished networks, if they were selected by it; else -1.
     """
 
     def __init__(self, folder, method):

@@ -123,7 +123,7 @@ def train(method: Method, data, tasks, protocol, folder, options):
     if any(method.decisions.by_stage.values()):
         facts["decisions"] = {name: decided for name, decided in method.decisions.by_stage.items() if decided}
     if best:
-        facts |= {"selected_step": int(best.step), "validation_mAP": float(checkpoints.selected_value)}
+        facts |= {"selected_step": int(best.step), selection.measured(data): float(checkpoints.selected_value)}
     if stopped:
         facts |= {"stopped_at": stopped["step"], "stopped_by": stopped["reason"]}
     return facts
@@ -148,7 +148,7 @@ def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
     saver = SaveCheckpoints(checkpoints, options.checkpoint_seconds)
     label = f"{method.name} seed {options.seed}" + (f" {stage.name}" if len(method.stages) > 1 else "")
     progress = callbacks.Progress(total, label)
-    parts = [callbacks.Summaries(writer, options.log_every), progress, saver] if chief else []
+    parts = [callbacks.Summaries(writer, options.log_every), progress, *method.watchers(), saver] if chief else []
     if options.eval_every and chief:
         parts.insert(0, callbacks.RetrievalMetrics(watched, protocol, data, writer, options.eval_every))
     if best:

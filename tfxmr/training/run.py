@@ -36,7 +36,7 @@ class RunOptions:
       worker_index: this process's place in `workers`, from 0, or None.
       steps_per_execution: steps that TensorFlow takes in one call, at most.
       test: False leaves the test items alone, as a trial of a search does: results.json has no metrics but
-        "validation_mAP", the mean mAP on the validation items.
+        what tfxmr.training.selection.measured calls its score on the validation items.
     """
 
     seed: int = 0
@@ -123,8 +123,8 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
             measured = {"metrics": score(retriever, data, training_data, protocol, options)}
         else:
             own_tasks = selection.validation_tasks(training_data)
-            value = selection.mean_map(retriever, own_tasks, protocol, training_data.splits["train"])
-            measured = {"validation_mAP": value, "metrics": []}
+            value = selection.score(retriever, own_tasks, protocol, training_data)
+            measured = {selection.measured(training_data): value, "metrics": []}
         results = {
             "model": registry.name_of(method_class),
             "dataset": data.shown,
@@ -148,7 +148,7 @@ def run_pairs(method_class, settings, data, protocol, run_dir, options=None, fla
     """Runs a method once for each pair of modalities, each in a folder of its own such as RUN_DIR/image-text.
 
     Arguments, errors and resumption as in `run`, for each pair. RUN_DIR/results.json, written last, holds the tasks of
-    all pairs, the sum of their steps and seconds, the mean of their validation mAP, and no single selected step.
+    all pairs, the sum of their steps and seconds, the mean of their validation score, and no single selected step.
     """
     folder, found = RunFolder(run_dir), []
     if (folder.path / "flags.cfg").exists():
@@ -180,8 +180,9 @@ def run_pairs(method_class, settings, data, protocol, run_dir, options=None, fla
     stopped = [r for r in found if "stopped_by" in r]
     if stopped:
         results |= {"stopped_at": stopped[0]["stopped_at"], "stopped_by": " | ".join(r["stopped_by"] for r in stopped)}
-    if "validation_mAP" in results:
-        results["validation_mAP"] = float(np.mean([r["validation_mAP"] for r in found]))
+    for name in ("validation_mAP", "validation_recalls"):
+        if name in results:
+            results[name] = float(np.mean([r[name] for r in found]))
     folder.write_results(results)
     return results
 

@@ -10,12 +10,14 @@ from tfxmr.data.protocol import Protocol
 from tfxmr.errors import NotFinite
 from tfxmr.evaluation import results
 from tfxmr.training import distribution
+from tfxmr.training.execution import SHOWN
 
+RECALLS = ("hit@1", "hit@5", "hit@10")  # that count on data without classes, as in VSE++ (Faghri et al., BMVC 2018)
 SHARE = 0.1  # of the training items, held out where a run needs some and nothing else is said
 
 
 def selects(settings):
-    """True if a method with these settings keeps the weights with the best validation mAP."""
+    """True if a method with these settings keeps the weights that are best on validation items, see `score`."""
     return getattr(settings, "select", "last") == "validation"
 
 
@@ -81,8 +83,32 @@ def validation_tasks(data):
     return Protocol("standard", "validation").tasks(data, "validation")
 
 
+def measured(data) -> str:
+    """What results.json calls the measure by which steps and trials of training data are compared, see `score`."""
+    return "validation_recalls" if data.instances else "validation_mAP"
+
+
+def score(retriever, tasks, protocol, data) -> float:
+    """The measure by which steps and trials are compared: mean mAP, or on data without classes the sum of recalls.
+
+    Args:
+      retriever: tfxmr.evaluation.Retriever.
+      tasks: as `validation_tasks` gives them.
+      protocol: tfxmr.data.protocol.Protocol, whose similarity applies.
+      data: the training data.
+
+    Returns:
+      `mean_map`, in [0, 1]; or the sum over all tasks of `RECALLS`, in [0, 6] for images and sentences.
+    """
+    training = data.splits["train"]
+    if not data.instances:
+        return mean_map(retriever, tasks, protocol, training)
+    found = evaluation.evaluate(retriever, tasks, protocol, training, RECALLS)
+    return float(sum(result["value"] for result in found if result["metric"] in RECALLS))
+
+
 def mean_map(retriever, tasks, protocol, training):
-    """The measure by which steps and trials are compared: the mean over all tasks of their mAP.
+    """The mean over all tasks of their mAP.
 
     Args:
       retriever: tfxmr.evaluation.Retriever.
@@ -100,7 +126,7 @@ class Best:
       method: tfxmr.models.base.Method.
 
     Attributes:
-      value: the best validation mAP; -1 before the first measurement.
+      value: the best `score`; -1 before the first measurement.
       step: the step after which it was measured; 0 before the first measurement.
       measured: the step of the last measurement.
       stale: measurements since the best one.
@@ -160,11 +186,11 @@ class Best:
 
 
 class SelectBest(keras.callbacks.Callback):
-    """Measures mAP on the validation split after every epoch and the last step, and ends training when it stagnates.
+    """Takes the `score` of the validation split after every epoch and the last step; ends training when it stagnates.
 
     Args:
       best: Best.
-      tasks: as `validation_tasks` gives them; the mean of their mAP is the measure.
+      tasks: as `validation_tasks` gives them.
       protocol: tfxmr.data.protocol.Protocol, whose similarity applies.
       data: the training data.
       writer: tf.summary writer of the run folder.
@@ -194,10 +220,10 @@ class SelectBest(keras.callbacks.Callback):
             return
         self.best.method.require_finite()
         retriever = self.best.method.retriever(self.data)
-        value = mean_map(retriever, self.tasks, self.protocol, self.data.splits["train"])
+        value = score(retriever, self.tasks, self.protocol, self.data)
         self.best.record(tf.constant(value, tf.float64))
         with self.writer.as_default(step):
-            tf.summary.scalar("validation_mAP/average", value)
+            tf.summary.scalar(f"{SHOWN}/validation recalls" if self.data.instances else "validation_mAP/average", value)
 
     def on_train_batch_end(self, batch, logs=None):
         """Measures if it is time, and ends the training if it is time for that, all workers with the chief."""

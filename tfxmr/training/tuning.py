@@ -54,6 +54,8 @@ class Search:
 def tune(method_class, settings, what, data, protocol, run_dir, options=None, flags=None, runner=run):
     """Searches for the settings with the best validation mAP; goes on where a killed search stopped.
 
+    Of data without classes the sum of recalls (tfxmr.training.selection.score) stands in the place of mAP throughout.
+
     Under a protocol with unseen classes the validation items are of the seen classes, since a method that is tuned on
     the classes it must not know would know them. No trial measures anything on test items.
 
@@ -160,6 +162,7 @@ def _train(start, path, values):
         ended |= {"status": "failed", "message": message, "traceback": traceback.format_exc()}
     else:
         ended |= {name: results.get(name) for name in OUTCOME[:3]} | {"status": "finished"}
+        ended["validation_mAP"] = results.get("validation_recalls", ended["validation_mAP"])
         ended["message"] = results.get("stopped_by", "")
     hparams.write_trial(path, path.name, values, ended["validation_mAP"], ended["selected_step"] or 0)
     return ended
@@ -256,7 +259,7 @@ def write(folder, trials, what, flags):
     step = f", weights of step {leader['selected_step']}" if leader["selected_step"] is not None else ""
     header = [
         f"Best of {len(trials)} trials of a {what.kind} search, by mean mAP on validation items (of seen classes, if",
-        "some are unseen); no trial looked at test items.",
+        "some are unseen; without classes, by the sum of recalls); no trial looked at test items.",
         f"Trial:    {leader['trial']}, validation mAP {leader['validation_mAP']:.4f}{step}.",
         f"Searched: {', '.join(what.grid)}; all trials are in {folder / 'trials.csv'}.",
         f"Command:  tfxmr train --flagfile={folder / 'best.cfg'}",

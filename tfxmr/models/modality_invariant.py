@@ -1,0 +1,350 @@
+"""Modality-invariant image-sentence embedding (Liu et al., TOMM 2019)."""
+import dataclasses
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfxmr import randomness
+from tfxmr.errors import InputError
+from tfxmr.layers import reversal_ramp, reverse_gradient
+from tfxmr.models.base import Method, MethodSettings, Stage, selection_setting
+from tfxmr.parts.recurrent import INITS, RecurrentEncoder
+from tfxmr.parts.triplet import NEGATIVES, different, triplet
+from tfxmr.parts.word_table import WordTable
+from tfxmr.settings import setting
+from tfxmr.training.optimizers import BySteps
+
+WORDS = "text.words"
+START, END = "<start>", "<end>"  # as `tfxmr extract --text_features=words` calls its marks
+STAGES = ("embedding", "classifier", "joint")
+COLLAPSED = 0.03  # of the loss of equal embeddings, within which a collapse is suspected
+LEAST_STEPS = 100  # of small data an epoch is a few steps, in which no embedding leaves its beginnings
+
+
+@dataclasses.dataclass(frozen=True)
+class ModalityInvariantSettings(MethodSettings):
+    """Settings of the modality-invariant embedding; the defaults of the encoders are VSE++'s, the paper's not known."""
+
+    epochs: int = setting(30, "Training epochs of all stages together, if --steps is 0.", minimum=0)
+    stages: tuple = setting(
+        (15, 2, 13), "Shares of the training of its three stages: the embedding alone; the modality classifier alone; "
+        "both. 0 leaves a stage out: 1,0,0 is the embedding without an adversary.", minimum=0,
+    )
+    batch_size: int = setting(128, "Items (an image with one of its sentences) in a batch.", minimum=2)
+    learning_rate: float = setting(
+        2e-4, "Adam's base learning rate; 1e-3 on a few thousand items.", minimum=0.0, grid=(2e-4, 5e-4, 1e-3)
+    )
+    decay_epochs: int = setting(
+        15, "Epochs after which the learning rate is divided by 10, each time; 0: never.", minimum=0
+    )
+    clip_norm: float = setting(
+        2.0, "Largest norm of the gradient of both encoders together, of the loss per example; 0: any. VSE++ clips the "
+        "sum over a batch at 2, which it is at every step: .0156 here at its batch of 128.", minimum=0.0,
+    )
+    select: str = selection_setting("validation")
+    units: int = setting(1024, "Width of the embedding and of the GRU.", minimum=1)
+    word_table: str = setting(
+        "learned", "Vectors of the words. learned: uniform in +-.1 at first; data: those that come with the view "
+        "text.words, which stay as they are.", choices=("learned", "data"),
+    )
+    word_width: int = setting(300, "Width of learned word vectors.", minimum=1)
+    text_layer: bool = setting(False, "A linear layer after the GRU, as images have one; VSE++ has none.")
+    init: str = setting(
+        "torch", "Initial weights of the GRU with n units. torch: weights and biases uniform in +-1/sqrt(n); glorot: "
+        "those of the input Glorot uniform, the others orthogonal, biases 0.", choices=INITS,
+    )
+    margin: float = setting(
+        0.2, "By how much the own partner is to be more similar than others.", minimum=0.0, grid=(0.1, 0.2, 0.3)
+    )
+    negatives: str = setting(
+        "all", "Items of a batch from which an item is kept away: one that is drawn, all, or the hardest (the most "
+        "similar). The first stage takes all in the place of hardest, which collapses from random weights.",
+        choices=NEGATIVES,
+    )
+    adv_loss: str = setting(
+        "grl", "How the encoders are trained against the modality classifier. grl: they ascend its loss, by a reversed "
+        "gradient; flipped: they descend its loss of the wrong modality; none: not at all, the classifier looks on.",
+        choices=("grl", "flipped", "none"),
+    )
+    adv_weight: float = setting(1.0, "Weight of the adversarial loss beside the triplet loss.", minimum=0.0)
+    lambda_adv: float = setting(
+        1.0, "Factor of what the encoders get of the adversarial loss.", minimum=0.0, grid=(0.01, 0.1, 1.0)
+    )
+    adv_schedule: str = setting(
+        "dann", "dann: --lambda_adv times 2 / (1 + exp(-10 p)) - 1, p = share of the joint stage done; constant: "
+        "--lambda_adv throughout.", choices=("dann", "constant"),
+    )
+    classifier_units: tuple = setting((512, 256), "Widths of the modality classifier's hidden layers.", minimum=1)
+    classifier_loss: float = setting(
+        0.3, "Loss at which the second stage stops to train the classifier: a perfect one has no gradient to reverse.",
+        minimum=0.0,
+    )
+
+    def __post_init__(self):
+        """Raises InputError for values out of range, or stages that are not three shares."""
+        super().__post_init__()
+        if len(self.stages) != 3 or not sum(self.stages):
+            shown = ",".join(map(str, self.stages))
+            raise InputError(f"--stages={shown}: give three shares, not all 0, such as --stages=15,2,13")
+
+
+class SentenceEncoder(keras.layers.Layer):
+    """A sentence as the state of a GRU after its last word, that is the end mark.
+
+    Args:
+      words: V.
+      units: width of the GRU.
+      width: of learned word vectors.
+      table: float (V + 1, e), fixed vectors in their place, or None.
+      marks: True puts marks of its own before and after a sentence, words V + 1 and V + 2.
+      init: of the GRU.
+      seed: of the initial weights.
+    """
+
+    row_axis = 0
+
+    def __init__(self, words, units, *, width, table, marks, init, seed, **kwargs):
+        super().__init__(**kwargs)
+        self.marks = (words + 1, words + 2) if marks else ()
+        policy = self.dtype_policy
+        self.table = WordTable(
+            words + len(self.marks), width, table=table, seed=randomness.derive(seed, 0), name="words", dtype=policy
+        )
+        self.encoder = RecurrentEncoder(
+            self.table.width, units, init=init, seed=randomness.derive(seed, 1), name="gru", dtype=policy
+        )
+        self.built = True
+
+    def call(self, words):
+        """Word numbers int (B, T), 0 after the last, to float32 (B, units)."""
+        if self.marks:
+            words = with_marks(words, *self.marks)
+        return self.encoder(self.table(words), words > 0)
+
+
+def with_marks(words: tf.Tensor, start: int, end: int) -> tf.Tensor:
+    """Word numbers int (B, T), 0 after the last, with marks before the first and after the last: (B, T + 2)."""
+    count = tf.reduce_sum(tf.cast(words > 0, tf.int32), axis=1, keepdims=True)
+    place = tf.range(words.shape[1] + 2)[None]
+    marked = tf.where(place == count + 1, end, tf.pad(words, ((0, 0), (1, 1))))
+    return tf.where(place == 0, start, marked)
+
+
+class ModalityInvariant(Method):
+    """Images and sentences in one space, from which a classifier cannot tell which of the two an item is.
+
+    An image has features x, a sentence the words w_1 ... w_T. With unit-norm embeddings
+
+        v = W (x / ||x||) + b,  v / ||v||        t = the GRU's state after the end mark,  t / ||t||
+
+    and S_nk = v_n . t_k of the items n, k of a batch (an item is an image with one of its sentences), D the modality
+    classifier, m its target, the modality,
+
+        L_triplet = mean over n of  sum over k of max(0, margin - S_nn + S_nk) + max(0, margin - S_nn + S_kn)
+        L_mod     = mean over the 2 B embeddings z of  - log softmax(D(z))_m
+
+    where k runs over the items of other images: sentences of one image are no negatives of each other's image. The
+    training has three stages:
+
+        embedding    min over W, b, GRU, word vectors:  L_triplet
+        classifier   min over D:  L_mod, until it is `classifier_loss`
+        joint        min over D:  L_mod;  min over the rest:  L_triplet - lambda adv_weight L_mod
+
+    by a reversed gradient (Ganin and Lempitsky, ICML 2015), or with --adv_loss=flipped L_triplet + lambda adv_weight
+    times L_mod with the other modality as target, whose gradient does not vanish before a good classifier. lambda rises
+    to `lambda_adv` over the joint stage. Retrieval compares by cosine. Classes are not used.
+
+    Differs from the paper, whose text but for the abstract is not public: the encoders, the triplet loss and their
+    numbers are those of VSE++ (Faghri et al., BMVC 2018), the nearest public code; the widths of D, the lengths of the
+    stages and the ramp are this project's. Losses are per example: summed over the batch, as VSE++ has it, the triplet
+    loss of the beginning is 6,500 and no adversary with .69 is felt. Of VSE++ differ: all sentences of the image, not
+    the own one alone, are no negatives (there five rows of one image may repel each other); batches are drawn
+    independently of each other; the words are those of training sentences alone. The fourth stage, which fine-tunes the
+    image network at a tenth of the rate, needs pixels: with features that are there already it is left out.
+    """
+
+    Settings = ModalityInvariantSettings
+    paper = "Liu et al., TOMM 2019"
+    certainty = "the abstract; encoders and triplet loss from VSE++'s code, the rest this project's"
+    modalities = ("image", "text")
+    inputs = ("image", WORDS)
+    pairs = True
+    takes_items = True
+    zero_shot = True
+
+    def check(self, data):
+        """Raises InputError where word vectors of the data are asked for and there are none."""
+        super().check(data)
+        if self.settings.word_table == "data" and WORDS not in data.tables:
+            raise InputError(
+                f"--word_table=data: dataset {data.name} has no vectors of the words of {WORDS}; take "
+                "--word_table=learned, or words with vectors: `tfxmr extract --text_features=sequence`"
+            )
+
+    def make_networks(self, data):
+        """Builds the image's layer, the sentence's encoder (and layer), and the modality classifier."""
+        s = self.settings
+        vocabulary, table = data.vocabularies.get(WORDS), data.tables.get(WORDS)
+        fixed = s.word_table == "data"
+        marked = vocabulary is not None and {START, END} <= set(vocabulary)
+        text = SentenceEncoder(
+            len(table if vocabulary is None else vocabulary) - 1, s.units, width=s.word_width,
+            table=table if fixed else None, init=s.init, seed=randomness.derive(self.seed, *b"text"), name="text",
+            # a fixed table has no vectors of marks
+            marks=not marked and not fixed, dtype=self.policy,
+        )
+        made = {"image": self.tower("image", data.dims["image"], (s.units,)), "text": text}
+        if s.text_layer:
+            made["text_layer"] = self.tower("text_layer", s.units, (s.units,))
+        return made | {"classifier": self.tower("classifier", s.units, (*s.classifier_units, 2))}
+
+    @property
+    def policy(self):
+        """Keras' name of the type that networks compute in."""
+        precision = self.settings.precision
+        return precision if precision == "float32" else f"mixed_{precision}"
+
+    @property
+    def players(self):
+        """Both encoders, and the modality classifier."""
+        encoders = ("image", "text", "text_layer") if self.settings.text_layer else ("image", "text")
+        return {"embedding": encoders, "classifier": ("classifier",)}
+
+    def make_stages(self, num_items):
+        """Up to three stages, whose steps are shares of the whole."""
+        shares = self.settings.stages
+        ends = np.rint(self.total_steps(num_items) * np.cumsum((0, *shares)) / sum(shares)).astype(int)
+        players = (("embedding",), ("classifier",), None)
+        parts = zip(STAGES, np.diff(ends).tolist(), players, strict=True)
+        return tuple(Stage(name, steps, own) for name, steps, own in parts if steps)
+
+    def own_rate(self, steps_per_epoch):
+        """The settings' rate, divided by 10 every `decay_epochs`."""
+        rate, epochs = self.settings.learning_rate, self.settings.decay_epochs
+        if not epochs:
+            return rate
+        decayed = keras.optimizers.schedules.ExponentialDecay(rate, epochs * steps_per_epoch, 0.1, staircase=True)
+        return BySteps(decayed, self.step)
+
+    def make_optimizer(self, player, learning_rate):
+        """As Method.make_optimizer, with PyTorch's epsilon; the encoders' gradient is clipped by its norm."""
+        optimizer = super().make_optimizer(player, learning_rate)
+        optimizer.epsilon_corrected = True
+        if player == "embedding" and self.settings.clip_norm:
+            optimizer.global_clipnorm = self.settings.clip_norm
+        return optimizer
+
+    def watchers(self):
+        """A warning of collapse, in the stages that train the embedding."""
+        return [CollapseWarning(self.steps_per_epoch(self.shapes.items))] if self.stage.name != "classifier" else []
+
+    def updates(self, batch, step):
+        """Yields the updates of the stage; those of the joint one are of the same weights."""
+        if step.stage == "classifier":
+            yield self.classify(self.represent(batch), self.settings.classifier_loss)
+            return
+        with tf.GradientTape() as tape:
+            common = self.represent(batch)
+            found, collapse = self.matching(*tf.unstack(common), batch["item"], step)
+            if step.stage == "joint" and self.settings.adv_loss != "none":
+                found["adversary"] = self.adversary(common, self.reversal(step))
+        embedding = *self.minimise("embedding", found, tape), {"collapse": collapse}
+        classifier = [self.classify(common)] if step.stage == "joint" else []
+        yield embedding
+        yield from classifier
+
+    def represent(self, batch):
+        """(v, t) stacked: (2, B, units), unit-norm rows."""
+        return tf.stack([self.embed(m, batch) for m in ("image", "text")])
+
+    def matching(self, image, text, items, step):
+        """The triplet loss of unit-norm embeddings (B, d).
+
+        Args:
+          image, text: of the pairs.
+          items: int (B,), the image that each pair is of.
+          step: Step.
+
+        Returns:
+          ({"triplet": scalar}, its share of what it would be if all embeddings were equal).
+        """
+        s, allowed = self.settings, different(items)
+        negatives = "all" if s.negatives == "hardest" and step.stage == "embedding" else s.negatives
+
+        def loss(similarities):
+            directions = enumerate((similarities, tf.transpose(similarities)))
+            return sum(
+                tf.reduce_mean(triplet(one, allowed, s.margin, negatives, randomness.fold_in(step.seed, i)))
+                for i, one in directions
+            )
+
+        similarities = tf.matmul(image, text, transpose_b=True)
+        found = loss(similarities)
+        return {"triplet": found}, tf.math.divide_no_nan(found, loss(tf.zeros_like(similarities)))
+
+    def adversary(self, common, factor):
+        """What the encoders pay for being told apart, of (2, B, d), a scalar; `factor` as `reversal` gives it."""
+        s = self.settings
+        if s.adv_loss == "grl":
+            return s.adv_weight * tf.reduce_mean(self.modality_losses(reverse_gradient(common, factor))[0])
+        return s.adv_weight * factor * tf.reduce_mean(self.modality_losses(common[::-1])[0])
+
+    def modality_losses(self, common):
+        """(The cross-entropies, the hits) of the modality, float32 (2, B) each, of (2, B, d): images, then texts."""
+        logits = self.networks["classifier"](common)
+        targets = tf.repeat([[0], [1]], tf.shape(common)[1], axis=1)
+        hits = tf.argmax(logits, axis=-1, output_type=tf.int32) == targets
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits), tf.cast(hits, tf.float32)
+
+    def classify(self, common, least=0.0):
+        """The classifier's update on (2, B, d), of which it stays below a loss of `least`."""
+        with tf.GradientTape() as tape:
+            costs, hits = self.modality_losses(tf.stop_gradient(common))
+            found = {"modality": tf.maximum(tf.reduce_mean(costs), least)}
+        return *self.minimise("classifier", found, tape), {"accuracy": tf.reduce_mean(hits)}
+
+    def reversal(self, step):
+        """lambda at a Step of the joint stage, a float or scalar tensor."""
+        s = self.settings
+        return s.lambda_adv * (1.0 if s.adv_schedule == "constant" else reversal_ramp(step.progress))
+
+    def embed(self, modality, features):
+        """v or t, with unit norm; an image without features is b / ||b||."""
+        if modality == "image":
+            made = self.networks["image"](tf.math.l2_normalize(features["image"], -1))
+        else:
+            made = self.networks["text"](features[WORDS])
+            made = self.networks["text_layer"](made) if self.settings.text_layer else made
+        return tf.math.l2_normalize(made, -1)
+
+
+class CollapseWarning(keras.callbacks.Callback):
+    """Warns once if the triplet loss stays for an epoch what it is for equal embeddings; it stops nothing.
+
+    Hardest negatives from random weights lead there: all items come to one point, where the loss is 2 margin and hardly
+    has a gradient. Some data leave it by themselves.
+
+    Args:
+      epoch: steps of an epoch, of which `LEAST_STEPS` are taken at least.
+    """
+
+    def __init__(self, epoch: int):
+        super().__init__()
+        self.epoch, self.since = max(epoch, LEAST_STEPS), None
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks at the last step of an execution."""
+        step = self.model.steps_done
+        if abs(logs["shown/collapse"] - 1) > COLLAPSED:
+            self.since = step
+        elif self.since is None:
+            self.since = step - 1
+        elif self.since >= 0 and step - self.since >= self.epoch:
+            warnings.warn(
+                f"step {step}: for {self.epoch} steps the triplet loss has been within {COLLAPSED:.0%} of what it is "
+                "if all embeddings are equal; if it stays there, they have collapsed: train by --negatives=all first "
+                "(--stages=15,2,13), by a larger --learning_rate, or longer", stacklevel=2,
+            )
+            self.since = -1  # said once

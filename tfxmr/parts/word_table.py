@@ -1,0 +1,60 @@
+"""Vectors of words by their numbers, learned or fixed."""
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def look_up(table: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
+    """Rows of a table whose gradient is a whole table, as optimizers and replicas take it; tf.gather's is by rows.
+
+    Args:
+      table: (V + 1, e).
+      ids: int (...), 0 to V.
+
+    Returns:
+      (..., e).
+    """
+    rows = table.shape[0]
+
+    @tf.custom_gradient
+    def read(table):
+        def backward(upstream):
+            flat = tf.reshape(tf.cast(upstream, tf.float32), (-1, upstream.shape[-1]))
+            return tf.cast(tf.math.unsorted_segment_sum(flat, tf.reshape(ids, (-1,)), rows), table.dtype)
+
+        return tf.gather(table, ids), backward
+
+    return read(table)
+
+
+class WordTable(keras.layers.Layer):
+    """A vector for each of the words 1..V; number 0 is padding, of which nothing is to be learned: mask it.
+
+    Args:
+      words: V.
+      width: e of learned vectors, uniform from +-.1 at first, as word embeddings of VSE++ and others begin.
+      table: float (V + 1, e), fixed vectors, in the place of learned ones.
+      seed: of the initial vectors.
+
+    Raises:
+      ValueError: a table of another number of words.
+    """
+
+    row_axis = 0
+
+    def __init__(self, words: int, width: int = 300, *, table=None, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        if table is not None and len(table) != words + 1:
+            raise ValueError(f"table of {len(table)} rows: must have {words + 1}, padding first")
+        fixed = None if table is None else np.asarray(table, np.float32)
+        uniform = keras.initializers.RandomUniform(-0.1, 0.1, seed=seed)
+        self.table = self.add_weight(
+            shape=(words + 1, width) if fixed is None else fixed.shape, trainable=fixed is None, name="table",
+            initializer=uniform if fixed is None else (lambda shape, dtype=None: tf.constant(fixed, dtype)),
+        )
+        self.width = self.table.shape[1]
+        self.built = True
+
+    def call(self, ids):
+        """int (..., T) to float (..., T, e)."""
+        return look_up(tf.convert_to_tensor(self.table), ids)
