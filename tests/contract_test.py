@@ -158,7 +158,7 @@ def raw_folder(tmp_path_factory):
 
 @pytest.mark.parametrize("name", registry.names())
 def test_the_simplest_command(name, raw_folder, tmp_path):
-    """Small, raw, unnormalised data without a validation split, every default but widths and STEPS: twice chance at least.
+    """Small, raw, unnormalised data without a validation split, every default but widths and SIMPLEST: twice chance at least.
 
     Guards against a default that is neither its paper's nor good, and against one that refuses such data.
     """

@@ -146,3 +146,17 @@ def test_from_files_to_recalls(tmp_path, capsys):
     capsys.readouterr()
     assert main(["extract", "--dataset=scenes", "--text_items=joined", f"--out={tmp_path}/x"]) == 2
     assert "--text_items=joined: an image of dataset scenes has one text" in capsys.readouterr().err
+
+
+def test_words_from_files_to_recalls(tmp_path, capsys):
+    """From the builder's files to folds, by a method that reads words: validation, if any, is of whole images."""
+    places = [f"--data_dir={tmp_path}", f"--manual_dir={mscoco.DUMMY}"]
+    extract = ["extract", "--dataset=mscoco", "--split=2014", "--image_features=descriptor", "--text_features=words"]
+    assert main([*extract, "--min_words=1", f"--out={tmp_path}/features", *places]) == 0
+    run = ["--model=modality_invariant", "--units=8", "--word_width=6", "--batch_size=5", "--steps=30", "--select=last"]
+    of_folder = ["--dataset=features", f"--features={tmp_path}/features"]
+    assert main(["train", *run, *of_folder, f"--run_dir={tmp_path}/run"]) == 0
+    assert "train 15 pairs (3 image items), test 15 pairs (3 image items)" in capsys.readouterr().out
+    assert main(["evaluate", f"--run_dir={tmp_path}/run", "--folds=3"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[3] for row in rows if row[:1] == ["text->image"]] == ["1.000"] * 5  # one image in each fold

@@ -1,6 +1,10 @@
 """The modality-invariant embedding: anchors, gradient routing, losses and a step by other code, and what goes wrong."""
+import csv
 import dataclasses
+import json
 import math
+import pathlib
+import shutil
 import warnings
 
 import numpy as np
@@ -8,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tfxmr import testing
+from tfxmr.__main__ import main
 from tfxmr.data import MultiModalData, Split, protocol
 from tfxmr.errors import InputError
 from tfxmr.features import text_features
@@ -423,3 +428,44 @@ def test_refuses_what_is_no_pair():
     loose = {name: dataclasses.replace(split, unpaired=("text",)) for name, split in data.splits.items()}
     with pytest.raises(InputError, match="learns from items that have all of image, text"):
         ModalityInvariant(dataclasses.replace(data, splits=loose), ModalityInvariantSettings(**SMALL))
+
+
+COCO = pathlib.Path(__file__).parents[3] / "shared/data/coco"
+
+
+def test_from_photographs_to_a_table(tmp_path, capsys):
+    """Files of COCO with five sentences an image, words, training, recalls and a table; 159 images train, 80 test.
+
+    Guards against a path of which each part works and the whole does not.
+    """
+    if not COCO.is_dir():
+        pytest.skip(f"the photographs of COCO are not in {COCO}")
+    lines = [("image", "text", "class", "split")]
+    for part in ("train2017", "val2017"):
+        captions = json.loads((COCO / f"annotations/captions_{part}.json").read_text())
+        names, sentences = {i["id"]: i["file_name"] for i in captions["images"]}, {}
+        for caption in captions["annotations"]:
+            sentences.setdefault(names[caption["image_id"]], []).append(caption["caption"])
+        for number, photograph in enumerate(sorted((COCO / part).glob("*.jpg"))):
+            shutil.copy(photograph, tmp_path)
+            split = "test" if part == "val2017" and number < 80 else "train"
+            lines += [(photograph.name, text.strip(), "photograph", split) for text in sentences[photograph.name][:5]]
+    with open(tmp_path / "coco.csv", "w", newline="") as file:
+        csv.writer(file).writerows(lines)
+    extract = ["extract", "--dataset=folder", f"--data_dir={tmp_path}/coco.csv", "--image_features=descriptor"]
+    assert main([*extract, "--text_features=words", f"--out={tmp_path}/features"]) == 0
+    words = (tmp_path / "features/text.words.vocabulary.txt").read_text().split("\n")
+    assert words[:3] == list(text_features.MARKS) and "man" in words
+    command = ["train", "--model=modality_invariant", "--dataset=features", f"--features={tmp_path}/features", "--instances"]
+    command += ["--units=64", "--word_width=32", "--learning_rate=1e-3", "--batch_size=64", "--epochs=40"]
+    assert main([*command, f"--run_dir={tmp_path}/run"]) == 0
+    printed = capsys.readouterr().out
+    assert "test 400 pairs (80 image items)" in printed and "715 pairs (143 image items)" in printed
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert 0 < results["validation_recalls"] < 6 and results["stages"].keys() == {"embedding", "classifier", "joint"}
+    found = {(m["task"], m["metric"]): m for m in results["metrics"]}
+    recalls = [found[task, "hit@10"] for task in ("image->text", "text->image")]
+    assert [(m["num_queries"], m["gallery_size"]) for m in recalls] == [(80, 400), (400, 80)]
+    assert all(m["value"] > 1.3 * m["chance"] for m in recalls), recalls
+    assert main(["compare", f"{tmp_path}/run"]) == 0
+    assert "modality_invariant" in capsys.readouterr().out
