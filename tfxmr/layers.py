@@ -18,7 +18,8 @@ class Dense(keras.layers.Layer):
     Args:
       input_dims: widths of the parts.
       units: width of the output.
-      stddev: standard deviation of the normal initial weights, with biases of 0; None draws them as `init` says.
+      stddev: standard deviation of the normal initial weights, with biases of 0; with init="truncated" they are drawn
+        anew beyond two of it. None draws them as `init` says.
       seed: of the initial weights.
       init: with n inputs (the width of the concatenated input), "glorot" draws weights uniformly from +-sqrt(6 / (n +
         units)), after Glorot and Bengio 2010, eq. 16, and sets biases to 0; "torch" draws weights and biases uniformly
@@ -36,7 +37,8 @@ class Dense(keras.layers.Layer):
 
         def kernel(i):
             if stddev is not None:
-                return keras.initializers.RandomNormal(0.0, stddev, seed=seed + i)
+                normal = keras.initializers.TruncatedNormal if init == "truncated" else keras.initializers.RandomNormal
+                return normal(0.0, stddev, seed=seed + i)
             return uniform(inputs**-0.5 if init == "torch" else math.sqrt(6 / (inputs + units)), i)
 
         self.kernels = [

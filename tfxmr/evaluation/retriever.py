@@ -113,6 +113,13 @@ class Trained:
         if self.needs_pairs(self.settings):
             data.require_pairs(found, name)
 
+    def measure(self, split) -> dict:
+        """What a trained method tells of a split's items beside retrieval, name -> float; by default nothing.
+
+        A run keeps it, of the test items, as "measured" in results.json.
+        """
+        return {}
+
     @classmethod
     def similarity_name(cls) -> str | None:
         """How its representations are compared where nobody says it: a name, OWN, or None for the protocol's."""

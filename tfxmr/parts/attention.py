@@ -24,19 +24,22 @@ class Attention(keras.layers.Layer):
     Args:
       dim: width d of h.
       seed: of the initial weights, which are drawn as Glorot and Bengio do.
+      stddev: standard deviation of the normal initial w in place of that; None: none.
       hidden: True has W (d, d) and b; False applies tanh to h itself, as the code of MCSM and RCBT does.
       keep: probability that dropout keeps an entry after tanh, in (0, 1].
     """
 
     row_axis = 0
 
-    def __init__(self, dim: int, *, seed: int, hidden=True, keep=1.0, **kwargs):
+    def __init__(self, dim: int, *, seed: int, hidden=True, keep=1.0, stddev=None, **kwargs):
         super().__init__(**kwargs)
         self.rate = 1.0 - keep
         weights = randomness.derive(seed, 0)
         self.hidden = Dense((dim,), dim, None, weights, name="hidden", dtype=self.dtype_policy) if hidden else None
-        glorot = keras.initializers.GlorotUniform(seed=randomness.derive(seed, 1))
-        self.vector = self.add_weight(shape=(dim, 1), initializer=glorot, name="vector")
+        own = randomness.derive(seed, 1)
+        glorot = keras.initializers.GlorotUniform(seed=own)
+        initial = glorot if stddev is None else keras.initializers.RandomNormal(0.0, stddev, seed=own)
+        self.vector = self.add_weight(shape=(dim, 1), initializer=initial, name="vector")
         self.built = True
 
     def row_parts(self):

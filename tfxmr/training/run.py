@@ -121,6 +121,8 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
         retriever = method.retriever(training_data)
         if options.test:
             measured = {"metrics": score(retriever, data, training_data, protocol, options)}
+            if own := method.measure(data.splits["test"]):
+                measured["measured"] = own
         else:
             own_tasks = selection.validation_tasks(training_data)
             value = selection.score(retriever, own_tasks, protocol, training_data)
