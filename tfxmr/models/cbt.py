@@ -65,7 +65,7 @@ class CBTSettings(OptimizerSettings):
         False, "Let rewards change what they compare translations with, too, as the code does."
     )
     hidden_units: tuple = setting(
-        (3000, 2000, 1000), "Widths of the translators: the image's side, the shared middle, the text's side.", minimum=1
+        (3000, 2000, 1000), "Widths of the translators: the image's side, the shared middle, the text's.", minimum=1
     )
     region_units: tuple = setting((512, 512), "Widths of the LSTMs over the regions.", minimum=1)
     word_filters: int = setting(300, "Filters of the convolution over the words.", minimum=1)
@@ -119,9 +119,9 @@ class CBT(Method):
 
     Differs from the papers and from RCBT's code [code], which has no policy: there alpha is 0, and what remains is
     --mode=code. The policy, its K, sigma and baseline, alpha .5, the classes' weight and Adam are this project's
-    [decision; the papers' are unknown], and so are initial weights after Glorot: at the code's, of standard deviation
-    .1, noise drowns the classes under Adam, too. So are separate weights of the two LSTM layers, and masks: the code reuses one
-    cell, and runs over the padding. Kept weights are chosen on validation items, where the code chooses on test items.
+    [decision; the papers' are unknown]. So are initial weights after Glorot: at the code's standard deviation of .1 the
+    policy's noise drowns the classes, too; separate weights of the two LSTM layers, where the code reuses one cell; and
+    masks, where it runs over the padding. Kept weights are chosen on validation items, where it chooses on test items.
     """
 
     Settings = CBTSettings
