@@ -31,6 +31,7 @@ SPECIAL = {
     # Few correlations, else all are 1; the last biases have no gradient but rounding, which Adam would magnify.
     "dcca": {"batch_size": 41, "units": (12, 3), "optimizer": "sgd", "learning_rate": 0.1},
     "mcsm": {"optimizer": "sgd", "learning_rate": 0.1, "steps": 2},  # biases below a normalisation, as below
+    "cbt": {"policy_stddev": 1.0},  # rewards of samples that hardly differ have rounding for an advantage
     "proving.staged:Staged": {"stage_steps": 1, "steps": 2},
     "proving.tokens:WordsLSTM": {"optimizer": "sgd", "learning_rate": 0.1},  # a bias below a normalisation, likewise
 }

@@ -37,4 +37,6 @@ def reinforce(log_prob: tf.Tensor, reward: tf.Tensor) -> tf.Tensor:
     if samples < 2:
         raise ValueError(f"{samples} sample: the leave-one-out baseline needs >= 2")
     advantage = (reward - tf.reduce_mean(reward, axis=0)) * samples / (samples - 1)
+    # advantages add up to 0: a constant less in all log-probabilities, which may be large, costs no digits
+    log_prob -= tf.stop_gradient(tf.reduce_mean(log_prob, axis=0))
     return -tf.reduce_mean(tf.stop_gradient(advantage) * log_prob, axis=0)

@@ -221,10 +221,13 @@ def runner(method_class, settings, data, joint=False):
 def pairs(method_class, settings, data):
     """The pairs of modalities on which a method can be trained, in order; those that share their rows if it needs that.
 
+    With views that the method reads by name, the pair is of their modalities.
+
     Returns:
       list of tuples of two names.
     """
-    every = list(itertools.combinations(data.modalities, 2))
+    named = {modality_of(view) for view in method_class.reads(settings)}
+    every = [pair for pair in itertools.combinations(data.modalities, 2) if named <= set(pair)]
     if not method_class.needs_pairs(settings):
         return every
     return [pair for pair in every if data.splits["train"].only(pair).paired]
