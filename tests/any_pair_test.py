@@ -16,6 +16,7 @@ TWO = [name for name, method in registry.methods() if method.most_modalities == 
 DIMS = {"text": 9, "video": 14, "audio": 11}
 SMALL = {
     "acmr": ["--text_units=12,8", "--image_units=12,8"],
+    "cbt": ["--encoder=global", "--hidden_units=12,8,6"],
     "danzcr": ["--generator_units=12,8", "--discriminator_units=12,8"],
     "dcca": ["--units=12,5", "--batch_size=40"],
 }
@@ -51,7 +52,7 @@ def tasks(folder):
 
 
 def test_the_methods_of_two_views():
-    assert TWO == ["acmr", "cca", "cfa", "danzcr", "dcca", "kcca", "scm"]
+    assert TWO == ["acmr", "cbt", "cca", "cfa", "danzcr", "dcca", "kcca", "scm"]
 
 
 @pytest.mark.parametrize("name", TWO)
