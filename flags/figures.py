@@ -6,7 +6,9 @@ from absl import flags
 from tfxmr.errors import InputError
 from tfxmr.evaluation import curves
 
-KINDS = {"convergence": 1, "tsne": 1, "precision_recall": None, "examples": 1, "sensitivity": None}  # runs at most
+KINDS = {  # runs at most
+    "convergence": 1, "tsne": 1, "precision_recall": None, "examples": 1, "attention": 1, "sensitivity": None,
+}
 
 
 def define(values):
@@ -20,8 +22,9 @@ def define(values):
     flags.DEFINE_enum(
         "figure", None, tuple(KINDS),
         "convergence: losses and mAP against steps; tsne: maps of the test items before and after; precision_recall: "
-        "curves of one run or several; examples: queries with their 5 best items; sensitivity: mAP against the "
-        "settings that vary between several runs.", flag_values=values,
+        "curves of one run or several; examples: queries with their 5 best items; attention: the regions and words "
+        "that carried a match, of a method that has such; sensitivity: mAP against the settings that vary between "
+        "several runs.", flag_values=values,
     )
     flags.DEFINE_multi_string(
         "run_dir", [], "Folder of the run; of several, with commas between them or the flag again and again, for "
@@ -37,11 +40,17 @@ def define(values):
                          lower_bound=1, flag_values=values)
     flags.DEFINE_float("perplexity", 30.0, "tsne: about the number of neighbours that matter, below that of items.",
                        lower_bound=0.0, flag_values=values)
-    flags.DEFINE_integer("queries", 3, "examples: queries of each task, drawn at random, of different classes first.",
-                         lower_bound=1, flag_values=values)
-    several("query_ids", "examples: ids of the queries instead, or rows of the test split (from 0) without ids.")
-    flags.DEFINE_integer("seed", 0, "tsne, examples: seed of what is drawn at random; not the run's.", lower_bound=0,
-                         flag_values=values)
+    flags.DEFINE_integer(
+        "queries", 3, "examples, attention: queries of each task, drawn at random, of different classes first.",
+        lower_bound=1, flag_values=values,
+    )
+    several(
+        "query_ids", "examples, attention: ids of the queries instead, or rows of the test split (from 0) without ids."
+    )
+    flags.DEFINE_integer(
+        "seed", 0, "tsne, examples, attention: seed of what is drawn at random; not the run's.", lower_bound=0,
+        flag_values=values,
+    )
     text("data_dir", "Where the run's data are now; default: where the run had them.")
     text("features", "Where the run's feature folder is now (--dataset=features); default: where the run had it.")
     text("manual_dir", "Where the dataset's official files are now; default: where the run had them.")

@@ -408,6 +408,11 @@ def test_evaluate_a_series(capsys, train, tmp_path):
     found = json.loads(capsys.readouterr().out)
     assert [run["seed"] for run in found["runs"]] == [9, 10, 11]  # by number
     assert {run["protocol"]["ties"] for run in found["runs"]} == {"index"} and found["summary"][0]["runs"] == 3
+    assert main(["evaluate", f"--run_dir={tmp_path}/run", "--ties=index", f"--out={tmp_path}/index"]) == 0
+    assert {p.parent.name for p in (tmp_path / "index").glob("*/results.json")} == {"seed_9", "seed_10", "seed_11"}
+    capsys.readouterr()
+    assert main(["compare", f"{tmp_path}/run", f"{tmp_path}/index", "--format=json"]) == 0
+    assert [row["runs"] for row in json.loads(capsys.readouterr().out)["summary"]] == [3, 3]
     assert f"name one, --run_dir={tmp_path}/run/seed_9" in refusal(
         capsys, "evaluate", f"--run_dir={tmp_path}/run", "--by_class"
     )
@@ -461,7 +466,17 @@ def test_a_selected_run_scored_by_part_of_its_representation(capsys, train, tmp_
         printed = capsys.readouterr().out
         assert "selected_on validation" in printed
         tables.append(table(printed))
+        assert main(["evaluate", f"--run_dir={tmp_path}/run", f"--representation={part}", f"--out={tmp_path}/{part}"]) == 0
+    capsys.readouterr()
     assert tables[0] == tables[1] and len(set(map(tuple, tables[1:]))) == 3
+    assert main(["compare", *(f"{tmp_path}/{part}" for part in ("both", "specific", "shared"))]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"ms2gan representation={part}" in printed for part in ("both", "specific", "shared"))
+    assert json.loads((tmp_path / "run/results.json").read_text()) == results
+    assert json.loads((tmp_path / "both/results.json").read_text())["metrics"] == results["metrics"]
+    assert f"--out={tmp_path}/run: holds a run, whose own figures stay" in refusal(
+        capsys, "evaluate", f"--run_dir={tmp_path}/run", f"--out={tmp_path}/run"
+    )
     assert "--tau=4.0 there, --tau=5.0 here" in refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run", "--tau=5")
 
 

@@ -1,8 +1,10 @@
 """Evaluates a finished or stopped run again, perhaps by another protocol, and prints the figures as a table.
 
 Of the folder of a series (`tfxmr train --seeds=0..9`) all runs are evaluated, and their means and deviations follow.
+With --out the figures are kept, too, for `tfxmr compare`: another protocol, or another way to compare what was learnt.
 """
 import json
+import pathlib
 import sys
 
 from absl import flags as absl_flags
@@ -22,6 +24,10 @@ FORMATS = {"text": to_text, "markdown": to_markdown, "latex": to_latex, "csv": t
 def define(values):
     """Defines the command's own flags in a FlagValues."""
     absl_flags.DEFINE_enum("format", "text", [*FORMATS, "json"], "How the figures are printed.", flag_values=values)
+    absl_flags.DEFINE_string(
+        "out", None, "Folder that gets a results.json with these figures (of a series one a run, in OUT/seed_N), which "
+        "`tfxmr compare` takes beside other runs'; default: they are printed alone.", flag_values=values,
+    )
     absl_flags.DEFINE_boolean("by_class", False, "Prints mAP a class, too.", flag_values=values)
 
 
@@ -37,6 +43,7 @@ def main(arguments):
         _evaluate_series(series, arguments)
         return
     run, metrics = _evaluate(run_dir, arguments)
+    _keep(run, metrics, run.flags.out)
     output = run.flags.format
     if output == "json":
         print(json.dumps({"protocol": run.protocol.facts(run.data), "metrics": metrics}, indent=1))
@@ -57,7 +64,26 @@ def _evaluate(run_dir, arguments):
     stopped = RunFolder(run.path).stopped()
     if stopped:
         print(f"stopped    {stopped['reason']}", file=beside)
+    if run.flags.out:
+        _require_place(run)
     return run, evaluate(*run.arguments())
+
+
+def _require_place(run):
+    """Raises InputError, before anything is measured, if --out is a run's folder or the run is not finished."""
+    if (pathlib.Path(run.flags.out) / "flags.cfg").exists():
+        raise InputError(f"--out={run.flags.out}: holds a run, whose own figures stay; give another folder")
+    RunFolder(run.path).require_results()
+
+
+def _keep(run, metrics, out):
+    """Writes what results.json of a finished run says, with other metrics, into the folder `out`; None: nowhere."""
+    if out:
+        folder = RunFolder(out)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        stored = RunFolder(run.path).require_results()
+        changed = {"protocol": run.protocol.facts(run.data), "metrics": metrics}
+        folder.write_results(stored | changed | {"flags": stored["flags"] | run.arguments()[-1]})
 
 
 def _evaluate_series(folders, arguments):
@@ -66,6 +92,7 @@ def _evaluate_series(folders, arguments):
     for folder in folders:
         memory.free()  # of the run before
         run, metrics = _evaluate(folder, [*arguments, f"--run_dir={folder}"])
+        _keep(run, metrics, run.flags.out and f"{run.flags.out}/{folder.name}")
         output = run.flags.format
         if run.flags.by_class:
             raise InputError(f"--by_class: shows one run; name one, --run_dir={folder}")

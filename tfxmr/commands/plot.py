@@ -6,7 +6,18 @@ import tfxmr_flags.figures
 from tfxmr_flags import parsing, runs
 
 from tfxmr.errors import InputError
-from tfxmr.reports import convergence, examples, factors, fonts, precision_recall, rankings, sensitivity, style, tsne
+from tfxmr.reports import (
+    attention,
+    convergence,
+    examples,
+    factors,
+    fonts,
+    precision_recall,
+    rankings,
+    sensitivity,
+    style,
+    tsne,
+)
 from tfxmr.training.run_folder import HARMLESS, RunFolder, read_flags
 
 PLACES = (
@@ -69,6 +80,16 @@ def _examples(flags):
     return examples.draw(found, run.data, run.protocol, title, flags.queries, flags.query_ids, flags.seed, **places)
 
 
+def _attention(flags):
+    run, title = _read(flags, flags.run_dir[0])
+    places = {name: run.flags[name].value for name in ("data_dir", "manual_dir")}
+    retriever, prepared, training_data = run.restore()
+    found = rankings.rankings(retriever, prepared, training_data, run.protocol)
+    return attention.draw(
+        found, run.data, prepared, retriever, title, flags.queries, flags.query_ids, flags.seed, **places
+    )
+
+
 def _sensitivity(flags):
     if flags.table:
         return sensitivity.draw(factors.read_table(flags.table))
@@ -84,5 +105,5 @@ def _read(flags, run_dir):
 
 DRAW = {
     "convergence": _convergence, "tsne": _tsne, "precision_recall": _precision_recall, "examples": _examples,
-    "sensitivity": _sensitivity,
+    "attention": _attention, "sensitivity": _sensitivity,
 }

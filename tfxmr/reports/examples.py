@@ -38,8 +38,21 @@ def draw(rankings, data, protocol, title, queries=3, query_ids=(), seed=0, **pla
     Raises:
       InputError: an id that no task has.
     """
-    found = {}  # stem of the file -> (ranking, queries, best items of each)
-    missing = set(query_ids)
+    found = {
+        f"examples_{stem}": (ranking, chosen, best(ranking, chosen))
+        for stem, ranking, chosen in pick(rankings, data, queries, query_ids, seed)
+    }
+    shown = media_of(data, found.values(), places)
+    return {stem: _figure(*parts, data, title, shown) for stem, parts in found.items()}
+
+
+def pick(rankings, data, queries, query_ids, seed):
+    """The queries of each task that are shown; arguments and errors as of `draw`.
+
+    Returns:
+      list of (end of the file's name, Ranking, indices of its queries), of the tasks that have one of them.
+    """
+    found, missing = [], set(query_ids)
     for number, ranking in enumerate(rankings):
         if query_ids:
             own = {name: i for i, name in enumerate(_names(data, ranking.query_items))}
@@ -48,13 +61,11 @@ def draw(rankings, data, protocol, title, queries=3, query_ids=(), seed=0, **pla
         else:
             chosen = choose(ranking.query_labels, queries, np.random.default_rng([seed, number]))
         if chosen:
-            stem = f"examples_{ranking.task.replace('->', '_to_')}_{ranking.classes}"
-            found[stem] = ranking, chosen, best(ranking, chosen)
+            found.append((f"{ranking.task.replace('->', '_to_')}_{ranking.classes}", ranking, chosen))
     if missing:
         known = ", ".join(_names(data, rankings[0].query_items[:3]))
         raise InputError(f"--query_ids: no query is called {', '.join(sorted(missing))}; there are {known}, ...")
-    shown = _media(data, found.values(), places)
-    return {stem: _figure(*parts, data, title, shown) for stem, parts in found.items()}
+    return found
 
 
 def choose(labels, count, rng):
@@ -81,10 +92,10 @@ def _figure(ranking, chosen, found, data, title, shown):
     cells = figure.subplots(len(chosen), 1 + found.shape[1], squeeze=False)
     for row, query, items in zip(cells, chosen, found, strict=True):
         label = ranking.query_labels[query]
-        _cell(row[0], shown[ranking.query_items[query]], f"query: {_class(data, label)}", "black")
+        _cell(row[0], shown[ranking.query_items[query]], f"query: {class_of(data, label)}", "black")
         for place, (cell, item) in enumerate(zip(row[1:], items, strict=True), 1):
             mark, colour = MARKS[bool(ranking.gallery_labels[item] == label)]
-            heading = f"{place} {mark}\n{_class(data, ranking.gallery_labels[item])}"
+            heading = f"{place} {mark}\n{class_of(data, ranking.gallery_labels[item])}"
             _cell(cell, shown[ranking.gallery_items[item]], heading, colour)
     return figure
 
@@ -125,8 +136,13 @@ def wrap(text, width=TEXT_WIDTH, lines=TEXT_LINES):
     return wrapped
 
 
-def _media(data, found, places):
-    """(split, modality, row) -> picture, text or name of all items to be shown; each dataset's files are read once."""
+def media_of(data, found, places):
+    """(split, modality, row) -> picture, text or name of all items to be shown; each dataset's files are read once.
+
+    Args:
+      data, places: as of `draw`.
+      found: of each figure a Ranking, its queries, and the gallery items (queries, n) shown with each.
+    """
     items = {}
     for ranking, chosen, best_items in found:
         for item in [ranking.query_items[i] for i in chosen] + [ranking.gallery_items[i] for i in best_items.ravel()]:
@@ -140,5 +156,6 @@ def _names(data, items):
     return [names(data, split, modality, [row])[0] for split, modality, row in items]
 
 
-def _class(data, label):
+def class_of(data, label):
+    """What a figure calls a label: the class's name, or its number."""
     return data.class_names[label] if data.class_names else f"{'item' if data.instances else 'class'} {label}"
