@@ -90,7 +90,7 @@ def test_every_method(name, data, tmp_path):
     model, other = make(method, data), make(method, data)
     history = fit(model, data, validation_data=model.dataset(data, "validation"), callbacks=[ValidationMAP(data)])
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: logged.append(logs))
-    other.take_steps(sampling.batches(data.splits["train"], BATCH, SEED, 0, 2 * EPOCH), [watch])
+    other.take_steps(sampling.stage_batches(other, data, SEED, 0, 2 * EPOCH), [watch])
     other.finish(data)  # as val_mAP has of the other
     assert_equal(model, other)
 
