@@ -300,6 +300,36 @@ def test_a_sentence_ends_at_its_end_mark():
     assert unknown.networks["text"].table.table.shape == (11, 4)
 
 
+def test_padding_costs_nothing():
+    """The loop ends with a batch's longest sentence; guards against other states or gradients than those of all places."""
+    words = tf.constant([[3, 4, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0], [1, 2, 3, 0, 0, 0, 0]])
+    found = []
+    for changes in ({}, {"jit_compile": True}):  # which needs to know the length
+        text = made(**changes).networks["text"]
+        assert text.cut == (not changes)
+        lengths = []
+        recurrent = text.encoder.layer.call
+        text.encoder.layer.call = lambda x, valid, real=recurrent, seen=lengths: (seen.append(x.shape[1]), real(x, valid))[1]
+        with tf.GradientTape() as tape:
+            states = text(words)
+            loss = tf.reduce_sum(states**2)
+        found.append([states, *tape.gradient(loss, text.trainable_variables)])
+        assert lengths == [9 if changes else 5]
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+    made().networks["text"](tf.zeros((2, 4), tf.int32))  # no word at all: marks
+    made(word_table="data").networks["text"](tf.zeros((2, 4), tf.int32))  # nothing at all
+
+
+def test_compiled():
+    """Guards against a step that XLA cannot compile."""
+    data = data_of()
+    model = ModalityInvariant(data, ModalityInvariantSettings(**SMALL | {"jit_compile": True, "stages": (0, 0, 1)}))
+    model.compile()
+    model.take_steps(sampling.stage_batches(model, data, 0, 0, 2))
+    assert model.steps_done == 2
+
+
 def test_initial_weights():
     """Words uniform in +-.1, the GRU with all weights and both biases in +-1/sqrt(units), the image layer Glorot's."""
     model = made(units=50, word_width=40)

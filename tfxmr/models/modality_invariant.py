@@ -99,15 +99,17 @@ class SentenceEncoder(keras.layers.Layer):
       width: of learned word vectors.
       table: float (V + 1, e), fixed vectors in their place, or None.
       marks: True puts marks of its own before and after a sentence, words V + 1 and V + 2.
+      cut: True runs to the longest sentence of a batch alone, whose length is not known before (nor to XLA): data are
+        padded to their longest, and a batch rarely has it.
       init: of the GRU.
       seed: of the initial weights.
     """
 
     row_axis = 0
 
-    def __init__(self, words, units, *, width, table, marks, init, seed, **kwargs):
+    def __init__(self, words, units, *, width, table, marks, cut, init, seed, **kwargs):
         super().__init__(**kwargs)
-        self.marks = (words + 1, words + 2) if marks else ()
+        self.marks, self.cut = (words + 1, words + 2) if marks else (), cut
         policy = self.dtype_policy
         self.table = WordTable(
             words + len(self.marks), width, table=table, seed=randomness.derive(seed, 0), name="words", dtype=policy
@@ -121,6 +123,9 @@ class SentenceEncoder(keras.layers.Layer):
         """Word numbers int (B, T), 0 after the last, to float32 (B, units)."""
         if self.marks:
             words = with_marks(words, *self.marks)
+        if self.cut:
+            longest = tf.reduce_max(tf.reduce_sum(tf.cast(words > 0, tf.int32), axis=1))
+            words = words[:, : tf.maximum(longest, 1)]
         return self.encoder(self.table(words), words > 0)
 
 
@@ -193,7 +198,7 @@ class ModalityInvariant(Method):
             len(table if vocabulary is None else vocabulary) - 1, s.units, width=s.word_width,
             table=table if fixed else None, init=s.init, seed=randomness.derive(self.seed, *b"text"), name="text",
             # a fixed table has no vectors of marks
-            marks=not marked and not fixed, dtype=self.policy,
+            marks=not marked and not fixed, cut=not s.jit_compile, dtype=self.policy,
         )
         made = {"image": self.tower("image", data.dims["image"], (s.units,)), "text": text}
         if s.text_layer:

@@ -44,7 +44,7 @@ class _Recurrent(keras.layers.Layer):
         """Runs over the places of x.
 
         Args:
-          x: (B, T, input_dim), T known.
+          x: (B, T, input_dim); T may be known when it runs alone.
           valid: bool (B, T), the mask; None: all places are.
           initial: (B, units), the output before the first place; None: zeros. (An LSTM's cell starts at zero.)
 
@@ -81,7 +81,7 @@ class _Recurrent(keras.layers.Layer):
 
     def _loop(self, projected, recurrent, states, keep):
         product = _constant_product(recurrent)
-        length = projected.shape[0]
+        length = tf.shape(projected)[0] if projected.shape[0] is None else projected.shape[0]
         # the gradient of projected[t] would fill a whole array at each step
         inputs = tf.TensorArray(tf.float32, length).unstack(projected)
         outputs = tf.TensorArray(tf.float32, length, element_shape=(None, self.units))
