@@ -294,19 +294,20 @@ def test_flagfile(path):
     values, method = parse(f"--flagfile={path}")
     tfxmr_flags.model.make_settings(values, method.Settings)
     text = header(path, "paper", "table", "expected", "time", "command")
-    extracted = [name for name in EXTRACTIONS if path.stem.startswith(f"{values.model}_{name}")]
-    if extracted:
-        name = max(extracted, key=len)  # nus_wide_10k, not nus_wide
+    extracted = any(path.stem.startswith(f"{values.model}_{name}") for name in EXTRACTIONS)
+    if extracted or values.features:
+        (name,) = re.findall(r"tfxmr extract --flagfile=flags/extract/(\w+)\.cfg ", text)
         assert (values.dataset, values.features) == ("features", extraction(name).out)
-        assert f"tfxmr extract --flagfile=flags/extract/{name}.cfg " in text
+        assert path.stem.startswith(f"{values.model}_{extraction(name).dataset}")
     else:
-        assert path.stem.startswith(f"{values.model}_{values.dataset}") and not values.features
+        assert path.stem.startswith(f"{values.model}_{values.dataset}")
 
 
 @pytest.mark.parametrize("name", EXTRACTIONS)
 def test_extraction_flagfile(name):
-    """Guards against features of another dataset than the file's name says."""
-    assert extraction(name).dataset == name
+    """Guards against features of another dataset than the file's name says, and two extractions into one folder."""
+    made = extraction(name)
+    assert name.startswith(made.dataset) and made.out == f"runs/features/{name}"
     header(EXTRACTIONS[name], "paper", "table", "time", "command")
 
 
