@@ -387,13 +387,14 @@ def test_stages():
 
 
 def test_rates_and_the_clip():
-    """A tenth every 15 epochs, of all stages together; the encoders' optimizer alone clips."""
+    """A tenth every 15 epochs, of all stages together; the encoders' optimizer alone decays and clips."""
     model = made(learning_rate=0.01, decay_epochs=2)
     model.compile(steps_per_epoch=10)
     found = []
     for now in (0, 19, 20, 39, 40):
         model.step.assign(now)
         found.append(float(model.player_optimizers["embedding"].learning_rate))
+        assert float(model.player_optimizers["classifier"].learning_rate) == pytest.approx(0.01)
     assert found == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.0001])
     assert [o.global_clipnorm for o in model.player_optimizers.values()] == [2.0, None]
     assert made(clip_norm=0.0).player_optimizers["embedding"].global_clipnorm is None

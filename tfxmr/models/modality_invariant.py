@@ -37,7 +37,8 @@ class ModalityInvariantSettings(MethodSettings):
         2e-4, "Adam's base learning rate; 1e-3 on a few thousand items.", minimum=0.0, grid=(2e-4, 5e-4, 1e-3)
     )
     decay_epochs: int = setting(
-        15, "Epochs after which the learning rate is divided by 10, each time; 0: never.", minimum=0
+        15, "Epochs after which the encoders' learning rate is divided by 10, each time; 0: never. The modality "
+        "classifier keeps its own.", minimum=0,
     )
     clip_norm: float = setting(
         2.0, "Largest norm of the gradient of both encoders together, of the loss per example; 0: any. VSE++ clips the "
@@ -226,7 +227,7 @@ class ModalityInvariant(Method):
         return tuple(Stage(name, steps, own) for name, steps, own in parts if steps)
 
     def own_rate(self, steps_per_epoch):
-        """The settings' rate, divided by 10 every `decay_epochs`."""
+        """The settings' rate, divided by 10 every `decay_epochs`: that of the encoders."""
         rate, epochs = self.settings.learning_rate, self.settings.decay_epochs
         if not epochs:
             return rate
@@ -234,7 +235,10 @@ class ModalityInvariant(Method):
         return BySteps(decayed, self.step)
 
     def make_optimizer(self, player, learning_rate):
-        """As Method.make_optimizer, with PyTorch's epsilon; the encoders' gradient is clipped by its norm."""
+        """As Method.make_optimizer, with PyTorch's epsilon; the encoders' rate alone decays, and theirs is the clip."""
+        if player == "classifier" and isinstance(learning_rate, BySteps):
+            # it has to follow the embedding to the end: with a tenth of its rate it falls behind even unopposed
+            learning_rate = self.settings.learning_rate
         optimizer = super().make_optimizer(player, learning_rate)
         optimizer.epsilon_corrected = True
         if player == "embedding" and self.settings.clip_norm:
