@@ -12,6 +12,7 @@ from tfxmr.data.protocol import Protocol
 from tfxmr.errors import InputError
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.evaluation.retrieval import evaluate
+from tfxmr.evaluation.retriever import Gallery, Rows
 from tfxmr.evaluation.similarity import blocks
 from tfxmr.models.base import Step
 from tfxmr.models.mcsm import BRANCHES, MCSM, MCSMSettings, edges, fuse, text_windows
@@ -486,6 +487,28 @@ def test_blocks_of_the_authors_ranges(data, monkeypatch):
         np.testing.assert_allclose(found, whole[branch], atol=1e-6)
         s = texts[branch] @ images[branch].T
         np.testing.assert_allclose(found, (s.min(axis=0, keepdims=True), s.max(axis=0, keepdims=True)), atol=1e-6)
+
+
+def test_a_gallery_of_both_modalities_is_one(data):
+    """Along the row of a query over images and texts together: guards against a min-max of each part by itself."""
+    model = make(data)
+    retriever, split = model.retriever(data), data.splits["test"]
+    held = {m: retriever.represent(m, split.of(m)) for m in ("image", "text")}
+    compare = retriever.comparison("image", ("image", "text"), Rows(held["image"]))
+    found = compare(Rows(held["image"]), Gallery([Rows(held[m]) for m in held]))
+    both = {b: np.concatenate([held[m][b] for m in held]) for b in BRANCHES}
+    np.testing.assert_allclose(found, fuse({b: held["image"][b] @ both[b].T for b in BRANCHES}), atol=1e-5)
+
+
+def test_the_authors_ranges_are_of_the_gallery_asked(data):
+    """Guards against ranges of an earlier gallery, as of another fold."""
+    model = make(data, fusion_rows="image")
+    rng = np.random.default_rng(0)
+    texts, *images = ({b: rng.normal(size=(n, 7)).astype(np.float32) for b in BRANCHES} for n in (9, 5, 4))
+    compare = model.retriever(data).comparison("text", ("image",), Rows(texts))
+    for own in images:
+        expected = model.similarity("text", texts, "image", own, model.context("text", texts, "image", own))
+        np.testing.assert_allclose(compare(Rows(texts), Gallery([Rows(own)])), expected, atol=1e-6)
 
 
 def test_points_stand_for_the_sum(data):

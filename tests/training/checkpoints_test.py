@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from proving.data import with_views
 
-from tfxmr import registry
+from tfxmr import registry, testing
 from tfxmr.data import protocol
 from tfxmr.errors import InputError
 from tfxmr.models.danzcr import DANZCR, DANZCRSettings
@@ -23,16 +24,12 @@ def quick(method_class):
     """Settings of six steps at most on narrow networks."""
     small = {"batch_size": 8, "steps": 6, "epochs": 0}
     found = {f.name: small[f.name] for f in dataclasses.fields(method_class.Settings) if f.name in small}
-    widths = {
-        f.name: tuple(min(v, 12) for v in f.default) for f in dataclasses.fields(method_class.Settings)
-        if isinstance(f.default, tuple)
-    }
-    return method_class.Settings(**found | widths)
+    return method_class.Settings(**found | testing.narrow(method_class, 12))
 
 
 @pytest.fixture(scope="module")
 def data(make_data):
-    return make_data(classes=6, train=60, test=24)
+    return with_views(make_data(classes=6, train=60, test=24))
 
 
 def stop_at(step, monkeypatch):
@@ -49,7 +46,8 @@ def stop_at(step, monkeypatch):
 
 def stopped(method_class, settings, data, folder, monkeypatch, step=3):
     """Trains in a folder and stops there. Returns the protocol."""
-    rule = protocol.make("zero_shot" if method_class.zero_shot else "standard", data)
+    own = method_class.similarity_name()
+    rule = protocol.make("zero_shot" if method_class.zero_shot else "standard", data, method_similarity=own)
     with monkeypatch.context() as patch:
         stop_at(step, patch)
         with pytest.raises(KeyboardInterrupt):

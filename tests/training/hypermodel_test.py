@@ -5,8 +5,9 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
+from proving.data import with_views
 
-from tfxmr import registry
+from tfxmr import registry, testing
 from tfxmr.baselines.cca import CCA
 from tfxmr.errors import InputError
 from tfxmr.models.ms2gan import MS2GAN
@@ -16,14 +17,12 @@ from tfxmr.training.hypermodel import OBJECTIVE, MethodHyperModel
 
 def small(method):
     """Settings with narrow layers."""
-    fields = dataclasses.fields(method.Settings)
-    widths = {f.name: tuple(min(v, 8) for v in f.default) for f in fields if isinstance(f.default, tuple)}
-    return method.Settings(**widths, batch_size=8)
+    return method.Settings(**testing.narrow(method, 8), batch_size=8)
 
 
 @pytest.fixture
 def data(make_data):
-    return make_data(classes=4, train=60, test=24, dims={"image": 12, "text": 10})
+    return with_views(make_data(classes=4, train=60, test=24, dims={"image": 12, "text": 10}))
 
 
 @pytest.mark.parametrize("name", registry.names("tfxmr.models"))
