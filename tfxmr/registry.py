@@ -30,9 +30,25 @@ def methods() -> Iterator[tuple[str, type]]:
 
 
 def readers(views: list[str]) -> list[str]:
-    """Names of the methods that by default read views by their names, all of them among `views`; see Trained.reads."""
-    declared = {name: method.reads(method.Settings()) for name, method in methods()}
-    return [name for name, inputs in declared.items() if inputs and set(inputs) <= set(views)]
+    """The flags of methods that read views by their names, all of them among `views`; see Trained.reads.
+
+    By a method's defaults, or with one setting changed.
+
+    Returns:
+      list of lists of flags, such as ["--model=cbt", "--encoder=cbt"].
+    """
+    found = []
+    for name, method in methods():
+        default = method.Settings()
+        choices = [(f.name, c) for f in dataclasses.fields(default) if isinstance(f.default, str)
+                   for c in f.metadata["choices"] or ()]
+        others = [([f"--{n}={c}"], dataclasses.replace(default, **{n: c})) for n, c in choices]
+        for flags, settings in (([], default), *others):
+            inputs = method.reads(settings)
+            if inputs and set(inputs) <= set(views):
+                found.append([f"--model={name}", *flags])
+                break
+    return found
 
 
 def get(name: str, package: str | None = None) -> type:

@@ -157,10 +157,10 @@ def test_two_features_of_one_view_are_refused(features, message, media, tmp_path
 
 
 @pytest.mark.parametrize("features, hint", [
-    (["--text_features=words"], "no method of tfxmr reads image, text.words alone; those of vectors read what "
-     "--text_features=tfidf300,words makes in another --out"),
-    (["--image_features=descriptor_regions", "--text_features=words"], "no method of tfxmr reads image.regions, text.words alone; those "
-     "of vectors read what --image_features=descriptor,descriptor_regions --text_features=tfidf300,words makes in another --out"),
+    (["--text_features=words"], "out_run --model=modality_invariant"),
+    (["--image_features=descriptor_regions", "--text_features=words"], "out_run --model=cbt --encoder=cbt"),
+    (["--image_features=descriptor_regions"], "no method of tfxmr reads image.regions, text alone; those of vectors read what "
+     "--image_features=descriptor,descriptor_regions makes in another --out"),
 ])
 def test_a_folder_without_vectors_says_what_reads_it(features, hint, media, tmp_path, capsys, monkeypatch):
     """Guards against the hint to train a method of vectors on word numbers; a method that declares the views is named."""
@@ -171,9 +171,10 @@ def test_a_folder_without_vectors_says_what_reads_it(features, hint, media, tmp_
     assert main([*train, f"--run_dir={tmp_path / 'run'}"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert "cca reads the view " in error and "`tfxmr extract --dataset=folder" in error
-    monkeypatch.setattr(registry.get("cca"), "inputs", ("text.words",), raising=False)
+    first = "text.words" if "--text_features=words" in features else "text"
+    monkeypatch.setattr(registry.get("acmr"), "inputs", (first,), raising=False)  # the first of all methods
     assert run(media, tmp_path / "out", *features) == 0
-    assert " --model=cca" in capsys.readouterr().out.splitlines()[-1]
+    assert " --model=acmr" in capsys.readouterr().out.splitlines()[-1]
 
 
 class Rows:

@@ -279,7 +279,7 @@ def hint(folder, views, *needed, remedy):
         readers = registry.readers(views)
         if not readers:
             return f"no method of tfxmr reads {', '.join(views)} alone; {remedy}"
-        needed = (f"--model={readers[0]}", *needed)
+        needed = (*readers[0], *needed)
     command = ["tfxmr", "train", "--dataset=features", f"--features={folder}", f"--run_dir={folder}_run"]
     return shlex.join([*command, *needed])
 
