@@ -69,7 +69,7 @@ def test_lists(capsys):
 
 def test_unknown_names(capsys):
     assert "unknown command 'trian'; there are compare, datasets" in refusal(capsys, "trian")
-    assert "--model=svm: no such method; there are acmr, cca" in refusal(capsys, "train", "--model=svm")
+    assert "--model=svm: no such method; there are acmr, cbt, cca" in refusal(capsys, "train", "--model=svm")
     assert "--dataset=wiki: value should be one of <scenes|wikipedia|" in refusal(capsys, "train", "--dataset=wiki")
     assert "Unknown command line flag 'sed'" in refusal(capsys, "train", "--sed=1")
 

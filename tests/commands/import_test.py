@@ -259,5 +259,5 @@ def test_word_numbers_without_a_meaning_are_refused(views, tmp_path, capsys):
         "--array=text.words.table=NAME" in capsys.readouterr().err
     arrays = [entry for entry in six(*VIEWS, "--array=text.words.table=table") if "/text=" not in entry]
     assert main(["import", str(tmp_path / "x.npz"), *arrays, f"--out={tmp_path / 'out'}"]) == 0
-    assert "no method of tfxmr reads image, image.regions, text.words alone; to train others, name a matrix of vectors of " \
-        "each modality, too, such as --array=train/text=NAME" in capsys.readouterr().out
+    # the first method that reads them
+    assert "_run --model=cbt --encoder=cbt" in capsys.readouterr().out

@@ -23,8 +23,8 @@ from tfxmr.parts.batch_norm import BatchNorm
 from tfxmr.parts.dropout import dropout
 from tfxmr.training import sampling, selection
 from tfxmr.training.callbacks import ValidationMAP
-from tfxmr.training.execution import SHOWN
 from tfxmr.training.run import needed
+from tfxmr.training.run_folder import SHOWN
 
 SEED, BATCH = 3, 8
 EPOCH = 6  # steps

@@ -15,9 +15,9 @@ from tfxmr.evaluation.retriever import Retriever, Trained
 from tfxmr.layers import INITS, Tower
 from tfxmr.settings import Settings, setting
 from tfxmr.training import distribution
-from tfxmr.training.execution import SHOWN
 from tfxmr.training.keras_model import KerasMethod, Shapes
 from tfxmr.training.optimizers import SGD, Adam, ByStages, RMSprop
+from tfxmr.training.run_folder import SHOWN
 
 
 def selection_setting(default):

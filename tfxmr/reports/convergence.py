@@ -4,7 +4,7 @@ import functools
 import numpy as np
 
 from tfxmr.reports import events, style
-from tfxmr.training.execution import SHOWN
+from tfxmr.training.run_folder import SHOWN
 
 NO_LOSS = ("gradient_norm", "learning_rate")
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfxmr import evaluation
 from tfxmr.data.protocol import Protocol
 from tfxmr.training import selection
-from tfxmr.training.execution import SHOWN
+from tfxmr.training.run_folder import SHOWN
 
 
 def read_losses(logs):

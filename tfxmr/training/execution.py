@@ -7,7 +7,6 @@ import tensorflow as tf
 from tfxmr import stopping
 from tfxmr.errors import NotFinite
 
-SHOWN = "shown"  # the player, in names of logs, of what is no loss, such as a reward or an accuracy
 
 class StepwiseModel(keras.Model):
     """A Keras model whose training is counted in steps. A subclass has `train_step(batch)`, which adds 1 to `step`.

@@ -14,7 +14,8 @@ from tfxmr import randomness
 from tfxmr.data.views import modality_of, ordered
 from tfxmr.errors import InputError
 from tfxmr.training import sampling
-from tfxmr.training.execution import SHOWN, StepwiseModel
+from tfxmr.training.execution import StepwiseModel
+from tfxmr.training.run_folder import SHOWN
 
 
 @dataclasses.dataclass(frozen=True)

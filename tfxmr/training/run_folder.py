@@ -16,6 +16,7 @@ HARMLESS = (
     "word_vectors", "eval_memory", "features", "strategy", "logical_devices", "workers", "worker_index",
     "steps_per_execution", "source_data_dir", "source_manual_dir", "source_features",
 )
+SHOWN = "shown"  # the player, in names of logs and events, of what is no loss, such as a reward or an accuracy
 START = (  # come before flags.cfg; trial.json is a search's note on the run
     ".lock", "features_manifest.json", "features_manifest.json.tmp", "flags.cfg.tmp", "trial.json", "trial.json.tmp",
 )

@@ -10,7 +10,7 @@ from tfxmr.data.protocol import Protocol
 from tfxmr.errors import NotFinite
 from tfxmr.evaluation import results
 from tfxmr.training import distribution
-from tfxmr.training.execution import SHOWN
+from tfxmr.training.run_folder import SHOWN
 
 RECALLS = ("hit@1", "hit@5", "hit@10")  # that count on data without classes, as in VSE++ (Faghri et al., BMVC 2018)
 SHARE = 0.1  # of the training items, held out where a run needs some and nothing else is said
