@@ -169,6 +169,7 @@ def fuzz(parser, count, seed, out, limits=Limits()):  # noqa: B008 (frozen)
 
 def _in_child(work, log):
     """What a forked child does and then ends; its output goes into a file."""
+    gc.freeze()  # what the parent holds, TensorFlow's graphs among it, must not be torn down in a fork: it crashes
     status = 1
     try:
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
