@@ -119,10 +119,8 @@ class CMGAN(Method):
 
     def norm_tower(self, name, inputs, units, outputs=0, **arguments):
         """Builds a NormTower with random weights by seed and name."""
-        precision = self.settings.precision
-        dtype = precision if precision == "float32" else f"mixed_{precision}"
         seed = randomness.derive(self.seed, *name.encode())
-        return NormTower(inputs, units, outputs, seed=seed, dtype=dtype, name=name, **arguments)
+        return NormTower(inputs, units, outputs, seed=seed, dtype=self.policy, name=name, **arguments)
 
     @property
     def players(self):

@@ -207,12 +207,6 @@ class ModalityInvariant(Method):
         return made | {"classifier": self.tower("classifier", s.units, (*s.classifier_units, 2))}
 
     @property
-    def policy(self):
-        """Keras' name of the type that networks compute in."""
-        precision = self.settings.precision
-        return precision if precision == "float32" else f"mixed_{precision}"
-
-    @property
     def players(self):
         """Both encoders, and the modality classifier."""
         encoders = ("image", "text", "text_layer") if self.settings.text_layer else ("image", "text")
