@@ -94,25 +94,28 @@ class Tower(keras.layers.Layer):
         """What several devices share out by rows: dropout masks are drawn between the layers, for whole batches."""
         return self.layers if self.rate else [self]
 
-    def call(self, *parts, seed=None):
+    def call(self, *parts, seed=None, hidden=False):
         """Runs the tower.
 
         Args:
           *parts: the input (..., d), or its parts, see Dense.
           seed: int32 (2,) of this pass's dropout masks; None switches dropout off (retrieval).
+          hidden: whether the hidden layers' activations are asked for, too.
 
         Returns:
-          (..., units[-1]).
+          (..., units[-1]); or, with `hidden`, a list of (..., units[0]), (..., units[1]), ..., the output last.
         """
-        x = self.layers[0](*parts)
+        x, found = self.layers[0](*parts), []
         for i, layer in enumerate(self.layers[1:]):
             x = self.activation(x)
+            found.append(tf.cast(x, tf.float32))
             if seed is not None and self.rate > 0:
                 x = tf.cast(x, tf.float32)  # 16 bits would draw masks of another rate
                 x = tf.nn.experimental.stateless_dropout(x, self.rate, randomness.fold_in(seed, i))
             x = layer(x)
         x = tf.cast(x, tf.float32)
-        return x if self.output_activation is None else self.output_activation(x)
+        x = x if self.output_activation is None else self.output_activation(x)
+        return [*found, x] if hidden else x
 
 
 def reverse_gradient(x, scale=1.0):

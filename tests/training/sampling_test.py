@@ -164,3 +164,30 @@ def test_a_second_domain_has_a_stream_of_its_own(make_data):
     assert both["source"]["image"].shape == (20, 6) and set(both["source"]["label"].numpy()) <= {0, 1, 2}
     small = next(iter(sampling.batches(data.splits["train"], 20, 0, 5, 6, source=other.splits["train"].take(np.arange(9)))))
     assert small["source"]["text"].shape[0] == 9
+
+
+def test_contrasted_batches():
+    """Guards against an item of the own class as the wrong one, against classes drawn equally often, and other batches.
+
+    SPLIT's classes have 7, 7 and 6 items: of an item of class 0 each of the 13 others is the wrong one equally often.
+    """
+    made = list(sampling.batches(SPLIT, 8, 3, 0, 2000, "contrasted"))
+    np.testing.assert_array_equal([b["image"][:, 0] for b in made[:6]], rows(3, 0, 6))
+    labels, wrong = (np.concatenate([b[k] for b in bs]) for k, bs in (("label", made), ("label", [b["wrong"] for b in made])))
+    items = np.concatenate([b["wrong"]["image"][:, 0] for b in made]).astype(int)
+    assert (labels != wrong).all()
+    np.testing.assert_array_equal(items % 3, wrong)
+    np.testing.assert_array_equal(np.concatenate([b["wrong"]["text"][:, 0] for b in made]), 100 * items)
+    counts = np.bincount(items[labels == 0], minlength=ITEMS)
+    others = np.arange(ITEMS) % 3 != 0
+    assert not counts[~others].any()
+    share = counts[others] / counts.sum()
+    assert abs(share - 1 / 13).max() < 5 * np.sqrt(1 / 13 * 12 / 13 / counts.sum())
+    again = list(sampling.batches(SPLIT, 8, 3, 4, 6, "contrasted"))
+    np.testing.assert_array_equal(again[0]["wrong"]["image"], made[4]["wrong"]["image"])
+
+
+def test_contrasted_batches_of_one_class():
+    one = Split.of_pairs({"image": np.eye(4)}, np.zeros(4, int))
+    with pytest.raises(InputError, match="of one class, and items of another are to be drawn"):
+        next(iter(sampling.batches(one, 2, 0, 0, 1, "contrasted")))

@@ -2,37 +2,23 @@
 import dataclasses
 import itertools
 
-import keras
 import tensorflow as tf
 
 from tfxmr import losses, randomness
-from tfxmr.errors import InputError
-from tfxmr.models.base import Method, MethodSettings
+from tfxmr.models._dual import Dual, DualSettings
 from tfxmr.settings import setting
-from tfxmr.training.optimizers import BySteps
 
 ORDERS = {  # the players' turns in one step
     "paper": ("D_F", "D_R", "G_F", "G_R"),
     "dadn": ("G_F", "G_F", "G_R", "D_F", "D_R"),
 }
 WEIGHTS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # round the paper's; it names no grid
-LARGE = 5000  # training pairs from which on a dataset gets the long default budget
 
 
 @dataclasses.dataclass(frozen=True)
-class DANZCRSettings(MethodSettings):
+class DANZCRSettings(DualSettings):
     """Settings of DANZCR; the defaults are the paper's, or its authors' later code's where it is silent."""
 
-    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
-    epochs: int = setting(
-        0, "Training epochs, if --steps is 0; 0 takes 1000 steps, or 2500 from 5000 training pairs on. The paper is "
-        "silent.", minimum=0,
-    )
-    learning_rate_decay: float = setting(
-        0.96, "Factor on the learning rate every --decay_epochs epochs, whatever --schedule; 1 switches it off.",
-        minimum=0.0, maximum=1.0,
-    )
-    decay_epochs: int = setting(10, "Epochs between two decays of the learning rate.", minimum=1)
     variant: str = setting(
         "full",
         "full; single: no reverse GAN; no_dis: discriminators see no pair of the other modality or class "
@@ -55,15 +41,9 @@ class DANZCRSettings(MethodSettings):
     )
     d_steps: int = setting(1, "Updates of each discriminator at its turn.", minimum=1)
     g_steps: int = setting(1, "Updates of each generator at its turn.", minimum=1)
-    dropout_keep: float = setting(
-        0.9, "Probability that dropout keeps a generator's hidden unit, in (0, 1].", minimum=1e-3, maximum=1.0
-    )
-    generator_units: tuple = setting((4096, 4096), "Widths of each generator's hidden layers.", minimum=1)
-    discriminator_units: tuple = setting((4096, 2048), "Widths of each discriminator's hidden layers.", minimum=1)
-    init_stddev: float = setting(0.02, "Standard deviation of the normal initial weights.", minimum=0.0)
 
 
-class DANZCR(Method):
+class DANZCR(Dual):
     """Two dual GANs meet in the space of the class names' word vectors.
 
     Of a pair (f_i, f_t) of class l the forward generators make common representations s_i = G_FI(f_i) and
@@ -98,38 +78,6 @@ class DANZCR(Method):
     Settings = DANZCRSettings
     paper = "Chi and Peng, IJCAI 2018"
     certainty = "the paper; what it leaves open is from its authors' later code"
-    needs_class_embeddings = True
-    zero_shot = True
-    least_modalities = most_modalities = 2
-    pairs = True
-
-    def check(self, data):
-        """Raises InputError if the data lack pairs, a second class, or class embeddings."""
-        super().check(data)
-        if data.num_classes < 2:
-            raise InputError("danzcr needs two or more training classes; --unseen_classes leaves fewer")
-
-    def make_networks(self, data):
-        """Builds the eight networks (four with --variant=single), section 3.4, each with its own weights."""
-        self.class_embeddings = tf.constant(data.class_embeddings, tf.float32)  # (C seen, e)
-        word = data.class_embeddings.shape[1]
-        hidden, judge = self.settings.generator_units, (*self.settings.discriminator_units, 1)
-        shapes = {name("G_F", m): (d, (*hidden, word)) for m, d in self.dims.items()}
-        shapes |= {name("D_F", m): ((word, d), judge) for m, d in self.dims.items()}
-        if self.settings.variant != "single":
-            shapes |= {name("G_R", m): (word, (*hidden, d)) for m, d in self.dims.items()}
-            shapes |= {name("D_R", m): (d, judge) for m, d in self.dims.items()}
-        return {
-            network: self.tower(
-                network, inputs, units, keep=self.settings.dropout_keep if network.startswith("G") else 1.0,
-                stddev=self.settings.init_stddev,
-            )
-            for network, (inputs, units) in shapes.items()
-        }
-
-    def names(self, role):
-        """The names of both modalities' networks in a role, in the data's order: ("G_FI", "G_FT") of "G_F"."""
-        return tuple(name(role, m) for m in self.dims)
 
     @property
     def players(self):
@@ -138,20 +86,6 @@ class DANZCR(Method):
         if self.settings.variant == "single":
             return forward
         return forward | {"D_R": self.names("D_R"), "G_R": self.names("G_R") + self.names("G_F")}
-
-    def own_rate(self, steps_per_epoch):
-        """The settings' rate, which decays by epochs as they say."""
-        rate, decay = self.settings.learning_rate, self.settings.learning_rate_decay
-        if decay == 1:
-            return rate
-        decayed = keras.optimizers.schedules.ExponentialDecay(
-            rate, self.settings.decay_epochs * steps_per_epoch, decay, staircase=True
-        )
-        return BySteps(decayed, self.step)  # --schedule, --g_steps, --d_steps: several updates a step
-
-    def total_steps(self, num_items):
-        """Length of the training in steps; by default 1,000, or 2,500 on large training sets."""
-        return super().total_steps(num_items) or (2500 if num_items >= LARGE else 1000)
 
     def updates(self, batch, step):
         """Yields the updates of one step. Weights that did not change since are not run forward again."""
@@ -168,7 +102,7 @@ class DANZCR(Method):
                     with tf.GradientTape() as tape:
                         generation = self.generate(features, next(masks)), tape
                 if player == "D_F":
-                    yield self.update_forward_discriminators(features, generation[0], word, wrong)
+                    yield self.update_forward_discriminators(features, word, self.fakes(generation[0], wrong))
                 elif player == "D_R":
                     yield self.update_reverse_discriminators(features, generation[0], next(masks))
                 elif player == "G_F":
@@ -184,46 +118,11 @@ class DANZCR(Method):
         shift = tf.random.stateless_uniform(tf.shape(labels), seed, 1, classes, tf.int32)
         return (labels + shift) % classes
 
-    def generate(self, features, seed=None):
-        """Common representations (s_i, s_t), each (B, e), of the features (f_i, f_t)."""
-        return tuple(
-            self.networks[network](f, seed=part(seed, i))
-            for i, (network, f) in enumerate(zip(self.names("G_F"), features, strict=True))
-        )
-
-    def reconstruct(self, common, seed=None):
-        """Reconstructed features (r_i, r_t) of the common representations (s_i, s_t)."""
-        return tuple(
-            self.networks[network](s, seed=part(seed, i))
-            for i, (network, s) in enumerate(zip(self.names("G_R"), common, strict=True), start=2)
-        )
-
-    def judge_pairs(self, network, common, feature):
-        """Logits (K, B) of the pairs (common[k], feature); `common` is a list of K tensors (B, e)."""
-        return self.networks[network](tf.stack(common), feature)[..., 0]
-
-    def update_forward_discriminators(self, features, common, word, wrong):
-        """Eq. 5 and 6 (misprints mended): the class vector is real; s of both modalities and l' are fake."""
-        cost = {}
-        with tf.GradientTape() as tape:
-            for i, network in enumerate(self.names("D_F")):
-                own, other = tf.stop_gradient(common[i]), tf.stop_gradient(common[1 - i])
-                fakes = [own] if self.settings.variant == "no_dis" else [own, other, wrong]
-                logits = self.judge_pairs(network, [word, *fakes], features[i])
-                cost[network] = tf.reduce_mean(
-                    losses.real_cost(logits[0]) + tf.reduce_sum(losses.fake_cost(logits[1:]), axis=0)
-                )
-        return self.minimise("D_F", cost, tape)
-
-    def update_reverse_discriminators(self, features, common, seed):
-        """Eq. 7 and 8: original features are real, reconstructed ones fake."""
-        made = self.reconstruct(tuple(map(tf.stop_gradient, common)), seed)
-        cost = {}
-        with tf.GradientTape() as tape:
-            for network, real, fake in zip(self.names("D_R"), features, made, strict=True):
-                logits = self.networks[network](tf.stack((real, tf.stop_gradient(fake))))[..., 0]
-                cost[network] = tf.reduce_mean(losses.real_cost(logits[0]) + losses.fake_cost(logits[1]))
-        return self.minimise("D_R", cost, tape)
+    def fakes(self, common, wrong):
+        """What D_FI and D_FT are to call fake, eq. 5 and 6 (misprints mended): s of both modalities, l'."""
+        if self.settings.variant == "no_dis":
+            return tuple((s,) for s in common)
+        return tuple((common[i], common[1 - i], wrong) for i in range(2))
 
     def update_forward_generators(self, features, common, made_by, word):
         """Eq. 9 and 10 jointly, on the common representations that the tape `made_by` recorded."""
@@ -261,20 +160,3 @@ class DANZCR(Method):
     def recovery(self, generated, target):
         """Mean of losses.recovery in the reading that the settings choose."""
         return tf.reduce_mean(losses.recovery(generated, target, self.settings.recovery))
-
-    def embed(self, modality, features):
-        """s = G_F(f), without dropout."""
-        return self.networks[name("G_F", modality)](features)
-
-
-def name(role, modality):
-    """The name of a modality's network in a role, "G_F" say: "G_FI" and "G_FT" of images and texts, else "G_F_video".
-
-    Initial weights are drawn by seed and name: other names of the paper's two modalities would change every result.
-    """
-    return role + {"image": "I", "text": "T"}.get(modality, f"_{modality}")
-
-
-def part(seed, number):
-    """The random state of a network's dropout masks of that of a pass, int32 (2,); None, no dropout, of None."""
-    return None if seed is None else randomness.fold_in(seed, number)

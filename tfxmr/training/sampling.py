@@ -8,7 +8,7 @@ from tfxmr.data.views import modality_of
 from tfxmr.errors import InputError
 
 _BATCHES, _SOURCE = 0, 1  # what the seeds of the streams are derived for
-SAMPLERS = ("items", "repaired", "classes")
+SAMPLERS = ("items", "repaired", "classes", "contrasted")
 
 
 def batches(split, batch_size, seed, start, stop, sampler="items", source=None, numbers=None):
@@ -25,6 +25,9 @@ def batches(split, batch_size, seed, start, stop, sampler="items", source=None, 
       gets a random image of its class.
     * classes: for each place of the batch two different classes are drawn uniformly, and a random item of each, all
       with replacement; "wrong" holds the second one's (the released code of CM-GANs, Peng and Qi, TOMM 2019).
+    * contrasted: as items, and "wrong" holds for each place an item of another class, drawn uniformly from all items of
+      other classes, with replacement, so that large classes come more often (the released code of DADN, Chi and Peng,
+      TCSVT 2019).
 
     Args:
       split: Split; n is the number of pairs, or of items of the largest modality.
@@ -108,13 +111,21 @@ def _drawer(split, batch_size, seed, sampler, item_of=None):
     if sampler == "classes":
         return _by_classes(split, batch_size, seed, same_class, items)
     labels, numbers = tf.constant(split.labels[groups[0][0]]), tf.range(len(split))
+    other_class = _other_class(split.labels[groups[0][0]]) if sampler == "contrasted" else None
+
+    def joined(row, state):
+        label = tf.gather(labels, row)
+        others = [pick(label, randomness.fold_in(state, i)) for i, pick in enumerate(same_class[1:])]
+        return items([row, *others], label)
 
     def draw(step):
         state = randomness.step_seed(seed, step)
-        rows = [tf.random.experimental.stateless_shuffle(numbers, state)[:batch_size]]
-        label = tf.gather(labels, rows[0])
-        rows += [pick(label, randomness.fold_in(state, i)) for i, pick in enumerate(same_class[1:])]
-        return items(rows, label)
+        row = tf.random.experimental.stateless_shuffle(numbers, state)[:batch_size]
+        batch = joined(row, state)
+        if other_class:
+            state = randomness.fold_in(state, len(groups))  # a stream of its own
+            batch["wrong"] = joined(other_class(batch["label"], state), state)
+        return batch
 
     return draw
 
@@ -163,14 +174,38 @@ def _gather(matrix):
     return read
 
 
+def _by_class(labels):
+    """Rows (n,) sorted by class, and of each class the place of its first in them and their number, as tensors."""
+    counts = np.bincount(labels).astype(np.int32)
+    rows = np.argsort(labels, kind="stable")
+    return tf.constant(rows, tf.int32), tf.constant(np.cumsum(counts) - counts, tf.int32), tf.constant(counts)
+
+
+def _any_number(shape, state):
+    """Random int32 of a shape."""
+    return tf.random.stateless_uniform(shape, state, minval=None, maxval=None, dtype=tf.int32)
+
+
 def _same_class(labels):
     """Prepares draws from items with labels (n,): a function of labels (B,) and a random state, giving rows (B,)."""
-    counts = np.bincount(labels).astype(np.int32)
-    firsts = tf.constant(np.cumsum(counts) - counts, tf.int32)
-    rows, counts = tf.constant(np.argsort(labels, kind="stable"), tf.int32), tf.constant(counts)
+    rows, firsts, counts = _by_class(labels)
 
     def pick(label, state):
-        number = tf.random.stateless_uniform(tf.shape(label), state, minval=None, maxval=None, dtype=tf.int32)
-        return tf.gather(rows, tf.gather(firsts, label) + tf.math.floormod(number, tf.gather(counts, label)))
+        number = tf.math.floormod(_any_number(tf.shape(label), state), tf.gather(counts, label))
+        return tf.gather(rows, tf.gather(firsts, label) + number)
+
+    return pick
+
+
+def _other_class(labels):
+    """As `_same_class`, of the items of all other classes, each as likely as any other."""
+    if labels.min() == labels.max():
+        raise InputError("the training items are of one class, and items of another are to be drawn; add another class")
+    rows, firsts, counts = _by_class(labels)
+
+    def pick(label, state):
+        first, own = tf.gather(firsts, label), tf.gather(counts, label)
+        number = tf.math.floormod(_any_number(tf.shape(label), state), len(labels) - own)
+        return tf.gather(rows, tf.where(number < first, number, number + own))  # past the own class's place
 
     return pick

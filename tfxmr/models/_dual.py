@@ -1,0 +1,148 @@
+"""What DANZCR and DADN share: the eight networks of two dual GANs, and their passes."""
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from tfxmr import losses, randomness
+from tfxmr.errors import InputError
+from tfxmr.models.base import Method, MethodSettings
+from tfxmr.settings import setting
+from tfxmr.training.optimizers import BySteps
+
+LARGE = 5000  # training pairs from which on a dataset gets the long default budget
+
+
+@dataclasses.dataclass(frozen=True)
+class DualSettings(MethodSettings):
+    """Settings of both methods; the defaults are DANZCR's paper's, or DADN's code's where it is silent."""
+
+    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
+    epochs: int = setting(
+        0, "Training epochs, if --steps is 0; 0 takes 1000 steps, or 2500 from 5000 training pairs on. The paper is "
+        "silent.", minimum=0,
+    )
+    learning_rate_decay: float = setting(
+        0.96, "Factor on the learning rate every --decay_epochs epochs, whatever --schedule; 1 switches it off.",
+        minimum=0.0, maximum=1.0,
+    )
+    decay_epochs: int = setting(10, "Epochs between two decays of the learning rate.", minimum=1)
+    dropout_keep: float = setting(
+        0.9, "Probability that dropout keeps a generator's hidden unit, in (0, 1].", minimum=1e-3, maximum=1.0
+    )
+    generator_units: tuple = setting((4096, 4096), "Widths of each generator's hidden layers.", minimum=1)
+    discriminator_units: tuple = setting((4096, 2048), "Widths of each discriminator's hidden layers.", minimum=1)
+    init_stddev: float = setting(0.02, "Standard deviation of the normal initial weights.", minimum=0.0)
+
+
+class Dual(Method):
+    """Base of both: generators G_F to the class vectors' space, G_R back, and a discriminator for each.
+
+    Of the features (f_i, f_t) of a pair, s_i = G_FI(f_i) and s_t = G_FT(f_t) are the common representations, r = G_R(s)
+    the reconstructed features; D_F judges pairs (class vector or s, feature), D_R features. A subclass names its
+    `players`; networks of no player are not built.
+    """
+
+    Settings = DualSettings
+    needs_class_embeddings = True
+    zero_shot = True
+    least_modalities = most_modalities = 2
+    pairs = True
+
+    def check(self, data):
+        """Raises InputError if the data lack pairs, a second class, or class embeddings."""
+        super().check(data)
+        if data.num_classes < 2:
+            raise InputError(f"{self.name} needs two or more training classes; --unseen_classes leaves fewer")
+
+    def make_networks(self, data):
+        """Builds the networks of all players, each with its own weights."""
+        self.class_embeddings = tf.constant(data.class_embeddings, tf.float32)  # (C seen, e)
+        word = data.class_embeddings.shape[1]
+        hidden, judge = self.settings.generator_units, (*self.settings.discriminator_units, 1)
+        shapes = {name("G_F", m): (d, (*hidden, word)) for m, d in self.dims.items()}
+        shapes |= {name("D_F", m): ((word, d), judge) for m, d in self.dims.items()}
+        shapes |= {name("G_R", m): (word, (*hidden, d)) for m, d in self.dims.items()}
+        shapes |= {name("D_R", m): (d, judge) for m, d in self.dims.items()}
+        trained = {network for networks in self.players.values() for network in networks}
+        return {
+            network: self.tower(
+                network, inputs, units, keep=self.settings.dropout_keep if network.startswith("G") else 1.0,
+                stddev=self.settings.init_stddev,
+            )
+            for network, (inputs, units) in shapes.items() if network in trained
+        }
+
+    def names(self, role):
+        """The names of both modalities' networks in a role, in the data's order: ("G_FI", "G_FT") of "G_F"."""
+        return tuple(name(role, m) for m in self.dims)
+
+    def own_rate(self, steps_per_epoch):
+        """The settings' rate, which decays by epochs as they say."""
+        rate, decay = self.settings.learning_rate, self.settings.learning_rate_decay
+        if decay == 1:
+            return rate
+        decayed = keras.optimizers.schedules.ExponentialDecay(
+            rate, self.settings.decay_epochs * steps_per_epoch, decay, staircase=True
+        )
+        return BySteps(decayed, self.step)  # --schedule, --g_steps, --d_steps: several updates a step
+
+    def total_steps(self, num_items):
+        """Length of the training in steps; by default 1,000, or 2,500 on large training sets."""
+        return super().total_steps(num_items) or (2500 if num_items >= LARGE else 1000)
+
+    def generate(self, features, seed=None):
+        """Common representations (s_i, s_t), each (B, e), of the features (f_i, f_t)."""
+        return tuple(
+            self.networks[network](f, seed=part(seed, i))
+            for i, (network, f) in enumerate(zip(self.names("G_F"), features, strict=True))
+        )
+
+    def reconstruct(self, common, seed=None):
+        """Reconstructed features (r_i, r_t) of the common representations (s_i, s_t)."""
+        return tuple(
+            self.networks[network](s, seed=part(seed, i))
+            for i, (network, s) in enumerate(zip(self.names("G_R"), common, strict=True), start=2)
+        )
+
+    def judge_pairs(self, network, common, feature):
+        """Logits (K, B) of the pairs (common[k], feature); `common` is a list of K tensors (B, e)."""
+        return self.networks[network](tf.stack(common), feature)[..., 0]
+
+    def update_forward_discriminators(self, features, word, fakes):
+        """The class vector (B, e) is real with either feature; fakes[i], tensors (B, e), are fake with features[i]."""
+        cost = {}
+        with tf.GradientTape() as tape:
+            for network, feature, conditions in zip(self.names("D_F"), features, fakes, strict=True):
+                logits = self.judge_pairs(network, [word, *map(tf.stop_gradient, conditions)], feature)
+                cost[network] = tf.reduce_mean(
+                    losses.real_cost(logits[0]) + tf.reduce_sum(losses.fake_cost(logits[1:]), axis=0)
+                )
+        return self.minimise("D_F", cost, tape)
+
+    def update_reverse_discriminators(self, features, common, seed):
+        """Original features are real, reconstructed ones fake (eq. 7 and 8 of DANZCR)."""
+        made = self.reconstruct(tuple(map(tf.stop_gradient, common)), seed)
+        cost = {}
+        with tf.GradientTape() as tape:
+            for network, real, fake in zip(self.names("D_R"), features, made, strict=True):
+                logits = self.networks[network](tf.stack((real, tf.stop_gradient(fake))))[..., 0]
+                cost[network] = tf.reduce_mean(losses.real_cost(logits[0]) + losses.fake_cost(logits[1]))
+        return self.minimise("D_R", cost, tape)
+
+    def embed(self, modality, features):
+        """s = G_F(f), without dropout."""
+        return self.networks[name("G_F", modality)](features)
+
+
+def name(role, modality):
+    """The name of a modality's network in a role, "G_F" say: "G_FI" and "G_FT" of images and texts, else "G_F_video".
+
+    Initial weights are drawn by seed and name: other names of the paper's two modalities would change every result.
+    """
+    return role + {"image": "I", "text": "T"}.get(modality, f"_{modality}")
+
+
+def part(seed, number):
+    """The random state of a network's dropout masks of that of a pass, int32 (2,); None, no dropout, of None."""
+    return None if seed is None else randomness.fold_in(seed, number)
