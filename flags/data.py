@@ -80,6 +80,9 @@ def define(values):
     choice("class_split", "parity", protocol.CLASS_SPLITS,
            "How zero_shot chooses the unseen classes: parity (even zero-based labels), random (a half, by "
            "--class_seed), list (--unseen_classes).")
+    flags.DEFINE_float("unseen_share", 0.5, "Share of unseen classes, 0.1, 0.3, 0.5, 0.7 or 0.9. With "
+                       "--class_split=parity by DADN's rules: labels that 10, 3 or 2 divides are unseen, at 0.7 and "
+                       "0.9 those that 3 or 10 does not; with random that share of them.", flag_values=values)
     flags.DEFINE_list("unseen_classes", [], "Names or zero-based labels; implies --class_split=list.",
                       flag_values=values)
     flags.DEFINE_integer("class_seed", 0, "Seed of --class_split=random.", lower_bound=0, upper_bound=MAX_SEED,
@@ -215,6 +218,7 @@ def make_protocol(values, data):
         class_split="list" if values.unseen_classes else values.class_split,
         unseen_classes=values.unseen_classes,
         class_seed=values.class_seed,
+        unseen_share=values.unseen_share,
         gallery=values.gallery,
         normalisation=f"{values.eval_znorm}_zscore".replace("none_zscore", "none") if values.eval_znorm else None,
         all_modalities=values.all_modalities,

@@ -69,6 +69,7 @@ def define_extract(values):
                       flag_values=values)
     flags.DEFINE_list("unseen_classes", [], "As in `tfxmr train`; implies --class_split=list.", flag_values=values)
     flags.DEFINE_integer("class_seed", 0, "As in `tfxmr train`.", flag_values=values)
+    flags.DEFINE_float("unseen_share", 0.5, "As in `tfxmr train`.", flag_values=values)
 
 
 def tuning(values):
@@ -87,7 +88,8 @@ def unseen(values, data, features):
             "sentence_cnn"
         )
     return protocol.make(
-        "zero_shot", data, class_split=split, unseen_classes=values.unseen_classes, class_seed=values.class_seed
+        "zero_shot", data, class_split=split, unseen_classes=values.unseen_classes, class_seed=values.class_seed,
+        unseen_share=values.unseen_share,
     ).unseen
 
 

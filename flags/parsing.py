@@ -183,7 +183,9 @@ def suitable(values):
         return []
     paired = not data.modalities or {"image", "text"} <= set(data.modalities)
     method = "sm" if not data.instances else "cca" if paired else "corr_ae"
-    asks_unseen = any(values[name].present for name in ("class_split", "unseen_classes", "class_seed"))
+    asks_unseen = any(
+        values[name].present for name in ("class_split", "unseen_classes", "class_seed", "unseen_share")
+    )
     found = {"model": method} | ({} if asks_unseen else {"protocol": "standard"})
     return [f"--{name}={value}" for name, value in found.items() if not values[name].present]
 

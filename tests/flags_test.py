@@ -112,7 +112,7 @@ def test_seeds_that_nobody_means(text):
 @pytest.mark.parametrize("arguments, message", [
     (["--compnents=3", "--model=cca"], r"Unknown command line flag 'compnents'. Did you mean: components"),
     (["--generator_units=3", "--model=cca"],
-     r"^--generator_units: cca has no such setting, but danzcr; the settings of cca are --feature_norm, --components, "
+     r"^--generator_units: cca has no such setting, but dadn, danzcr; the settings of cca are --feature_norm, --components, "
      r"--ridge, --weighting$"),
     (["--nojit_compile", "--model=sm"], r"^--jit_compile: sm has no such setting, but acmr, "),
     (["--steps", "5", "--model=sm"], r"^--steps: sm has no such setting, but acmr, .*; the settings of sm are --feature_norm"),

@@ -39,6 +39,39 @@ def test_random_halves(make_data):
     assert halves[3].class_split == "random, seed 3"
 
 
+@pytest.mark.parametrize("share, of_10, of_20, of_200, seen_of_20", [
+    (0.1, 1, 2, 20, 18), (0.3, 4, 7, 67, 13), (0.5, 5, 10, 100, 10), (0.7, 6, 13, 133, 7), (0.9, 9, 18, 180, 2),
+])
+def test_shares_of_unseen_classes(make_data, share, of_10, of_20, of_200, seen_of_20):
+    """The numbers of the authors' code; guards against one-based labels and rules that are no complements."""
+    for classes, number in ((20, of_20), (200, of_200)):
+        made = protocol.make("zero_shot", make_data(classes=classes, train=2 * classes), unseen_share=share)
+        assert len(made.unseen) == number
+        assert made.class_split == ("parity" if share == 0.5 else f"parity, share {share}")
+    twenty = make_data(classes=20, train=40)
+    made, rest = (set(protocol.make("zero_shot", twenty, unseen_share=s).unseen) for s in (share, round(1 - share, 1)))
+    assert len(made) == 20 - seen_of_20 and (share == 0.5 or made == set(range(20)) - rest)
+    ten = make_data(classes=10)
+    if share == 0.9:
+        with pytest.raises(InputError, match="9 of 10 classes would be unseen; at least one must be unseen and two seen"):
+            protocol.make("zero_shot", ten, unseen_share=share)
+    else:
+        assert len(protocol.make("zero_shot", ten, unseen_share=share).unseen) == of_10
+    drawn = protocol.make("zero_shot", twenty, "random", class_seed=3, unseen_share=share)
+    assert len(drawn.unseen) == round(20 * share)
+    assert drawn.class_split == "random, seed 3" + ("" if share == 0.5 else f", share {share}")
+
+
+@pytest.mark.parametrize("share, split, message", [
+    (0.2, "parity", r"--unseen_share=0.2: give one of 0.1, 0.3, 0.5, 0.7, 0.9"), (0.25, "random", "--unseen_share=0.25: give"),
+    (0.3, "list", "--unseen_share=0.3: leave it out: there is a list"),
+])
+def test_other_shares_are_refused(make_data, share, split, message):
+    """Guards against a share that leaves nothing out, silently, as in the authors' code."""
+    with pytest.raises(InputError, match=message):
+        protocol.make("zero_shot", make_data(classes=20, train=40), split, ["1"], unseen_share=share)
+
+
 def test_standard(make_data):
     data = make_data(test=30, classes=5)
     made = protocol.make("standard", data)

@@ -59,7 +59,7 @@ def _remedy(flags, features):
 def _needed(folder, flags, data):
     """The flags of `tfxmr train` that these features need beside the defaults for their data."""
     facts = feature_folder.facts_of_views(feature_folder.read_manifest(folder)).values()
-    held_back = [flags[name].serialize() for name in ("class_split", "unseen_classes", "class_seed")
+    held_back = [flags[name].serialize() for name in ("class_split", "unseen_classes", "class_seed", "unseen_share")
                  if flags[name].present]
     labels_used, needed = any(f["labels_used"] for f in facts), []
     if labels_used and held_back:

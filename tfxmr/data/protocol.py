@@ -6,6 +6,15 @@ import numpy as np
 from tfxmr.errors import InputError
 
 CLASS_SPLITS = ("parity", "random", "list")
+# Share of the classes that are to be unseen -> whether a zero-based label is (the rules of DADN's code). The true
+# share differs: at .3, of 10 classes 4 are.
+UNSEEN_SHARES = {
+    0.1: lambda label: label % 10 == 0,
+    0.3: lambda label: label % 3 == 0,
+    0.5: lambda label: label % 2 == 0,
+    0.7: lambda label: label % 3 != 0,
+    0.9: lambda label: label % 10 != 0,
+}
 ZSCORES = ("none", "train", "group", "query")
 
 
@@ -255,7 +264,10 @@ def hold_out(split, fraction, seed, repeated=()):
     return split.take(rest), split.take(held)
 
 
-def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, method_similarity=None, **changes):
+def make(
+    name, data, class_split="parity", unseen_classes=(), class_seed=0, method_similarity=None, unseen_share=0.5,
+    **changes,
+):
     """Makes a protocol for a dataset.
 
     Args:
@@ -265,6 +277,7 @@ def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, meth
         rule of DADN's code at 50 %); "random": a seeded random half; "list": `unseen_classes`.
       unseen_classes: names or labels, for class_split "list".
       class_seed: of the random half.
+      unseen_share: one of UNSEEN_SHARES: another rule than "parity", or "random" in that share of the classes.
       method_similarity: how a method's representations are compared where neither the preset nor `changes` say it;
         None: by cosine.
       **changes: fields of Protocol that differ from the preset's: gallery, similarity, cut, denominator, ties,
@@ -290,18 +303,25 @@ def make(name, data, class_split="parity", unseen_classes=(), class_seed=0, meth
             "--protocol=standard"
         )
     classes = range(data.num_classes)
+    if unseen_share not in UNSEEN_SHARES or class_split == "list" and unseen_share != 0.5:
+        which = f"give one of {', '.join(map(str, UNSEEN_SHARES))}"
+        which = "leave it out: there is a list" if class_split == "list" else which
+        raise InputError(f"--unseen_share={unseen_share}: {which}")
     if class_split == "parity":
-        unseen = [c for c in classes if c % 2 == 0]
+        unseen = [c for c in classes if UNSEEN_SHARES[unseen_share](c)]
     elif class_split == "random":
-        unseen = np.random.default_rng(class_seed).permutation(data.num_classes)[: data.num_classes // 2]
+        count = int(unseen_share * data.num_classes + 1e-9)  # 0.7 x 90 is 62.99...
+        unseen = np.random.default_rng(class_seed).permutation(data.num_classes)[:count]
         class_split = f"random, seed {class_seed}"
     else:
         unseen = [_label_of(c, data) for c in unseen_classes]
+    if unseen_share != 0.5:
+        class_split += f", share {unseen_share}"
     unseen = tuple(sorted({int(c) for c in unseen}))
     if not 0 < len(unseen) < data.num_classes - 1:
         raise InputError(
             f"--protocol={name}: {len(unseen)} of {data.num_classes} classes would be unseen; at least one must "
-            "be unseen and two seen (--class_split, --unseen_classes)"
+            "be unseen and two seen (--class_split, --unseen_share, --unseen_classes)"
         )
     return Protocol(name, unseen=unseen, class_split=class_split, **fields)
 
