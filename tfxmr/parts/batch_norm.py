@@ -68,29 +68,33 @@ class DenseNormReLU(keras.layers.Layer):
       input_dim: width of the input.
       units: width of the output.
       seed: of the initial weights, which are normal with variance 2 / input_dim (He et al. 2015, eq. 10); biases are 0.
+      sources: names of the sources of rows, each with statistics of its own; one call has rows of one source.
       **kwargs: `dtype` of the product; the normalisation has 32 bits.
     """
 
-    def __init__(self, input_dim: int, units: int, *, seed: int, **kwargs):
+    def __init__(self, input_dim: int, units: int, *, seed: int, sources=("",), **kwargs):
         super().__init__(**kwargs)
         self.dense = Dense((input_dim,), units, (2 / input_dim) ** 0.5, seed, name="dense", dtype=self.dtype_policy)
-        self.norm = BatchNorm(units, name="norm", dtype="float32")
+        self.norms = {
+            source: BatchNorm(units, name=f"norm_{source}" if source else "norm", dtype="float32") for source in sources
+        }
         self.built = True
 
     def row_parts(self):
         """The product may be computed by rows, the statistics are those of the whole batch."""
         return [self.dense]
 
-    def call(self, x, training=False, linear=False):
+    def call(self, x, training=False, linear=False, source=""):
         """(B, input_dim) to (B, units).
 
         Args:
           x: (B, input_dim).
           training: see BatchNorm.
+          source: whose rows they are.
           linear: True returns in addition what comes before the normalisation, which MHTN's discriminator reads.
         """
         product = tf.cast(self.dense(x), tf.float32)
-        output = tf.nn.relu(self.norm(product, training=training))
+        output = tf.nn.relu(self.norms[source](product, training=training))
         return (output, product) if linear else output
 
 

@@ -28,6 +28,32 @@ def mmd(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return within - 2 * tf.reduce_mean(kernel[:size, size:])
 
 
+def linear_mmd(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """The unbiased estimate of MMD^2 of two samples of N rows, in time that is linear in N, under the kernel of `mmd`.
+
+    The mean over u = 0, 2, ... of K(a_u, a_u+1) + K(b_u, b_u+1) - K(a_u, b_u+1) - K(a_u+1, b_u) (Gretton et al., lemma
+    14), as MHTN's code has it of rows that it draws. The rows of a batch are in random order as they are.
+
+    Args:
+      a, b: (N, d) each; rows without a partner count only in the kernel's width.
+
+    Returns:
+      A scalar, which may be negative.
+    """
+    rows = tf.concat((a, b), axis=0)
+    count = tf.cast(tf.shape(rows)[0], rows.dtype)
+    # the sum of all squared distances without their matrix: 2 N sum of ||x||^2 - 2 ||sum of x||^2
+    total = 2 * count * tf.reduce_sum(rows**2) - 2 * tf.reduce_sum(tf.reduce_sum(rows, axis=0) ** 2)
+    gamma = tf.stop_gradient((count**2 - count) / tf.maximum(total, 1e-12))
+    half = tf.minimum(tf.shape(a)[0], tf.shape(b)[0]) // 2
+
+    def kernel(x, y):
+        return tf.exp(-gamma * tf.reduce_sum((x - y) ** 2, axis=-1))
+
+    (a, a_next), (b, b_next) = ((x[: 2 * half : 2], x[1 : 2 * half : 2]) for x in (a, b))
+    return tf.reduce_mean(kernel(a, a_next) + kernel(b, b_next) - kernel(a, b_next) - kernel(a_next, b))
+
+
 def mixture_mmd(
     within_a: tf.Tensor, within_b: tf.Tensor, between: tf.Tensor, bandwidths: tuple[float, ...]
 ) -> tf.Tensor:

@@ -1,0 +1,103 @@
+"""What MHTN and TPCKT share: branches of normalised layers, losses of corresponding items, steps of SGD as Caffe's."""
+import dataclasses
+
+import tensorflow as tf
+
+from tfxmr import losses, randomness
+from tfxmr.layers import reversal_ramp
+from tfxmr.models.base import Method, OptimizerSettings, selection_setting
+from tfxmr.parts.batch_norm import BatchNorm, DenseNormReLU
+from tfxmr.settings import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferSettings(OptimizerSettings):
+    """Settings of both methods; the defaults are those of the authors' code."""
+
+    optimizer: str = setting("sgd", "Who takes the steps: sgd with --momentum, or adam.", choices=("adam", "sgd"))
+    learning_rate: float = setting(1e-2, "The optimizer's base learning rate.", minimum=0.0, grid=(1e-3, 3e-3, 1e-2))
+    weight_decay: float = setting(
+        5e-4, "Times the weight matrices, is added to their gradient: the derivative of half their squared norm.",
+        minimum=0.0,
+    )
+    select: str = selection_setting("validation")
+    units: int = setting(4096, "Width of the layers fc6 to fc9.", minimum=1)
+    adversary_units: tuple = setting((1024, 1024), "Widths of a discriminator's hidden layers.", minimum=1)
+    pairwise_weight: float = setting(
+        1e-4, "Weight of the distances of corresponding items at fc6 and fc7; 0 leaves them out.", minimum=0.0
+    )
+    lambda_adv: float = setting(
+        1.0, "Factor of the reversed gradient, times 2 / (1 + exp(-10 p)) - 1, p = share of the stage done.",
+        minimum=0.0,
+    )
+    share_domains: bool = setting(
+        False, "Both domains share the layers below the classifiers, each with statistics of its own: this project's; "
+        "in the papers domains share no weight."
+    )
+    representation: str = setting(
+        "probabilities", "What retrieval compares: class probabilities; or common: the output of fc9. It changes no "
+        "loss, so `tfxmr evaluate` may choose another.", choices=("probabilities", "common"),
+    )
+
+
+class Transfer(Method):
+    """Base of both. FBR(x) = ReLU(BN(W x + b)), BN without factor and offset."""
+
+    Settings = TransferSettings
+    least_classes = 2
+
+    def block(self, name, inputs, sources=("",)):
+        """Builds an FBR layer with random weights by seed and name."""
+        return DenseNormReLU(
+            inputs, self.settings.units, seed=randomness.derive(self.seed, *name.encode()), sources=sources, name=name,
+            dtype=self.policy,
+        )
+
+    def branch(self, modality, inputs, prefix="", sources=("",)):
+        """Builds a modality's own layers, name -> layer: a normalisation, but of images, then fc6 and fc7.
+
+        Args:
+          modality: name.
+          inputs: width of its features.
+          prefix: of the names.
+          sources: of rows; of several, each has a normalisation of its own, named by it.
+        """
+        found = {}
+        if modality != "image":
+            for source in sources:
+                name = f"{source}_" if source else prefix
+                found[f"{name}{modality}_norm"] = BatchNorm(inputs, scale=True, name=f"{name}{modality}_norm")
+        for layer, width in (("fc6", inputs), ("fc7", self.settings.units)):
+            found[f"{prefix}{modality}_{layer}"] = self.block(f"{prefix}{modality}_{layer}", width, sources)
+        return found
+
+    def head(self, name, outputs, inputs=0):
+        """Builds a linear layer on the common representation, or on `inputs` features."""
+        inputs = inputs or self.settings.units
+        return self.tower(name, inputs, (outputs,), stddev=(2 / inputs) ** 0.5)
+
+    def hidden(self, names, x, training=False, source=""):
+        """fc6 and fc7 (B, units) of features (B, d); `names` as `branch` names the layers."""
+        found = []
+        for name in names:
+            layer = self.networks[name]
+            if isinstance(layer, BatchNorm):
+                x = layer(x, training=training)
+            else:
+                x = layer(x, training=training, source=source if source in layer.norms else "")
+                found.append(x)
+        return found
+
+    def reversal(self, step):
+        """The factor of the reversed gradient at a Step."""
+        return self.settings.lambda_adv * reversal_ramp(step.progress)
+
+
+def classification(logits, labels):
+    """Mean cross-entropy of logits (B, C) and labels (B,)."""
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+
+
+def correspondence(one, other):
+    """The sum over layers of the mean of ||a_n - b_n||^2 / 2, of two items' activations, lists of (B, d)."""
+    return sum(tf.reduce_mean(losses.pairwise_l2(a, b)) for a, b in zip(one, other, strict=True))
