@@ -83,6 +83,12 @@ def define(values):
     flags.DEFINE_float("unseen_share", 0.5, "Share of unseen classes, 0.1, 0.3, 0.5, 0.7 or 0.9. With "
                        "--class_split=parity by DADN's rules: labels that 10, 3 or 2 divides are unseen, at 0.7 and "
                        "0.9 those that 3 or 10 does not; with random that share of them.", flag_values=values)
+    flags.DEFINE_list("classes", [], "Names or zero-based labels of the classes that the dataset is restricted to; "
+                      "default: all.", flag_values=values)
+    flags.DEFINE_integer("labels_per_class", 0, "Training items of each class whose labels are known; the others are "
+                         "not trained on. 0: all.", lower_bound=0, flag_values=values)
+    flags.DEFINE_integer("labels_seed", 0, "Seed of the draw of --labels_per_class.", lower_bound=0,
+                         upper_bound=MAX_SEED, flag_values=values)
     flags.DEFINE_list("unseen_classes", [], "Names or zero-based labels; implies --class_split=list.",
                       flag_values=values)
     flags.DEFINE_integer("class_seed", 0, "Seed of --class_split=random.", lower_bound=0, upper_bound=MAX_SEED,
@@ -163,6 +169,10 @@ def load(values):
     called = title(values, data.name)
     if values.instances and not data.instances and values.dataset_name is None:
         called += ", instances"  # no table is to put them beside the figures by class
+    if values.classes:
+        kept = data.labels_of(values.classes, "--classes")
+        data = data.of_classes(kept)
+        called += f", {len(kept)} classes" if values.dataset_name is None else ""
     data = dataclasses.replace(data, title=called, source=load_source(values, wanted))
     domains.refuse_leaks(data, values.allow_leaks)
     data = data.only(values.modalities) if values.modalities else data
@@ -219,6 +229,8 @@ def make_protocol(values, data):
         unseen_classes=values.unseen_classes,
         class_seed=values.class_seed,
         unseen_share=values.unseen_share,
+        labels_per_class=values.labels_per_class,
+        labels_seed=values.labels_seed,
         gallery=values.gallery,
         normalisation=f"{values.eval_znorm}_zscore".replace("none_zscore", "none") if values.eval_znorm else None,
         all_modalities=values.all_modalities,

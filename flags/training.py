@@ -21,7 +21,8 @@ def define(values):
     flags.DEFINE_string(
         "seeds", None,
         "Repeats the run with each of these seeds, such as 0..9 or 0,2,5, in the folders RUN_DIR/seed_N; each is the "
-        "seed of --split=random, --split=pku462 and --class_split=random, too, unless those are given.",
+        "seed of --split=random, --split=pku462, --class_split=random and --labels_per_class, too, unless those are "
+        "given.",
         flag_values=values,
     )
     flags.DEFINE_boolean(
@@ -90,6 +91,7 @@ def repeats(values):
     follow = [name for name, asked in (
         ("split_seed", values.split in ("random", "pku462") or values.protocol == "pku462"),
         ("class_seed", values.class_split == "random"),
+        ("labels_seed", bool(values.labels_per_class)),
     ) if asked and not values[name].present]
     for seed in seeds:
         for name in ("seed", *follow):

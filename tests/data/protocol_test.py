@@ -72,6 +72,50 @@ def test_other_shares_are_refused(make_data, share, split, message):
         protocol.make("zero_shot", make_data(classes=20, train=40), split, ["1"], unseen_share=share)
 
 
+def test_few_labels(make_data):
+    """Guards against items of a class that is smaller than asked for, pairs torn apart, and a draw that no seed decides."""
+    data = make_data(train=60, test=30, classes=5)
+    made = [protocol.make("standard", data, labels_per_class=3, labels_seed=seed) for seed in (0, 0, 1)]
+    found = [p.training_data(data).splits["train"] for p in made]
+    for split in found:
+        np.testing.assert_array_equal(np.bincount(split.labels["image"]), [3] * 5)
+        np.testing.assert_array_equal(split.labels["image"], split.labels["text"])
+    np.testing.assert_array_equal(found[0].features["image"], found[1].features["image"])
+    assert not np.array_equal(found[0].features["image"], found[2].features["image"])
+    rows = {x.tobytes(): i for i, x in enumerate(data.splits["train"].features["image"])}
+    kept = [rows[x.tobytes()] for x in found[0].features["image"]]
+    np.testing.assert_array_equal(found[0].features["text"], data.splits["train"].features["text"][kept])
+    assert made[2].facts(data)["labels_per_class"] == 3 and made[2].facts(data)["labels_seed"] == 1
+    assert "labels_per_class" not in protocol.make("standard", data).facts(data)
+    with pytest.raises(InputError, match=r"--labels_per_class=13: class class 0 has 12 training image items"):
+        protocol.make("standard", data, labels_per_class=13).training_data(data)
+
+
+def test_few_labels_leave_what_is_searched(make_data):
+    """Guards against a gallery that shrinks with the labels: of a zero-shot protocol it is the training split."""
+    data = make_data(train=60, test=30, classes=5)
+    tasks = [protocol.make("zero_shot", data, labels_per_class=k).tasks(data) for k in (0, 2)]
+    for one, other in zip(*tasks, strict=True):
+        np.testing.assert_array_equal(one.gallery["text" if "text" in one.gallery else "image"],
+                                      other.gallery["text" if "text" in other.gallery else "image"])
+    few = protocol.make("zero_shot", data, labels_per_class=2).training_data(data).splits["train"]
+    np.testing.assert_array_equal(np.bincount(few.labels["text"]), [2, 2])
+
+
+def test_some_classes(make_data):
+    """Guards against labels that are not numbered anew, and names or vectors of other classes."""
+    data = make_data(train=60, test=30, classes=5)
+    kept = data.of_classes(data.labels_of(["class 3", "1"], "--classes"))
+    assert kept.class_names == ["class 1", "class 3"] and kept.num_classes == 2
+    np.testing.assert_array_equal(kept.class_embeddings, data.class_embeddings[[1, 3]])
+    labels = data.splits["test"].labels["text"]
+    np.testing.assert_array_equal(kept.splits["test"].features["text"],
+                                  data.splits["test"].features["text"][np.isin(labels, [1, 3])])
+    np.testing.assert_array_equal(kept.splits["test"].labels["text"], labels[np.isin(labels, [1, 3])] // 2)
+    with pytest.raises(InputError, match="--classes: no class '5'; dataset made up has class 0"):
+        data.labels_of(["5"], "--classes")
+
+
 def test_standard(make_data):
     data = make_data(test=30, classes=5)
     made = protocol.make("standard", data)

@@ -20,28 +20,8 @@ def of_training_items(source: MultiModalData, classes=()) -> MultiModalData:
     Raises:
       InputError: a class that there is not.
     """
-    train = source.splits["train"]
-    kept = sorted(_labels(source, classes)) if classes else range(source.num_classes)
-    number = np.full(source.num_classes, -1, np.int32)
-    number[list(kept)] = np.arange(len(kept))
-    train = train.of_classes(kept)
-    train = dataclasses.replace(train, labels={m: number[labels] for m, labels in train.labels.items()})
-    names = [source.class_names[c] for c in kept] if source.class_names else []
-    embeddings = None if source.class_embeddings is None else source.class_embeddings[list(kept)]
-    return dataclasses.replace(source, splits={"train": train}, class_names=names, class_embeddings=embeddings)
-
-
-def _labels(source, classes):
-    found = set()
-    for name in map(str.strip, map(str, classes)):
-        if name in source.class_names:
-            found.add(source.class_names.index(name))
-        elif name.isdecimal() and int(name) < source.num_classes:
-            found.add(int(name))
-        else:
-            valid = ", ".join(source.class_names) or f"0..{source.num_classes - 1}"
-            raise InputError(f"--source_classes: no class {name!r}; dataset {source.shown} has {valid}")
-    return found
+    kept = source.labels_of(classes, "--source_classes") if classes else range(source.num_classes)
+    return dataclasses.replace(source, splits={"train": source.splits["train"]}).of_classes(kept)
 
 
 def needed(method_class: type, name: str, data: MultiModalData) -> MultiModalData | None:

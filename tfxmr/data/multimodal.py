@@ -281,6 +281,33 @@ class MultiModalData:
             vocabularies=remaining(self.vocabularies),
         )
 
+    def of_classes(self, classes):
+        """The items of some classes (labels), which are numbered anew in their order."""
+        kept = sorted(set(classes))
+        number = np.full(self.num_classes, -1, np.int32)
+        number[kept] = np.arange(len(kept))
+        splits = {}
+        for name, split in self.splits.items():
+            split = split.of_classes(kept)
+            splits[name] = dataclasses.replace(split, labels={m: number[y] for m, y in split.labels.items()})
+        return dataclasses.replace(
+            self, splits=splits, class_names=[self.class_names[c] for c in kept] if self.class_names else [],
+            class_embeddings=None if self.class_embeddings is None else self.class_embeddings[kept],
+        )
+
+    def labels_of(self, names, flag):
+        """The labels of classes by their names or zero-based labels; raises InputError, naming `flag`, for others."""
+        found = set()
+        for name in map(str.strip, map(str, names)):
+            if name in self.class_names:
+                found.add(self.class_names.index(name))
+            elif name.isdecimal() and int(name) < self.num_classes:
+                found.add(int(name))
+            else:
+                valid = ", ".join(self.class_names) or f"0..{self.num_classes - 1}"
+                raise InputError(f"{flag}: no class {name!r}; dataset {self.shown} has {valid}")
+        return sorted(found)
+
     def as_instances(self):
         """The same pairs without their classes: an item is found by its counterparts alone.
 

@@ -111,6 +111,8 @@ class Protocol:
         means over them. MSCOCO's "1K" is 5 folds of its 5,000 test images, its "5K" 1 (Faghri et al., BMVC 2018).
       selected_on: what the training step was chosen on; "none" means the last step.
       held_out: share of the training items that was held out for validation; 0: none.
+      labels_per_class: labelled items of each class that are trained on, drawn by `labels_seed`; 0: all.
+      labels_seed: of that draw.
     """
 
     name: str
@@ -128,6 +130,8 @@ class Protocol:
     folds: int = 1
     selected_on: str = "none"
     held_out: float = 0.0
+    labels_per_class: int = 0
+    labels_seed: int = 0
 
     def training_data(self, data, validation_fraction=0.0, seed=0):
         """Restricts data to what a method may train on.
@@ -161,6 +165,9 @@ class Protocol:
                 kept = data.splits[name].of_classes(seen)
                 labels = {m: renumber[kept.labels[m]] for m in kept.modalities}
                 splits[name] = dataclasses.replace(kept, labels=labels)
+        if self.labels_per_class:
+            names = [data.class_names[c] if data.class_names else str(c) for c in seen]
+            splits["train"] = few(splits["train"], self.labels_per_class, self.labels_seed, names)
         if validation_fraction:
             splits["train"], splits["validation"] = hold_out(splits["train"], validation_fraction, seed, data.repeated)
         return dataclasses.replace(
@@ -217,6 +224,8 @@ class Protocol:
         """What results.json stores of the protocol; class names stand for labels where they are known."""
         facts = dataclasses.asdict(self)
         facts["split"] = data.split_facts.get("name", "official")
+        if not self.labels_per_class:
+            del facts["labels_per_class"], facts["labels_seed"]
         facts["unseen"] = [data.class_names[c] if data.class_names else int(c) for c in self.unseen]
         return facts
 
@@ -232,6 +241,33 @@ def _rows(split, classes, repeated):
 
 def _names(modality, rows):
     return [f"{modality} {row}" for row in rows[modality]]
+
+
+def few(split, count, seed, names):
+    """Draws `count` items of each class of a split, of each modality where they are no pairs.
+
+    Args:
+      split: Split.
+      count: at least 1.
+      seed: of the draw.
+      names: of the classes.
+
+    Raises:
+      InputError: a class has fewer items, or one item is several rows.
+    """
+    rng, rows = np.random.default_rng(seed), {}
+    for m, order in split.permute(rng).items():
+        labels = split.labels[m][order]
+        sorted_rows = order[np.argsort(labels, kind="stable")]
+        counts = np.bincount(labels, minlength=len(names))
+        if (counts < count).any():
+            c = int(np.argmin(counts))
+            raise InputError(
+                f"--labels_per_class={count}: class {names[c]} has {counts[c]} training {m} items; give that at most"
+            )
+        firsts = np.cumsum(counts) - counts
+        rows[m] = np.sort(np.concatenate([sorted_rows[first : first + count] for first in firsts]))
+    return split.take(rows)
 
 
 def hold_out(split, fraction, seed, repeated=()):
@@ -281,7 +317,8 @@ def make(
       method_similarity: how a method's representations are compared where neither the preset nor `changes` say it;
         None: by cosine.
       **changes: fields of Protocol that differ from the preset's: gallery, similarity, cut, denominator, ties,
-        no_relevant, normalisation, all_modalities, folds. None takes the preset's; a cut of 0 is none.
+        no_relevant, normalisation, all_modalities, folds, labels_per_class, labels_seed. None takes the preset's; a
+        cut of 0 is none.
 
     Raises:
       InputError: unknown names, or classes that leave nothing seen or unseen.
@@ -314,7 +351,7 @@ def make(
         unseen = np.random.default_rng(class_seed).permutation(data.num_classes)[:count]
         class_split = f"random, seed {class_seed}"
     else:
-        unseen = [_label_of(c, data) for c in unseen_classes]
+        unseen = data.labels_of(unseen_classes, "--unseen_classes")
     if unseen_share != 0.5:
         class_split += f", share {unseen_share}"
     unseen = tuple(sorted({int(c) for c in unseen}))
@@ -334,13 +371,3 @@ def _check_folds(folds, data):
     items = len(np.unique(next(iter(data.splits["test"].labels.values()))))
     if items % folds:
         raise InputError(f"--folds={folds}: does not divide the {items} test items into equal parts")
-
-
-def _label_of(name, data):
-    name = str(name).strip()
-    if name in data.class_names:
-        return data.class_names.index(name)
-    if name.isdecimal() and int(name) < data.num_classes:
-        return int(name)
-    valid = ", ".join(data.class_names) if data.class_names else f"0..{data.num_classes - 1}"
-    raise InputError(f"--unseen_classes: no class {name!r}; dataset {data.name} has {valid}")
