@@ -63,6 +63,18 @@ def test_labels_name_what_differs():
         comparison.repeats([run("a", 0, (1, 1)), run("a", 0, (1, 1))], HARMLESS)
 
 
+def test_draws_of_few_labels_are_repeats():
+    """Guards against a configuration a draw; and against a test without pairs, since older runs lack the flag."""
+    few = {"protocol": {"labels_per_class": 5, "labels_seed": 0}}
+    drawn = [run("a", s, (0.2, 0.5), labels_per_class=5, labels_seed=s, **few) for s in (0, 1)]
+    assert [len(runs) for runs in comparison.repeats(drawn, HARMLESS).values()] == [2]
+    older, newer = ([run(m, s, v, **flag) for s in range(2)] for m, v, flag in (
+        ("a", (0.2, 0.5), {}), ("b", (0.1, 0.3), {"labels_seed": 0})))
+    assert {seeds for runs in comparison.repeats(older + newer, HARMLESS).values() for seeds in runs} == {
+        ("", "", 0), ("", "", 1),
+    }
+
+
 def test_protocols_are_compared_seed_by_seed():
     """Guards against marks on every repeat of a random class half, and against none on another protocol's figures."""
     halves = {0: {"unseen": ["art"]}, 1: {"unseen": ["sport"]}}

@@ -8,7 +8,7 @@ from tfxmr.evaluation.results import column_of, letters, sizes_of
 from tfxmr.evaluation.statistics import bonferroni_threshold, holm, mean_and_deviation, runs_needed, wilcoxon
 from tfxmr.evaluation.tables import Marked
 
-REPEATS = ("seed", "split_seed", "class_seed")  # flags that tell the repeats of one configuration apart
+REPEATS = ("seed", "split_seed", "class_seed", "labels_seed")  # flags that tell the repeats of one configuration apart
 CORRECTIONS = ("bonferroni", "holm")
 LEVEL = 0.05  # of significance
 
@@ -31,7 +31,9 @@ def repeats(results, harmless=()):
     for result, dataset in zip(results, differences.data_sets(results), strict=True):
         flags = {n: f for n, f in result["flags"].items() if n not in (*REPEATS, *harmless)}
         key = result["model"], dataset, tuple(sorted(flags.items())), _features(result)
-        seeds = tuple(result["flags"].get(n) or "" for n in REPEATS[1:]) + (result["seed"],)
+        # a flag that decides nothing is none: older results lack it
+        of_labels = REPEATS[1:] if "labels_per_class" in result["protocol"] else REPEATS[1:-1]
+        seeds = tuple(result["flags"].get(n) or "" for n in of_labels) + (result["seed"],)
         known = groups.setdefault(key, {}).setdefault(seeds, result)
         if known is not result:
             raise ValueError(
