@@ -1,0 +1,205 @@
+"""C3L against its anchors, a slow reference of its losses, and its table of which loss changes what."""
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from making import paired_data
+from proving.data import with_views
+
+from tfxmr import losses
+from tfxmr.errors import InputError
+from tfxmr.models.base import Step
+from tfxmr.models.c3l import C3L, C3LSettings
+from tfxmr.training import sampling
+
+SMALL = {"image_units": 9, "text_units": 8, "text_hidden": 7, "common_units": 6, "decoder_units": 5, "noise_units": 3,
+         "generator_units": 4, "discriminator_units": 4, "batch_size": 8, "steps": 4, "loop_epoch": 0}
+
+
+def make_data(vocabulary=None):
+    data = with_views(paired_data(classes=3, train=24, test=12))
+    return dataclasses.replace(data, vocabularies={"text.words": vocabulary} if vocabulary else {})
+
+
+def make_model(data=None, **settings):
+    model = C3L(data or make_data(), C3LSettings(**(SMALL | settings)))
+    model.compile(run_eagerly=True)
+    return model
+
+
+def make_batch(model, data=None):
+    split = (data or make_data()).reading(("image", "text.words"), "c3l").splits["train"]
+    return next(iter(sampling.batches(split, model.settings.batch_size, 0, 0, 1, "contrasted")))
+
+
+def step(progress=0.5, seed=0):
+    return Step(tf.constant([seed, 0]), tf.constant(progress, tf.float32))
+
+
+def zero(network):
+    for v in network.trainable_variables:
+        v.assign(tf.zeros_like(v))
+
+
+def parts(model, batch, **changes):
+    return {player: found for player, found, *_ in model.updates(batch, step(**changes))}
+
+
+def test_losses_at_the_start():
+    """2 lambda of equal representations, ln V a word, 2 ln 2 and ln 2 of zero logits; guards sums and other weights."""
+    model = make_model(loop=0.0)
+    for name in ("decoder", "discriminator"):
+        zero(model.networks[name])
+    found = parts(model, make_batch(model))
+    assert float(found["pathways"]["text"]) == pytest.approx(math.log(26), rel=1e-5)  # 24 words and two marks
+    assert float(found["discriminator"]["judge"]) == pytest.approx(2 * math.log(2), rel=1e-5)
+    assert float(found["generator"]["fool"]) == pytest.approx(math.log(2), rel=1e-5)
+    equal = tf.tile([[0.6, 0.8]], (8, 1))
+    labels = tf.range(8) % 3
+    assert float(model.correlation(equal, equal, labels, tf.constant([0, 0]))) == pytest.approx(1.0)
+
+
+def test_correlation_against_a_loop():
+    """All negatives: hinges of both directions, of other classes alone; the sign of the seed's equation, not MCSM's."""
+    model = make_model(negatives="all")
+    rng = np.random.default_rng(0)
+    image, text = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in rng.normal(size=(2, 5, 3)))
+    labels = np.array([0, 1, 0, 2, 1])
+    total = 0.0
+    for n in range(5):
+        for k in range(5):
+            if labels[n] != labels[k]:
+                total += max(0, 0.5 - image[n] @ text[n] + image[n] @ text[k])
+                total += max(0, 0.5 - image[n] @ text[n] + image[k] @ text[n])
+    found = model.correlation(*(tf.constant(x, tf.float32) for x in (image, text)), tf.constant(labels), tf.constant([0, 0]))
+    assert float(found) == pytest.approx(total / 5, rel=1e-5)
+
+
+def test_word_loss_against_a_loop():
+    """The mean over all words of the batch, the end mark among them; the start mark is given, padding is none."""
+    model = make_model()
+    batch = make_batch(model)
+    image, words = model.of_image(batch["image"]), model.words_of(batch).numpy()
+    decoder = model.networks["decoder"]
+    total, count = 0.0, 0
+    for n, sentence in enumerate(words):
+        condition = model.networks["image_third"](image[n : n + 1])
+        states = decoder.lstm.first_states(1, condition)
+        for given, target in zip(sentence[:-1], sentence[1:], strict=True):
+            if target == 0:
+                break
+            states = decoder.lstm.step(tf.gather(decoder.table, [given]), states)
+            logits = tf.nn.log_softmax(decoder.output_layer(states[0]))[0]
+            total, count = total - float(logits[target - 1]), count + 1
+    assert float(model.word_loss(image, tf.constant(words))) == pytest.approx(total / count, rel=1e-4)
+    assert count == (words[:, 1:] > 0).sum() and {25, 26} <= set(words.ravel().tolist())
+
+
+def test_discriminator_against_its_equation():
+    """Right pair 1, other image 1/2, generated image 1/2; guards against the wrong text in the place of the wrong image."""
+    model = make_model()
+    batch = make_batch(model)
+    words = model.words_of(batch)
+    common = model.of_words(words)
+    noise = tf.constant([1, 2])
+    made = model.generate_features(common, noise, True)
+
+    def probability(features):
+        return 1 / (1 + np.exp(-model.judge(features, common).numpy()))
+
+    right, wrong, fake = (probability(x) for x in (batch["image"], batch["wrong"]["image"], made))
+    expected = np.mean(-np.log(right) - 0.5 * np.log(1 - wrong) - 0.5 * np.log(1 - fake))
+    (_, judge, _), (_, fool, _) = model.adversarial_updates(batch, words, noise, True)
+    assert float(judge["judge"]) == pytest.approx(expected, rel=1e-4)
+    made = model.generate_features(common, noise, True)
+    assert float(fool["fool"]) == pytest.approx(float(tf.reduce_mean(losses.real_cost(model.judge(made, common)))), rel=1e-4)
+    assert not np.any(batch["label"].numpy() == batch["wrong"]["label"].numpy())
+
+
+ROUTES = {
+    "correlation": {"image", "text_words", "text"},
+    "text": {"image", "image_third", "decoder"},
+}
+
+
+@pytest.mark.parametrize("to_encoder", [False, True])
+def test_routing(to_encoder):
+    """Which loss changes what; D reads c_t as a constant, and only by the flag does the generator reach the encoder."""
+    model = make_model(gan_to_encoder=to_encoder, loop=1.0)
+    batch = make_batch(model)
+    words, image = model.words_of(batch), model.of_image(batch["image"])
+    with tf.GradientTape(persistent=True) as tape:
+        image, text = model.of_image(batch["image"]), model.of_words(words)
+        found = {
+            "correlation": model.correlation(
+                *model.extension(batch, words, image, text, tf.constant([0, 1])), tf.constant([0, 0])),
+            "text": model.word_loss(image, words),
+        }
+    for name, expected in ROUTES.items():
+        reached = {
+            n for n, net in model.networks.items()
+            if any(g is not None and float(tf.reduce_max(tf.abs(g))) > 0
+                   for g in tape.gradient(found[name], net.trainable_variables))
+        }
+        assert reached == expected
+    players = model.players
+    assert players["discriminator"] == ("discriminator",)
+    assert set(players["generator"]) == {"text_third", "generator"} | ({"text_words", "text"} if to_encoder else set())
+    for player, _, gradients, *_ in model.updates(batch, step()):
+        names = [n for n in players[player] for _ in model.networks[n].trainable_variables]
+        moved = {n for n, g in zip(names, gradients, strict=True) if g is not None and float(tf.reduce_max(tf.abs(g))) > 0}
+        assert moved == set(players[player])
+
+
+def test_the_loop():
+    """Guards against generated pairs before their epoch, against a probability that is none, and pairs of other classes."""
+    model, never = make_model(loop=1.0), make_model(loop=0.0)
+    batch = make_batch(model)
+    words = model.words_of(batch)
+    image, text = model.of_image(batch["image"]), model.of_words(words)
+    images, texts, labels = model.extension(batch, words, image, text, tf.constant([0, 1]))
+    assert images.shape == texts.shape == (24, 6)
+    np.testing.assert_array_equal(labels, np.tile(batch["label"], 3))
+    np.testing.assert_array_equal(images[8:16], image)
+    np.testing.assert_array_equal(texts[16:], text)
+    made = model.generate_words(image, words.shape[1])
+    np.testing.assert_allclose(texts[8:16], model.of_words(made), atol=1e-6)
+    shown = {player: rest[0] for player, _, _, *rest in model.updates(batch, step()) if rest}
+    assert float(shown["pathways"]["generated_pairs"]) == 16
+    assert not bool(never.is_extended(step()))
+    later = make_model(loop=1.0, loop_epoch=1, steps=6)  # an epoch is 3 of 6 steps
+    assert [bool(later.is_extended(step(progress))) for progress in (0.0, 0.4, 0.5, 0.9)] == [False, False, True, True]
+    often = make_model(loop=0.3)
+    share = np.mean([bool(often.is_extended(step(seed=s))) for s in range(400)])
+    assert abs(share - 0.3) < 0.1
+    plain = parts(never, batch)["pathways"]["correlation"]
+    same = never.correlation(never.of_image(batch["image"]), never.of_words(words), batch["label"], tf.constant([0, 0]))
+    assert float(plain) == pytest.approx(float(same), rel=1e-6)
+
+
+def test_marks_of_the_vocabulary():
+    """Guards against a second pair of marks round sentences that have them, as `tfxmr extract` makes them."""
+    words = ["", "<start>", "<end>", *(f"word {i}" for i in range(22))]
+    model = make_model(make_data(words))
+    assert model.marks == (1, 2) and model.networks["decoder"].output_layer.bias.shape == (24,)
+    views = {"text.words": tf.constant([[1, 5, 2, 0]])}
+    np.testing.assert_array_equal(model.words_of(views), [[1, 5, 2, 0]])
+    np.testing.assert_array_equal(make_model().words_of({"text.words": tf.constant([[5, 7, 0]])}), [[25, 5, 7, 26, 0]])
+
+
+def test_parts_that_are_left_out():
+    """Guards against networks that nothing trains."""
+    assert set(make_model(gan=False).networks) == {"image", "image_third", "text_words", "text", "decoder"}
+    silent = make_model(text_weight=0.0)
+    assert not {"decoder", "image_third"} & set(silent.networks)
+    assert set(parts(silent, make_batch(silent))) == {"pathways", "discriminator", "generator"}
+    neither = make_model(gan=False, text_weight=0.0, loop=1.0)
+    assert not bool(neither.is_extended(step()))
+
+
+def test_words_without_names_are_refused():
+    data = dataclasses.replace(make_data(), tables={})
+    with pytest.raises(InputError, match="c3l: dataset made up names no words of text.words"):
+        make_model(data)
