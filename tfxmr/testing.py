@@ -528,8 +528,9 @@ def _first_change(before, after, apart=()):
 
 def _attributes(model):
     """The attributes of a model that are numbers, texts, arrays and variables, or made of such: name -> list."""
-    # TensorFlow keeps books of its own in _self_...
-    found = {name: list(_leaves(value)) for name, value in vars(model).items() if not name.startswith("_self_")}
+    # TensorFlow keeps books of its own in _self_..., Keras in _tracked: of every dict that was a stage's decision
+    own = (name for name in vars(model) if not name.startswith("_self_") and name != "_tracked")
+    found = {name: list(_leaves(getattr(model, name))) for name in own}
     kinds = (bool, int, float, str, np.ndarray, tf.Variable, tf.Tensor)
     return {name: [np.asarray(v) for v in leaves if isinstance(v, kinds)] for name, leaves in found.items()}
 

@@ -165,7 +165,7 @@ class TPCKT(Transfer):
             count += np.bincount(labels, minlength=data.num_classes)
         return total / np.maximum(count, 1)[:, None]
 
-    def layers(self, domain, part):
+    def own_layers(self, domain, part):
         """Names of a domain's layers of a medium, or of "common"."""
         names = ("fc8", "fc9") if part == "common" else (f"{part}_norm", f"{part}_fc6", f"{part}_fc7")
         return [own for name in names for own in (f"{domain}_{name}", name) if own in self.networks]
@@ -178,9 +178,9 @@ class TPCKT(Transfer):
           features: medium -> (B, d).
           training: see BatchNorm.
         """
-        own = {m: self.hidden(self.layers(domain, m), x, training, domain) for m, x in features.items()}
+        own = {m: self.hidden(self.own_layers(domain, m), x, training, domain) for m, x in features.items()}
         rows = tf.concat([layers[-1] for layers in own.values()], axis=0)
-        return own, self.hidden(self.layers(domain, "common"), rows, training, domain)[-1]
+        return own, self.hidden(self.own_layers(domain, "common"), rows, training, domain)[-1]
 
     def domain_costs(self, domain, batch, own, common):
         """L_d of a batch, name -> scalar."""

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfxmr import randomness
 from tfxmr.layers import Dense
 from tfxmr.parts.recurrent import LSTM
+from tfxmr.parts.word_table import look_up
 
 
 class WordDecoder(keras.layers.Layer):
@@ -60,7 +61,7 @@ class WordDecoder(keras.layers.Layer):
           float32 (B,), >= 0; (words and end mark) ln V where all words are equally likely. 0 without words.
         """
         given, targets = sentences[:, :-1], sentences[:, 1:]
-        outputs = self.lstm(tf.gather(self.table, given), given > 0, initial=condition)
+        outputs = self.lstm(look_up(tf.convert_to_tensor(self.table), given), given > 0, initial=condition)
         logits = tf.cast(self.output_layer(outputs), tf.float32)
         costs = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(targets - 1, 0), logits)
         return tf.reduce_sum(tf.where(targets > 0, costs, 0.0), axis=1)
