@@ -112,8 +112,8 @@ def test_seeds_that_nobody_means(text):
 @pytest.mark.parametrize("arguments, message", [
     (["--compnents=3", "--model=cca"], r"Unknown command line flag 'compnents'. Did you mean: components"),
     (["--generator_units=3", "--model=cca"],
-     r"^--generator_units: cca has no such setting, but dadn, danzcr; the settings of cca are --feature_norm, --components, "
-     r"--ridge, --weighting$"),
+     r"^--generator_units: cca has no such setting, but c3l, dadn, danzcr; the settings of cca are --feature_norm, "
+     r"--components, --ridge, --weighting$"),
     (["--nojit_compile", "--model=sm"], r"^--jit_compile: sm has no such setting, but acmr, "),
     (["--steps", "5", "--model=sm"], r"^--steps: sm has no such setting, but acmr, .*; the settings of sm are --feature_norm"),
     (["--seed=99999999999999999999"], r"--seed=99999999999999999999"),
