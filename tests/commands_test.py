@@ -2,6 +2,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -60,7 +61,10 @@ def test_lists(capsys):
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == registry.names()
-    assert "Rasiwasia" in next(line for line in lines if line.startswith("cca"))
+    columns = {line.split()[0]: re.split(r" {2,}", line) for line in lines}
+    assert columns["cca"][1:5] == ["1936", "any two", "matrices", "zero-shot"] and "Rasiwasia" in columns["cca"][5]
+    cbt = ["2018", "any two", "image image.regions text text.words", "zero-shot", "Qi and Peng, IJCAI 2018; RCBT: IEEE TCSVT 2020"]
+    assert columns["cbt"][1:7] == [*cbt, "docs/methods/cbt.md"]
     assert main(["datasets"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines} >= {"scenes", "wikipedia", "npz"}
