@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfxmr import losses, randomness
-from tfxmr.parts.batch_norm import BatchNorm, DenseNormReLU
+from tfxmr.parts.batch_norm import BatchNorm, DenseNormReLU, InputNorm
 from tfxmr.parts.dropout import Dropout
 from tfxmr.parts.mmd import mmd
 from tfxmr.parts.reinforce import cosine_reward, reinforce
@@ -145,6 +145,21 @@ def test_batch_norm_by_numpy(rng):
     np.testing.assert_allclose(layer(tf.constant(x)), expected, rtol=1e-4, atol=1e-5)
     assert not layer.trainable_weights and len(layer.non_trainable_weights) == 2
     assert len(BatchNorm(3, scale=True).trainable_weights) == 2
+
+
+def test_input_norm_does_not_blow_up_what_training_never_had(rng):
+    """Guards against 316 of a 1 where a feature was constant in training: a word that few labelled texts do not have."""
+    layer, plain = InputNorm(3), BatchNorm(3, scale=True)
+    first = rng.normal(size=(8, 3)).astype("f")
+    np.testing.assert_allclose(layer(first), plain(first))  # before any training all features count
+    for _ in range(150):
+        x = rng.normal(size=(8, 3)).astype("f")
+        x[:, 1] = 0.1
+        np.testing.assert_allclose(layer(x, training=True), plain(x, training=True), rtol=1e-6)
+    test = np.ones((1, 3), "f")
+    found, blown_up = layer(test).numpy(), plain(test).numpy()
+    np.testing.assert_allclose(found[:, [0, 2]], blown_up[:, [0, 2]])
+    assert found[0, 1] == 0 and blown_up[0, 1] > 250
 
 
 def test_batch_norm_tells_joint_statistics_from_separate_ones(rng):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfxmr import losses, randomness
 from tfxmr.layers import reversal_ramp
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
-from tfxmr.parts.batch_norm import BatchNorm, DenseNormReLU
+from tfxmr.parts.batch_norm import BatchNorm, DenseNormReLU, InputNorm
 from tfxmr.settings import setting
 
 
@@ -66,7 +66,7 @@ class Transfer(Method):
         if modality != "image":
             for source in sources:
                 name = f"{source}_" if source else prefix
-                found[f"{name}{modality}_norm"] = BatchNorm(inputs, scale=True, name=f"{name}{modality}_norm")
+                found[f"{name}{modality}_norm"] = InputNorm(inputs, name=f"{name}{modality}_norm")
         for layer, width in (("fc6", inputs), ("fc7", self.settings.units)):
             found[f"{prefix}{modality}_{layer}"] = self.block(f"{prefix}{modality}_{layer}", width, sources)
         return found

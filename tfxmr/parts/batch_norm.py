@@ -61,6 +61,38 @@ class BatchNorm(keras.layers.Layer):
         moving.assign(self.momentum * moving + (1 - self.momentum) * tf.stop_gradient(value))
 
 
+class InputNorm(BatchNorm):
+    """Batch normalisation, with factor and offset, of features as they come.
+
+    A feature that no training batch saw vary, such as a word that few labelled texts do not have, counts as constant in
+    use: its moving variance falls to 0, and would make 316, 1 / sqrt(epsilon), of a 1 that nothing was learned of.
+
+    Args:
+      dim: width of the input.
+      **kwargs: as of BatchNorm.
+    """
+
+    def __init__(self, dim: int, **kwargs):
+        super().__init__(dim, scale=True, **kwargs)
+        self.varied = self.add_weight(
+            shape=(dim,), initializer="zeros", trainable=False, name="varied", autocast=False,
+            aggregation="only_first_replica",
+        )
+
+    def call(self, x, training=False):
+        """As of BatchNorm."""
+        x, varied = tf.cast(x, tf.float32), tf.convert_to_tensor(self.varied)
+        if training:
+            axes = list(range(x.shape.rank - 1))
+            # not the variance, which rounding may keep from 0
+            varies = tf.reduce_max(x, axes) > tf.reduce_min(x, axes)
+            self.varied.assign(tf.maximum(varied, tf.cast(varies, tf.float32)))
+        else:
+            known = (varied > 0) | (tf.reduce_max(varied) == 0)  # before the first step all are taken as they are
+            x = tf.where(known, x, tf.convert_to_tensor(self.moving_mean))
+        return super().call(x, training=training)
+
+
 class DenseNormReLU(keras.layers.Layer):
     """Fully connected layer, batch normalisation without factor and offset, ReLU: "FBR".
 
