@@ -146,7 +146,7 @@ def test_a_trial_says_the_same(data, rule, tmp_path, spoil):
 def test_pretraining(data, rule, tmp_path, monkeypatch):
     """Its rates are fixed, so the advice is to leave it out."""
     original = Machine.contrast
-    monkeypatch.setattr(Machine, "contrast", lambda self, x, seed: (np.nan, original(self, x, seed)[1]))
+    monkeypatch.setattr(Machine, "contrast", lambda self, *given: (np.nan, original(self, *given)[1]))
     settings = CorrAESettings(rbm_pretrain=True, rbm_units=(5,), rbm_steps=3, encoder_units=(4,), batch_size=12, steps=2)
     for _ in range(2):
         with pytest.raises(NotFinite, match=r"corrae: the loss 'reconstruction' of player machine_image_0 is nan at step 1; .*--norbm_pretrain$"):

@@ -1,88 +1,140 @@
 """Restricted Boltzmann machines, trained by contrastive divergence, that methods are pre-trained with.
 
-Machine: Hinton, Neural Computation 2002; of word counts (replicated softmax): Salakhutdinov and Hinton, NIPS 2009.
+Machine: Hinton, Neural Computation 2002; of word counts (replicated softmax): Salakhutdinov and Hinton, NIPS 2009; of
+several modalities, with mean-field inference of those that are missing: Srivastava and Salakhutdinov, NIPS 2012.
 """
 import dataclasses
 
 import keras
 import tensorflow as tf
 
+from tfxmr import randomness
 from tfxmr.training.optimizers import SGD
 
-SPARSITY_TARGET, SPARSITY_DAMPING = 0.2, 0.9
+KINDS = ("gaussian", "binary", "counts")
+SPARSITY_DAMPING = 0.9
+ROUNDS = 10  # of mean-field inference
+SCALE_OF_TIME = 10_000  # steps T of every decay in the authors' configurations
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How a machine with one kind of visible units learns: the authors' configuration of Corr-AE for Wikipedia.
+class Descent:
+    """How authors descend: momentum .9, or m_t = .9 - .4 exp(-t / rise), and a learning rate that decays.
 
     Attributes:
-      learning_rate: at step 0; divided by 1 + t / 10,000 at step t.
+      learning_rate: e at step 0.
+      steps: the authors' number of steps. With another number n all times are stretched alike: step s of n takes the
+        rate and momentum of step t = s steps / n, so that a short training ends as a long one does.
+      decay: of the rate, with T = 10,000: "inverse", e / (1 + t / T); "exponential", e 2^(-t / T); or "none".
+      rise: steps; None: the momentum is .9 throughout.
       l2: times the weights, is added to their gradient.
-      sparsity: weight of the pull of a hidden unit's activity to .2.
-      rise: steps t_m of the momentum .9 - .4 exp(-t / t_m).
-      stddev: of the initial weights; None: hidden units^-1/2.
     """
 
     learning_rate: float
-    l2: float
-    sparsity: float
-    rise: int = 10_000
+    steps: int
+    decay: str = "inverse"
+    rise: int | None = 10_000
+    l2: float = 1e-3
+
+    def optimizer(self, steps: int, name: str, rate: float | None = None) -> SGD:
+        """Gradient descent over `steps` steps, with the name `name`, from the learning rate `rate`; None: its own."""
+        stretch, rate = steps / self.steps, self.learning_rate if rate is None else rate
+        if self.decay == "inverse":
+            rate = keras.optimizers.schedules.InverseTimeDecay(rate, SCALE_OF_TIME * stretch, 1.0)
+        elif self.decay == "exponential":
+            rate = keras.optimizers.schedules.ExponentialDecay(rate, SCALE_OF_TIME * stretch, 0.5)
+        rising = {} if self.rise is None else {"initial_momentum": 0.5, "rise": self.rise * stretch}
+        return SGD(rate, momentum=0.9, l2=self.l2, name=name, **rising)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe(Descent):
+    """How a machine learns.
+
+    Attributes:
+      target: activity, in (0, 1), to which hidden units are pulled.
+      cost: weight of that pull; 0: there is none.
+      growth: (S, R): the steps of contrast are 1 up to step S, then 2 + floor((t - S) / R); None: always 1.
+      stddev: of the initial weights; None: hidden units^-1/2.
+      up_factor: times v W on the way up alone, of machines of counts.
+      words: D to which each document is scaled; 0: as many as it has.
+      drawn_from: step from which h' is made from `words` words drawn from v' in place of v'; None: never.
+    """
+
+    target: float = 0.2
+    cost: float = 0.01
+    growth: tuple | None = (15_000, 5_000)
     stddev: float | None = None
+    up_factor: float = 1.0
+    words: int = 0
+    drawn_from: int | None = None
 
-
-RECIPES = {
-    "gaussian": Recipe(1e-3, 1e-3, 0.1),
-    "binary": Recipe(0.05, 1e-3, 0.01),
-    "counts": Recipe(0.1, 1e-4, 0.01, rise=5_000, stddev=1e-5),
-}
+    def contrasts(self, time):
+        """Steps of contrast, an int32 scalar tensor, at step `time` of the authors'."""
+        if self.growth is None:
+            return tf.constant(1)
+        start, every = self.growth
+        time = tf.cast(time, tf.int32)
+        return tf.where(time <= start, 1, 2 + (time - start) // every)
 
 
 class Machine(keras.layers.Layer):
     """A restricted Boltzmann machine: visible units v (d), hidden ones h (k) in {0, 1}, no connection within a side.
 
-    p(h_j = 1 | v) = sigmoid((v W + D c)_j);  E[v | h] by the kind of the visible units:
+    p(h_j = 1 | v) = sigmoid((f v W + D c)_j);  E[v | h] by the kind of the visible units:
 
-        gaussian  h W' + b, of features scaled to mean 0 and variance 1, with variance 1    D = 1
-        binary    sigmoid(h W' + b)                                                         D = 1
-        counts    D softmax(h W' + b): D words drawn from one distribution                  D = sum of v
+        gaussian  h W' + b, of features scaled to mean 0 and variance 1, with variance 1    f = D = 1
+        binary    sigmoid(h W' + b)                                                         f = D = 1
+        counts    D softmax(h W' + b): D words drawn from one distribution                  f = the recipe's up_factor
+
+    With a recipe that says to how many words each document is scaled, fractions are as good as counts: TF-IDF will do.
 
     Args:
-      inputs: d.
+      inputs: d; or the widths of several modalities, whose parts are the visible units of one machine.
       units: k.
-      kind: one of RECIPES.
+      kind: one of KINDS.
+      recipe: Recipe.
       seed: of the initial weights.
     """
 
-    def __init__(self, inputs, units, kind, seed, **kwargs):
+    def __init__(self, inputs, units, kind, recipe, seed, **kwargs):
         super().__init__(**kwargs)
-        self.kind, self.recipe = kind, RECIPES[kind]
-        normal = keras.initializers.RandomNormal(0.0, self.recipe.stddev or units**-0.5, seed=seed)
-        self.kernel = self.add_weight(shape=(inputs, units), initializer=normal, name="kernel")
+        self.kind, self.recipe = kind, recipe
+        self.widths = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
+        d = sum(self.widths)
+        normal = keras.initializers.RandomNormal(0.0, recipe.stddev or units**-0.5, seed=seed)
+        self.kernel = self.add_weight(shape=(d, units), initializer=normal, name="kernel")
         self.hidden_bias = self.add_weight(shape=(units,), initializer="zeros", name="hidden_bias")
-        self.visible_bias = self.add_weight(shape=(inputs,), initializer="zeros", name="visible_bias")
+        self.visible_bias = self.add_weight(shape=(d,), initializer="zeros", name="visible_bias")
         # all replicas set them to the same values
         fixed = {"initializer": "zeros", "trainable": False, "aggregation": "only_first_replica"}
-        self.mean = self.add_weight(shape=(inputs,), name="mean", **fixed)
-        self.scale = self.add_weight(shape=(inputs,), name="scale", **fixed | {"initializer": "ones"})
-        self.activity = self.add_weight(shape=(units,), name="activity", **fixed)
+        self.mean = self.add_weight(shape=(d,), name="mean", **fixed)
+        self.scale = self.add_weight(shape=(d,), name="scale", **fixed | {"initializer": "ones"})
+        # from 0 the first pulls would be below the target's, whatever the units do
+        start = keras.initializers.Constant(recipe.target)
+        self.activity = self.add_weight(shape=(units,), name="activity", **fixed | {"initializer": start})
         self.built = True
 
-    def call(self, x):
-        """Features (n, d) to the probabilities of the hidden units, (n, k)."""
-        return self.up(self.visible(x))
+    def call(self, *parts):
+        """Features (n, d), or its parts of `widths`, to the probabilities of the hidden units, (n, k)."""
+        return self.up(self.visible(tf.concat(parts, axis=-1)))
 
     def visible(self, x):
         """Features as the visible units take them, (n, d)."""
+        if self.kind == "counts" and self.recipe.words:
+            return x * (self.recipe.words / tf.maximum(tf.reduce_sum(x, axis=-1, keepdims=True), 1e-30))
         return (x - self.mean) * self.scale
 
     def words(self, v):
-        """D of each row, (n, 1); 1 for a document without words."""
-        return tf.maximum(tf.reduce_sum(v, axis=-1, keepdims=True), 1.0) if self.kind == "counts" else 1.0
+        """D of each row, (n, 1), or of all; 1 for a document without words."""
+        if self.kind != "counts":
+            return 1.0
+        return float(self.recipe.words) or tf.maximum(tf.reduce_sum(v, axis=-1, keepdims=True), 1.0)
 
-    def up(self, v):
-        """p(h = 1 | v): visible units (n, d) to (n, k)."""
-        return tf.sigmoid(tf.matmul(v, self.kernel.value) + self.words(v) * self.hidden_bias)
+    def up(self, v, words=None):
+        """p(h = 1 | v): visible units (n, d) to (n, k); `words` is D, None: that of v."""
+        words = self.words(v) if words is None else words
+        return tf.sigmoid(self.recipe.up_factor * tf.matmul(v, self.kernel.value) + words * self.hidden_bias)
 
     def down(self, h, words=1.0):
         """E[v | h]: hidden units (n, k) to (n, d); `words` is D, (n, 1) or a number, of machines of counts."""
@@ -91,50 +143,84 @@ class Machine(keras.layers.Layer):
             return logits
         return tf.sigmoid(logits) if self.kind == "binary" else words * tf.nn.softmax(logits)
 
-    def contrast(self, x, seed):
+    def drawn(self, v, seed):
+        """Documents (n, d) of the recipe's number of words, drawn from the distributions v / D."""
+        rows, vocabulary = tf.shape(v)[0], tf.shape(v)[1]
+        found = tf.random.stateless_categorical(tf.math.log(v + 1e-30), self.recipe.words, seed, dtype=tf.int32)
+        places = tf.reshape(found + vocabulary * tf.range(rows)[:, None], [-1])
+        counts = tf.math.unsorted_segment_sum(tf.ones_like(places, tf.float32), places, rows * vocabulary)
+        return tf.reshape(counts, (rows, vocabulary))
+
+    def contrast(self, x, seed, time=0.0, grow=False):
         """One step of contrastive divergence.
 
-        v -> h = p(h | v) -> a sample of h -> v' = E[v | sample] -> h' = p(h | v'); the gradients are means over
-        items of (v' h' - v h) / D for W, (v' - v) / D for b and h' - h for c, and for c the pull to a sparse
-        activity, sparsity (q - .2) / (q (1 - q)), where q is the running mean of h, taken for .01 to .99: nearer to
-        0 and 1 the pull has no bound, and a unit that rests there would be thrown to the other side.
+        v -> h = p(h | v), and once or, with `grow`, several times: -> a sample of h -> v' = E[v | sample] -> h =
+        p(h | v'), h' in the end. The gradients are means over items of (v' h' - v h) / D for W, (v' - v) / D for b and
+        h' - h for c. The pull to a sparse activity, cost (q - target) / (q (1 - q)), is as if h were as much smaller:
+        it comes on top of c's, and times the mean of v / D of W's. q is the running mean of h, which starts at the
+        target; it is taken for .01 to .99: nearer to 0 and 1 the pull has no bound, and a unit that rests there would
+        be thrown to the other side.
 
         Args:
           x: features (B, d).
-          seed: int32 (2,) of the sample.
+          seed: int32 (2,) of the samples.
+          time: step of the authors' training, see Descent.
+          grow: whether the steps of contrast become more as the recipe says.
 
         Returns:
           (mean over items of ||v - v'||^2 / D^2, gradients of the trainable weights).
         """
         v = self.visible(x)
         words, h = self.words(v), self.up(v)
-        sample = tf.cast(tf.random.stateless_uniform(tf.shape(h), seed) < h, h.dtype)
-        v2 = self.down(sample, words)
-        h2 = self.up(v2)
+
+        def again(number, _, hidden):
+            own = randomness.fold_in(seed, 2 * number)
+            sample = tf.cast(tf.random.stateless_uniform(tf.shape(hidden), own) < hidden, hidden.dtype)
+            made = self.down(sample, words)
+            seen = made
+            if self.recipe.drawn_from is not None:
+                seen = tf.cond(
+                    tf.cast(time, tf.float32) >= self.recipe.drawn_from,
+                    lambda: self.drawn(made, randomness.fold_in(seed, 2 * number + 1)), lambda: made,
+                )
+            return number + 1, made, self.up(seen, words)
+
+        state = tf.constant(0), v, h
+        if grow:
+            rounds = self.recipe.contrasts(time)
+            state = tf.while_loop(lambda number, *_: number < rounds, again, state)
+        else:
+            state = again(*state)
+        _, v2, h2 = state
         items = tf.cast(tf.shape(v)[0], h.dtype)
         v, v2 = v / words, v2 / words
         kernel = (tf.matmul(v2, h2, transpose_a=True) - tf.matmul(v, h, transpose_a=True)) / items
-        self.activity.assign(SPARSITY_DAMPING * self.activity + (1 - SPARSITY_DAMPING) * tf.reduce_mean(h, axis=0))
-        q = tf.clip_by_value(self.activity.value, 0.01, 0.99)
-        pull = self.recipe.sparsity * (q - SPARSITY_TARGET) / (q * (1 - q))
-        hidden, visible = tf.reduce_mean(h2 - h, axis=0) + pull, tf.reduce_mean(v2 - v, axis=0)
+        hidden, visible = tf.reduce_mean(h2 - h, axis=0), tf.reduce_mean(v2 - v, axis=0)
+        if self.recipe.cost:
+            pull = self.pull(h)
+            kernel, hidden = kernel + tf.reduce_mean(v, axis=0)[:, None] * pull, hidden + pull
         return tf.reduce_mean(tf.reduce_sum((v - v2) ** 2, axis=-1)), [kernel, hidden, visible]
 
+    def pull(self, h):
+        """The pull on each hidden unit, (k,), after their running activity took in a batch's h (B, k)."""
+        self.activity.assign(SPARSITY_DAMPING * self.activity + (1 - SPARSITY_DAMPING) * tf.reduce_mean(h, axis=0))
+        q = tf.clip_by_value(self.activity.value, 0.01, 0.99)
+        return self.recipe.cost * (q - self.recipe.target) / (q * (1 - q))
 
-def kind_of(modality, level, counts):
-    """The kind of a modality's machine, one of RECIPES.
+    def mean_field(self, parts, rounds=ROUNDS):
+        """The hidden units' probabilities, (n, k), where some modalities are unknown.
 
-    Args:
-      modality: its name.
-      level: machines below this one; above others the visible units are probabilities, so the kind is "binary".
-      counts: names of the modalities whose features are numbers of words; their lowest machine is "counts", that of the
-        others "gaussian".
-    """
-    return "binary" if level else "counts" if modality in counts else "gaussian"
+        These start at 0; a round makes j = p(h | v) and, but for the last one, renews all of them by E[v | j].
 
-
-def optimizer_of(machine, name):
-    """Gradient descent by a Machine's recipe, with the name `name`."""
-    recipe = machine.recipe
-    rate = keras.optimizers.schedules.InverseTimeDecay(recipe.learning_rate, 10_000, 1.0)
-    return SGD(rate, momentum=0.9, initial_momentum=0.5, rise=recipe.rise, l2=recipe.l2, name=name)
+        Args:
+          parts: of `widths`, each (n, d_m); None for the unknown ones.
+          rounds: 1 or more.
+        """
+        rows = tf.shape(next(part for part in parts if part is not None))[0]
+        now = [tf.zeros((rows, d)) if part is None else part for part, d in zip(parts, self.widths, strict=True)]
+        hidden = self.up(tf.concat(now, axis=-1))
+        for _ in range(rounds - 1):
+            made = tf.split(self.down(hidden), self.widths, axis=-1)
+            now = [new if part is None else part for part, new in zip(parts, made, strict=True)]
+            hidden = self.up(tf.concat(now, axis=-1))
+        return hidden

@@ -4,19 +4,15 @@ import itertools
 
 import tensorflow as tf
 
-from tfxmr import randomness
-from tfxmr.data import mapped
-from tfxmr.errors import InputError
-from tfxmr.features.normalisation import statistics
-from tfxmr.models._boltzmann import Machine, kind_of, optimizer_of
-from tfxmr.models.base import Method, OptimizerSettings, Stage, selection_setting
+from tfxmr.models._deepnet import CORR_AE_RECIPES, DeepNet, DeepNetSettings
+from tfxmr.models.base import Stage, selection_setting
 from tfxmr.settings import setting
 
 PAPER_ALPHA = {"corr": 0.8, "cross": 0.2, "full": 0.8}
 
 
 @dataclasses.dataclass(frozen=True)
-class CorrAESettings(OptimizerSettings):
+class CorrAESettings(DeepNetSettings):
     """Settings of Corr-AE: widths, alpha, batch and decay of the authors' configuration for Wikipedia."""
 
     epochs: int = setting(100, "Training epochs at most, if --steps is 0; a choice of this project.", minimum=0)
@@ -51,25 +47,14 @@ class CorrAESettings(OptimizerSettings):
         0.5, "Momentum of sgd at first, in [0, .999]; it rises to --momentum as m - (m - m_0) exp(-t / 10000).",
         minimum=0.0, maximum=0.999,
     )
-    rbm_pretrain: bool = setting(
-        False, "First trains restricted Boltzmann machines on each modality, as the paper does; the autoencoders then "
-        "restore the outputs of the upper ones."
-    )
     rbm_units: tuple = setting((1024, 1024), "Hidden units of each modality's machines, the lowest first.", minimum=1)
-    rbm_steps: int = setting(20_000, "Steps of contrastive divergence for the machines of each level.", minimum=1)
-    rbm_batch_size: int = setting(500, "Items in a batch there; all, if there are fewer.", minimum=2)
-    rbm_counts: str = setting(
-        "", "Modalities, with commas between them, whose features are numbers of words (bow3000, say, with "
-        "--feature_norm=none): their lowest machine is a replicated softmax."
+    rbm_count_units: int = setting(
+        0, "Hidden units of the lowest machine of --rbm_counts; 0: as --rbm_units.", minimum=0
     )
-
-    def remedies(self):
-        """As Settings.remedies; numbers of words must stay such, and the machines' rates and scales are fixed."""
-        found = [flag for flag in super().remedies() if not (self.rbm_counts and flag.startswith("--feature_norm"))]
-        return found + ["--norbm_pretrain"] * self.rbm_pretrain
+    rbm_batch_size: int = setting(500, "Items in a batch there; all, if there are fewer.", minimum=2)
 
 
-class CorrAE(Method):
+class CorrAE(DeepNet):
     """Autoencoders of all modalities whose codes are drawn together.
 
     With the code h_m = E_m(x^m) of modality m and a decoder D_mn of it into modality n,
@@ -89,11 +74,12 @@ class CorrAE(Method):
 
     Differs from the paper: without --rbm_pretrain there are no machines, the encoder has a hidden layer in place of the
     upper ones, and units are tanh, where the paper's, as those of --rbm_pretrain, are logistic; Adam is the default.
-    The authors' text machine counts its words ten times on the way up alone, and from step 15,000 on takes a second
-    step of contrast in all but the image's first; neither is built.
+    The machines take one step of contrast, where the authors' take a second one from step 15,000 on in all but the
+    image's first (--rbm_cd_growth).
     """
 
     Settings = CorrAESettings
+    recipes = CORR_AE_RECIPES
     paper = "Feng et al., ACM MM 2014"
     certainty = "a public configuration; pre-training is --rbm_pretrain"
     zero_shot = True
@@ -103,7 +89,7 @@ class CorrAE(Method):
         """Builds an encoder for each modality, the decoders that the variant needs, and machines if there are any."""
         *hidden, code = self.settings.encoder_units
         activation = getattr(tf, self.activation)
-        machines, dims = self.make_machines(data)
+        machines, dims = self.make_machines(data.dims)
         shapes = {f"encoder_{m}": (d, (*hidden, code), activation) for m, d in dims.items()}
         for m, n in itertools.product(dims, repeat=2):
             if self.settings.variant == "full" or (m == n) == (self.settings.variant == "corr"):
@@ -113,24 +99,6 @@ class CorrAE(Method):
             for name, (inputs, units, last) in shapes.items()
         } | machines
 
-    def make_machines(self, data):
-        """The Boltzmann machines, name -> layer, and the width of what the autoencoders see, modality -> int."""
-        dims, machines = dict(data.dims), {}
-        unknown = set(self.counts) - set(dims)
-        if unknown:
-            raise InputError(f"--rbm_counts={self.settings.rbm_counts}: the data have {', '.join(dims)} alone")
-        for level, units in self.levels:
-            for m, d in dims.items():
-                name, kind = machine_name(m, level), kind_of(m, level, self.counts)
-                machines[name] = Machine(d, units, kind, randomness.derive(self.seed, *name.encode()), name=name)
-            dims = dict.fromkeys(dims, units)
-        return machines, dims
-
-    @property
-    def levels(self):
-        """(level, hidden units) of the machines, the lowest first."""
-        return list(enumerate(self.settings.rbm_units if self.settings.rbm_pretrain else ()))
-
     @property
     def activation(self):
         """Name of the hidden units, "sigmoid" or "tanh"."""
@@ -138,51 +106,19 @@ class CorrAE(Method):
         automatic = "sigmoid" if self.settings.rbm_pretrain else "tanh"
         return automatic if self.settings.activation == "auto" else self.settings.activation
 
-    @property
-    def counts(self):
-        """The modalities whose features are numbers of words."""
-        return tuple(filter(None, self.settings.rbm_counts.split(",")))
-
     def make_stages(self, num_items):
         """The machines of each level, the lowest first, and the autoencoders."""
-        s = self.settings
-        machines = [
-            Stage(f"machines_{level}", s.rbm_steps, tuple(machine_name(m, level) for m in self.dims), s.rbm_batch_size)
-            for level, _ in self.levels
-        ]
-        return (*machines, Stage("training", self.total_steps(num_items), ("joint",)))
-
-    def begin(self, data):
-        """Before the lowest machines, scales Gaussian ones to the training items; refuses counts below 0."""
-        for m, features in data.splits["train"].features.items() if self.stage.name == "machines_0" else ():
-            if m in self.counts and any(block.min() < 0 for block in mapped.blocks(features)):
-                raise InputError(
-                    f"--rbm_counts={m}: {m} features below 0 are no counts of words; take --feature_norm=none, and "
-                    "features such as bow3000"
-                )
-            machine = self.networks[machine_name(m, 0)]
-            if machine.kind == "gaussian":
-                mean, deviation = statistics(features, "zscore")
-                machine.mean.assign(mean)
-                machine.scale.assign(1 / deviation)
-        return {}
+        return (*self.machine_stages(), Stage("training", self.total_steps(num_items), ("joint",)))
 
     @property
     def players(self):
         """The autoencoders, and each machine by itself."""
-        machines = {name: (name,) for name in self.networks if name.startswith("machine")}
+        machines = {name: (name,) for name in self.machines}
         return {"joint": tuple(name for name in self.networks if name not in machines)} | machines
 
     def updates(self, batch, step):
         """Yields the autoencoders' update; in the stage of a level, each machine's step of contrastive divergence."""
-        if step.stage == "training":
-            yield from super().updates(batch, step)
-            return
-        level = int(step.stage.rpartition("_")[2])
-        for i, m in enumerate(self.dims):
-            machine = self.networks[machine_name(m, level)]
-            error, gradients = machine.contrast(self.seen(m, batch[m], level), randomness.fold_in(step.seed, i))
-            yield machine_name(m, level), {"reconstruction": error}, gradients
+        return super().updates(batch, step) if step.stage == "training" else self.machine_updates(batch, step)
 
     def costs(self, batch, step):
         """The weighted losses of a batch, name -> scalar."""
@@ -201,29 +137,12 @@ class CorrAE(Method):
         """The code h_m: features (B, d) to (B, k)."""
         return self.networks[f"encoder_{modality}"](self.seen(modality, features))
 
-    def seen(self, modality, features, level=None):
-        """What the autoencoders, or the machines of a level, see of features (B, d).
-
-        Returns:
-          The features, or (B, units) that the machines below make of them.
-        """
-        for below, _ in self.levels[:level]:
-            features = self.networks[machine_name(modality, below)](features)
-        return features
-
     def make_optimizer(self, player, learning_rate):
-        """As Method.make_optimizer, with a rising momentum of sgd; each machine has its recipe's."""
-        if player != "joint":
-            return optimizer_of(self.networks[player], f"sgd_{player}")
+        """As DeepNet.make_optimizer, with a rising momentum of sgd."""
         optimizer = super().make_optimizer(player, learning_rate)
-        if self.settings.optimizer == "sgd":
+        if player == "joint" and self.settings.optimizer == "sgd":
             optimizer.initial_momentum = self.settings.initial_momentum
         return optimizer
-
-
-def machine_name(modality, level):
-    """Name of the machine of a modality on a level, counted from 0."""
-    return f"machine_{modality}_{level}"
 
 
 def squared_error(a, b):

@@ -1,0 +1,224 @@
+"""What Corr-AE, CMDN and CCL share, whose authors train one stage after another: the machines below, and scalings."""
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfxmr import randomness
+from tfxmr.data import mapped
+from tfxmr.errors import InputError
+from tfxmr.features.normalisation import statistics
+from tfxmr.models._boltzmann import Machine, Recipe
+from tfxmr.models.base import Method, OptimizerSettings, Stage
+from tfxmr.settings import setting
+
+# Corr-AE's authors' for Wikipedia: of the lowest machine of a modality by its kind, and of those above
+CORR_AE_RECIPES = {
+    "gaussian": Recipe(1e-3, 20_000, cost=0.1, growth=None),
+    "counts": Recipe(0.1, 20_000, rise=5_000, l2=1e-4, stddev=1e-5, up_factor=10.0),
+    "upper": Recipe(0.05, 20_000),
+    "upper_counts": Recipe(0.01, 20_000, target=0.1),
+}
+
+
+def deepnet_recipes(first: int, upper: int, joint: int, merging: int) -> dict:
+    """The recipes of CMDN's and CCL's authors, which differ in the machines' numbers of steps alone."""
+    counts = Recipe(
+        0.1, first, rise=5_000, l2=1e-4, stddev=1e-5, up_factor=10.0, words=100, drawn_from=5_000,
+    )
+    several = Recipe(0.01, joint, rise=5_000, l2=1e-4, cost=0.0)
+    return {
+        "gaussian": Recipe(1e-3, first, cost=0.1, growth=(50_000, 10_000)),
+        "counts": counts,
+        "upper": Recipe(0.05, upper, target=0.1),
+        "upper_counts": Recipe(0.01, upper, target=0.1),
+        "joint": several,
+        "merging": dataclasses.replace(several, steps=merging),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class DeepNetSettings(OptimizerSettings):
+    """Settings of the machines, which Corr-AE, CMDN and CCL have."""
+
+    rbm_pretrain: bool = setting(
+        False, "First trains restricted Boltzmann machines on each modality, as the paper does; what is above takes "
+        "the outputs of the upper ones."
+    )
+    rbm_units: tuple = setting((2048, 1024), "Hidden units of each modality's machines, the lowest first.", minimum=1)
+    rbm_count_units: int = setting(
+        1024, "Hidden units of the lowest machine of --rbm_counts; 0: as --rbm_units.", minimum=0
+    )
+    rbm_steps: int = setting(
+        20_000, "Steps of contrastive divergence for the machines of each level. The authors' learning rates and "
+        "momentum change over their own numbers of steps, and here over as many, stretched.", minimum=1,
+    )
+    rbm_batch_size: int = setting(128, "Items in a batch there; all, if there are fewer.", minimum=2)
+    rbm_counts: str = setting(
+        "", "Modalities, with commas between them, whose features are word counts or TF-IDF (with --feature_norm=none "
+        "or l2): their lowest machine is a replicated softmax."
+    )
+    rbm_cd_growth: bool = setting(
+        False, "Contrastive divergence takes more steps as training goes on, as the authors' does: up to 38 times the "
+        "time of one."
+    )
+
+    @property
+    def counts(self) -> tuple:
+        """The modalities whose features are word counts."""
+        return tuple(filter(None, self.rbm_counts.split(",")))
+
+    def remedies(self):
+        """As Settings.remedies; word counts must stay such, and the machines' rates and scales are fixed."""
+        found = [flag for flag in super().remedies() if not (self.rbm_counts and flag.startswith("--feature_norm"))]
+        return found + ["--norbm_pretrain"] * self.rbm_pretrain
+
+
+class Scaling(keras.layers.Layer):
+    """(x - mean) * scale of each column, by statistics of the training items that a stage sets when it begins.
+
+    Args:
+      width: of x.
+    """
+
+    def __init__(self, width, **kwargs):
+        super().__init__(**kwargs)
+        # all replicas set them to the same values
+        fixed = {"trainable": False, "aggregation": "only_first_replica"}
+        self.mean = self.add_weight(shape=(width,), initializer="zeros", name="mean", **fixed)
+        self.scale = self.add_weight(shape=(width,), initializer="ones", name="scale", **fixed)
+        self.built = True
+
+    def call(self, x):
+        """(n, width) to the same."""
+        return (x - self.mean) * self.scale
+
+    def set(self, rows, kind):
+        """Takes the statistics of rows (n, width): "zscore", as tfxmr.features.normalisation; or "range", to [0, 1].
+
+        A range is that of all entries: columns keep their sizes against each other.
+        """
+        mean, scale = (rows.min(), np.ptp(rows) or 1.0) if kind == "range" else statistics(rows, kind)
+        self.mean.assign(np.broadcast_to(mean, self.mean.shape))
+        self.scale.assign(np.broadcast_to(1 / scale, self.scale.shape))
+
+
+class DeepNet(Method):
+    """Base of the three: each modality's stack of machines, trained one level after another if there are any.
+
+    Attributes:
+      recipes: Recipe by what `part_of` says.
+    """
+
+    Settings = DeepNetSettings
+    recipes = {}
+
+    def check(self, data):
+        """Raises InputError for features that the machines cannot take, before anything is trained."""
+        super().check(data)
+        s = self.settings
+        if not s.rbm_pretrain:
+            return
+        unknown = set(s.counts) - set(data.dims)
+        if unknown:
+            raise InputError(f"--rbm_counts={s.rbm_counts}: the data have {', '.join(data.dims)} alone")
+        for m in s.counts:
+            if any(block.min() < 0 for block in mapped.blocks(data.splits["train"].features[m])):
+                raise InputError(
+                    f"--rbm_counts={s.rbm_counts}: {m} features below 0 are no word counts; take --feature_norm=none, "
+                    "and features such as bow3000 or tfidf1000"
+                )
+
+    @property
+    def levels(self):
+        """Numbers of the levels of machines, the lowest first."""
+        return range(len(self.settings.rbm_units) if self.settings.rbm_pretrain else 0)
+
+    def part_of(self, modality, level):
+        """The key of `recipes` of a modality's machine on a level, counted from 0."""
+        counts = modality in self.settings.counts
+        return "upper" + "_counts" * counts if level else "counts" if counts else "gaussian"
+
+    def machine(self, name, inputs, units, part):
+        """Builds a machine, whose visible units above the lowest level are probabilities."""
+        kind = part if part in ("gaussian", "counts") else "binary"
+        return Machine(inputs, units, kind, self.recipes[part], randomness.derive(self.seed, *name.encode()), name=name)
+
+    def make_machines(self, dims):
+        """The machines, name -> layer, and the width of what they hand on, modality -> int, for features of `dims`."""
+        s, machines, dims = self.settings, {}, dict(dims)
+        for level in self.levels:
+            for m, d in dims.items():
+                part, name = self.part_of(m, level), machine_name(m, level)
+                dims[m] = s.rbm_count_units or s.rbm_units[0] if part == "counts" else s.rbm_units[level]
+                machines[name] = self.machine(name, d, dims[m], part)
+        return machines, dims
+
+    def machine_stages(self):
+        """A stage for each level."""
+        return [
+            self.machine_stage(f"machines_{level}", *(machine_name(m, level) for m in self.dims))
+            for level in self.levels
+        ]
+
+    def machine_stage(self, name, *machines):
+        """A stage of contrastive divergence, in which some machines have a turn."""
+        return Stage(name, self.settings.rbm_steps, machines, self.settings.rbm_batch_size)
+
+    def begin(self, data):
+        """Before the lowest machines, scales Gaussian ones to the training items."""
+        for m, features in data.splits["train"].features.items() if self.stage.name == "machines_0" else ():
+            machine = self.networks[machine_name(m, 0)]
+            if machine.kind == "gaussian":
+                mean, deviation = statistics(features, "zscore")
+                machine.mean.assign(mean)
+                machine.scale.assign(1 / deviation)
+        return {}
+
+    @property
+    def machines(self):
+        """Names of all machines."""
+        return [name for name, network in self.networks.items() if isinstance(network, Machine)]
+
+    def contrasted(self, name, x, step):
+        """The update of a machine by a step of contrastive divergence on what it sees, x (B, d)."""
+        machine = self.networks[name]
+        time = tf.round(step.progress * machine.recipe.steps)
+        seed = randomness.fold_in(step.seed, self.machines.index(name))
+        error, gradients = machine.contrast(x, seed, time, self.settings.rbm_cd_growth)
+        return name, {"reconstruction": error}, [g * self.loss_scale(name) for g in gradients]
+
+    def machine_updates(self, batch, step):
+        """Yields the updates of the machines of the stage's level."""
+        level = int(step.stage.rpartition("_")[2])
+        for m in self.dims:
+            yield self.contrasted(machine_name(m, level), self.seen(m, batch[m], level), step)
+
+    def seen(self, modality, features, level=None):
+        """What is above the machines, or the machines of a level, see of features (B, d).
+
+        Returns:
+          The features, or (B, units) that the machines below make of them.
+        """
+        for below in self.levels[:level]:
+            features = self.networks[machine_name(modality, below)](features)
+        return features
+
+    def make_optimizer(self, player, learning_rate):
+        """As Method.make_optimizer; each machine has its recipe's."""
+        network = self.networks.get(player)
+        if isinstance(network, Machine):
+            return network.recipe.optimizer(self.settings.rbm_steps, f"sgd_{player}")
+        return super().make_optimizer(player, learning_rate)
+
+
+def machine_name(modality, level):
+    """Name of the machine of a modality on a level, counted from 0."""
+    return f"machine_{modality}_{level}"
+
+
+def rows_of(function, features, block=1024):
+    """What a function makes of each row of features (n, d), by blocks: float32 array (n, k)."""
+    blocks = (np.asarray(features[i : i + block], np.float32) for i in range(0, len(features), block))
+    return np.concatenate([function(tf.constant(rows)).numpy() for rows in blocks])
