@@ -8,6 +8,7 @@ from tfxmr.evaluation import curves
 
 KINDS = {  # runs at most
     "convergence": 1, "tsne": 1, "precision_recall": None, "examples": 1, "attention": 1, "sensitivity": None,
+    "curve": None,
 }
 
 
@@ -24,15 +25,17 @@ def define(values):
         "convergence: losses and mAP against steps; tsne: maps of the test items before and after; precision_recall: "
         "curves of one run or several; examples: queries with their 5 best items; attention: the regions and words "
         "that carried a match, of a method that has such; sensitivity: mAP against the settings that vary between "
-        "several runs.", flag_values=values,
+        "several runs; curve: mAP of methods against one flag of theirs, --x.", flag_values=values,
     )
     flags.DEFINE_multi_string(
         "run_dir", [], "Folder of the run; of several, with commas between them or the flag again and again, for "
-        "precision_recall and sensitivity.", flag_values=values,
+        "precision_recall, sensitivity and curve, which takes folders of runs, too.", flag_values=values,
     )
+    text("x", "curve: the flag in which the runs differ, such as unseen_share or labels_per_class.")
     text("out", "Folder of the files, a PNG and an SVG each; default: figures/ in the (first) run's folder.")
     text("table", "sensitivity: a CSV file instead of runs, a line a run, columns mAP... and one a setting.")
-    several("labels", "precision_recall: names of the runs in the legend; default: their folders' names.")
+    several("labels", "precision_recall: names of the runs in the legend; default: their folders' names. curve: names "
+            "of the lines, in the order of their first runs.")
     flags.DEFINE_enum("curve", "11-point", tuple(curves.RECALLS),
                       "precision_recall: interpolated at recall 0, .1, ..., 1; or as it is, at each hundredth.",
                       flag_values=values)
@@ -86,6 +89,11 @@ def check(values):
         raise InputError(f"--figure is missing; there are {', '.join(KINDS)}")
     if values.table and values.figure != "sensitivity":
         raise InputError(f"--table={values.table} goes with --figure=sensitivity, not with {values.figure}")
+    if bool(values.x) != (values.figure == "curve"):
+        raise InputError(
+            f"--x={values.x} goes with --figure=curve, not with {values.figure}" if values.x
+            else "--x is missing: name the flag in which the runs differ, such as --x=unseen_share"
+        )
     if values.table and values.run_dir:
         raise InputError(f"--table={values.table}: takes the place of runs; leave out --run_dir or --table")
     if not values.table and not values.run_dir:

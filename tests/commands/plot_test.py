@@ -138,6 +138,23 @@ def test_sensitivity(capsys, workplace, tmp_path):
     assert "all runs have the same settings; give runs that differ in one" in message
 
 
+def test_curve(capsys, workplace, tmp_path):
+    """Guards against a curve whose values are not the runs' own, and runs that must be named one by one."""
+    (png, _) = paths(capsys, "--figure=curve", "--x=components", f"--run_dir={workplace}/runs", f"--out={tmp_path}")
+    assert png == tmp_path / "curve.png" and png.exists()
+    results = [json.loads((workplace / f"runs/{i}/results.json").read_text()) for i in (2, 3)]
+    (axis,) = plot.curve.draw(results, "components", plot.compare.IGNORED)["curve"].axes
+    x, y = axis.containers[0].lines[0].get_data()
+    assert list(x) == [0, 1] and list(y) == [np.mean([m["value"] for m in r["metrics"]]) for r in results]
+    for flags, message in [
+        ([], "--x is missing: name the flag in which the runs differ, such as --x=unseen_share"),
+        (["--x=ridge"], "--x=ridge: all runs have 0.01; give runs that differ in it"),
+        (["--x=components", "--figure=sensitivity"], "--x=components goes with --figure=curve, not with sensitivity"),
+    ]:
+        assert message in refusal(capsys, "--figure=curve", f"--run_dir={workplace}/runs", *flags)
+    assert "no finished run is there" in refusal(capsys, "--figure=curve", "--x=components", f"--run_dir={tmp_path}")
+
+
 def test_convergence(capsys, workplace, tmp_path):
     """A run that is not finished has no chance level to draw, and no mAP if none was measured."""
     message = refusal(capsys, "--figure=convergence", f"--run_dir={workplace}/runs/2")
@@ -157,10 +174,10 @@ def test_bad_input(capsys, workplace, tmp_path):
     """Guards against long work before a wrong flag is found, and folders made by it."""
     run = f"--run_dir={workplace}/runs/2"
     message = refusal(capsys, "--figure=pie", run)
-    assert "--figure=pie: value should be one of <convergence|tsne|precision_recall|examples|attention|sensitivity>" in message
+    assert "--figure=pie: value should be one of <convergence|tsne|precision_recall|examples|attention|sensitivity|curve>" in message
     assert "--figure is missing; there are convergence, tsne" in refusal(capsys, run)
     assert "--run_dir=RUN is missing" in refusal(capsys, "--figure=tsne")
-    for figure in tfxmr_flags.figures.KINDS:
+    for figure in set(tfxmr_flags.figures.KINDS) - {"curve"}:  # which finds runs in folders
         message = refusal(capsys, f"--figure={figure}", f"--run_dir={tmp_path}/none")
         assert f"--run_dir={tmp_path}/none: no run is there" in message
     for figure in ("tsne", "examples", "convergence"):

@@ -5,10 +5,12 @@ import numpy as np
 import tfxmr_flags.figures
 from tfxmr_flags import parsing, runs
 
+from tfxmr.commands import compare
 from tfxmr.errors import InputError
 from tfxmr.reports import (
     attention,
     convergence,
+    curve,
     examples,
     factors,
     fonts,
@@ -30,7 +32,7 @@ def main(arguments):
     flags = parsing.parse("plot", arguments, tfxmr_flags.figures.define)
     flags.run_dir = tfxmr_flags.figures.folders(flags.run_dir)
     tfxmr_flags.figures.check(flags)
-    for run_dir in flags.run_dir:
+    for run_dir in flags.run_dir if flags.figure != "curve" else ():  # which takes folders of runs
         runs.flagfile(run_dir)
     beside = pathlib.Path(flags.run_dir[0]) if flags.run_dir else pathlib.Path(flags.table).parent
     folder = pathlib.Path(flags.out or beside / "figures")
@@ -96,6 +98,11 @@ def _sensitivity(flags):
     return sensitivity.draw(factors.rows_of([RunFolder(r).require_results() for r in flags.run_dir], HARMLESS))
 
 
+def _curve(flags):
+    results = [result for result in compare.read(compare.find(flags.run_dir)) if result["metrics"]]
+    return curve.draw(results, flags.x, compare.IGNORED, flags.labels)
+
+
 def _read(flags, run_dir):
     """(The StoredRun of a folder, the title of its figures.)"""
     moved = [f"--{name}={flags[name].value}" for name in PLACES if flags[name].value]
@@ -105,5 +112,5 @@ def _read(flags, run_dir):
 
 DRAW = {
     "convergence": _convergence, "tsne": _tsne, "precision_recall": _precision_recall, "examples": _examples,
-    "attention": _attention, "sensitivity": _sensitivity,
+    "attention": _attention, "sensitivity": _sensitivity, "curve": _curve,
 }

@@ -28,7 +28,7 @@ def rows_of(results, ignore=()):
     names = [name for name in dict.fromkeys(n for result in results for n in result["flags"]) if name not in ignore]
     rows = []
     for result, row in zip(results, measured, strict=True):
-        settings = {name: _flag_value(name, result["flags"].get(name)) for name in names}
+        settings = {name: flag_value(name, result["flags"].get(name)) for name in names}
         chance = {f"chance {m['task']} {m['classes']}": m["chance"] for m in result["metrics"]
                   if m["metric"].startswith("mAP")}
         rows.append(settings | {"protocol": result["protocol"]["name"]} | row | chance)
@@ -102,7 +102,7 @@ def one_factor(rows):
     return curves
 
 
-def _flag_value(name, line):
+def flag_value(name, line):
     """ "0.1" of "--alpha=0.1"; "yes" or "no" of a boolean; "default" of a flag without a value."""
     if not line:
         return "default"
