@@ -11,8 +11,8 @@ from tfxmr.features.fine_tuning_options import FineTuning
 
 IMAGE_NAMES = (
     "vgg19_fc7 (4,096), vgg19_fc6, vgg19_pool5 (a map of 49 x 512: the view image.regions), the same of vgg16, "
-    "descriptor (1,956, no weights), descriptor_regions (a map of 49 x 39), or a network of keras.applications, such "
-    "as ResNet50"
+    "descriptor (1,956, no weights), descriptor_regions (a map of 49 x 39), pixels (a map of 4,096 x 3: "
+    "the view image.pixels), or a network of keras.applications, such as ResNet50"
 )
 
 

@@ -43,6 +43,8 @@ def readers(views: list[str]) -> list[str]:
         choices = [(f.name, c) for f in dataclasses.fields(default) if isinstance(f.default, str)
                    for c in f.metadata["choices"] or ()]
         others = [([f"--{n}={c}"], dataclasses.replace(default, **{n: c})) for n, c in choices]
+        others += [([f"--{f.name}"], dataclasses.replace(default, **{f.name: True}))
+                   for f in dataclasses.fields(default) if f.default is False]
         for flags, settings in (([], default), *others):
             inputs = method.reads(settings)
             if inputs and set(inputs) <= set(views):

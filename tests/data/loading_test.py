@@ -43,5 +43,5 @@ def test_refuses(folder):
 
 @pytest.mark.parametrize("name", tfxmr.data.NAMES)
 def test_described(name):
-    assert ("; also image.regions, text.words" in tfxmr.data.describe(name)) == (name == "scenes")
+    assert ("; also image.regions, image.pixels, text.words" in tfxmr.data.describe(name)) == (name == "scenes")
     assert len(tfxmr.data.describe(name)) > 20 and "\n" not in tfxmr.data.describe(name)

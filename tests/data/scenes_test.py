@@ -90,3 +90,12 @@ def test_views_are_made_only_where_they_are_wanted(small, tmp_path):
         for m in split.modalities:
             np.testing.assert_array_equal(split.features[m], full.splits[name].features[m])
     assert tfxmr.data.load("scenes", data_dir=tmp_path, views=("image.other",)).views == ["image", "text"]
+
+
+def test_pixels_are_the_pictures(small, tmp_path):
+    """Guards against columns first, colours in 0..255, and pictures of other items."""
+    split = tfxmr.data.load("scenes", data_dir=tmp_path, views=("image.pixels",)).splits["test"]
+    pixels = split.features["image.pixels"]
+    assert pixels.dtype == np.float32 and pixels.shape == (len(split), 4096, 3)
+    picture = scenes.media("image", split.ids["image"][:1])[0]
+    np.testing.assert_allclose(pixels[0].reshape(64, 64, 3) * 255, picture, atol=1e-4)

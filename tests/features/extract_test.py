@@ -157,8 +157,9 @@ def test_two_features_of_one_view_are_refused(features, message, media, tmp_path
 
 
 @pytest.mark.parametrize("features, hint", [
-    (["--text_features=words"], "out_run --model=modality_invariant"),
+    (["--text_features=words"], "out_run --model=c3l"),
     (["--image_features=descriptor_regions", "--text_features=words"], "out_run --model=cbt --encoder=cbt"),
+    (["--image_features=pixels", "--text_features=words"], "out_run --model=c3l --pixels"),
     (["--image_features=descriptor_regions"], "no method of tfxmr reads image.regions, text alone; those of vectors read what "
      "--image_features=descriptor,descriptor_regions makes in another --out"),
 ])

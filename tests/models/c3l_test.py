@@ -9,9 +9,10 @@ from making import paired_data
 from proving.data import with_views
 
 from tfxmr import losses
+from tfxmr.data.views import PIXELS
 from tfxmr.errors import InputError
 from tfxmr.models.base import Step
-from tfxmr.models.c3l import C3L, C3LSettings
+from tfxmr.models.c3l import C3L, C3LSettings, unigram_loss
 from tfxmr.training import sampling
 
 SMALL = {"image_units": 9, "text_units": 8, "text_hidden": 7, "common_units": 6, "decoder_units": 5, "noise_units": 3,
@@ -104,7 +105,7 @@ def test_discriminator_against_its_equation():
     words = model.words_of(batch)
     common = model.of_words(words)
     noise = tf.constant([1, 2])
-    made = model.generate_features(common, noise, True)
+    made = model.generate_images(common, noise, True)
 
     def probability(features):
         return 1 / (1 + np.exp(-model.judge(features, common).numpy()))
@@ -113,7 +114,7 @@ def test_discriminator_against_its_equation():
     expected = np.mean(-np.log(right) - 0.5 * np.log(1 - wrong) - 0.5 * np.log(1 - fake))
     (_, judge, _), (_, fool, _) = model.adversarial_updates(batch, words, noise, True)
     assert float(judge["judge"]) == pytest.approx(expected, rel=1e-4)
-    made = model.generate_features(common, noise, True)
+    made = model.generate_images(common, noise, True)
     assert float(fool["fool"]) == pytest.approx(float(tf.reduce_mean(losses.real_cost(model.judge(made, common)))), rel=1e-4)
     assert not np.any(batch["label"].numpy() == batch["wrong"]["label"].numpy())
 
@@ -191,12 +192,103 @@ def test_marks_of_the_vocabulary():
 
 def test_parts_that_are_left_out():
     """Guards against networks that nothing trains."""
-    assert set(make_model(gan=False).networks) == {"image", "image_third", "text_words", "text", "decoder"}
+    assert set(make_model(gan=False).networks) == {
+        "image", "image_third", "text_words", "text", "decoder", "generated_pairs"}
     silent = make_model(text_weight=0.0)
     assert not {"decoder", "image_third"} & set(silent.networks)
     assert set(parts(silent, make_batch(silent))) == {"pathways", "discriminator", "generator"}
     neither = make_model(gan=False, text_weight=0.0, loop=1.0)
-    assert not bool(neither.is_extended(step()))
+    assert not bool(neither.is_extended(step())) and "generated_pairs" not in neither.networks
+    assert "generated_pairs" not in make_model(loop=0.0).networks
+
+
+def test_generated_pairs_are_counted():
+    """Guards against the last step's number in the place of a sum, a count in evaluation, and one that is not kept."""
+    model, never = make_model(loop=1.0), make_model(loop=0.0)
+    batch = make_batch(model)
+    for total in (16, 32):
+        assert float(model.train_step(batch)["shown/generated_pairs"]) == total
+    list(model.updates(batch, dataclasses.replace(step(), training=False)))
+    split = make_data().reading(("image", "text.words"), "c3l").splits["test"]
+    assert model.measure(split)["generated pairs"] == 32 and "generated pairs" not in never.measure(split)
+    assert "shown/generated_pairs" not in never.train_step(batch)
+    assert [int(v.numpy()) for v in model.network_state()["generated_pairs"]] == [32]
+
+
+def test_measures_of_the_generators():
+    """Guards against neighbours as shuffled images: of items by classes these are of the same class."""
+    data = make_data().reading(("image", "text.words"), "c3l")
+    model, split = make_model(data), data.splits["test"]
+    model.finish(data)
+    order = np.argsort(split.labels["image"], kind="stable")
+    by_class = split.take(order) if hasattr(split, "take") else split
+    seen = []
+    model.word_loss = lambda image, words: seen.append(np.asarray(image)) or tf.constant(0.0)
+    found = model.measure(by_class)
+    right, shuffled = seen
+    places = [int(np.flatnonzero(np.isclose(right, row).all(1))[0]) for row in shuffled]
+    assert sorted(places) == list(range(len(split))) and all(p != n for n, p in enumerate(places))
+    labels = np.asarray(by_class.labels["image"])
+    assert np.mean(labels[places] == labels) < 0.5
+    assert {"nats a word", "nats a word of shuffled images", "nats a word by a unigram model", "generated pairs",
+            *(f"logits of {x} images" for x in ("right", "shuffled", "generated"))} == set(found)
+
+
+def test_unigram_model_against_a_loop():
+    """Guards against the start mark or padding as words, impossible words, and the test's own counts."""
+    data = make_data().reading(("image", "text.words"), "c3l")
+    model = make_model(data)
+    model.finish(data)
+    texts = {name: data.splits[name].features["text.words"] for name in ("train", "test")}
+    counts = dict.fromkeys([*range(1, 25), 26], 1)  # the end mark is 26, the start, 25, is never scored
+    for text in texts["train"]:
+        for word in [*text[text > 0].tolist(), 26]:
+            counts[word] += 1
+    total, found = sum(counts.values()), []
+    for text in texts["test"]:
+        found += [-math.log(counts[word] / total) for word in [*text[text > 0].tolist(), 26]]
+    words = model.words_of({"text.words": tf.constant(texts["test"])}).numpy()
+    assert unigram_loss(model.word_counts, words, model.marks[0]) == pytest.approx(np.mean(found), rel=1e-9)
+
+
+def pixel_data():
+    data = make_data()
+    rng = np.random.default_rng(3)
+    splits = {
+        name: dataclasses.replace(split, features=split.features | {
+            "image.pixels": rng.uniform(size=(len(split), *PIXELS)).astype("f")})
+        for name, split in data.splits.items()
+    }
+    return dataclasses.replace(data, splits=splits)
+
+
+def test_pixels():
+    """A step changes each network by its own player; the loop is closed by drawn pictures, too; guards other widths."""
+    data = pixel_data()
+    model = make_model(data.reading(C3L.reads(C3LSettings(pixels=True)), "c3l"), pixels=True, channels=2, loop=1.0)
+    split = data.reading(("image.pixels", "text.words"), "c3l").splits["train"]
+    batch = next(iter(sampling.batches(split, 8, 0, 0, 1, "contrasted")))
+    players = model.players
+    assert players["discriminator"] == ("discriminator_pixels", "discriminator") and "pixels" in players["pathways"]
+    for player, _, gradients, *_ in model.updates(batch, step()):
+        names = [n for n in players[player] for _ in model.networks[n].trainable_variables]
+        moved = {n for n, g in zip(names, gradients, strict=True) if g is not None and float(tf.reduce_max(tf.abs(g))) > 0}
+        assert moved == {n for n in players[player]}
+    images, texts, _ = model.extension(
+        batch, model.words_of(batch), *(model.embed(m, batch) for m in ("image", "text")), tf.constant([0, 1]))
+    assert images.shape == texts.shape == (24, 6)
+    drawn = model.generate_images(texts[:8])
+    assert drawn.shape == (8, *PIXELS) and 0 <= float(tf.reduce_min(drawn)) and float(tf.reduce_max(drawn)) <= 1
+    np.testing.assert_allclose(images[16:], model.of_image(model.generate_images(texts[16:], tf.constant([0, 1]))), atol=1e-5)
+    with pytest.raises(InputError, match="--feature_norm=zscore: --pixels takes colours as they are"):
+        make_model(data.reading(("image.pixels", "text.words"), "c3l"), pixels=True, feature_norm="zscore")
+    small = dataclasses.replace(data, splits={
+        name: dataclasses.replace(s, features=s.features | {"image.pixels": s.features["image.pixels"][:, :49]})
+        for name, s in data.splits.items()})
+    with pytest.raises(InputError, match=r"--pixels: the view image.pixels of dataset made up is 49 x 3 an item; .*pixels`"):
+        make_model(small.reading(("image.pixels", "text.words"), "c3l"), pixels=True)
+    with pytest.raises(InputError, match="c3l reads the view image.pixels; dataset made up has"):
+        make_data().reading(C3L.reads(C3LSettings(pixels=True)), "c3l")
 
 
 def test_words_without_names_are_refused():

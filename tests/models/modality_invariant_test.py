@@ -18,7 +18,8 @@ from tfxmr.errors import InputError
 from tfxmr.features import text_features
 from tfxmr.models import modality_invariant as module
 from tfxmr.models.base import Step
-from tfxmr.models.modality_invariant import ModalityInvariant, ModalityInvariantSettings, with_marks
+from tfxmr.models.modality_invariant import ModalityInvariant, ModalityInvariantSettings
+from tfxmr.parts.sentence_encoder import with_marks
 from tfxmr.training import sampling
 from tfxmr.training.keras_model import Shapes
 from tfxmr.training.run import RunOptions, run
@@ -290,12 +291,15 @@ def test_a_sentence_ends_at_its_end_mark():
     np.testing.assert_array_equal(with_marks(tf.constant(words), 9, 10), expected)
     model = made()
     longer = np.pad(words, ((0, 0), (0, 3)))
-    np.testing.assert_allclose(model.networks["text"](tf.constant(words)), model.networks["text"](tf.constant(longer)), atol=1e-6)
+    short, padded = (model.embed("text", {"text.words": tf.constant(x)}) for x in (words % 6, longer % 6))
+    np.testing.assert_allclose(short, padded, atol=1e-6)
+    own = model.networks["text"](with_marks(tf.constant(words % 6), *model.marks))
+    np.testing.assert_allclose(short, tf.math.l2_normalize(own, -1), atol=1e-6)
     assert (module.START, module.END) == text_features.MARKS[:2]
     data = data_of()
     marked = dataclasses.replace(data, vocabularies={"text.words": ["", *text_features.MARKS, *"abcde"]}, tables={})
     assert made(data).networks["text"].table.table.shape == (11, 4)
-    assert made(marked).networks["text"].marks == () and made(marked).networks["text"].table.table.shape == (9, 4)
+    assert made(marked).marks == () and made(marked).networks["text"].table.table.shape == (9, 4)
     unknown = made(dataclasses.replace(data, vocabularies={}))  # a table alone: the words have no names
     assert unknown.networks["text"].table.table.shape == (11, 4)
 
@@ -305,20 +309,21 @@ def test_padding_costs_nothing():
     words = tf.constant([[3, 4, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0], [1, 2, 3, 0, 0, 0, 0]])
     found = []
     for changes in ({}, {"jit_compile": True}):  # which needs to know the length
-        text = made(**changes).networks["text"]
+        model = made(**changes)
+        text, marked = model.networks["text"], with_marks(words, *model.marks)
         assert text.cut == (not changes)
         lengths = []
         recurrent = text.encoder.layer.call
         text.encoder.layer.call = lambda x, valid, real=recurrent, seen=lengths: (seen.append(x.shape[1]), real(x, valid))[1]
         with tf.GradientTape() as tape:
-            states = text(words)
+            states = text(marked)
             loss = tf.reduce_sum(states**2)
         found.append([states, *tape.gradient(loss, text.trainable_variables)])
         assert lengths == [9 if changes else 5]
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
-    made().networks["text"](tf.zeros((2, 4), tf.int32))  # no word at all: marks
-    made(word_table="data").networks["text"](tf.zeros((2, 4), tf.int32))  # nothing at all
+    made().embed("text", {"text.words": tf.zeros((2, 4), tf.int32)})  # no word at all: marks
+    made(word_table="data").embed("text", {"text.words": tf.zeros((2, 4), tf.int32)})  # nothing at all
 
 
 def test_compiled():
@@ -347,7 +352,7 @@ def test_words_of_the_data():
     model = made(data, word_table="data", text_layer=True)
     text = model.networks["text"]
     np.testing.assert_array_equal(text.table.table, data.tables["text.words"])
-    assert text.marks == () and len(text.trainable_variables) == 4
+    assert model.marks == () and len(text.trainable_variables) == 4
     assert model.networks["text_layer"].count_params() == 30 and model.players["embedding"][-1] == "text_layer"
     model.train_step(first_batch(data))
     np.testing.assert_array_equal(text.table.table, data.tables["text.words"])

@@ -30,7 +30,7 @@ DATASETS = {
     "scenes": _Dataset(
         "scenes", "2,000 generated image-text pairs, 20 classes; no download", ("descriptor",), ("tfidf", "counts"),
         "text: vocabulary and word weights on the official training texts; image: on nothing",
-        class_vectors=True, views=("image.regions", "text.words"),
+        class_vectors=True, views=("image.regions", "image.pixels", "text.words"),
     ),
     "wikipedia": _Dataset(
         "wikipedia",

@@ -1,10 +1,10 @@
 """The embedded dataset as matrices: generated scenes, a classical image descriptor, TF-IDF texts.
 
-Two more views are made where they are wanted. "image.regions" are the descriptor's 49 places, see
-tfxmr.features.image_descriptor.image_regions. "text.words" are the numbers of a text's words in order, with the word
-vectors and the vocabulary of `word_vectors`. Every word of that corpus has a number, by alphabet, whether a text has it
-or not: so the view is fitted on no item, and is the same in every split and with any classes unseen. Words that the
-corpus has not are skipped.
+More views are made where they are wanted. "image.regions" are the descriptor's 49 places and "image.pixels" the
+pictures themselves, see tfxmr.features.image_descriptor. "text.words" are the numbers of a text's words in order, with
+the word vectors and the vocabulary of `word_vectors`. Every word of that corpus has a number, by alphabet, whether a
+text has it or not: so the view is fitted on no item, and is the same in every split and with any classes unseen. Words
+that the corpus has not are skipped.
 """
 import functools
 
@@ -15,7 +15,7 @@ from tfxmr_datasets.scenes.scenes_dataset_builder import Builder
 from tfxmr.data import tfds_io
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.features.bag_of_words import KINDS, TextVectorizer, split_words
-from tfxmr.features.image_descriptor import image_descriptor, image_regions
+from tfxmr.features.image_descriptor import image_descriptor, image_pixels, image_regions
 from tfxmr.features.word2vec_training import train_word2vec
 
 IMAGE_FEATURES = ("descriptor",)
@@ -30,7 +30,7 @@ def load(image_features="descriptor", text_features="tfidf", data_dir=None, manu
       text_features: "tfidf" or "counts", on the vocabulary of the training texts.
       data_dir: folder of the prepared datasets; None means TFDS's default.
       manual_dir: not used; nothing is downloaded.
-      views: which of "image.regions" and "text.words" are to be made, too.
+      views: which of "image.regions", "image.pixels" and "text.words" are to be made, too.
 
     Returns:
       MultiModalData with "train" and "test" pairs of 20 classes, without class embeddings.
@@ -48,6 +48,10 @@ def load(image_features="descriptor", text_features="tfidf", data_dir=None, manu
         names["image.regions"] = "descriptor regions"
         for found in features.values():
             found["image.regions"] = image_regions(found["image"])
+    if "image.pixels" in views:
+        names["image.pixels"] = "pixels"
+        for name, c in columns.items():
+            features[name]["image.pixels"] = image_pixels(c["image"])
     if "text.words" in views:
         names["text.words"] = "words"
         vocabularies["text.words"], tables["text.words"] = _words()

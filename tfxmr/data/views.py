@@ -15,11 +15,13 @@ import numpy as np
 from tfxmr.errors import InputError
 
 MODALITIES = ("image", "text", "video", "audio", "shape3d")  # the order everywhere; other names follow
+PIXELS = (64 * 64, 3)  # of an image in the view image.pixels: rows first, red, green and blue in [0, 1]
 NAME = re.compile(r"[^.]+(\.[^.]+)?")
 
 # The flag of `tfxmr extract` and the feature that make a view, and the data sets with media that it reads.
 FEATURES = {
-    "image": "vgg19_fc7", "text": "doc2vec", "image.regions": "vgg19_pool5", "text.words": "sequence",
+    "image": "vgg19_fc7", "text": "doc2vec", "image.regions": "vgg19_pool5", "image.pixels": "pixels",
+    "text.words": "sequence",
 }
 EXTRACTED = (
     "scenes", "wikipedia", "pascal_sentence", "nus_wide", "nus_wide_10k", "flickr30k", "mscoco", "folder",

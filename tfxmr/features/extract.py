@@ -11,11 +11,11 @@ from tfxmr.data import DATASETS
 from tfxmr.data.mapped import blocks
 from tfxmr.data.npz import ROW
 from tfxmr.data.splits import OFFICIAL, OWN
-from tfxmr.data.views import modality_of
+from tfxmr.data.views import PIXELS, modality_of
 from tfxmr.errors import InputError
 from tfxmr.features import text_features, word_vectors
 from tfxmr.features.bag_of_words import warn_of_phrases, warn_of_unknown
-from tfxmr.features.image_descriptor import DIM, PLACES, REGION_DIM, image_descriptor, image_regions
+from tfxmr.features.image_descriptor import DIM, PLACES, REGION_DIM, image_descriptor, image_pixels, image_regions
 from tfxmr.features.store import SCRATCH, FeatureStore, file_sha256
 
 ALL_CLASSES = "texts of all classes, also of those that a zero-shot protocol holds unseen"
@@ -42,10 +42,18 @@ class DescriptorRegions(Descriptor):
         return image_regions(image_descriptor(pictures))
 
 
+class Pixels(Descriptor):
+    """pixels: the image itself, 64 x 64; see tfxmr.features.image_descriptor.image_pixels."""
+
+    name, view, dim = "pixels", "pixels", PIXELS
+    rule = {"rule": "colours of 64 x 64 pixels, in [0, 1]"}
+    transform = staticmethod(image_pixels)
+
+
 def image_feature(name, layer=None, weights="imagenet", seed=0, tuning=None):
     """The image feature of a name, fine-tuned by a FineTuning; see tfxmr.features.image_network and fine_tuning."""
     tuned = tuning is not None and tuning.finetune > 0
-    descriptors = {kind.name: kind for kind in (Descriptor, DescriptorRegions)}
+    descriptors = {kind.name: kind for kind in (Descriptor, DescriptorRegions, Pixels)}
     if name in descriptors:
         if tuned:
             raise InputError(f"--finetune={tuning.finetune}: --image_features={name} has no weights to be trained")

@@ -3,6 +3,7 @@ import numpy as np
 from PIL import Image
 from skimage.feature import hog
 
+from tfxmr.data.views import PIXELS
 from tfxmr.errors import InputError
 
 SIDE = 64  # pixels every image is resized to, whatever its shape
@@ -57,6 +58,22 @@ def image_regions(descriptors):
     return np.concatenate([edges, colours], axis=2)
 
 
+def image_pixels(images):
+    """Images as maps of their pixels, for methods that draw.
+
+    Args:
+      images: as of `image_descriptor`; resized to 64 x 64, whatever their shape.
+
+    Returns:
+      float32 (n, 4096, 3) in [0, 1]; pixels rows first, of each red, green and blue.
+
+    Raises:
+      InputError: an image is not uint8 or has another shape.
+    """
+    small = [_resized(_to_rgb(np.asarray(image), n)) for n, image in enumerate(images)]
+    return np.array([np.asarray(image) for image in small], np.float32).reshape(-1, *PIXELS) / 255
+
+
 def _to_rgb(image, n):
     """Checks one array and returns it as a PIL image in RGB."""
     if image.ndim == 3 and image.shape[2] == 1:
@@ -69,8 +86,12 @@ def _to_rgb(image, n):
     return Image.fromarray(image).convert("RGB")
 
 
+def _resized(image):
+    return image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+
+
 def _describe(image):
-    image = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    image = _resized(image)
     edges = hog(
         np.asarray(image.convert("L")),
         orientations=ORIENTATIONS,

@@ -18,7 +18,10 @@ LAYERS = {  # name -> (network, layer)
     "vgg19_fc7": ("VGG19", "fc2"), "vgg19_fc6": ("VGG19", "fc1"), "vgg19_pool5": ("VGG19", "block5_pool"),
     "vgg16_fc7": ("VGG16", "fc2"), "vgg16_fc6": ("VGG16", "fc1"), "vgg16_pool5": ("VGG16", "block5_pool"),
 }
-NAMES = f"{', '.join(LAYERS)}, descriptor, descriptor_regions, and any network of keras.applications, such as ResNet50"
+NAMES = (
+    f"{', '.join(LAYERS)}, descriptor, descriptor_regions, pixels, and any network of keras.applications, such as "
+    "ResNet50"
+)
 SIDE = 224  # of networks that take pictures of any size, as MobileNetV3; they were trained at this
 FILES = (".h5", ".hdf5", ".keras", ".npz")
 

@@ -2,13 +2,16 @@
 import dataclasses
 import functools
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tfxmr import losses, randomness
+from tfxmr.data.views import PIXELS
 from tfxmr.errors import InputError
 from tfxmr.models.base import Method, MethodSettings, Stage, selection_setting
 from tfxmr.parts.feature_generator import FeatureGenerator
+from tfxmr.parts.pictures import PicturePainter, PictureReader
 from tfxmr.parts.sentence_encoder import END, START, SentenceEncoder, with_marks
 from tfxmr.parts.triplet import different, triplet
 from tfxmr.parts.word_decoder import WordDecoder
@@ -37,7 +40,14 @@ class C3LSettings(MethodSettings):
     text_weight: float = setting(
         1.0, "Weight of the generated sentences' loss, per word; 0 makes no word decoder.", minimum=0.0
     )
-    gan: bool = setting(True, "Image features are generated from texts, and judged; without, only the rest is trained.")
+    pixels: bool = setting(
+        False, "Images are their pixels, the view image.pixels of 64 x 64, read by convolutions and drawn by a DCGAN; "
+        "else their features.",
+    )
+    channels: int = setting(
+        32, "With --pixels, channels of the largest hidden map of the networks that read and draw.", minimum=1
+    )
+    gan: bool = setting(True, "Images are generated from texts, and judged; without, only the rest is trained.")
     gan_to_encoder: bool = setting(False, "The generator's loss changes the text's encoder, too.")
     loop: float = setting(
         0.5, "Probability that a batch is extended by the pairs that are generated from it; 0 never does.", minimum=0.0,
@@ -53,7 +63,8 @@ class C3LSettings(MethodSettings):
     generator_units: int = setting(1024, "Width of the generator's hidden layer.", minimum=1)
     discriminator_units: int = setting(1024, "Width of the discriminator's hidden layer.", minimum=1)
     generated: str = setting(
-        "relu", "The generator's last activation: relu, for features that are never negative, as VGG's fc7; linear.",
+        "relu", "The generator's last activation without --pixels: relu, for features that are never negative, as "
+        "VGG's fc7; linear.",
         choices=("relu", "linear"),
     )
 
@@ -76,8 +87,11 @@ class C3L(Method):
     From epoch `loop_epoch` on, with probability `loop`, L_corr has two more pairs for each of the batch: (i, the
     sentence made from i) and (g_i, t), as constants, of the pair's class. Retrieval compares c by cosine.
 
+    With --pixels, s_i and g_i are pictures: strided convolutions come before the image's first layer and before the
+    discriminator's, and the generator is that of a DCGAN (Radford et al., ICLR 2016).
+
     Differs from the paper, of whose text the losses and pathways are known alone: an image is its extracted features,
-    which the generator makes, in place of pixels; this project's are all widths, lambda (the authors' MCSM has .5), one
+    which the generator makes, unless --pixels; this project's are all widths, lambda (the authors' MCSM has .5), one
     drawn negative, a loss per word (a sum over 50 words would outweigh the hinge a hundredfold), the loop's schedule.
     """
 
@@ -88,10 +102,38 @@ class C3L(Method):
     inputs = ("image", WORDS)
     pairs = True
     zero_shot = True
+    word_counts = None  # int (V + 1,) of the training texts, end marks among them, once it is trained
+
+    @classmethod
+    def reads(cls, settings):
+        """Features or pixels, and words."""
+        return ("image.pixels" if settings.pixels else "image", WORDS)
+
+    @property
+    def view(self):
+        """The view that an image is here."""
+        return self.reads(self.settings)[0]
+
+    def check(self, data):
+        """Raises InputError if --pixels finds no pixels of 64 x 64, as they are, too."""
+        super().check(data)
+        if not self.settings.pixels:
+            return
+        if tuple(data.dims[self.view]) != PIXELS:
+            shown = " x ".join(map(str, np.atleast_1d(data.dims[self.view])))
+            raise InputError(
+                f"--pixels: the view {self.view} of dataset {data.name} is {shown} an item; make it 4096 x 3 by "
+                "`tfxmr extract --image_features=pixels`"
+            )
+        if self.settings.feature_norm != "none":
+            raise InputError(
+                f"--feature_norm={self.settings.feature_norm}: --pixels takes colours as they are, in [0, 1]; leave "
+                "one of the two out"
+            )
 
     def make_networks(self, data):
         """Builds both pathways, and where they are trained the decoder, the generator and the discriminator."""
-        s, size, seed = self.settings, data.dims["image"], self.own_seed
+        s, seed = self.settings, self.own_seed
         words = len(data.vocabularies.get(WORDS, data.tables.get(WORDS, ()))) - 1
         if words < 1:
             raise InputError(
@@ -104,11 +146,16 @@ class C3L(Method):
             self.marks = words + 1, words + 2
             words += 2
         self.marked = marked
-        found = {
+        found, size = {}, data.dims[self.view]
+        if s.pixels:
+            found["pixels"] = self.reader("pixels")
+            size = found["pixels"].width
+        found |= {
             "image": self.tower("image", size, (s.image_units, s.common_units)),
             "image_third": self.tower("image_third", s.common_units, (s.decoder_units,)),
             "text_words": SentenceEncoder(
-                words, s.text_units, width=WIDTH, seed=seed("text_words"), name="text_words", dtype=self.policy
+                words, s.text_units, width=WIDTH, cut=not s.jit_compile, seed=seed("text_words"), name="text_words",
+                dtype=self.policy,
             ),
             "text": self.tower("text", s.text_units, (s.text_hidden, s.common_units)),
         }
@@ -120,14 +167,31 @@ class C3L(Method):
         else:
             del found["image_third"]
         if s.gan:
-            found["text_third"] = self.tower("text_third", s.common_units, (s.decoder_units,))
+            found |= self.adversaries(size)
+        if s.loop and (s.text_weight or s.gan):
+            found["generated_pairs"] = Counter(name="generated_pairs")
+        return found
+
+    def reader(self, name):
+        """Convolutions over pictures."""
+        return PictureReader(self.settings.channels, seed=self.own_seed(name), name=name, dtype=self.policy)
+
+    def adversaries(self, size):
+        """The networks of the conditional GAN by name; `size`: width of features, or after convolutions."""
+        s, found = self.settings, {}
+        common = {"noise_dim": s.noise_units, "seed": self.own_seed("generator"), "name": "generator"}
+        if s.pixels:
+            found["generator"] = PicturePainter(s.decoder_units, channels=s.channels, dtype=self.policy, **common)
+            found["discriminator_pixels"] = self.reader("discriminator_pixels")
+        else:
             found["generator"] = FeatureGenerator(
-                s.decoder_units, size, noise_dim=s.noise_units, units=s.generator_units, seed=seed("generator"),
-                nonnegative=s.generated == "relu", name="generator", dtype=self.policy,
+                s.decoder_units, size, units=s.generator_units, nonnegative=s.generated == "relu", dtype=self.policy,
+                **common,
             )
-            found["discriminator"] = self.tower(
-                "discriminator", (size, s.common_units), (s.discriminator_units, 1), activation=leaky
-            )
+        found["text_third"] = self.tower("text_third", s.common_units, (s.decoder_units,))
+        found["discriminator"] = self.tower(
+            "discriminator", (size, s.common_units), (s.discriminator_units, 1), activation=leaky
+        )
         return found
 
     def own_seed(self, name):
@@ -137,12 +201,13 @@ class C3L(Method):
     @property
     def players(self):
         """The pathways to c with the word decoder; the discriminator; the generator with the text's third layer."""
-        own = ("text_third", "generator", "discriminator")
+        judges = tuple(name for name in self.networks if name.startswith("discriminator"))
+        own = ("text_third", "generator", "generated_pairs", *judges)
         found = {"pathways": tuple(name for name in self.networks if name not in own)}
         if not self.settings.gan:
             return found
         encoder = ("text_words", "text") if self.settings.gan_to_encoder else ()
-        return found | {"discriminator": ("discriminator",), "generator": ("text_third", "generator", *encoder)}
+        return found | {"discriminator": judges, "generator": ("text_third", "generator", *encoder)}
 
     @property
     def rates(self):
@@ -160,16 +225,17 @@ class C3L(Method):
         """The words of texts between their marks, int (B, T)."""
         return views[WORDS] if self.marked else with_marks(views[WORDS], *self.marks)
 
-    def of_image(self, features):
-        """c_i of features (B, d): (B, common_units), unit norm."""
-        return tf.math.l2_normalize(self.networks["image"](features), -1)
+    def of_image(self, images):
+        """c_i of images, features (B, d) or pixels (B, 4096, 3): (B, common_units), unit norm."""
+        found = self.networks["pixels"](images) if self.settings.pixels else images
+        return tf.math.l2_normalize(self.networks["image"](found), -1)
 
     def of_words(self, words):
         """c_t of marked words (B, T)."""
         return tf.math.l2_normalize(self.networks["text"](self.networks["text_words"](words)), -1)
 
-    def generate_features(self, common, seed=None, training=False):
-        """g_i (B, d) of c_t (B, common_units); without a seed from noise 0."""
+    def generate_images(self, common, seed=None, training=False):
+        """g_i, (B, d) or (B, 4096, 3), of c_t (B, common_units); without a seed from noise 0."""
         return self.networks["generator"](self.networks["text_third"](common), seed=seed, training=training)
 
     def generate_words(self, common, length):
@@ -186,7 +252,7 @@ class C3L(Method):
         noise = randomness.fold_in(step.seed, 0)
         extended = self.is_extended(step)
         with tf.GradientTape() as tape:
-            image, text = self.of_image(batch["image"]), self.of_words(words)
+            image, text = self.of_image(batch[self.view]), self.of_words(words)
             found = {"correlation": tf.cond(
                 extended,
                 lambda: self.correlation(*self.extension(batch, words, image, text, noise), step.seed),
@@ -195,34 +261,38 @@ class C3L(Method):
             if s.text_weight:
                 found["text"] = s.text_weight * self.word_loss(image, words)
         kinds = int(s.text_weight > 0) + int(s.gan)
-        generated = tf.where(extended, float(kinds * words.shape[0]), 0.0)
-        yield *self.minimise("pathways", found, tape), {"generated_pairs": generated}
+        shown = {}
+        if "generated_pairs" in self.networks:
+            generated = tf.where(extended & step.training, kinds * words.shape[0], 0)
+            shown["generated_pairs"] = self.networks["generated_pairs"](generated)
+        yield *self.minimise("pathways", found, tape), shown
         if s.gan:
             yield from self.adversarial_updates(batch, words, noise, step.training)
 
     def adversarial_updates(self, batch, words, noise, training):
         """Yields the updates of the discriminator and the generator."""
         common = tf.stop_gradient(self.of_words(words))
-        made = self.generate_features(common, noise, training)
+        made = self.generate_images(common, noise, training)
         with tf.GradientTape() as tape:
-            logits = self.judge(tf.stack((batch["image"], batch["wrong"]["image"], made)), common)
+            logits = self.judge(tf.stack((batch[self.view], batch["wrong"][self.view], made)), common)
             real, wrong, fake = losses.real_cost(logits[0]), *tf.unstack(losses.fake_cost(logits[1:]))
             cost = {"judge": tf.reduce_mean(real + (wrong + fake) / 2)}
         yield self.minimise("discriminator", cost, tape)
         with tf.GradientTape() as tape:
             common = self.of_words(words) if self.settings.gan_to_encoder else common
-            made = self.generate_features(common, noise, training)
+            made = self.generate_images(common, noise, training)
             cost = {"fool": tf.reduce_mean(losses.real_cost(self.judge(made, tf.stop_gradient(common))))}
         yield self.minimise("generator", cost, tape)
 
-    def judge(self, features, common):
-        """Logits of pairs of features (..., B, d) and c_t (B, common_units)."""
-        return self.networks["discriminator"](features, common)[..., 0]
+    def judge(self, images, common):
+        """Logits (..., B) of pairs of images, features (..., B, d) or pixels (..., B, 4096, 3), and c_t."""
+        found = self.networks["discriminator_pixels"](images) if self.settings.pixels else images
+        return self.networks["discriminator"](found, common)[..., 0]
 
     def is_extended(self, step):
         """Whether the batch of a Step is extended by what is generated from it, a bool tensor."""
         s = self.settings
-        if not (s.text_weight or s.gan):
+        if "generated_pairs" not in self.networks:
             return tf.constant(False)
         begin = s.loop_epoch * self.steps_per_epoch(self.shapes.items) / max(1, self.stage.steps)
         drawn = tf.random.stateless_uniform((), randomness.fold_in(step.seed, 1)) < s.loop
@@ -241,7 +311,7 @@ class C3L(Method):
             sentences = self.generate_words(tf.stop_gradient(image), words.shape[1])  # not differentiated
             images, texts, count = [*images, image], [*texts, self.of_words(sentences)], count + 1
         if self.settings.gan:
-            made = tf.stop_gradient(self.generate_features(text, noise))
+            made = tf.stop_gradient(self.generate_images(text, noise))
             images, texts, count = [*images, self.of_image(made)], [*texts, text], count + 1
         return tf.concat(images, 0), tf.concat(texts, 0), tf.tile(batch["label"], (count,))
 
@@ -261,25 +331,71 @@ class C3L(Method):
 
     def embed(self, modality, features):
         """c (B, common_units), unit norm."""
-        return self.of_image(features["image"]) if modality == "image" else self.of_words(self.words_of(features))
+        return self.of_image(features[self.view]) if modality == "image" else self.of_words(self.words_of(features))
+
+    def finish(self, data):
+        """Counts the words of the training texts, with which `measure` compares the decoder."""
+        words = self.words_of({WORDS: tf.constant(self.checked(WORDS, data.splits["train"].features[WORDS]))})
+        size = self.networks["text_words"].table.table.shape[0]
+        self.word_counts = np.bincount(words.numpy()[:, 1:].ravel(), minlength=size)
+        self.word_counts[0] = 0  # padding
 
     def measure(self, split):
         """What the generators are worth on a split's pairs, name -> float.
 
-        "nats a word" is L_text, "of shuffled images" the same with the images of other items, "logits ..." the
-        discriminator's means.
+        "nats a word" is L_text, "of shuffled images" the same with the images of other items, "by a unigram model" the
+        same of a model that knows of each word how often it stands in the training texts (and once more, so that none
+        is impossible); "logits ..." the discriminator's means, "generated pairs" how many the training made.
         """
-        image = tf.constant(self.checked("image", split.features["image"]))
+        image = tf.constant(self.checked(self.view, split.features[self.view]))
         words = self.words_of({WORDS: tf.constant(self.checked(WORDS, split.features[WORDS]))})
-        common, shuffled = self.of_image(image), np.roll(np.arange(len(split)), 1)
-        found = {}
+        # a random cycle, since items often stand by classes, and a neighbour's image would be one of the same class
+        order = np.random.default_rng(0).permutation(len(split))
+        shuffled = np.empty_like(order)
+        shuffled[order] = np.roll(order, 1)
+        common, found = self.of_image(image), {}
         if self.settings.text_weight:
             found["nats a word"] = float(self.word_loss(common, words))
             found["nats a word of shuffled images"] = float(self.word_loss(tf.gather(common, shuffled), words))
+            if self.word_counts is not None:
+                found["nats a word by a unigram model"] = unigram_loss(self.word_counts, words.numpy(), self.marks[0])
         if self.settings.gan:
             text = self.of_words(words)
-            for name, features in (
-                ("right", image), ("shuffled", tf.gather(image, shuffled)), ("generated", self.generate_features(text)),
+            for name, images in (
+                ("right", image), ("shuffled", tf.gather(image, shuffled)), ("generated", self.generate_images(text)),
             ):
-                found[f"logits of {name} images"] = float(tf.reduce_mean(self.judge(features, text)))
+                found[f"logits of {name} images"] = float(tf.reduce_mean(self.judge(images, text)))
+        if "generated_pairs" in self.networks:
+            found["generated pairs"] = float(self.networks["generated_pairs"].total)
         return found
+
+
+class Counter(keras.layers.Layer):
+    """A sum of whole numbers that checkpoints keep."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.total = self.add_weight(
+            shape=(), initializer="zeros", dtype="int64", trainable=False, name="total", autocast=False,
+            aggregation="only_first_replica",  # all replicas count the same
+        )
+        self.built = True
+
+    def call(self, number):
+        """Adds a number; returns the sum, float32, as it is shown."""
+        self.total.assign(self.total + tf.cast(number, tf.int64))
+        return tf.cast(self.total, tf.float32)
+
+
+def unigram_loss(counts: np.ndarray, words: np.ndarray, start: int) -> float:
+    """Mean of - log p(word) over words, of p(w) = (counts[w] + 1) / sum of the same over all words but the start mark.
+
+    Args:
+      counts: int (V + 1,), of padding 0.
+      words: int (n, T), marked; neither the start mark nor padding is scored.
+      start: number of the start mark.
+    """
+    smoothed = counts + 1.0
+    smoothed[[0, start]] = 0
+    scored = words[:, 1:][words[:, 1:] > 0]
+    return float(np.log(smoothed.sum()) - np.log(smoothed[scored]).mean())

@@ -10,14 +10,13 @@ from tfxmr import randomness
 from tfxmr.errors import InputError
 from tfxmr.layers import reversal_ramp, reverse_gradient
 from tfxmr.models.base import Method, MethodSettings, Stage, selection_setting
-from tfxmr.parts.recurrent import INITS, RecurrentEncoder
+from tfxmr.parts.recurrent import INITS
+from tfxmr.parts.sentence_encoder import END, START, SentenceEncoder, with_marks
 from tfxmr.parts.triplet import NEGATIVES, different, triplet
-from tfxmr.parts.word_table import WordTable
 from tfxmr.settings import setting
 from tfxmr.training.optimizers import BySteps
 
 WORDS = "text.words"
-START, END = "<start>", "<end>"  # as `tfxmr extract --text_features=words` calls its marks
 STAGES = ("embedding", "classifier", "joint")
 COLLAPSED = 0.03  # of the loss of equal embeddings, within which a collapse is suspected
 LEAST_STEPS = 100  # of small data an epoch is a few steps, in which no embedding leaves its beginnings
@@ -91,53 +90,6 @@ class ModalityInvariantSettings(MethodSettings):
             raise InputError(f"--stages={shown}: give three shares, not all 0, such as --stages=15,2,13")
 
 
-class SentenceEncoder(keras.layers.Layer):
-    """A sentence as the state of a GRU after its last word, that is the end mark.
-
-    Args:
-      words: V.
-      units: width of the GRU.
-      width: of learned word vectors.
-      table: float (V + 1, e), fixed vectors in their place, or None.
-      marks: True puts marks of its own before and after a sentence, words V + 1 and V + 2.
-      cut: True runs to the longest sentence of a batch alone, whose length is not known before (nor to XLA): data are
-        padded to their longest, and a batch rarely has it.
-      init: of the GRU.
-      seed: of the initial weights.
-    """
-
-    row_axis = 0
-
-    def __init__(self, words, units, *, width, table, marks, cut, init, seed, **kwargs):
-        super().__init__(**kwargs)
-        self.marks, self.cut = (words + 1, words + 2) if marks else (), cut
-        policy = self.dtype_policy
-        self.table = WordTable(
-            words + len(self.marks), width, table=table, seed=randomness.derive(seed, 0), name="words", dtype=policy
-        )
-        self.encoder = RecurrentEncoder(
-            self.table.width, units, init=init, seed=randomness.derive(seed, 1), name="gru", dtype=policy
-        )
-        self.built = True
-
-    def call(self, words):
-        """Word numbers int (B, T), 0 after the last, to float32 (B, units)."""
-        if self.marks:
-            words = with_marks(words, *self.marks)
-        if self.cut:
-            longest = tf.reduce_max(tf.reduce_sum(tf.cast(words > 0, tf.int32), axis=1))
-            words = words[:, : tf.maximum(longest, 1)]
-        return self.encoder(self.table(words), words > 0)
-
-
-def with_marks(words: tf.Tensor, start: int, end: int) -> tf.Tensor:
-    """Word numbers int (B, T), 0 after the last, with marks before the first and after the last: (B, T + 2)."""
-    count = tf.reduce_sum(tf.cast(words > 0, tf.int32), axis=1, keepdims=True)
-    place = tf.range(words.shape[1] + 2)[None]
-    marked = tf.where(place == count + 1, end, tf.pad(words, ((0, 0), (1, 1))))
-    return tf.where(place == 0, start, marked)
-
-
 class ModalityInvariant(Method):
     """Images and sentences in one space, from which a classifier cannot tell which of the two an item is.
 
@@ -179,6 +131,7 @@ class ModalityInvariant(Method):
     pairs = True
     takes_items = True
     zero_shot = True
+    marks = ()  # numbers of the marks that sentences get here, where they bring none
 
     def check(self, data):
         """Raises InputError where word vectors of the data are asked for and there are none."""
@@ -194,12 +147,12 @@ class ModalityInvariant(Method):
         s = self.settings
         vocabulary, table = data.vocabularies.get(WORDS), data.tables.get(WORDS)
         fixed = s.word_table == "data"
-        marked = vocabulary is not None and {START, END} <= set(vocabulary)
+        words = len(table if vocabulary is None else vocabulary) - 1
+        if not fixed and not (vocabulary and {START, END} <= set(vocabulary)):  # a fixed table has no vectors of marks
+            self.marks = words + 1, words + 2
         text = SentenceEncoder(
-            len(table if vocabulary is None else vocabulary) - 1, s.units, width=s.word_width,
-            table=table if fixed else None, init=s.init, seed=randomness.derive(self.seed, *b"text"), name="text",
-            # a fixed table has no vectors of marks
-            marks=not marked and not fixed, cut=not s.jit_compile, dtype=self.policy,
+            words + len(self.marks), s.units, width=s.word_width, table=table if fixed else None, init=s.init,
+            cut=not s.jit_compile, seed=randomness.derive(self.seed, *b"text"), name="text", dtype=self.policy,
         )
         made = {"image": self.tower("image", data.dims["image"], (s.units,)), "text": text}
         if s.text_layer:
@@ -318,7 +271,8 @@ class ModalityInvariant(Method):
         if modality == "image":
             made = self.networks["image"](tf.math.l2_normalize(features["image"], -1))
         else:
-            made = self.networks["text"](features[WORDS])
+            words = with_marks(features[WORDS], *self.marks) if self.marks else features[WORDS]
+            made = self.networks["text"](words)
             made = self.networks["text_layer"](made) if self.settings.text_layer else made
         return tf.math.l2_normalize(made, -1)
 

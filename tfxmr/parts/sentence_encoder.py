@@ -18,7 +18,7 @@ def with_marks(words: tf.Tensor, start: int, end: int) -> tf.Tensor:
 
 
 class SentenceEncoder(keras.layers.Layer):
-    """A sentence as the state of a GRU after its last word.
+    """A sentence as the state of a GRU after its last word, that is the end mark where it has one.
 
     Args:
       words: V.
@@ -26,13 +26,16 @@ class SentenceEncoder(keras.layers.Layer):
       width: of learned word vectors.
       table: float (V + 1, e), fixed vectors in their place, or None.
       init: of the GRU, see tfxmr.parts.recurrent.
+      cut: True runs to the longest sentence of a batch alone, whose length is not known before (nor to XLA): data are
+        padded to their longest, and a batch rarely has it.
       seed: of the initial weights.
     """
 
     row_axis = 0
 
-    def __init__(self, words: int, units: int, *, width=300, table=None, init="glorot", seed: int, **kwargs):
+    def __init__(self, words: int, units: int, *, width=300, table=None, init="glorot", cut=False, seed: int, **kwargs):
         super().__init__(**kwargs)
+        self.cut = cut
         policy = self.dtype_policy
         self.table = WordTable(
             words, width, table=table, seed=randomness.derive(seed, 0), name="words", dtype=policy
@@ -44,4 +47,7 @@ class SentenceEncoder(keras.layers.Layer):
 
     def call(self, words):
         """Word numbers int (B, T), 0 after the last, to float32 (B, units)."""
+        if self.cut:
+            longest = tf.reduce_max(tf.reduce_sum(tf.cast(words > 0, tf.int32), axis=1))
+            words = words[:, : tf.maximum(longest, 1)]
         return self.encoder(self.table(words), words > 0)
