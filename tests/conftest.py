@@ -1,12 +1,15 @@
 """What several tests share: small made-up data, and the real Wikipedia files where they are present."""
+import gc
 import pathlib
 
 import pytest
 import scipy.io
 from making import paired_data
+from tensorflow.python.framework import ops
 
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.features.normalisation import normalise_features
+from tfxmr.training import memory
 
 REAL = pathlib.Path(__file__).parents[2] / "shared/data/wikipedia"
 
@@ -36,3 +39,17 @@ def official_wikipedia(wikipedia_files):
         splits[name] = Split.of_pairs({"image": stored[f"I_{short}"], "text": stored[f"T_{short}"]}, labels)
     data = MultiModalData("wikipedia", splits, [])
     return normalise_features(data, "zscore", data.splits["train"])
+
+
+def pytest_collection_finish():
+    """Spares the garbage collector what the imports made: every run collects, and would go through it."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def few_graphs():
+    """Frees the graphs of earlier tests, as a run does; those of a whole suite are gigabytes, and slow each collection."""
+    yield
+    if sum(name.startswith("CustomGradient-") for name in ops.gradient_registry._registry) > 50:
+        memory.free()

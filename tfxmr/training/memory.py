@@ -13,7 +13,11 @@ def free():
     again, and bring a warning.
     """
     gradients = ops.gradient_registry._registry
-    for name in [name for name in gradients if name.startswith("CustomGradient-")]:
+    of_graphs = [name for name in gradients if name.startswith("CustomGradient-")]
+    detectors = polymorphic_function._frequent_tracing_detector_manager._detectors
+    if not of_graphs and not detectors:  # no network was trained: closed-form runs need no collection, .3 s each
+        return
+    for name in of_graphs:
         del gradients[name]
-    polymorphic_function._frequent_tracing_detector_manager._detectors.clear()
+    detectors.clear()
     keras.backend.clear_session()  # collects garbage, too
