@@ -19,7 +19,7 @@ test: $(READY) lint  ## runs the tests
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(READY)  ## runs the long tests
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2
 
 chaos: $(READY)  ## kills commands, fills their disks and damages their files, and checks what they leave
 	$(BIN)/python tests/robustness/chaos.py --minutes=$(MINUTES) --seed=$(SEED)
