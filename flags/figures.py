@@ -8,7 +8,7 @@ from tfxmr.evaluation import curves
 
 KINDS = {  # runs at most
     "convergence": 1, "tsne": 1, "precision_recall": None, "examples": 1, "attention": 1, "sensitivity": None,
-    "curve": None,
+    "curve": None, "captions": 1, "generated": 1,
 }
 
 
@@ -25,7 +25,9 @@ def define(values):
         "convergence: losses and mAP against steps; tsne: maps of the test items before and after; precision_recall: "
         "curves of one run or several; examples: queries with their 5 best items; attention: the regions and words "
         "that carried a match, of a method that has such; sensitivity: mAP against the settings that vary between "
-        "several runs; curve: mAP of methods against one flag of theirs, --x.", flag_values=values,
+        "several runs; curve: mAP of methods against one flag of theirs, --x; captions, generated: test items with the "
+        "sentence made from the image, or the image made from the sentence (or the training image nearest to it), of a "
+        "method that generates these.", flag_values=values,
     )
     flags.DEFINE_multi_string(
         "run_dir", [], "Folder of the run; of several, with commas between them or the flag again and again, for "
@@ -44,14 +46,16 @@ def define(values):
     flags.DEFINE_float("perplexity", 30.0, "tsne: about the number of neighbours that matter, below that of items.",
                        lower_bound=0.0, flag_values=values)
     flags.DEFINE_integer(
-        "queries", 3, "examples, attention: queries of each task, drawn at random, of different classes first.",
+        "queries", 3, "examples, attention: queries of each task, drawn at random, of different classes first; "
+        "captions, generated: test items.",
         lower_bound=1, flag_values=values,
     )
     several(
-        "query_ids", "examples, attention: ids of the queries instead, or rows of the test split (from 0) without ids."
+        "query_ids", "examples, attention, captions, generated: ids of the queries instead, or rows of the test split "
+        "(from 0) without ids.",
     )
     flags.DEFINE_integer(
-        "seed", 0, "tsne, examples, attention: seed of what is drawn at random; not the run's.", lower_bound=0,
+        "seed", 0, "tsne, examples, attention, captions, generated: seed of what is drawn at random; not the run's.", lower_bound=0,
         flag_values=values,
     )
     text("data_dir", "Where the run's data are now; default: where the run had them.")

@@ -174,7 +174,7 @@ def test_bad_input(capsys, workplace, tmp_path):
     """Guards against long work before a wrong flag is found, and folders made by it."""
     run = f"--run_dir={workplace}/runs/2"
     message = refusal(capsys, "--figure=pie", run)
-    assert "--figure=pie: value should be one of <convergence|tsne|precision_recall|examples|attention|sensitivity|curve>" in message
+    assert "--figure=pie: value should be one of <convergence|tsne|precision_recall|examples|attention|sensitivity|curve|captions|generated>" in message
     assert "--figure is missing; there are convergence, tsne" in refusal(capsys, run)
     assert "--run_dir=RUN is missing" in refusal(capsys, "--figure=tsne")
     for figure in set(tfxmr_flags.figures.KINDS) - {"curve"}:  # which finds runs in folders
@@ -187,6 +187,8 @@ def test_bad_input(capsys, workplace, tmp_path):
     assert "takes the place of runs" in refusal(capsys, "--figure=sensitivity", "--table=t.csv", run)
     assert "give 1 different names, one a run" in refusal(capsys, "--figure=precision_recall", run, "--labels=a,b")
     assert "--perplexity=30: a map of 30 items" in refusal(capsys, "--figure=tsne", run)
+    assert "--figure=captions: cca generates no sentences of images; c3l does" in refusal(capsys, "--figure=captions", run)
+    assert "--figure=generated: cca generates no images of sentences; c3l does" in refusal(capsys, "--figure=generated", run)
     assert "no query is called nobody" in refusal(capsys, "--figure=examples", run, "--query_ids=nobody")
     (tmp_path / "flags.cfg").write_text("--seed=0\n")
     message = refusal(capsys, "--figure=sensitivity", f"--run_dir={tmp_path}")

@@ -291,6 +291,25 @@ def test_pixels():
         make_data().reading(C3L.reads(C3LSettings(pixels=True)), "c3l")
 
 
+def test_what_figures_ask_for():
+    """Guards against marks as words, the noise of training, and a traceback of a run without the network."""
+    words = ["", "<start>", "<end>", *(f"word {i}" for i in range(22))]
+    data = make_data(words)
+    model, split = make_model(data), data.splits["test"]
+    model.networks["decoder"].output_layer.bias.assign([0, 0, 0, 9.0, *[0.0] * 20])
+    features = {view: split.features[view][:3] for view in ("image", "text.words")}
+    found = model.captions({"image": features["image"]})
+    assert len(found) == 3 and set(found[0]) == {"word 1"} and len(found[0]) == model.dims["text.words"][0] - 1
+    made = model.drawings({"text.words": features["text.words"]})
+    assert list(made) == ["image"] and made["image"].shape == features["image"].shape
+    np.testing.assert_array_equal(made["image"], model.drawings({"text.words": features["text.words"]})["image"])
+    assert make_model().captions({"image": features["image"]})[0][0].isdecimal()  # a table alone: words have no names
+    with pytest.raises(InputError, match=r"--figure=captions: this run of c3l has no word decoder \(--text_weight=0\)"):
+        make_model(text_weight=0.0).captions(features)
+    with pytest.raises(InputError, match=r"--figure=generated: this run of c3l has no generator of images \(--nogan\)"):
+        make_model(gan=False).drawings(features)
+
+
 def test_words_without_names_are_refused():
     data = dataclasses.replace(make_data(), tables={})
     with pytest.raises(InputError, match="c3l: dataset made up names no words of text.words"):

@@ -14,6 +14,7 @@ from tfxmr.reports import (
     examples,
     factors,
     fonts,
+    generation,
     precision_recall,
     rankings,
     sensitivity,
@@ -92,6 +93,16 @@ def _attention(flags):
     )
 
 
+def _generation(flags):
+    run, title = _read(flags, flags.run_dir[0])
+    places = {name: run.flags[name].value for name in ("data_dir", "manual_dir")}
+    retriever, prepared, _ = run.restore()
+    return generation.draw(
+        flags.figure, run.data, prepared, retriever, run.flags.model, title, flags.queries, flags.query_ids, flags.seed,
+        **places,
+    )
+
+
 def _sensitivity(flags):
     if flags.table:
         return sensitivity.draw(factors.read_table(flags.table))
@@ -112,5 +123,6 @@ def _read(flags, run_dir):
 
 DRAW = {
     "convergence": _convergence, "tsne": _tsne, "precision_recall": _precision_recall, "examples": _examples,
-    "attention": _attention, "sensitivity": _sensitivity, "curve": _curve,
+    "attention": _attention, "sensitivity": _sensitivity, "curve": _curve, "captions": _generation,
+    "generated": _generation,
 }

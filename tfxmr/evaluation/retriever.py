@@ -27,6 +27,10 @@ class Retriever:
         items in a map.
       carried: None; or a function (images, texts), the features of n pairs as `represent` takes them, -> modality ->
         (n, places): what each region and each word adds to the similarity of a pair.
+      captions: None; or a function of the features of n images, as `represent` takes them, to n lists of words, the
+        sentences that it generates from them.
+      drawings: None; or a function of the features of n texts to those of the images that it generates from them, view
+        -> (n, ...).
     """
 
     represent: Callable
@@ -35,6 +39,8 @@ class Retriever:
     whole_gallery: bool = False
     points: Callable | None = None
     carried: Callable | None = None
+    captions: Callable | None = None
+    drawings: Callable | None = None
 
     def comparison(self, query_modality: str, gallery_modalities: tuple, queries=None) -> Callable:
         """The own similarity as tfxmr.evaluation.ranking takes it: of a block of `Rows`, and of a `Gallery`.
@@ -72,7 +78,8 @@ class Trained:
       least_modalities, most_modalities: how many of them; of more than the most it is trained once a pair.
       pairs: True if it learns from items that all of its modalities share.
       default_similarity: name of a similarity of two vectors, unless the protocol or --similarity says it; else cosine.
-      similarity, context, points, carried: None, or methods of the class, and whole_gallery: see Retriever.
+      similarity, context, points, carried, captions, drawings: None, or methods of the class, and whole_gallery: see
+        Retriever.
     """
 
     modalities = ()
@@ -81,7 +88,7 @@ class Trained:
     most_modalities = math.inf
     pairs = False
     default_similarity = None
-    similarity = context = points = carried = None
+    similarity = context = points = carried = captions = drawings = None
     whole_gallery = False
 
     @classmethod

@@ -365,7 +365,10 @@ class Method(Trained, KerasMethod):
     def retriever(self, data):
         """What the present weights are to all that uses them: a Retriever. `data` are the training data."""
         self.finish(data)
-        return Retriever(self.encode, self.similarity, self.context, self.whole_gallery, self.points, self.carried)
+        return Retriever(
+            self.encode, self.similarity, self.context, self.whole_gallery, self.points, self.carried, self.captions,
+            self.drawings,
+        )
 
     def embed(self, modality, features):
         """Maps the features of a modality to the representations (B, k) that retrieval compares.

@@ -333,6 +333,31 @@ class C3L(Method):
         """c (B, common_units), unit norm."""
         return self.of_image(features[self.view]) if modality == "image" else self.of_words(self.words_of(features))
 
+    def captions(self, features):
+        """The most likely sentence of each image, without marks: a list of lists of words, or of their numbers.
+
+        Args:
+          features: view -> array (n, ...) of images.
+        """
+        if not self.settings.text_weight:
+            raise InputError("--figure=captions: this run of c3l has no word decoder (--text_weight=0)")
+        image = self.of_image(tf.constant(self.checked(self.view, features[self.view])))
+        found = self.generate_words(image, self.dims[WORDS][0] + 2 * (not self.marked)).numpy()
+        known = self.shapes.vocabularies.get(WORDS)
+        unspoken = {0, *self.marks}
+        return [[known[n] if known else str(n) for n in words if n not in unspoken] for words in found.tolist()]
+
+    def drawings(self, features):
+        """The image generated from each text, without noise: view -> (n, ...).
+
+        Args:
+          features: view -> array (n, ...) of texts.
+        """
+        if not self.settings.gan:
+            raise InputError("--figure=generated: this run of c3l has no generator of images (--nogan)")
+        words = self.words_of({WORDS: tf.constant(self.checked(WORDS, features[WORDS]))})
+        return {self.view: self.generate_images(self.of_words(words)).numpy()}
+
     def finish(self, data):
         """Counts the words of the training texts, with which `measure` compares the decoder."""
         words = self.words_of({WORDS: tf.constant(self.checked(WORDS, data.splits["train"].features[WORDS]))})

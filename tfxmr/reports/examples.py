@@ -92,15 +92,15 @@ def _figure(ranking, chosen, found, data, title, shown):
     cells = figure.subplots(len(chosen), 1 + found.shape[1], squeeze=False)
     for row, query, items in zip(cells, chosen, found, strict=True):
         label = ranking.query_labels[query]
-        _cell(row[0], shown[ranking.query_items[query]], f"query: {class_of(data, label)}", "black")
-        for place, (cell, item) in enumerate(zip(row[1:], items, strict=True), 1):
+        cell(row[0], shown[ranking.query_items[query]], f"query: {class_of(data, label)}", "black")
+        for place, (axes, item) in enumerate(zip(row[1:], items, strict=True), 1):
             mark, colour = MARKS[bool(ranking.gallery_labels[item] == label)]
             heading = f"{place} {mark}\n{class_of(data, ranking.gallery_labels[item])}"
-            _cell(cell, shown[ranking.gallery_items[item]], heading, colour)
+            cell(axes, shown[ranking.gallery_items[item]], heading, colour)
     return figure
 
 
-def _cell(axes, medium, heading, colour):
+def cell(axes, medium, heading, colour):
     """Shows a picture or a text in a frame, under a heading."""
     axes.set(xticks=[], yticks=[], box_aspect=1)
     axes.set_title(heading, fontsize=7, color=colour, pad=3)
