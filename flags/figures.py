@@ -55,8 +55,8 @@ def define(values):
         "(from 0) without ids.",
     )
     flags.DEFINE_integer(
-        "seed", 0, "tsne, examples, attention, captions, generated: seed of what is drawn at random; not the run's.", lower_bound=0,
-        flag_values=values,
+        "seed", 0, "tsne, examples, attention, captions, generated: seed of what is drawn at random; not the run's.",
+        lower_bound=0, flag_values=values,
     )
     text("data_dir", "Where the run's data are now; default: where the run had them.")
     text("features", "Where the run's feature folder is now (--dataset=features); default: where the run had it.")
