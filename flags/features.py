@@ -69,7 +69,8 @@ def define_extract(values):
                       flag_values=values)
     flags.DEFINE_list("unseen_classes", [], "As in `tfxmr train`; implies --class_split=list.", flag_values=values)
     flags.DEFINE_integer("class_seed", 0, "As in `tfxmr train`.", flag_values=values)
-    flags.DEFINE_float("unseen_share", 0.5, "As in `tfxmr train`.", flag_values=values)
+    flags.DEFINE_float("unseen_share", 0.5, "As in `tfxmr train`; implies --class_split=parity, or goes with random.",
+                       flag_values=values)
 
 
 def tuning(values):
@@ -79,12 +80,14 @@ def tuning(values):
 
 def unseen(values, data, features):
     """Labels of the classes that the flags hold back from features (view -> feature) that learn by labels."""
-    split = "list" if values.unseen_classes else values.class_split
+    share = values["unseen_share"]
+    split = "list" if values.unseen_classes else values.class_split or ("parity" if share.present else None)
     if split is None:
         return ()
     if not any(feature.labels_used for feature in features.values()):
+        asked = f"--class_split={split}" if values.class_split or values.unseen_classes else share.serialize()
         raise InputError(
-            f"--class_split={split}: no feature here learns by labels; use it with --finetune or --text_features="
+            f"{asked}: no feature here learns by labels; use it with --finetune or --text_features="
             "sentence_cnn"
         )
     return protocol.make(

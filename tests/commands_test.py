@@ -523,7 +523,7 @@ def test_evaluation_under_another_protocol(capsys, train, tmp_path):
     assert main(["evaluate", f"--run_dir={tmp_path}/run", "--protocol=dadn"]) == 0
     printed = capsys.readouterr().out
     assert "name dadn" in printed and "normalisation group_zscore" in printed and table(printed) != plain
-    for flag in ("--protocol=standard", "--unseen_classes=art"):
+    for flag in ("--protocol=standard", "--unseen_classes=art", "--unseen_share=0.3"):
         with_flag = refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run", flag)
         assert "trained under --protocol=zero_shot, on other classes" in with_flag
     assert "--seed=0 there, --seed=1 here" in refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run", "--seed=1")

@@ -68,8 +68,9 @@ def test_shares_of_unseen_classes(make_data, share, of_10, of_20, of_200, seen_o
 ])
 def test_other_shares_are_refused(make_data, share, split, message):
     """Guards against a share that leaves nothing out, silently, as in the authors' code."""
-    with pytest.raises(InputError, match=message):
-        protocol.make("zero_shot", make_data(classes=20, train=40), split, ["1"], unseen_share=share)
+    for name in ("zero_shot", "generalised", "dadn", "standard"):
+        with pytest.raises(InputError, match=message):
+            protocol.make(name, make_data(classes=20, train=40), split, ["1"], unseen_share=share)
 
 
 def test_few_labels(make_data):

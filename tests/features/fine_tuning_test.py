@@ -233,6 +233,20 @@ def test_text_networks_learn_nothing_of_unseen_classes_either(media, tmp_path):
     assert facts["fitted_texts_sha256"] == text_features.sha256_of_texts(texts) and facts["fitted_labels"] == [1, 3]
 
 
+def test_a_share_of_unseen_classes_is_held_back(media, tmp_path, capsys):
+    """Guards against --unseen_share alone that is passed over: features would learn of classes that training calls unseen."""
+    text = ["--finetune=0", "--finetune_rate=0.001", "--text_features=sentence_cnn", "--text_epochs=1"]
+    run = [*FLAGS, *text, f"--data_dir={media}"]
+    assert main([*run, f"--out={tmp_path / 'o'}", "--unseen_share=0.3"]) == 0
+    assert manifest_of(tmp_path / "o")["modalities"]["text"]["fitted_labels"] == [1, 2]  # 0 and 3 are unseen
+    assert "--unseen_share=0.3" in capsys.readouterr().out  # of the line that trains on them
+    for share, message in (("0.2", "--unseen_share=0.2: give one of 0.1, 0.3, 0.5, 0.7, 0.9"),
+                           ("0.3", "--unseen_share=0.3: no feature here learns by labels")):
+        more = ["--text_features=bow5", "--text_epochs=30"] if share == "0.3" else []
+        assert main([*run, *more, f"--out={tmp_path / 'p'}", f"--unseen_share={share}"]) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_tuned_features_tell_scenes_apart(tmp_path, monkeypatch):
     """A real, small run, random weights: the nearest training picture has the right class more often after tuning."""
     monkeypatch.setattr(image_network, "_find", lambda name: (functools.partial(TinyVGG, side=32, width=64), scaled))

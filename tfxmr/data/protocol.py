@@ -325,6 +325,10 @@ def make(
     """
     if name not in PRESETS:
         raise InputError(f"--protocol={name}: no such protocol; there are {', '.join(PRESETS)}")
+    if unseen_share not in UNSEEN_SHARES or class_split == "list" and unseen_share != 0.5:
+        which = f"give one of {', '.join(map(str, UNSEEN_SHARES))}"
+        which = "leave it out: there is a list" if class_split == "list" else which
+        raise InputError(f"--unseen_share={unseen_share}: {which}")
     fields = {"similarity": method_similarity or "cosine"} | PRESETS[name]
     fields |= {key: value for key, value in changes.items() if value is not None}
     fields["cut"] = fields.get("cut") or None
@@ -340,10 +344,6 @@ def make(
             "--protocol=standard"
         )
     classes = range(data.num_classes)
-    if unseen_share not in UNSEEN_SHARES or class_split == "list" and unseen_share != 0.5:
-        which = f"give one of {', '.join(map(str, UNSEEN_SHARES))}"
-        which = "leave it out: there is a list" if class_split == "list" else which
-        raise InputError(f"--unseen_share={unseen_share}: {which}")
     if class_split == "parity":
         unseen = [c for c in classes if UNSEEN_SHARES[unseen_share](c)]
     elif class_split == "random":
