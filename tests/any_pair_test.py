@@ -52,7 +52,7 @@ def tasks(folder):
 
 
 def test_the_methods_of_two_views():
-    assert TWO == ["acmr", "cbt", "cca", "cfa", "cm_gan", "danzcr", "dcca", "kcca", "scm"]
+    assert TWO == ["acmr", "cbt", "cca", "cfa", "cm_gan", "dadn", "danzcr", "dcca", "kcca", "scm"]
 
 
 @pytest.mark.parametrize("name", TWO)
