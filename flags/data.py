@@ -197,6 +197,7 @@ def load_source(values, wanted):
         source = tfxmr.data.load(values.source_dataset, **given, allow_leaks=True, views=wanted)
     except InputError as error:
         raise InputError(f"the second domain, of whose flags each begins with --source_: {error}") from error
+    source = dataclasses.replace(source, title=place_name(source.name, given["features"] or given["data_dir"]))
     return domains.of_training_items(source, values.source_classes)
 
 
@@ -214,9 +215,14 @@ def title(values, name):
         if not values.dataset_name.strip() or not values.dataset_name.isprintable():
             raise InputError(f"--dataset_name={values.dataset_name!r}: give a name on one line, such as news2026")
         return values.dataset_name
+    return place_name(name, values.features or values.data_dir)
+
+
+def place_name(name, place):
+    """A known dataset's name, or else that of the folder or file `place`."""
     if name not in tfxmr.data.OWN_NAMES:
         return name
-    folder = pathlib.Path(values.features or values.data_dir).expanduser().resolve()
+    folder = pathlib.Path(place).expanduser().resolve()
     return (folder.name if folder.is_dir() else folder.stem) or name  # a CSV has its own name; "/" has none
 
 

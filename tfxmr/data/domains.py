@@ -25,7 +25,7 @@ def of_training_items(source: MultiModalData, classes=()) -> MultiModalData:
 
 
 def needed(method_class: type, name: str, data: MultiModalData) -> MultiModalData | None:
-    """What of the second domain a method reads: the views that both domains have.
+    """What of the second domain a method reads: the views that both domains have, of its `source_modalities`.
 
     Args:
       method_class: from tfxmr.models or tfxmr.baselines.
@@ -50,17 +50,20 @@ def needed(method_class: type, name: str, data: MultiModalData) -> MultiModalDat
         raise InputError(
             f"--source_dataset: {name} learns from one domain; leave the flag out, or take one that learns from two"
         )
-    shared = [view for view in data.views if view in source.views]
+    read = method_class.source_modalities
+    wanted = [view for view in data.views if not read or modality_of(view) in read]
+    shared = [view for view in wanted if view in source.views]
     if not shared:
         raise InputError(
             f"--source_dataset: {source.shown} has {', '.join(source.views)}, and {name} reads "
-            f"{', '.join(data.views)}; the domains need a view in common"
+            f"{', '.join(wanted or read)}; the domains need a view in common"
         )
     for view in shared:
         if source.dims[view] != data.dims[view] and kind(source.splits["train"].features[view]) != "tokens":
             raise InputError(
                 f"--source_dataset: the {view} features of {source.shown} are {source.dims[view]} wide, and those of "
-                f"{data.shown} {data.dims[view]}; extract both in the same way"
+                f"{data.shown} {data.dims[view]}; extract both by the same features, those of words from one "
+                "--text_corpus=FILE"
             )
     return source.reading(shared, name)
 
@@ -68,8 +71,8 @@ def needed(method_class: type, name: str, data: MultiModalData) -> MultiModalDat
 def refuse_leaks(data: MultiModalData, allow: bool = False) -> None:
     """Raises InputError if the second domain trains on items that the first one tests.
 
-    Items are known by their features: of pairs by those of all modalities together, since a short text may be that of
-    several images.
+    Items are known by their features: pairs by their image's, since a short text may be that of several images, and
+    features of texts differ by the vocabulary; pairs without an image by those of all modalities together.
 
     Args:
       data: as loaded, with a source or without.
@@ -80,7 +83,8 @@ def refuse_leaks(data: MultiModalData, allow: bool = False) -> None:
     train, test = data.source.splits["train"], data.splits["test"]
     shared = [view for view in data.views if view in data.source.views]
     together = all(split.only(list(dict.fromkeys(map(modality_of, shared)))).paired for split in (train, test))
-    for views in [shared] if together else [[view] for view in shared]:
+    pair = [view for view in shared if modality_of(view) == "image"] or shared
+    for views in [pair] if together else [[view] for view in shared]:
         leaked = _digests(train, views) & _digests(test, views)
         if leaked:
             raise InputError(

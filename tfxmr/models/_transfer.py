@@ -4,6 +4,7 @@ import dataclasses
 import tensorflow as tf
 
 from tfxmr import losses, randomness
+from tfxmr.errors import InputError
 from tfxmr.layers import reversal_ramp
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
 from tfxmr.parts.batch_norm import BatchNorm, DenseNormReLU, InputNorm
@@ -45,6 +46,18 @@ class Transfer(Method):
 
     Settings = TransferSettings
     least_classes = 2
+
+    def check(self, data):
+        """Raises InputError if shared layers would read features of words that differ by domain."""
+        super().check(data)
+        if self.settings.share_domains and data.source:
+            for view in data.source.views:
+                own, other = (vocabulary(part.features.get(view, {})) for part in (data, data.source))
+                if own and other and own != other:
+                    raise InputError(
+                        f"--share_domains: the {view} features of {data.source.shown} and {data.shown} count different "
+                        "words; extract both from one --text_corpus=FILE, or leave the flag out"
+                    )
 
     def block(self, name, inputs, sources=("",)):
         """Builds an FBR layer with random weights by seed and name."""
@@ -91,6 +104,12 @@ class Transfer(Method):
     def reversal(self, step):
         """The factor of the reversed gradient at a Step."""
         return self.settings.lambda_adv * reversal_ramp(step.progress)
+
+
+def vocabulary(facts):
+    """What tells the words apart that features count, given what is known of them; None if they count none."""
+    counts = str(facts.get("name")).startswith(("bow", "tfidf"))
+    return (facts.get("vocabulary_sha256") or facts.get("source")) if counts else None
 
 
 def classification(logits, labels):

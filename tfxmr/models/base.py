@@ -194,6 +194,7 @@ class Method(Trained, KerasMethod):
         their names; `embed` gets the array of a modality, or of a method that names its inputs view -> array. Where the
         settings decide which views these are, the class method `reads(settings)` gives them.
       takes_source, needs_source: whether the method learns from a second domain (data.source, batch["source"]).
+      source_modalities: names of the modalities that it reads of that domain; () all that both domains have.
       takes_items: whether its batches tell which rows are of one item: batch["item"], see tfxmr.training.sampling.
       rates: player -> factor on its learning rate, for those that have one.
       stages: the training's Stages, in order; length: their steps in all.
@@ -206,6 +207,7 @@ class Method(Trained, KerasMethod):
     paper = ""
     certainty = ""  # where its details come from, or how sure they are
     takes_source = needs_source = takes_items = False
+    source_modalities = ()
     rates = {}
     needs_class_embeddings = False
     zero_shot = False

@@ -51,7 +51,7 @@ class MHTN(Transfer):
           + adversary_weight mean over all items of the sigmoid cross-entropies of o, summed over the M outputs
 
     is minimised by all layers, GRL multiplying what passes back by -lambda, at a tenth of the learning rate by K and J.
-    An image leads: of other modalities, where they share no rows with it, it gets an item of its class. Retrieval
+    Modalities that share no rows are joined by class, the largest first. Retrieval
     compares softmax(p) by cosine. Without a second domain (--source_dataset) the terms of the source are left out, and
     results.json says so.
 
@@ -63,6 +63,7 @@ class MHTN(Transfer):
     paper = "Huang, Peng and Yuan, IEEE TCYB 2020"
     certainty = "the authors' code; the reversal's schedule is this project's"
     takes_source = True
+    source_modalities = ("image",)
 
     def check(self, data):
         """Raises InputError if there are no images, or the source has none."""

@@ -175,8 +175,13 @@ def read_results(path: pathlib.Path) -> dict:
 
 
 def content(facts):
-    """Facts on features without the place of their source: files may be moved, digests tell whether they changed."""
-    return facts and {name: value for name, value in facts.items() if name != "source"}
+    """Facts on features without places and names: files may be moved, digests tell whether they changed.
+
+    Those of a second domain hold such facts of each of its views.
+    """
+    if not isinstance(facts, dict):
+        return facts
+    return {name: content(value) for name, value in facts.items() if name not in ("source", "dataset")}
 
 
 def read_flags(path, known=()):
