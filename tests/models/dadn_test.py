@@ -1,17 +1,23 @@
 """DADN against the numbers of its authors' code on made-up networks and data, closed forms, and its routing table."""
+import json
 import math
+import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import tfxmr_flags
 
+from tfxmr.__main__ import main
 from tfxmr.data import MultiModalData, Split
 from tfxmr.errors import InputError
 from tfxmr.models import dadn
 from tfxmr.models.base import Step
 from tfxmr.models.dadn import DADN, DADNSettings
 from tfxmr.parts.mmd import mixture_mmd
+from tfxmr.reports import events
 
+FLAGFILE = pathlib.Path(tfxmr_flags.__path__[0]) / "dadn_scenes.cfg"
 NETWORKS = ("G_FI", "G_FT", "G_RI", "G_RT", "D_FI", "D_FT", "D_RI", "D_RT")
 FIXTURE = {"generator_units": (6, 6), "discriminator_units": (7, 4), "batch_size": 4, "steps": 5, "dropout_keep": 1.0,
            "learning_rate": 0.01, "learning_rate_decay": 1.0}
@@ -110,6 +116,27 @@ def test_fixture_at_the_start():
     assert losses_now(model, batch, "G_R") == pytest.approx(397.002340, rel=1e-6)
     assert losses_now(model, batch, "D_F") == pytest.approx(6.068530, rel=1e-6)
     assert losses_now(model, batch, "D_R") == pytest.approx(2.814448, rel=1e-6)
+
+
+def test_fixture_of_the_discriminators():
+    """The real and the fake parts of each network; guards against features or fakes of the other modality."""
+    model, batch = fixture()
+    features, _, word = parts_of(model, batch)
+    common = model.generate(features)
+    _, cost, _ = model.update_forward_discriminators(features, word, tuple((common[i], common[1 - i]) for i in range(2)))
+    expected = {"D_FI": 0.248146 + 1.450094 + 1.535839, "D_FT": 0.276378 + 1.204588 + 1.353485}
+    assert {name: float(value) for name, value in cost.items()} == pytest.approx(expected, abs=3e-6)
+    _, cost, _ = model.update_reverse_discriminators(features, common, None)
+    expected = {"D_RI": 0.707798 + 0.700449, "D_RT": 0.453373 + 0.952829}
+    assert {name: float(value) for name, value in cost.items()} == pytest.approx(expected, abs=3e-6)
+
+
+@pytest.mark.parametrize("margin, expected", [(20.0, 3320.3772), (0.1, 0.903940)])
+def test_fixture_of_the_first_gradient(margin, expected):
+    """At .1 both hinges are shut and M alone is left; guards against a gradient that a loss's value does not show."""
+    model, batch = fixture(margin=margin)
+    _, _, gradients = next(iter(model.updates(batch, Step(tf.constant([0, 0])))))
+    assert float(tf.linalg.global_norm(gradients)) == pytest.approx(expected, rel=1e-5)
 
 
 def trained(model, batch, steps):
@@ -260,3 +287,32 @@ def test_one_class_is_refused():
     """Guards against the authors' endless search for a pair of another class."""
     with pytest.raises(InputError, match="dadn needs two or more training classes"):
         DADN(make_data(classes=1), DADNSettings(**FIXTURE))
+
+
+def test_masks(monkeypatch):
+    """Each update draws masks anew, one a network for all uses of s, and others for s~; guards against shared ones."""
+    model, batch = fixture(dropout_keep=0.5)
+    generate, reconstruct, found = model.generate, model.reconstruct, []
+    monkeypatch.setattr(model, "generate", lambda f, seed=None: found.append(seed.numpy().tolist()) or generate(f, seed))
+    monkeypatch.setattr(model, "reconstruct", lambda s, seed=None: found.append(seed.numpy().tolist()) or reconstruct(s, seed))
+    calls = [(player, len(found)) for player, _, _ in model.updates(batch, Step(tf.constant([0, 0])))]
+    assert calls == [("G_F", 1), ("G_F", 2), ("G_R", 4), ("D_F", 5), ("D_R", 7)]
+    passes = [tuple(seed) for seed in found]
+    assert passes[2] == passes[3]  # G_F's and G_R's networks fold in numbers of their own
+    assert len(set(passes)) == len(passes) - 1
+    features, _, _ = parts_of(model, batch)
+    twice = generate(tuple(tf.stack((f, f)) for f in features), tf.constant(found[0]))
+    assert all(float(tf.reduce_max(tf.abs(s[0] - s[1]))) > 1e-3 for s in twice)
+
+
+@pytest.mark.slow
+def test_scenes(tmp_path):
+    """The shipped flagfile: unseen .32, seen .82 of two seeds (chance .107); guards against a part that learns nothing."""
+    assert main(["train", f"--flagfile={FLAGFILE}", f"--run_dir={tmp_path}/run"]) == 0
+    metrics = json.loads((tmp_path / "run/results.json").read_text())["metrics"]
+    values = {group: [m["value"] for m in metrics if m["classes"] == group] for group in ("unseen", "seen")}
+    assert min(values["unseen"] + values["seen"]) >= 0.25
+    assert np.mean(values["unseen"]) >= 0.27 and np.mean(values["seen"]) >= 0.75
+    curves = events.scalars(tmp_path / "run")
+    assert np.mean(curves["G_F/quadruplet"][1][-5:]) <= 300
+    assert all(np.isfinite(values).all() for _, values in curves.values())
