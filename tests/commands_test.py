@@ -73,7 +73,7 @@ def test_lists(capsys):
 
 def test_unknown_names(capsys):
     assert "unknown command 'trian'; there are compare, datasets" in refusal(capsys, "trian")
-    assert "--model=svm: no such method; there are acmr, cbt, cca" in refusal(capsys, "train", "--model=svm")
+    assert "--model=svm: no such method; there are acmr, c3l, cbt, cca" in refusal(capsys, "train", "--model=svm")
     assert "--dataset=wiki: value should be one of <scenes|wikipedia|" in refusal(capsys, "train", "--dataset=wiki")
     assert "Unknown command line flag 'sed'" in refusal(capsys, "train", "--sed=1")
 
@@ -149,7 +149,7 @@ def test_other_modalities(capsys, train, folder):
 
 def test_unknown_class(capsys, train):
     message = refusal(capsys, *train, "--unseen_classes=history")
-    assert "--unseen_classes: no class 'history'; dataset npz has art, biology, music, royalty, sport" in message
+    assert "--unseen_classes: no class 'history'; dataset data has art, biology, music, royalty, sport" in message
 
 
 def test_prepare(capsys, folder):
