@@ -197,8 +197,10 @@ def load_source(values, wanted):
         source = tfxmr.data.load(values.source_dataset, **given, allow_leaks=True, views=wanted)
     except InputError as error:
         raise InputError(f"the second domain, of whose flags each begins with --source_: {error}") from error
-    source = dataclasses.replace(source, title=place_name(source.name, given["features"] or given["data_dir"]))
-    return domains.of_training_items(source, values.source_classes)
+    called = place_name(source.name, given["features"] or given["data_dir"])
+    source = domains.of_training_items(source, values.source_classes)
+    called += f", {source.num_classes} classes" if values.source_classes else ""
+    return dataclasses.replace(source, title=called)
 
 
 def title(values, name):

@@ -68,8 +68,8 @@ def test_trains_by_the_command_line(method, tmp_path, capsys, monkeypatch):
         board = EventAccumulator(str(tmp_path / "run"), size_guidance={"tensors": 0}).Reload()
         assert "decision/both" in board.Tags()["tensors"]
     if source:
-        assert "source     scenes: image, text; 800 items of 10 classes" in printed
-        assert results["training_items"]["source image"] == 800 and results["features"]["source"]["dataset"] == "scenes"
+        assert "source     scenes, 10 classes: image, text; 800 items of 10 classes" in printed
+        assert results["training_items"]["source image"] == 800 and results["features"]["source"]["dataset"] == "scenes, 10 classes"
 
 
 @pytest.mark.parametrize("method", proving_data.METHODS, ids=name_of)

@@ -1,14 +1,20 @@
 """TPCKT against its anchors, the routing table, a step written from the equations, and the selection by hand."""
+import functools
+import json
 import math
+import pathlib
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfxmr.__main__ import main
 from tfxmr.data import MultiModalData, Split
 from tfxmr.errors import InputError
 from tfxmr.models.base import Step
 from tfxmr.models.tpckt import TPCKT, TPCKTSettings, kept, nearness
+from tfxmr.training.keras_model import Shapes
 
 SMALL = {"units": 6, "adversary_units": (5, 3), "batch_size": 8, "steps": 4, "source_steps": 3, "target_steps": 2,
          "progressive_steps": 2, "progressive_epochs": 1, "select": "last"}
@@ -61,6 +67,44 @@ def test_the_last_layer_is_one_for_all_discriminators():
     networks = make_model().networks
     assert [n for n in networks if n.startswith("judge")] == ["judge_image", "judge_text", "judge_common", "judge"]
     assert [v.shape for v in networks["judge"].trainable_variables] == [(3, 1), (1,)]
+
+
+def products(shapes, settings):
+    """The parameters of every product of the networks, without gigabytes of weights."""
+    me = types.SimpleNamespace(settings=settings)
+    me.block = lambda name, inputs, sources=("",): inputs * settings.units + settings.units
+
+    def tower(name, inputs, units, **arguments):
+        return sum(a * b + b for a, b in zip((inputs, *units), units, strict=False))
+
+    me.tower, me.branch, me.head = tower, functools.partial(TPCKT.branch, me), functools.partial(TPCKT.head, me)
+    return TPCKT.make_networks(me, shapes)
+
+
+def test_parameter_counts():
+    """Guards against a layer or bias too few or too many, and another width of the discriminators; 359 M in all."""
+    dims = {"image": 25088, "text": 300}
+    shapes = Shapes("wikipedia", dims, 10, 1000, source=Shapes("xmedianet", dims, 200, 1000))
+    found = {n: v for n, v in products(shapes, TPCKTSettings()).items() if not n.endswith("norm")}
+    for domain, head in (("source", 819_400), ("target", 40_970)):
+        assert found[f"{domain}_image_fc6"] + found[f"{domain}_image_fc7"] == 119_545_856
+        assert found[f"{domain}_text_fc6"] + found[f"{domain}_text_fc7"] == 18_014_208
+        assert found[f"{domain}_fc8"] + found[f"{domain}_fc9"] == 33_562_624
+        assert found[f"{domain}_classes"] == head
+    assert [found[f"judge_{place}"] for place in ("image", "text", "common")] == 3 * [5_244_928]
+    assert found["judge"] == 1025 and round(sum(found.values()) / 1e6) == 359
+
+
+def test_the_other_loss_of_the_domains():
+    """ln 2 at an output of 0: guards against squares of a logit, and labels the wrong way round."""
+    model = make_model(domain_loss="cross_entropy")
+    for v in model.networks["judge"].trainable_variables:
+        v.assign(tf.zeros_like(v))
+    *_, (_, found, _) = model.updates(make_batch(), step_of("joint"))
+    assert float(sum(found.values())) == pytest.approx(0.056 * math.log(2), rel=1e-6)
+    model.networks["judge"].trainable_variables[1].assign([50.0])  # "source", as sure as can be
+    *_, (_, found, _) = model.updates(make_batch(), step_of("joint"))
+    assert float(found["domain_text"]) == pytest.approx(0.05 * 50 / 2, rel=1e-6)  # half of the rows are the target's
 
 
 # The step, written from the equations in plain TensorFlow.
@@ -223,3 +267,24 @@ def test_selection():
 def test_a_source_without_texts_is_refused():
     with pytest.raises(InputError, match="--source_dataset: tpckt learns from pairs of image and text, and source has image"):
         TPCKT(make_data({"image": 5}), TPCKTSettings(**SMALL))
+
+
+@pytest.mark.slow
+def test_bars_on_scenes(tmp_path):
+    """Five labels a class, three seeds, no progression: sharing pays; the faithful form is neither better nor worse.
+
+    Guards against transfer that does nothing, or harm, and against words that few texts lack and the normalisation
+    blows up, which cost .04.
+    """
+    flagfile = pathlib.Path(__file__).parents[2] / "flags/tpckt_scenes.cfg"
+    command = ["train", f"--flagfile={flagfile}", "--progressive_steps=0", "--source_steps=0", "--target_steps=0"]
+    forms = {"alone": ["--text_weight=0", "--image_weight=0", "--common_weight=0"], "faithful": [],
+             "shared": ["--share_domains"]}
+    found = {}
+    for name, flags in forms.items():
+        assert main([*command, *flags, "--seeds=0..2", f"--run_dir={tmp_path}/{name}"]) == 0
+        runs = [json.loads((tmp_path / f"{name}/seed_{i}/results.json").read_text())["metrics"] for i in range(3)]
+        found[name] = np.mean([m["value"] for run in runs for m in run])
+    assert abs(found["faithful"] - found["alone"]) < 0.02
+    assert found["shared"] > found["alone"] + 0.02
+    assert min(found.values()) > 1.3 * 0.122
