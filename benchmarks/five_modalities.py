@@ -1,11 +1,12 @@
-"""MS2GAN on five generated modalities of XMedia's sizes and widths: time, memory, and all 20 tasks against chance.
+"""Five generated modalities of XMedia's sizes and widths: time, memory, and all 20 tasks against chance.
 
-    python benchmarks/five_modalities.py DIR [--joint] [--shrink=1] [flags of tfxmr train]
+    python benchmarks/five_modalities.py DIR [--joint] [--shrink=1] [--model=mhtn] [flags of tfxmr train]
 
 Writes train.npz, validation.npz and test.npz (8 : 1 : 1 of every class) into DIR/data, unless they are there, and
-trains in DIR/pairs or DIR/joint: images and texts share their rows, the other modalities have items of their own.
---shrink=2 makes half of the items. Each item is a random nonlinear view of a point near its class, in part noise,
-so that classes overlap and every task lies between chance and 1. Both forms resume when they are started again.
+trains MS2GAN in DIR/pairs or DIR/joint, another model in DIR/MODEL: images and texts share their rows, the other
+modalities have items of their own. --shrink=2 makes half of the items. Each item is a random nonlinear view of a point
+near its class, in part noise, so that classes overlap and every task lies between chance and 1. A run resumes when it
+is started again.
 """
 import argparse
 import json
@@ -60,14 +61,15 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--joint", action="store_true")
     parser.add_argument("--shrink", type=int, default=1)
+    parser.add_argument("--model", default="ms2gan")
     own, flags = parser.parse_known_args()
     if not (own.folder / "data/test.npz").exists():
         generate(own.folder / "data", own.shrink)
     from tfxmr.__main__ import main as tfxmr
 
-    run = own.folder / ("joint" if own.joint else "pairs")
+    run = own.folder / (own.model if own.model != "ms2gan" else "joint" if own.joint else "pairs")
     status = tfxmr([
-        "train", "--model=ms2gan", "--dataset=npz", f"--data_dir={own.folder}/data", "--protocol=standard",
+        "train", f"--model={own.model}", "--dataset=npz", f"--data_dir={own.folder}/data", "--protocol=standard",
         f"--run_dir={run}", *(["--joint"] if own.joint else []), *flags,
     ])
     if status:
