@@ -1,10 +1,13 @@
 """Tests of the figures of generated sentences and images: what was made of the item beside it, in its own cell."""
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 from making import paired_data
+from PIL import Image
 
+from tfxmr.__main__ import main
 from tfxmr.data.views import PIXELS
 from tfxmr.errors import InputError
 from tfxmr.evaluation import Retriever
@@ -89,3 +92,32 @@ def test_refusals(kind, what, data):
     without_ids = dataclasses.replace(data, splits={
         name: dataclasses.replace(split, ids={}) for name, split in data.splits.items()})
     assert generation.pick(without_ids.splits["test"], 1, ["3"], 0) == [3]
+
+
+@pytest.mark.slow
+def test_from_files_to_figures(tmp_path, capsys):
+    """Images and texts, views, two trainings, both figures of each; guards against parts that work and a whole that not."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 8), ("test", 3)):
+        for label, name in enumerate(("red", "blue")):
+            (tmp_path / "data" / split / name).mkdir(parents=True)
+            for i in range(count):
+                picture = rng.integers(0, 60, (20, 30, 3), dtype=np.uint8)
+                picture[:, :, 2 * label] += 150
+                path = tmp_path / "data" / split / name / f"{name}{i}"
+                Image.fromarray(picture).save(path.with_suffix(".png"))
+                path.with_suffix(".txt").write_text(f"a {name} place number {i % 3}")
+    extract = ["extract", "--dataset=folder", f"--data_dir={tmp_path}/data", f"--out={tmp_path}/features", "--min_words=1"]
+    assert main([*extract, "--image_features=descriptor,pixels", "--text_features=words"]) == 0
+    widths = [f"--{name}_units=8" for name in ("image", "text", "common", "decoder", "noise", "generator", "discriminator")]
+    train = ["train", "--model=c3l", "--dataset=features", f"--features={tmp_path}/features", "--protocol=standard", *widths,
+             "--steps=3", "--batch_size=8", "--loop_epoch=0", "--loop=1", "--select=last"]
+    plot = ["plot", f"--data_dir={tmp_path}/data", "--queries=2"]
+    for run, more in (("features_run", ()), ("pixels_run", ("--pixels", "--channels=2"))):
+        assert main([*train, *more, f"--run_dir={tmp_path}/{run}"]) == 0
+        for figure in ("captions", "generated"):
+            capsys.readouterr()
+            assert main([*plot, f"--figure={figure}", f"--run_dir={tmp_path}/{run}"]) == 0
+            assert capsys.readouterr().out.splitlines()[0] == f"{tmp_path}/{run}/figures/{figure}.png"
+    measured = json.loads((tmp_path / "pixels_run/results.json").read_text())["measured"]
+    assert measured["generated pairs"] == 3 * 2 * 8 and measured["nats a word by a unigram model"] > 0
