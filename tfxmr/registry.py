@@ -32,7 +32,7 @@ def methods() -> Iterator[tuple[str, type]]:
 def readers(views: list[str]) -> list[str]:
     """The flags of methods that read views by their names, all of them among `views`; see Trained.reads.
 
-    By a method's defaults, or with one setting changed.
+    By a method's defaults, or with one setting changed; those that read the most views first.
 
     Returns:
       list of lists of flags, such as ["--model=cbt", "--encoder=cbt"].
@@ -48,9 +48,9 @@ def readers(views: list[str]) -> list[str]:
         for flags, settings in (([], default), *others):
             inputs = method.reads(settings)
             if inputs and set(inputs) <= set(views):
-                found.append([f"--model={name}", *flags])
+                found.append((len(inputs), [f"--model={name}", *flags]))
                 break
-    return found
+    return [flags for _, flags in sorted(found, key=lambda entry: -entry[0])]
 
 
 def get(name: str, package: str | None = None) -> type:

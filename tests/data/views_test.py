@@ -260,5 +260,7 @@ def test_the_extract_line_names_features_that_make_the_views():
         if modality == "text":
             feature = text_features.make(name, text_features.TextOptions())
             assert list(extract.by_view(modality, [feature])) == [view]
+        elif view == "image.pixels":
+            assert list(extract.by_view(modality, [extract.image_feature(name)])) == [view]
         else:  # without building the network: its layer is one of places, or one of units
             assert (image_network.LAYERS[name][1] == "block5_pool") == (view == "image.regions")
