@@ -24,6 +24,10 @@ def lines(axis):
     return {c.get_label(): np.transpose(c.lines[0].get_data()).astype(float) for c in axis.containers}
 
 
+def heading(axis):
+    return axis.get_legend().get_title().get_text()
+
+
 def draw(results, x="unseen_share", **more):
     return curve.draw(results, x, ("run_dir",), **more)["curve"]
 
@@ -63,7 +67,7 @@ def test_a_line_a_configuration():
         for x in ("5", "20") for source in ("", "scenes") for dataset in ("scenes", "wikipedia")
     ]
     figure = draw(found, "labels_per_class")
-    assert [axis.get_title() for axis in figure.axes] == ["scenes", "wikipedia"]
+    assert [heading(axis) for axis in figure.axes] == ["scenes", "wikipedia"]
     assert [list(lines(axis)) for axis in figure.axes] == [["mhtn source_dataset=", "mhtn source_dataset=scenes"]] * 2
     named = draw(found, "labels_per_class", labels=["alone", "with source"])
     assert list(lines(named.axes[0])) == ["alone", "with source"]
@@ -75,7 +79,7 @@ def test_groups_of_classes():
     """Guards against seen and unseen in one mean."""
     figure = draw([run("cca", x, (0.2, 0.2), seed=0) for x in ("0.1", "0.3")] + [
         run("sm", x, (0.7, 0.7), classes="seen") for x in ("0.1", "0.3")])
-    assert [axis.get_title() for axis in figure.axes] == ["unseen classes", "seen classes"]
+    assert [heading(axis) for axis in figure.axes] == ["unseen classes", "seen classes"]
     assert [list(lines(axis)) for axis in figure.axes] == [["cca"], ["sm"]]
 
 

@@ -1,5 +1,6 @@
 """mAP against one flag of the runs, such as the share of unseen classes or the labels a class: a line a method."""
 import collections
+import textwrap
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from tfxmr.evaluation.results import letters
 from tfxmr.reports import factors, style
 
 ALL = {"labels_per_class": "0"}  # flag -> the value that sets no limit; it comes last, as "all"
+NAME = 36  # letters of a name in a line of the legend
 APART = 0.05  # between two lines at the same value, of the way to the next value: bars must not cover each other
 
 
@@ -39,7 +41,8 @@ def draw(results, x, harmless=(), labels=()):
         raise InputError(f"--labels={','.join(labels)}: give {len(names)} different names, of {'; '.join(names)}")
     values = _values(lines, x)
     notes = {}  # note -> letter
-    labels = {name: label + _mark(lines, name, x, notes) for name, label in zip(names, labels, strict=True)}
+    labels = {name: textwrap.fill(label + _mark(lines, name, x, notes), NAME)
+              for name, label in zip(names, labels, strict=True)}
     panels = collections.defaultdict(dict)  # (data set, metric, classes) -> {name: {place: (mAP, chance) of each run}}
     for (name, dataset), points in lines.items():
         for value, runs in points.items():
@@ -47,7 +50,9 @@ def draw(results, x, harmless=(), labels=()):
                 panels[dataset, *panel].setdefault(name, {})[values.index(value)] = found
     if not panels:
         raise InputError("--run_dir: these runs have no mAP to draw; give runs on data with classes")
-    figure, axes = style.panels(len(panels), _title(results), height=2.5)
+    # Of one column if the names are long, so that a panel's legend is no wider than the panel.
+    columns = 3 if max(map(len, labels.values())) < 14 else 1
+    figure, axes = style.panels(len(panels), _title(results), height=2.4 + 0.14 * (len(labels) // columns + 1))
     for axis, (panel, drawn) in zip(axes, panels.items(), strict=True):
         for number, name in enumerate(names):
             if name in drawn:
@@ -55,10 +60,8 @@ def draw(results, x, harmless=(), labels=()):
         _chance(axis, drawn.values())
         axis.set(xlabel=x, ylabel=f"{panel[1]} (0 to 1)", ymargin=0.1, xlim=(-0.4, len(values) - 0.6))
         axis.set_xticks(range(len(values)), ["all" if value == ALL.get(x) else value for value in values])
-        axis.set_title(_heading(panel, list(panels)))
+        style.legend_above(axis, columns, _heading(panel, list(panels)))
     style.set_notes(figure, [f"{letter}  {note}" for note, letter in notes.items()])
-    handles = {handle.get_label(): handle for axis in axes for handle in axis.get_legend_handles_labels()[0]}
-    style.legend_below(figure, list(handles.values()), columns=2 if len(axes) == 1 else 4)
     return {"curve": figure}
 
 
@@ -149,5 +152,5 @@ def _heading(panel, panels):
 def _title(results):
     datasets, protocols = (dict.fromkeys(facts) for facts in zip(
         *((r["dataset"], r["protocol"]["name"]) for r in results), strict=True))
-    return (f"{', '.join(datasets)}, protocol {', '.join(protocols)}: average over the directions\n"
+    return (f"{', '.join(datasets)}, protocol {', '.join(protocols)}\naverage over the directions\n"
             "bars: standard deviation over repeated runs")
