@@ -6,8 +6,9 @@
 Each method and precision has a process of its own, on one batch that stays in memory: TPCKT's joint step (pool5 of
 VGG19, 300-d texts, 200 and 10 classes), MHTN's of XMedia's five modalities (pool5 of AlexNet, 1,000 and 20 classes).
 Prints parameters, the products' floating-point operations by hand (forward, and the gradients of weights and of inputs
-that are layers), seconds a step, those of the update alone, the rate against that of one 2,048-square product and of
-the products of the layers' own shape (batch x 4,096 x 4,096), and the peak of resident memory.
+that are layers), seconds a step, those of all threads' processor time, which other work changes little, also of the
+update alone, the rate by processor time, its share of one 2,048-square product's and of products of the layers' own
+shape (batch x 4,096 x 4,096), and the peak of resident memory.
 """
 import argparse
 import pathlib
@@ -67,27 +68,27 @@ def operations(model, name, batch_size):
 
 
 def seconds(step, least):
-    """Seconds a step, over `least` seconds, after one that is not counted."""
+    """(seconds, processor seconds) a step, over `least` of the latter, after one that is not counted."""
     step()
-    begin, count = time.perf_counter(), 0
-    while time.perf_counter() - begin < least or count < 3:
+    begin, busy, count = time.perf_counter(), time.process_time(), 0
+    while time.process_time() - busy < least or count < 3:
         step()
         count += 1
-    return (time.perf_counter() - begin) / count
+    return (time.perf_counter() - begin) / count, (time.process_time() - busy) / count
 
 
 def rate(rows, inner, columns, kind, least=2.0):
-    """GFLOP a second of a product."""
+    """GFLOP a processor second of a product."""
     a, b = (tf.cast(tf.random.stateless_normal(shape, (0, 0)), kind) for shape in ((rows, inner), (inner, columns)))
     product = tf.function(lambda: tf.reduce_sum(tf.cast(tf.matmul(a, b)[:1, :1], tf.float32)))
-    return 2e-9 * rows * inner * columns / seconds(lambda: float(product()), least)
+    return 2e-9 * rows * inner * columns / seconds(lambda: float(product()), least)[1]
 
 
 def measure(name, precision, options):
     """Prints the row of a method and precision."""
     model, batch = made(name, precision, options.batch)
     step = tf.function(lambda: next(iter(model.train_step(batch).values())))
-    whole = seconds(lambda: float(step()), options.seconds)
+    wall, whole = seconds(lambda: float(step()), options.seconds)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     pairs = [(model.player_optimizers[p], model.variables_of(p)) for p in model.players]
     gradients = [[tf.zeros(v.shape) for v in variables] for _, variables in pairs]
@@ -98,14 +99,14 @@ def measure(name, precision, options):
             optimizer.apply(zeros, variables)
         return tf.constant(0.0)
 
-    alone = seconds(lambda: float(update()), options.seconds / 2)
+    _, alone = seconds(lambda: float(update()), options.seconds / 2)
     work = operations(model, name, options.batch) * 1e-9
     parameters = sum(int(np.prod(v.shape)) for net in model.networks.values() for v in net.trainable_variables)
     kind = tf.bfloat16 if precision == "bfloat16" else tf.float32
     square, own = rate(2048, 2048, 2048, kind), rate(options.batch, 4096, 4096, kind)
     done = work / whole
-    print(f"{name:6s}  {precision:9s}  {parameters / 1e6:9.1f}  {work:5.1f}  {whole:6.2f}  {alone:6.2f}  {done:7.1f}  "
-          f"{done / square:9.2f}  {done / own:10.2f}  {peak:8.1f}", flush=True)
+    print(f"{name:6s}  {precision:9s}  {parameters / 1e6:9.1f}  {work:5.1f}  {wall:6.2f}  {whole:9.2f}  {alone:6.2f}  "
+          f"{done:7.1f}  {done / square:9.2f}  {done / own:10.2f}  {peak:8.1f}", flush=True)
 
 
 def main():
@@ -125,7 +126,8 @@ def main():
         for name, precision in rows:
             measure(name, precision, options)
         return
-    print("method  precision  weights/M  GFLOP  s/step  update  GFLOP/s  of square  of layers'  peak GiB", flush=True)
+    print("method  precision  weights/M  GFLOP  s/step  processor  update  GFLOP/s  of square  of layers'  peak GiB",
+          flush=True)
     for name, precision in rows:
         flags = [f"--methods={name}", f"--precisions={precision}", f"--batch={options.batch}",
                  f"--seconds={options.seconds}", f"--threads={options.threads}", "--here"]
