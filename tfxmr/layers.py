@@ -23,7 +23,7 @@ class Dense(keras.layers.Layer):
       seed: of the initial weights.
       init: with n inputs (the width of the concatenated input), "glorot" draws weights uniformly from +-sqrt(6 / (n +
         units)), after Glorot and Bengio 2010, eq. 16, and sets biases to 0; "torch" draws weights and biases uniformly
-        from +-1 / sqrt(n), as PyTorch's Linear does.
+        from +-1 / sqrt(n), as PyTorch's Linear does; "fan_out" draws weights from N(0, 1 / units), as DeepNet does.
     """
 
     row_axis = -2
@@ -39,6 +39,8 @@ class Dense(keras.layers.Layer):
             if stddev is not None:
                 normal = keras.initializers.TruncatedNormal if init == "truncated" else keras.initializers.RandomNormal
                 return normal(0.0, stddev, seed=seed + i)
+            if init == "fan_out":
+                return keras.initializers.RandomNormal(0.0, units**-0.5, seed=seed + i)
             return uniform(inputs**-0.5 if init == "torch" else math.sqrt(6 / (inputs + units)), i)
 
         self.kernels = [
@@ -66,7 +68,8 @@ class Tower(keras.layers.Layer):
       keep: probability that dropout keeps a hidden unit, in (0, 1].
       stddev: standard deviation of the normal initial weights; None draws them uniformly, as `init` says.
       seed: of the initial weights; towers of one model take different seeds.
-      init: one of INITS, see Dense.
+      init: one of INITS, or "fan_out", see Dense.
+      by_layers: whether a method calls `layers` by themselves, too: several devices then share out each.
       dtype: "float32", or Keras' policies "mixed_bfloat16" and "mixed_float16": the layers compute in 16 bits, weights
         and output have 32.
     """
@@ -75,12 +78,12 @@ class Tower(keras.layers.Layer):
 
     def __init__(
         self, input_dims, units, *, activation=tf.nn.relu, output_activation=None, keep=1.0, stddev=0.02, seed=0,
-        init="glorot", **kwargs,
+        init="glorot", by_layers=False, **kwargs,
     ):
         super().__init__(**kwargs)
         self.activation = activation
         self.output_activation = output_activation
-        self.rate = 1.0 - keep
+        self.rate, self.by_layers = 1.0 - keep, by_layers
         widths = [input_dims if isinstance(input_dims, (tuple, list)) else (input_dims,)]
         widths += [(width,) for width in units[:-1]]
         with keras.name_scope(self.name):  # TensorBoard tells weights apart by their paths
@@ -92,7 +95,7 @@ class Tower(keras.layers.Layer):
 
     def row_parts(self):
         """What several devices share out by rows: dropout masks are drawn between the layers, for whole batches."""
-        return self.layers if self.rate else [self]
+        return self.layers if self.rate or self.by_layers else [self]
 
     def call(self, *parts, seed=None, hidden=False):
         """Runs the tower.

@@ -1,155 +1,429 @@
-"""CMDN: cross-media multiple deep networks (Peng et al., IJCAI 2016), as stacked autoencoders."""
+"""CMDN: cross-media multiple deep networks (Peng et al., IJCAI 2016)."""
 import dataclasses
 
 import tensorflow as tf
 
 from tfxmr import losses
-from tfxmr.models.base import Method, OptimizerSettings, selection_setting
+from tfxmr.errors import InputError
+from tfxmr.models._boltzmann import Descent
+from tfxmr.models._deepnet import DeepNet, DeepNetSettings, Scaling, deepnet_recipes, rows_of
+from tfxmr.models.base import Stage, selection_setting
 from tfxmr.settings import setting
+from tfxmr.training.optimizers import Adam
+
+# the authors' descent in the stages of networks, by the first word of their names
+DESCENTS = {
+    "semantic": Descent(0.01, 50_000, decay="exponential", rise=None),
+    "common": Descent(0.05, 20_000, l2=1e-4),
+}
+BASE_RATE = 0.01  # the authors' of the stage "semantic", which --learning_rate replaces; others keep their ratio to it
+# Adam's of autoencoders: the authors' rates suit their logistic outputs; at .1 linear ones of 1,024 units diverge
+AUTOENCODER_RATE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
-class CMDNSettings(OptimizerSettings):
+class CMDNSettings(DeepNetSettings):
     """Settings of CMDN: widths of the released code; optimiser and length are this project's choice."""
 
-    # 400 pairs are 2 batches an epoch: 50 epochs gave a mAP of .38 there, 200 .49; --patience ends longer ones
-    epochs: int = setting(200, "Training epochs at most, if --steps is 0.", minimum=0)
+    steps: int = setting(0, "Training steps of each stage whose own are not given; 0 takes --epochs.", minimum=0)
+    epochs: int = setting(100, "Training epochs of each stage at most, if --steps is 0.", minimum=0)
+    autoencoder_steps: int = setting(
+        0, "Steps of each stage of autoencoders below the classifying networks; the authors' are 100000. 0: as "
+        "--steps.", minimum=0,
+    )
+    semantic_steps: int = setting(
+        0, "Steps of the classifying networks; the authors' are 50000. 0: as --steps.", minimum=0
+    )
     batch_size: int = setting(128, "Items in a batch.", minimum=2)
+    optimizer: str = setting(
+        "sgd", "Who takes the steps: adam; or sgd, with --variant=staged the authors', of each stage its own rate, "
+        "decay, momentum and weight decay, but Adam in stages of autoencoders.", choices=("adam", "sgd"),
+    )
     learning_rate: float = setting(
-        3e-4, "The optimiser's base learning rate.", minimum=0.0, grid=(1e-4, 3e-4, 1e-3)
+        0.01, "The optimiser's base learning rate. With --optimizer=sgd --variant=staged that of the classifying "
+        "networks, to which the rates of the other stages keep their ratio.", minimum=0.0, grid=(3e-3, 1e-2),
     )
     select: str = selection_setting("validation")
     feature_norm: str = setting(
         "zscore", "How features are normalised, with statistics of the training split.",
         choices=("none", "l2", "zscore", "minmax"),
     )
+    variant: str = setting(
+        "staged", "staged: one stage after another, as the paper; together: this project's, all stages at once, of "
+        "tanh units, without machines (it suits --optimizer=adam --learning_rate=3e-4 --feature_norm=l2 --end_to_end).",
+        choices=("staged", "together"),
+    )
     activation: str = setting(
-        "tanh", "Units of all layers but the intra ones: tanh, codes of both signs; or sigmoid, as in the paper, which "
-        "needs the paper's pre-training by Boltzmann machines: without it the codes tell little apart.",
-        choices=("sigmoid", "tanh"),
+        "tanh", "Units of the autoencoders that stand for machines, and with --variant=together of all layers but the "
+        "intra ones.", choices=("sigmoid", "tanh"),
     )
     intra_units: tuple = setting((1024, 512), "Widths of each modality's own encoder.", minimum=1)
     inter_units: tuple = setting(
-        (1024, 2048), "Widths of each modality's layers below the joint code, and last of the joint code.", minimum=1
+        (1024, 2048), "Widths of each modality's layers below the joint code, and last of the joint code. With "
+        "--rbm_pretrain machines take the place of the layers below.", minimum=1,
     )
     merged_units: tuple = setting((1024,), "Width of the code of both (the last one) and layers below it.", minimum=1)
-    semantic_units: tuple = setting((1024, 1024, 1024), "Widths of the classifying layers on top.", minimum=1)
+    semantic_inputs: str = setting(
+        "merged", "What the classifying networks see: the merged codes, as the paper; machines: the outputs of the "
+        "upper machines of --rbm_pretrain; features. The stages between are left out.",
+        choices=("merged", "machines", "features"),
+    )
+    semantic_units: tuple = setting((1024, 1024, 1024), "Widths of the classifying networks.", minimum=1)
     common_units: tuple = setting(
         (512, 256, 128, 64), "Widths of the stacked joint autoencoders; the last is what retrieval compares, as many "
         "as do best on validation.", minimum=1, grid=((512,), (512, 256), (512, 256, 128), (512, 256, 128, 64)),
     )
-    end_to_end: bool = setting(False, "Lets the gradient of each stage into those below, which the paper does not.")
+    end_to_end: bool = setting(False, "With --variant=together, lets the gradient of each stage into those below.")
+
+    def __post_init__(self):
+        """Raises InputError for settings that do not go together, before anything is trained."""
+        super().__post_init__()
+        if self.variant == "together" and self.rbm_pretrain:
+            raise InputError("--rbm_pretrain: --variant=together has no machines; take --variant=staged")
+        if self.variant == "staged" and self.end_to_end:
+            raise InputError("--end_to_end: in stages that follow each other nothing passes; take --variant=together")
+        if self.semantic_inputs == "machines" and not self.rbm_pretrain:
+            raise InputError("--semantic_inputs=machines: there are none; add --rbm_pretrain")
+        if self.semantic_inputs != "merged" and self.variant == "together":
+            raise InputError(f"--semantic_inputs={self.semantic_inputs}: is of --variant=staged")
 
 
-class CMDN(Method):
+class CMDN(DeepNet):
     """Codes of a modality alone and codes of all modalities jointly, merged, classified, and stacked to a common one.
 
-    A joint autoencoder has one layer over the parts y_m of all modalities m present, c = tanh(sum y_m W_m + b),
-    and restores the y_m of all, also of one modality alone:
+    With S the square of a vector's length, one half of it, and as means over items, the stages minimise, each with the
+    weights below as the stages before left them,
 
-        J(y) = mean over items and over the inputs {all m}, {m} for each m, of the sum over n of ||y_n - D_n(c)||^2
+        intra_i   a_m = A_m(x_m), layers 1 to i      S(x_m - D(a_m)); in each i all layers so far, ReLU, D's last linear
+        between   I_m(x_m)                           S(x_m - D(I_m(x_m)))
+                  q_m = C(I_m alone)                 J(I)
+                  r_m = M_m([a_m; q_m])              S([a_m; q_m] - D(r_m))
+        semantic  s_m = S_m(z(r_m)), ReLU            - log softmax(P_m(s_m))_l
+        common_i  h_m = C_i(h_m below, s_m, alone)   J(h) - log softmax(P(C))_l, logistic units
 
-    From x^m upwards, each stage has the loss on its right, and takes the outputs of the stage before as they are:
+    z are z-scores by the training items. A joint autoencoder has one layer over the parts y_m of all modalities
+    present, C = unit(sum of y_m W_m + b), and restores all y_m, also of one modality alone:
 
-        a_m = A_m(x^m)                    intra, ReLU        ||x^m - D(a_m)||^2
-        q_m = c of I_m(x^m) alone         inter              J(I_m(x^m)) and ||x^m - D(I_m(x^m))||^2
-        r_m = M_m([a_m; q_m])             merge              ||[a_m; q_m] - D(r_m)||^2
-        s_m = S_m(r_m)                    semantic           - log softmax(P_m(s_m))_l
-        h_m = c of s_m alone              common, level 1    J(s) - mean of log softmax(P(c))_l
-        h_m = c of the h_m below, alone   each further level the same
+        J(y) = mean over the inputs {all m} and {m} for each m, of the sum over n of S(y_n - D_n(C))
 
-    Retrieval compares the last level's h_m by cosine; the released evaluation scales each of its dimensions by the
-    test items' statistics first (--eval_znorm=group).
+    Retrieval compares the last level's h_m by cosine. They are of one sign: --eval_znorm=train scales each of their
+    dimensions by the training items first; the released evaluation, by the test items (--eval_znorm=group).
 
-    Differs from the paper: autoencoders stand for its restricted Boltzmann machines and deep belief networks, so units
-    are tanh, where its logistic ones start from trained machines (--activation=sigmoid; BUILD_NOTES.md); all stages
-    train at once, where the gradient stops between them as in training one after another (--end_to_end lets it pass);
-    the reconstructions are means over a layer's units, so that no stage outweighs another, and there is no weight
-    decay, which would outweigh them; Adam is the optimiser, where the released code has gradient descent. More than two
-    modalities, and the pairing by class of items that share no rows, are this project's.
+    With --rbm_pretrain restricted Boltzmann machines (tfxmr.models._boltzmann) take the place of the stage between,
+    as in the paper: each modality's stack ("machines_0", ...), which is I_m; one over all modalities' outputs
+    ("joint_machine"), q_m its hidden units after ten rounds of mean-field inference of the other modalities; and one a
+    modality over a_m, scaled to [0, 1], and q_m ("merge_machines"). These need paired items.
+
+    With --variant=together, this project's, all stages train at once, with tanh in place of logistic units and ReLU,
+    without z, S as means over a layer's units, so that no stage outweighs another; gradients stop between the stages
+    unless --end_to_end.
+
+    Differs from the paper: without --rbm_pretrain autoencoders stand for its machines, trained at once with no gradient
+    between them; the scalings between the stages are by the training items, where the release's are by each split's
+    own; one batch size for all stages but those of machines; of intra the outputs are linear, on z-scores, and Adam
+    takes the steps; the weights are chosen by validation. More than two modalities, and the pairing by class of
+    items that share no rows, are this project's.
     """
 
     Settings = CMDNSettings
     paper = "Peng et al., IJCAI 2016"
-    certainty = "widths from the authors' code; its Boltzmann machines are autoencoders here"
+    certainty = "the authors' code; its Boltzmann machines are --rbm_pretrain"
     least_modalities = 2
     least_classes = 2
+    recipes = deepnet_recipes(100_000, 200_000, 200_000, 100_000)
+
+    def check(self, data):
+        """As DeepNet.check; a machine over all modalities needs items that have all of them."""
+        super().check(data)
+        if self.settings.rbm_pretrain and not data.splits["train"].paired:
+            raise InputError(
+                "--rbm_pretrain: a machine over all modalities needs pairs, and these modalities share no rows; take "
+                "--norbm_pretrain"
+            )
 
     def make_networks(self, data):
         """Builds the networks of every stage."""
-        s, classes, activation = self.settings, data.num_classes, getattr(tf, self.settings.activation)
-        *below, joint = s.inter_units
-        below = below or [joint]
-        shapes = {}
+        s, staged = self.settings, self.settings.variant == "staged"
+        unit = getattr(tf, s.activation)
+        shapes, others, widths = {}, {}, dict(data.dims)
         for m, d in data.dims.items():
-            merged = s.intra_units[-1], joint
-            shapes |= autoencoder(f"intra_{m}", d, s.intra_units, tf.nn.relu)
-            shapes |= autoencoder(f"inter_{m}", d, below, activation)
-            shapes |= autoencoder(f"merge_{m}", merged, s.merged_units, activation)
-            shapes[f"semantic_{m}"] = s.merged_units[-1], s.semantic_units, activation, activation
-            shapes[f"semantic_{m}_classifier"] = s.semantic_units[-1], (classes,), None, None
-        self.levels = {"joint": (below[-1], joint)}
-        for i, widths in enumerate(zip((s.semantic_units[-1], *s.common_units), s.common_units, strict=False), 1):
-            self.levels[f"common_{i}"] = widths
-            shapes[f"common_{i}_classifier"] = widths[1], (classes,), None, None
-        for name, (part, code) in self.levels.items():
+            if staged:
+                others[f"standard_{m}"] = Scaling(d, name=f"standard_{m}")
+            if self.depth:
+                shapes |= autoencoder(f"intra_{m}", d, s.intra_units, tf.nn.relu)
+        if s.rbm_pretrain and s.semantic_inputs != "features":
+            machines, widths = self.make_machines(data.dims)
+            others |= machines
+        self.levels_by_name = {}
+        if s.semantic_inputs == "merged":
+            joint, merged = s.inter_units[-1], s.merged_units[-1]
+            if s.rbm_pretrain:
+                others["joint_machine"] = self.machine("joint_machine", list(widths.values()), joint, "joint")
+            else:
+                below = s.inter_units[:-1] or (joint,)
+                self.levels_by_name["joint"] = below[-1], joint, unit
+            for m, d in data.dims.items():
+                parts = s.intra_units[-1], joint
+                if s.rbm_pretrain:
+                    others[f"range_{m}"] = Scaling(parts[0], name=f"range_{m}")
+                    others[f"merge_machine_{m}"] = self.machine(f"merge_machine_{m}", parts, merged, "merging")
+                else:
+                    shapes |= autoencoder(f"inter_{m}", d, below, unit)
+                    shapes |= autoencoder(f"merge_{m}", parts, s.merged_units, unit)
+            widths = dict.fromkeys(data.dims, merged)
+        semantic, level = (tf.nn.relu, tf.sigmoid) if staged else (unit, unit)
+        for m, d in widths.items():
+            if staged:
+                others[f"scaled_{m}"] = Scaling(d, name=f"scaled_{m}")
+            shapes[f"semantic_{m}"] = d, s.semantic_units, semantic, semantic
+            shapes[f"semantic_{m}_classifier"] = s.semantic_units[-1], (data.num_classes,), None, None
+        for i, (part, code) in enumerate(zip((s.semantic_units[-1], *s.common_units), s.common_units, strict=False), 1):
+            self.levels_by_name[f"common_{i}"] = part, code, level
+            shapes[f"common_{i}_classifier"] = code, (data.num_classes,), None, None
+        for name, (part, code, activation) in self.levels_by_name.items():
+            last = activation if staged and name != "joint" else None
             shapes[name] = (part,) * len(data.dims), (code,), None, activation
-            shapes |= {f"{name}_decoder_{m}": (code, (part,), None, None) for m in data.dims}
+            shapes |= {f"{name}_decoder_{m}": (code, (part,), None, last) for m in data.dims}
         return {
-            name: self.tower(name, inputs, units, activation=hidden, output_activation=last)
+            name: self.tower(
+                name, inputs, units, activation=hidden, output_activation=last, init=self.init_of(name),
+                by_layers=staged and name.startswith("intra_"),
+            )
             for name, (inputs, units, hidden, last) in shapes.items()
-        }
+        } | others
+
+    def init_of(self, name):
+        """Initial weights of a network: DeepNet's for those of the authors."""
+        own = self.settings.variant == "staged" and name.partition("_")[0] not in ("inter", "joint", "merge")
+        return "fan_out" if own else "glorot"
+
+    @property
+    def depth(self):
+        """Layers of a modality's own encoder; 0 where it has no part in what is classified."""
+        return len(self.settings.intra_units) if self.settings.semantic_inputs == "merged" else 0
+
+    def make_stages(self, num_items):
+        """The stages of the class in order; of --variant=together one."""
+        s, steps = self.settings, self.total_steps(num_items)
+        if s.variant == "together":
+            return (Stage("training", steps),)
+
+        def stages(*names, length):
+            return [Stage(name, length or steps, (name,)) for name in names]
+
+        found = stages(*(f"intra_{i}" for i in range(1, self.depth + 1)), length=s.autoencoder_steps)
+        if s.rbm_pretrain and s.semantic_inputs != "features":
+            found += self.machine_stages()
+        if s.semantic_inputs == "merged" and s.rbm_pretrain:
+            found.append(self.machine_stage("joint_machine", "joint_machine"))
+            found.append(self.machine_stage("merge_machines", *(f"merge_machine_{m}" for m in self.dims)))
+        elif s.semantic_inputs == "merged":
+            found += stages("between", length=s.autoencoder_steps)
+        found += stages("semantic", length=s.semantic_steps)
+        return tuple(found + stages(*(f"common_{i}" for i in range(1, len(s.common_units) + 1)), length=0))
+
+    @property
+    def players(self):
+        """A player for each stage of networks, and one for each machine; of --variant=together one for all."""
+        if self.settings.variant == "together":
+            return super().players
+        found = {name: (name,) for name in self.machines}
+        towers = [n for n in self.networks if n not in found and not isinstance(self.networks[n], Scaling)]
+        prefixes = {f"intra_{i}": ("intra_",) for i in range(1, self.depth + 1)}
+        prefixes |= {"between": ("inter_", "joint_", "merge_"), "semantic": ("semantic_",)}
+        prefixes |= {name: (f"{name}_",) for name in self.levels_by_name if name != "joint"}
+        for name, own in prefixes.items():
+            found[name] = tuple(n for n in towers if f"{n}_".startswith(own))
+        return {player: names for player, names in found.items() if names}
+
+    def variables_of(self, player):
+        """As Method.variables_of; of an intra stage those of the layers so far: first ones up, last ones down."""
+        if not player.startswith("intra_"):
+            return super().variables_of(player)
+        depth = int(player.rpartition("_")[2])
+        layers = [layer for m in self.dims for tower in self.intra_layers(m, depth) for layer in tower]
+        return [v for layer in layers for v in layer.trainable_variables]
+
+    def intra_layers(self, m, depth):
+        """The first `depth` layers of a modality's own encoder, and the last ones of its decoder."""
+        return self.networks[f"intra_{m}"].layers[:depth], self.networks[f"intra_{m}_decoder"].layers[-depth:]
+
+    @property
+    def rates(self):
+        """With the authors' sgd, the ratio of each stage's rate to that of "semantic"."""
+        if self.settings.optimizer != "sgd" or self.settings.variant == "together":
+            return {}
+        own = {kind: descent.learning_rate for kind, descent in DESCENTS.items()}
+        return {player: own.get(kind_of(player), AUTOENCODER_RATE) / BASE_RATE for player in self.players}
+
+    def make_optimizer(self, player, learning_rate):
+        """As DeepNet.make_optimizer; with the authors' sgd of each stage its own, and Adam for autoencoders."""
+        if player not in self.rates or player in self.machines:
+            return super().make_optimizer(player, learning_rate)
+        if kind_of(player) not in DESCENTS:
+            return Adam(learning_rate, epsilon=1e-8, name=f"adam_{player}")
+        steps = next(stage.steps for stage in self.stages if stage.name == player)
+        return DESCENTS[kind_of(player)].optimizer(max(1, steps), f"sgd_{player}", learning_rate)
+
+    def begin(self, data):
+        """Before the first stage and those that take scaled codes, sets the scalings to the training items."""
+        found = super().begin(data)
+        if self.settings.variant == "together":
+            return found
+        features = data.splits["train"].features
+        for m in self.dims:
+            if self.stage == self.stages[0]:
+                self.networks[f"standard_{m}"].set(features[m], "zscore")
+            if self.stage.name == "merge_machines":
+                self.networks[f"range_{m}"].set(rows_of(lambda x, m=m: self.intra(m, x), features[m]), "range")
+            if self.stage.name == "semantic":
+                self.networks[f"scaled_{m}"].set(rows_of(lambda x, m=m: self.merged(m, x), features[m]), "zscore")
+        return found
+
+    def updates(self, batch, step):
+        """Yields the update of the stage's networks, or of each of its machines."""
+        stage = step.stage
+        if stage.startswith("machines_"):
+            yield from self.machine_updates(batch, step)
+        elif stage == "joint_machine":
+            parts = [self.seen(m, batch[m]) for m in self.dims]
+            yield self.contrasted(stage, tf.concat(parts, axis=-1), step)
+        elif stage == "merge_machines":
+            for m in self.dims:
+                parts = self.intra_and_joint(m, batch[m])
+                yield self.contrasted(f"merge_machine_{m}", tf.concat(parts, axis=-1), step)
+        else:
+            with tf.GradientTape() as tape:
+                cost = self.costs(batch, step)
+            yield self.minimise("joint" if self.settings.variant == "together" else stage, cost, tape)
 
     def costs(self, batch, step):
-        """The losses of a batch by stage, name -> scalar."""
-        net, cost, parts = self.networks, {}, {}
-        intra = {m: self.restored(f"intra_{m}", batch[m], cost) for m in self.dims}
-        inter = {m: self.restored(f"inter_{m}", batch[m], cost) for m in self.dims}
-        joint = self.jointly("joint", {m: self.cut(v) for m, v in inter.items()}, cost)
-        for m in self.dims:
-            merged = self.restored(f"merge_{m}", (self.cut(intra[m]), self.cut(joint[m])), cost)
-            parts[m] = net[f"semantic_{m}"](self.cut(merged))
-            logits = net[f"semantic_{m}_classifier"](parts[m])
-            cost[f"semantic_{m}"] = tf.reduce_mean(losses.semantic_discrimination(logits[None], batch["label"]))
-        for name in list(self.levels)[1:]:
+        """The losses of a batch, name -> scalar: of the stage, or with --variant=together of all."""
+        if self.settings.variant == "together":
+            return self.costs_together(batch)
+        cost, kind, number = {}, kind_of(step.stage), step.stage.rpartition("_")[2]
+        if kind == "intra":
+            for m in self.dims:
+                x, depth = self.standard(m, batch[m]), int(number)
+                up, down = self.intra_layers(m, depth)
+                made = x
+                for i, layer in enumerate((*up, *down), 1):
+                    made = layer(made) if i == 2 * depth else tf.nn.relu(layer(made))
+                cost[f"intra_{m}"] = self.squared_error(tf.cast(made, tf.float32), x)
+        elif kind == "between":
+            own = {m: self.standard(m, batch[m]) for m in self.dims}
+            self.between(own, {m: self.intra(m, batch[m]) for m in self.dims}, cost)
+        elif kind == "semantic":
+            for m in self.dims:
+                self.classified(m, self.code(m, batch[m], 0), batch["label"], cost)
+        else:
+            parts = {m: self.code(m, batch[m], int(number) - 1) for m in self.dims}
+            self.jointly(step.stage, parts, cost, batch["label"])
+        return cost
+
+    def costs_together(self, batch):
+        """The losses of all stages, from codes that are computed once."""
+        cost, parts = {}, {}
+        intra = {m: self.restored(f"intra_{m}", (batch[m],), cost) for m in self.dims}
+        for m, merged in self.between(batch, intra, cost).items():
+            parts[m] = self.networks[f"semantic_{m}"](self.cut(merged))
+            self.classified(m, parts[m], batch["label"], cost)
+        for name in list(self.levels_by_name)[1:]:
             parts = self.jointly(name, {m: self.cut(v) for m, v in parts.items()}, cost, batch["label"])
         return cost
+
+    def between(self, x, intra, cost):
+        """r_m by modality of features `x` and a_m, by what stands for machines; the losses go into `cost`."""
+        inter = {m: self.restored(f"inter_{m}", (x[m],), cost) for m in self.dims}
+        joint = self.jointly("joint", {m: self.cut(v) for m, v in inter.items()}, cost)
+        return {m: self.restored(f"merge_{m}", (self.cut(intra[m]), self.cut(joint[m])), cost) for m in self.dims}
 
     def cut(self, x):
         """x, as the next stage takes it."""
         return x if self.settings.end_to_end else tf.stop_gradient(x)
 
-    def restored(self, name, inputs, cost):
-        """The code of an autoencoder, whose loss goes into `cost`; the input may be a tuple of parts."""
-        parts = inputs if isinstance(inputs, tuple) else (inputs,)
+    def squared_error(self, a, b):
+        """S of a - b (..., B, d), as a mean over all items and inputs; b is broadcast to a's shape. A scalar."""
+        if self.settings.variant == "together":
+            return tf.reduce_mean((a - b) ** 2)
+        return 0.5 * tf.reduce_mean(tf.reduce_sum((a - b) ** 2, axis=-1))
+
+    def restored(self, name, parts, cost):
+        """The code of an autoencoder of one or several parts, whose loss goes into `cost`."""
         code = self.networks[name](*parts)
-        cost[name] = squared_error(self.networks[f"{name}_decoder"](code), tf.concat(parts, axis=-1))
+        cost[name] = self.squared_error(self.networks[f"{name}_decoder"](code), tf.concat(parts, axis=-1))
         return code
+
+    def classified(self, m, codes, labels, cost):
+        """Puts the classification loss of a modality's codes into `cost`."""
+        logits = self.networks[f"semantic_{m}_classifier"](codes)
+        cost[f"semantic_{m}"] = tf.reduce_mean(losses.semantic_discrimination(logits[None], labels))
 
     def jointly(self, name, parts, cost, labels=None):
         """Codes of each modality alone, modality -> (B, k); the joint autoencoder's losses go into `cost`."""
         present = tf.concat((tf.ones((1, len(self.dims))), tf.eye(len(self.dims))), axis=0)  # (1 + M, M)
         codes = self.networks[name](*(present[:, i, None, None] * parts[m] for i, m in enumerate(self.dims)))
         restored = {m: self.networks[f"{name}_decoder_{m}"](codes) for m in self.dims}  # (1 + M, B, d)
-        cost[name] = sum(squared_error(restored[m], parts[m]) for m in self.dims)
+        cost[name] = sum(self.squared_error(restored[m], parts[m]) for m in self.dims)
         if labels is not None:
             logits = self.networks[f"{name}_classifier"](codes)
             total = losses.semantic_discrimination(logits, labels)  # over 1 + M inputs
             cost[f"{name}_class"] = tf.reduce_mean(total) / (1 + len(self.dims))
         return dict(zip(self.dims, tf.unstack(codes[1:]), strict=True))
 
+    def standard(self, m, x):
+        """Features (B, d) as the networks take them."""
+        return self.networks[f"standard_{m}"](x) if self.settings.variant == "staged" else x
+
+    def intra(self, m, x):
+        """a_m of features."""
+        return self.networks[f"intra_{m}"](self.standard(m, x))
+
+    def inter(self, m, x):
+        """I_m of features, by an autoencoder or by machines."""
+        return self.seen(m, x) if self.settings.rbm_pretrain else self.networks[f"inter_{m}"](self.standard(m, x))
+
+    def intra_and_joint(self, m, x):
+        """a_m, with machines scaled to [0, 1], and q_m of features."""
+        own, between = self.intra(m, x), self.inter(m, x)
+        if not self.settings.rbm_pretrain:
+            return own, self.alone("joint", m, between)
+        parts = [between if n == m else None for n in self.dims]
+        return self.networks[f"range_{m}"](own), self.networks["joint_machine"].mean_field(parts)
+
+    def merged(self, m, x):
+        """r_m of features, or what --semantic_inputs has in its place."""
+        if self.settings.semantic_inputs == "features":
+            return self.standard(m, x)
+        if self.settings.semantic_inputs == "machines":
+            return self.seen(m, x)
+        name = f"merge_machine_{m}" if self.settings.rbm_pretrain else f"merge_{m}"
+        return self.networks[name](*self.intra_and_joint(m, x))
+
+    def classifying_input(self, m, x):
+        """z(r_m) of features."""
+        scaled = self.networks.get(f"scaled_{m}")
+        return self.merged(m, x) if scaled is None else scaled(self.merged(m, x))
+
+    def code(self, m, x, levels):
+        """h_m of the first `levels` common levels of features; of 0 s_m."""
+        code = self.networks[f"semantic_{m}"](self.classifying_input(m, x))
+        for i in range(1, levels + 1):
+            code = self.alone(f"common_{i}", m, code)
+        return code
+
     def embed(self, modality, features):
         """The last level's h_m."""
-        net = self.networks
-        joint = self.alone("joint", modality, net[f"inter_{modality}"](features))
-        code = net[f"semantic_{modality}"](net[f"merge_{modality}"](net[f"intra_{modality}"](features), joint))
-        for name in list(self.levels)[1:]:
-            code = self.alone(name, modality, code)
-        return code
+        return self.code(modality, features, len(self.settings.common_units))
 
     def alone(self, name, modality, part):
         """The joint code (B, k) of one modality's part (B, d), without the others."""
         return self.networks[name](*(part if m == modality else tf.zeros_like(part) for m in self.dims))
+
+
+def kind_of(player):
+    """The first word of a player's or stage's name."""
+    return player.partition("_")[0]
 
 
 def autoencoder(name, width, units, activation):
@@ -159,8 +433,3 @@ def autoencoder(name, width, units, activation):
         name: (width, units, activation, activation),
         f"{name}_decoder": (units[-1], (*reversed(units[:-1]), total), activation, None),
     }
-
-
-def squared_error(a, b):
-    """Mean of (a - b)^2 over all of a, to whose shape b is broadcast; a scalar."""
-    return tf.reduce_mean((a - b) ** 2)
