@@ -23,7 +23,8 @@ class Dense(keras.layers.Layer):
       seed: of the initial weights.
       init: with n inputs (the width of the concatenated input), "glorot" draws weights uniformly from +-sqrt(6 / (n +
         units)), after Glorot and Bengio 2010, eq. 16, and sets biases to 0; "torch" draws weights and biases uniformly
-        from +-1 / sqrt(n), as PyTorch's Linear does; "fan_out" draws weights from N(0, 1 / units), as DeepNet does.
+        from +-1 / sqrt(n), as PyTorch's Linear does; "fan_out" draws weights from N(0, 1 / units), as DeepNet does,
+        and "caffe" uniformly from +-sqrt(3 / n), Caffe's "xavier".
     """
 
     row_axis = -2
@@ -41,7 +42,8 @@ class Dense(keras.layers.Layer):
                 return normal(0.0, stddev, seed=seed + i)
             if init == "fan_out":
                 return keras.initializers.RandomNormal(0.0, units**-0.5, seed=seed + i)
-            return uniform(inputs**-0.5 if init == "torch" else math.sqrt(6 / (inputs + units)), i)
+            limits = {"torch": inputs**-0.5, "caffe": (3 / inputs) ** 0.5}
+            return uniform(limits.get(init, math.sqrt(6 / (inputs + units))), i)
 
         self.kernels = [
             self.add_weight(shape=(dim, units), initializer=kernel(i), name=f"kernel_{i}" if i else "kernel")
@@ -68,7 +70,7 @@ class Tower(keras.layers.Layer):
       keep: probability that dropout keeps a hidden unit, in (0, 1].
       stddev: standard deviation of the normal initial weights; None draws them uniformly, as `init` says.
       seed: of the initial weights; towers of one model take different seeds.
-      init: one of INITS, or "fan_out", see Dense.
+      init: one of INITS, "fan_out" or "caffe", see Dense.
       by_layers: whether a method calls `layers` by themselves, too: several devices then share out each.
       dtype: "float32", or Keras' policies "mixed_bfloat16" and "mixed_float16": the layers compute in 16 bits, weights
         and output have 32.

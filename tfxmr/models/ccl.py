@@ -5,123 +5,312 @@ import itertools
 import tensorflow as tf
 
 from tfxmr import losses
-from tfxmr.models.base import Method, OptimizerSettings, selection_setting
+from tfxmr.errors import InputError
+from tfxmr.models._boltzmann import Descent
+from tfxmr.models._deepnet import DeepNet, DeepNetSettings, Scaling, deepnet_recipes, rows_of
+from tfxmr.models.base import Stage, selection_setting
 from tfxmr.settings import setting
+from tfxmr.training.optimizers import SGD, Adam
+
+# the authors' descent in the stages of networks but the last, which is Caffe's
+DESCENTS = {
+    "codes": Descent(0.05, 10_000, l2=1e-4), "semantic": Descent(0.01, 50_000, decay="exponential", rise=None),
+}
+BASE_RATE = 1e-4  # the authors' of the last stage, which --learning_rate replaces; others keep their ratio to it
+# Adam's of the codes of features: the authors' rate suits their logistic restorations of probabilities
+CODES_RATE = 3e-4
 
 
 @dataclasses.dataclass(frozen=True)
-class CCLSettings(OptimizerSettings):
-    """Settings of CCL: widths, margin and batch of the released code; optimiser and length are our choice."""
+class CCLSettings(DeepNetSettings):
+    """Settings of CCL: widths, margin, batch and rates of the released code; the length is our choice."""
 
-    epochs: int = setting(
-        100, "Training epochs at most, if --steps is 0; the released code takes 20,000 steps.", minimum=0
+    steps: int = setting(
+        0, "Training steps of the last stage, and of those whose own are not given; 0 takes --epochs. The released "
+        "code takes 20000 in the last.", minimum=0,
+    )
+    epochs: int = setting(100, "Training epochs of each stage at most, if --steps is 0.", minimum=0)
+    codes_steps: int = setting(
+        0, "Steps of the codes that restore their items; the authors' are 10000. 0: as --steps.", minimum=0
+    )
+    semantic_steps: int = setting(
+        0, "Steps of the classifying networks; the authors' are 50000. 0: as --steps.", minimum=0
     )
     batch_size: int = setting(80, "Items in a batch.", minimum=2)
+    optimizer: str = setting(
+        "adam", "Who takes the steps: adam; or sgd, with --variant=staged the authors', of each stage its own rate, "
+        "decay, momentum and weight decay.", choices=("adam", "sgd"),
+    )
     learning_rate: float = setting(
-        3e-4, "The optimiser's base learning rate.", minimum=0.0, grid=(1e-4, 3e-4, 1e-3)
+        3e-4, "The optimiser's base learning rate. The authors' sgd has 1e-4: that of the last stage, to which the "
+        "rates of the others keep their ratio.", minimum=0.0, grid=(1e-4, 3e-4, 1e-3),
     )
     select: str = selection_setting("validation")
     feature_norm: str = setting(
         "zscore", "How features are normalised, with statistics of the training split.",
         choices=("none", "l2", "zscore", "minmax"),
     )
-    encoder_units: tuple = setting(
-        (2048, 1024), "Widths of an encoder's layers (stage 1); decoders mirror all but the last.", minimum=1
+    variant: str = setting(
+        "staged", "staged: one stage after another, as the paper, with a classifying network a modality; together: "
+        "this project's, codes and common networks at once, without those (it suits --feature_norm=l2 --margin=4 "
+        "--end_to_end).", choices=("staged", "together"),
     )
+    encoder_units: tuple = setting(
+        (2048, 1024), "Widths of an encoder's layers; decoders mirror all but the last. With --rbm_pretrain the "
+        "paper's is 1024.", minimum=1,
+    )
+    fusing_units: int = setting(
+        2048, "Hidden units of the machine over a modality's codes, with --rbm_pretrain; 0: there is none.", minimum=0
+    )
+    semantic_units: tuple = setting((1024, 1024, 1024), "Widths of the classifying networks.", minimum=1)
     common_units: tuple = setting(
-        (1024, 1024), "Widths of the common network's layers (stage 2), the last of which both tasks share.", minimum=1
+        (1024, 1024), "Widths of the common network's layers, the last of which both tasks share.", minimum=1
     )
     activation: str = setting(
-        "tanh", "Units of all hidden layers, codes and h: tanh, codes of both signs; or sigmoid as in the paper, whose "
-        "layers start from Boltzmann machines: without them it learns slowly.",
-        choices=("sigmoid", "tanh"),
+        "auto", "Units of codes and, with --variant=together, of all hidden layers and h: tanh, codes of both signs; "
+        "or sigmoid, as in the paper, whose layers start from machines: auto takes it with --rbm_pretrain.",
+        choices=("auto", "sigmoid", "tanh"),
     )
     correlation: float = setting(
-        0.7, "lambda, weight of the codes' distance against the reconstruction's in stage 1, in [0, 1].",
+        0.7, "lambda, weight of the codes' distance against the reconstruction's, in [0, 1].",
         minimum=0.0, maximum=1.0,
     )
     margin: float = setting(
         1.0, "Distance from which two classes count as apart, in the contrastive loss.", minimum=0.0,
         grid=(1.0, 2.0, 4.0, 8.0),
     )
-    beta: float = setting(1.0, "Weight of the contrastive loss against the classification.", minimum=0.0)
-    end_to_end: bool = setting(False, "Lets the gradient of stage 2 into the encoders, which the paper does not.")
+    beta: float = setting(
+        1.0, "Weight of the contrastive loss against the classification; 2 has the gradient that the released code "
+        "applies, twice that of its formula.", minimum=0.0,
+    )
+    class_outputs: int = setting(
+        0, "Outputs of the common network's classifiers, of which as many as there are classes are used; the released "
+        "code has 256. 0: as many as classes.", minimum=0,
+    )
+    end_to_end: bool = setting(False, "With --variant=together, lets the second gradient into the encoders.")
+
+    def __post_init__(self):
+        """Raises InputError for settings that do not go together, before anything is trained."""
+        super().__post_init__()
+        if self.variant == "together" and self.rbm_pretrain:
+            raise InputError("--rbm_pretrain: --variant=together has no machines; take --variant=staged")
+        if self.variant == "staged" and self.end_to_end:
+            raise InputError("--end_to_end: in stages that follow each other nothing passes; take --variant=together")
 
 
-class CCL(Method):
-    """Codes that restore their item and resemble their pair's, and on them a network of two tasks.
+class CCL(DeepNet):
+    """Codes that restore their item and resemble their pair's, classified, and on them a network of two tasks.
 
-    Stage 1, codes c_m = E_m(x^m) with decoders D_m, as a mean over items:
+    The stages minimise one after another, as means over items, with the weights below as the stages before left them:
 
-        min over E, D:  (1 - lambda) sum over m of ||x^m - D_m(c_m)||^2 + lambda sum over m < n of ||c_m - c_n||^2
-
-    Stage 2, z_m = F_m(c_m) and the common representation h_m = tanh(z_m):
-
-        min over F, P:  beta sum over m < n of L_inter(h_m, h_n) + sum over m of L_intra(P_m(z_m))
+        codes     c_m = E_m(x_m)               (1 - lambda)/2 sum over m of ||x_m - D_m(c_m)||^2
+                                               + lambda/2 sum over m < n of ||c_m - c_n||^2
+        semantic  s_m = S_m(c_m), ReLU         - log softmax(P_m(s_m))_l
+        common    z_m = F_m(zscore(s_m)),      beta sum over m < n of L_inter(h_m, h_n)
+                  h_m = sigmoid(z_m)           + sum over m of L_intra(Q_m(z_m))
 
         L_inter = 1/2B sum over the B x B pairs (u, v) of ||h_mu - h_nv||^2 where the labels agree,
                   of max(0, margin - ||h_mu - h_nv||)^2 where they differ
-        L_intra = mean over u of - log softmax(P_m(z_mu))_{l_u}
+        L_intra = mean over u of - log softmax(Q_m(z_mu))_{l_u}
 
-    All units are tanh. Retrieval compares h_m by cosine; the released evaluation scales each of its dimensions by
-    the test items' statistics first (--eval_znorm=group).
+    The z-scores are by the training items. F_m's hidden units are logistic. Retrieval compares h_m by cosine; they are
+    of one sign: --eval_znorm=train scales each of their dimensions by the training items first; the released
+    evaluation, by the test items (--eval_znorm=group).
 
-    Differs from the paper: units are tanh, where its logistic ones (--activation=sigmoid) start from restricted
-    Boltzmann machines; both stages train at once, where the second's gradient stops at the codes as it does there
-    (--end_to_end lets it pass); codes of patches of the image and text, and the restricted Boltzmann machines that
-    pre-train and fuse, are left out, since features of the whole item are all that is given; Adam is the optimiser,
-    where the released code has --optimizer=sgd --learning_rate=1e-4 --weight_decay=4e-3 --steps=20000. More than two
-    modalities, and the pairing by class of items that share no rows, are this project's.
+    With --rbm_pretrain, as in the paper, x_m are the outputs of two restricted Boltzmann machines a modality
+    (tfxmr.models._boltzmann; the stages "machines_0", ...), which logistic codes restore by logistic outputs, and
+    another machine ("fusing_machines") over c_m makes what is classified.
+
+    With --variant=together, this project's, codes and common networks train at once, of tanh units, h too; F_m sees
+    c_m, of which the second gradient stops unless --end_to_end; and codes' squares are not halved.
+
+    Differs from the paper: the whole items' features alone are seen, not those of patches, whose codes the paper's
+    fusing machine sees as well; without --rbm_pretrain tanh codes of the features stand for machines; Adam is the
+    optimiser (--optimizer=sgd --learning_rate=1e-4 --steps=20000 are the authors', whose weight decay falls on the
+    biases of the last stage too, and whose biases of its first and last layers learn at twice the rate); the released
+    code reverses the order of the last stage's 1,024 inputs of about half of the items, a slip; weights are chosen by
+    validation. More than two modalities, and the pairing by class of items that share no rows, are this project's.
     """
 
     Settings = CCLSettings
     paper = "Peng et al., IEEE Trans. Multimedia 2018"
-    certainty = "widths and losses from the authors' code; patches and pre-training left out"
+    certainty = "the authors' code; patches are left out, its Boltzmann machines are --rbm_pretrain"
     least_modalities = 2
     least_classes = 2
+    recipes = deepnet_recipes(50_000, 50_000, 50_000, 50_000)
 
     def make_networks(self, data):
-        """Builds encoder, decoder, common network and classifier for each modality."""
-        *hidden, code = self.settings.encoder_units
-        common, shapes, self.activation = self.settings.common_units, {}, getattr(tf, self.settings.activation)
-        for m, d in data.dims.items():
-            shapes |= {
-                f"encoder_{m}": (d, (*hidden, code), self.activation),
-                f"decoder_{m}": (code, (*reversed(hidden), d), None),
-                f"common_{m}": (code, common, None),
-                f"classifier_{m}": (common[-1], (data.num_classes,), None),
-            }
+        """Builds, for each modality, machines if there are any, encoder, decoder, classifying and common network."""
+        s, staged, unit = self.settings, self.settings.variant == "staged", self.unit
+        *hidden, code = s.encoder_units
+        found, dims = self.make_machines(data.dims)
+        for m, d in dims.items():
+            found |= self.towers({
+                f"encoder_{m}": (d, (*hidden, code), unit, unit),
+                f"decoder_{m}": (code, (*reversed(hidden), d), unit, tf.sigmoid if s.rbm_pretrain else None),
+            }, init="fan_out" if s.rbm_pretrain else "glorot")
+            common, width, classes = code, code, data.num_classes
+            if staged:
+                if self.fusing:
+                    name, width = f"fusing_machine_{m}", s.fusing_units
+                    found[name] = self.machine(name, code, width, "merging")
+                found |= self.towers({
+                    f"semantic_{m}": (width, s.semantic_units, tf.nn.relu, tf.nn.relu),
+                    f"semantic_{m}_classifier": (s.semantic_units[-1], (classes,), None, None),
+                }, init="fan_out")
+                common = s.semantic_units[-1]
+                found[f"scaled_{m}"] = Scaling(common, name=f"scaled_{m}")
+                classes = max(classes, s.class_outputs)
+            found |= self.towers({
+                f"common_{m}": (common, s.common_units, tf.sigmoid if staged else unit, None),
+                f"classifier_{m}": (s.common_units[-1], (classes,), None, None),
+            }, init="caffe" if staged else "glorot")
+        return found
+
+    def towers(self, shapes, init):
+        """Builds towers by name of (width of inputs, units, activation of hidden layers, of the last)."""
         return {
-            name: self.tower(name, inputs, units, activation=self.activation, output_activation=last)
-            for name, (inputs, units, last) in shapes.items()
+            name: self.tower(name, inputs, units, activation=hidden, output_activation=last, init=init)
+            for name, (inputs, units, hidden, last) in shapes.items()
         }
 
+    @property
+    def unit(self):
+        """The units of codes, and with --variant=together of all hidden layers."""
+        automatic = "sigmoid" if self.settings.rbm_pretrain else "tanh"
+        return getattr(tf, automatic if self.settings.activation == "auto" else self.settings.activation)
+
+    @property
+    def fusing(self):
+        """Whether there are machines over codes."""
+        return self.settings.rbm_pretrain and self.settings.fusing_units > 0
+
+    def make_stages(self, num_items):
+        """The stages of the class in order; of --variant=together one."""
+        s, steps = self.settings, self.total_steps(num_items)
+        if s.variant == "together":
+            return (Stage("training", steps),)
+        fusing = self.machine_stage("fusing_machines", *(f"fusing_machine_{m}" for m in self.dims))
+        return (
+            *self.machine_stages(), Stage("codes", s.codes_steps or steps, ("codes",)), *[fusing] * self.fusing,
+            Stage("semantic", s.semantic_steps or steps, ("semantic",)), Stage("common", steps, ("common",)),
+        )
+
+    @property
+    def players(self):
+        """A player for each stage of networks, and one for each machine; of --variant=together one for all."""
+        if self.settings.variant == "together":
+            return super().players
+        found = {name: (name,) for name in self.machines}
+        own = {"codes": ("encoder", "decoder"), "semantic": ("semantic",), "common": ("common", "classifier")}
+        for player, kinds in own.items():
+            found[player] = tuple(name for name in self.networks if name.partition("_")[0] in kinds)
+        return found
+
+    @property
+    def rates(self):
+        """With the authors' sgd, the ratio of each stage's rate to that of the last."""
+        s = self.settings
+        if s.optimizer != "sgd" or s.variant == "together":
+            return {}
+        own = {player: descent.learning_rate for player, descent in DESCENTS.items()}
+        if not s.rbm_pretrain:
+            own["codes"] = CODES_RATE
+        return {player: rate / BASE_RATE for player, rate in own.items()}
+
+    def make_optimizer(self, player, learning_rate):
+        """As DeepNet.make_optimizer; with the authors' sgd of each stage its own, and Adam for codes of features."""
+        s = self.settings
+        if s.optimizer != "sgd" or s.variant == "together" or player in self.machines:
+            return super().make_optimizer(player, learning_rate)
+        if player == "common":
+            return SGD(learning_rate, momentum=0.9, l2=s.weight_decay or 4e-3, name="sgd_common")
+        if player == "codes" and not s.rbm_pretrain:
+            return Adam(learning_rate, epsilon=1e-8, name="adam_codes")
+        steps = next(stage.steps for stage in self.stages if stage.name == player)
+        return DESCENTS[player].optimizer(max(1, steps), f"sgd_{player}", learning_rate)
+
+    def begin(self, data):
+        """Before the last stage, sets its scalings to the training items."""
+        found = super().begin(data)
+        for m, x in data.splits["train"].features.items() if self.stage.name == "common" else ():
+            self.networks[f"scaled_{m}"].set(rows_of(lambda rows, m=m: self.semantic(m, rows), x), "zscore")
+        return found
+
+    def updates(self, batch, step):
+        """Yields the update of the stage's networks, or of each of its machines."""
+        if step.stage.startswith("machines_"):
+            yield from self.machine_updates(batch, step)
+        elif step.stage == "fusing_machines":
+            for m in self.dims:
+                yield self.contrasted(f"fusing_machine_{m}", self.encoded(m, batch[m]), step)
+        else:
+            with tf.GradientTape() as tape:
+                cost = self.costs(batch, step)
+            yield self.minimise("joint" if self.settings.variant == "together" else step.stage, cost, tape)
+
     def costs(self, batch, step):
-        """The weighted losses of a batch, name -> scalar."""
-        s, net, labels = self.settings, self.networks, batch["label"]
-        codes = {m: net[f"encoder_{m}"](batch[m]) for m in self.dims}
-        before = codes if s.end_to_end else {m: tf.stop_gradient(c) for m, c in codes.items()}
-        shared = {m: net[f"common_{m}"](before[m]) for m in self.dims}  # z
-        common = {m: self.activation(z) for m, z in shared.items()}  # h
-        pairs = list(itertools.combinations(self.dims, 2))
+        """The weighted losses of a batch, name -> scalar: of the stage, or with --variant=together of all."""
+        if self.settings.variant == "together":
+            x, codes = batch, {m: self.networks[f"encoder_{m}"](batch[m]) for m in self.dims}
+            before = codes if self.settings.end_to_end else {m: tf.stop_gradient(c) for m, c in codes.items()}
+            return self.costs_of_codes(x, codes) | self.costs_of_tasks(before, batch["label"])
+        if step.stage == "codes":
+            x = {m: self.seen(m, batch[m]) for m in self.dims}
+            cost = self.costs_of_codes(x, {m: self.networks[f"encoder_{m}"](x[m]) for m in self.dims})
+            return {name: value / 2 for name, value in cost.items()}
+        if step.stage == "semantic":
+            logits = {m: self.networks[f"semantic_{m}_classifier"](self.semantic(m, batch[m])) for m in self.dims}
+            return {
+                f"class_{m}": tf.reduce_mean(losses.semantic_discrimination(x[None], batch["label"]))
+                for m, x in logits.items()
+            }
+        return self.costs_of_tasks({m: self.task_input(m, batch[m]) for m in self.dims}, batch["label"])
+
+    def costs_of_codes(self, x, codes):
+        """The losses of codes of x, both by modality, name -> scalar."""
+        restored = sum(squares(self.networks[f"decoder_{m}"](codes[m]) - x[m]) for m in self.dims)
+        apart = sum(squares(codes[m] - codes[n]) for m, n in itertools.combinations(self.dims, 2))
+        correlation = self.settings.correlation
+        return {
+            "reconstruction": (1 - correlation) * tf.reduce_mean(restored),
+            "correlation": correlation * tf.reduce_mean(apart),
+        }
+
+    def costs_of_tasks(self, inputs, labels):
+        """The losses of the common networks on their inputs by modality, name -> scalar."""
+        s, net = self.settings, self.networks
+        shared = {m: net[f"common_{m}"](inputs[m]) for m in self.dims}  # z
+        common = {m: self.last(z) for m, z in shared.items()}  # h
         inter = sum(
             losses.margin_contrastive(losses.squared_distances(common[m], common[n]), labels, s.margin)
-            for m, n in pairs
+            for m, n in itertools.combinations(self.dims, 2)
         )
         intra = losses.semantic_discrimination(tf.stack([net[f"classifier_{m}"](shared[m]) for m in self.dims]), labels)
-        restored = sum(squares(net[f"decoder_{m}"](codes[m]) - batch[m]) for m in self.dims)
-        apart = sum(squares(codes[m] - codes[n]) for m, n in pairs)
-        cost = {
-            "reconstruction": (1 - s.correlation) * restored,
-            "correlation": s.correlation * apart,
-            "contrastive": s.beta * inter,
-            "class": intra,
-        }
-        return {name: tf.reduce_mean(value) for name, value in cost.items()}
+        return {"contrastive": s.beta * tf.reduce_mean(inter), "class": tf.reduce_mean(intra)}
+
+    def last(self, z):
+        """h of z."""
+        return tf.sigmoid(z) if self.settings.variant == "staged" else self.unit(z)
+
+    def encoded(self, m, x):
+        """c_m of features (B, d)."""
+        return self.networks[f"encoder_{m}"](self.seen(m, x))
+
+    def semantic(self, m, x):
+        """s_m of features."""
+        codes = self.encoded(m, x)
+        return self.networks[f"semantic_{m}"](self.networks[f"fusing_machine_{m}"](codes) if self.fusing else codes)
+
+    def task_input(self, m, x):
+        """What the common network sees of features."""
+        if self.settings.variant == "together":
+            return self.encoded(m, x)
+        return self.networks[f"scaled_{m}"](self.semantic(m, x))
 
     def embed(self, modality, features):
         """The common representation h_m."""
-        return self.activation(self.networks[f"common_{modality}"](self.networks[f"encoder_{modality}"](features)))
+        return self.last(self.networks[f"common_{modality}"](self.task_input(modality, features)))
 
 
 def squares(x):
