@@ -19,13 +19,16 @@ from tfxmr.training.run import RunOptions, evaluate, needed, run
 
 WIDTH = 64  # of every layer, for speed; the rates of these two are of their papers' 4096 and 2048
 WIDTHS = {"danzcr": 256, "cmdn": 256}
+FEWER = {"cmdn": {"intra_units": (12,), "common_units": (12, 12)}}  # of stages that are alike, whose functions take the time
 LEARN = {  # where testing.learns needs more, or less is reached
+    "cmdn": {"intra_units": (64,), "common_units": (64, 64), "steps": 150},  # of each stage
     "danzcr": {"learning_rate": 1e-3},
     "jrl": {"least": 0.4},
     "mcsm": {"learning_rate": 3e-3},
     "modality_invariant": {"learning_rate": 1e-3},
 }
 SIMPLEST = {  # where the defaults suit no test
+    "cmdn": ["--steps=400", "--intra_units=256", "--common_units=256,64"],  # 1,500 of each of eight stages would take minutes
     "tpckt": ["--source_steps=100", "--steps=300", "--progressive_steps=2"],  # 5,000 would take minutes
     "mcsm": ["--steps=600"],  # of each branch: they would take minutes
     "modality_invariant": ["--learning_rate=1e-3", "--epochs=100"],  # they are of large data: 30 epochs are 30 steps here
@@ -49,6 +52,11 @@ def with_source(name, data):
         return data
     dims = {m: data.dims[m] for m in data.modalities}
     return dataclasses.replace(data, source=domains.of_training_items(paired_data(classes=4, train=40, test=8, dims=dims, seed=9)))
+
+
+def small(name):
+    """A method's settings for a few steps."""
+    return quick(registry.get(name), **FEWER.get(name, {}))
 
 
 def neural():
@@ -78,7 +86,7 @@ def test_contract(name, data, tmp_path):
     rule = protocol.make(
         "zero_shot" if method.zero_shot else "standard", data, method_similarity=method.similarity_name()
     )
-    settings = quick(method)
+    settings = small(name)
     results = run(method, settings, data, rule, tmp_path / "one", OPTIONS)
     for m in results["metrics"]:
         assert 0 < m["value"] <= 1 and 0 < m["chance"] < 1
@@ -98,7 +106,7 @@ def test_contract(name, data, tmp_path):
 )
 def test_rule(name, rule):
     """The rules that methods outside of this package are held to, too; contract_mutants_test.py shows that they bite."""
-    rule(registry.get(name), **(LEARN.get(name, {}) if rule is testing.learns else {}))
+    rule(registry.get(name), **(LEARN if rule is testing.learns else FEWER).get(name, {}))
 
 
 @pytest.mark.parametrize("name", registry.names())
@@ -107,9 +115,9 @@ def test_encoding(name, data):
     method_class, data = registry.get(name), with_source(name, data)
     training = protocol.make("standard", data).training_data(needed(method_class, data))
     if issubclass(method_class, Method):
-        encode = method_class(training, quick(method_class)).encode
+        encode = method_class(training, small(name)).encode
     else:
-        encode = method_class(quick(method_class)).fit(training).transform
+        encode = method_class(small(name)).fit(training).transform
     widths = set()
     for m in training.modalities:
         held = training.splits["train"].of(m, np.arange(5))
@@ -131,7 +139,7 @@ def test_other_modalities(name, make_data, tmp_path):
     if wanted:
         pytest.skip(f"the method needs {', '.join(wanted)}")
     try:
-        results = run(method, quick(method), data, protocol.make("standard", data), tmp_path / "run", OPTIONS)
+        results = run(method, small(name), data, protocol.make("standard", data), tmp_path / "run", OPTIONS)
     except InputError as error:
         if "learns from images" not in str(error):
             raise
@@ -202,7 +210,7 @@ def test_a_loss_that_is_not_finite(name, data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Method, "minimise", minimise)
     method, options, data = registry.get(name), dataclasses.replace(OPTIONS, steps_per_execution=10), with_source(name, data)
-    settings = dataclasses.replace(quick(method), steps=5)
+    settings = dataclasses.replace(small(name), steps=5)
     with pytest.raises(NotFinite, match=rf"{name.replace('_', '')}: the loss .* of player .* is nan at step 2; .*--learning_rate="):
         run(method, settings, data, protocol.make("standard", data), tmp_path, options)
 
@@ -213,7 +221,7 @@ def test_little_data(name, size, make_data, tmp_path):
     """One class; or fewer items than a default batch, and one to test: finite values, or a refusal, and no other error."""
     method, data = registry.get(name), with_source(name, with_views(make_data(**size)))
     batch = {"batch_size": method.Settings().batch_size} if issubclass(method, Method) else {}
-    settings = dataclasses.replace(quick(method), **batch)
+    settings = dataclasses.replace(small(name), **batch)
     rule = protocol.make("standard", data, method_similarity=method.similarity_name())
     try:
         results = run(method, settings, data, rule, tmp_path / "run")

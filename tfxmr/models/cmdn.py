@@ -25,7 +25,8 @@ AUTOENCODER_RATE = 1e-3
 class CMDNSettings(DeepNetSettings):
     """Settings of CMDN: widths of the released code; optimiser and length are this project's choice."""
 
-    steps: int = setting(0, "Training steps of each stage whose own are not given; 0 takes --epochs.", minimum=0)
+    # not epochs: on 200 pairs 100 of them are 100 steps, after which logistic codes tell nothing apart yet
+    steps: int = setting(1500, "Training steps of each stage whose own are not given; 0 takes --epochs.", minimum=0)
     epochs: int = setting(100, "Training epochs of each stage at most, if --steps is 0.", minimum=0)
     autoencoder_steps: int = setting(
         0, "Steps of each stage of autoencoders below the classifying networks; the authors' are 100000. 0: as "
