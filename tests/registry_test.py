@@ -71,7 +71,7 @@ def test_modules_without_a_method(helpers, capsys):
     assert len(found.out.splitlines()) == len(files("models") | files("baselines"))
     assert found.err.count("warning") == 1 and "helper" in found.err
     assert main(["train", "--model=cca", "--variant=single", "--run_dir=run"]) == 2
-    assert "cca has no such setting, but corr_ae, dadn, danzcr" in capsys.readouterr().err
+    assert "cca has no such setting, but ccl, cmdn, corr_ae, dadn" in capsys.readouterr().err
 
 
 OWN = '''
