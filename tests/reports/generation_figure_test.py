@@ -39,7 +39,7 @@ def test_captions(data):
     figure = draw("captions", data, captions, query_ids=("test 4", "test 0", "test 9"))
     np.testing.assert_array_equal(asked[0], data.splits["test"].features["image"][[4, 0, 9]])
     labels = data.splits["test"].labels["image"]
-    assert [axes.get_title() for axes in figure.axes[:3]] == [f"class {labels[4]}", "its sentence", "generated from the image"]
+    assert [axes.get_title() for axes in figure.axes[:3]] == [f"class {labels[4]}", "its sentence", "generated sentence"]
     assert shown(figure) == [
         ["image test 4"], ["text test 4"], ["a red boat"], ["image test 0"], ["text test 0"], ["two cats"],
         ["image test 9"], ["text test 9"], ["rain"],
@@ -75,7 +75,7 @@ def test_pixels_are_drawn(data):
     figure = draw("generated", data, lambda features: {"image.pixels": picture.reshape(1, *PIXELS)}, queries=1)
     drawn = figure.axes[2].images[0].get_array()
     np.testing.assert_array_equal(drawn, np.rint(255 * picture))
-    assert figure.axes[2].get_title() == "generated from the text" and not figure.get_supxlabel()
+    assert figure.axes[2].get_title() == "generated image" and not figure.get_supxlabel()
 
 
 def test_queries_are_drawn_by_class(data):

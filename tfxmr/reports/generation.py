@@ -48,7 +48,7 @@ def draw(kind, data, prepared, retriever, model, title, queries=3, query_ids=(),
     images, texts = (media.media(data, "test", m, rows, **places) for m in ("image", "text"))
     if kind == "captions":
         cells = zip(images, texts, (" ".join(words) for words in made), strict=True)
-        headings = [(None, "its sentence", "generated from the image")] * len(rows)
+        headings = [(None, "its sentence", "generated sentence")] * len(rows)
         notes = []
     else:
         shown, how, notes = pictures(made, data, prepared, places)
@@ -90,7 +90,7 @@ def pictures(made, data, prepared, places):
     (view, found), = made.items()
     if not is_default(view):
         return [(255 * np.clip(x, 0, 1)).round().astype(np.uint8) for x in found.reshape(-1, *_square())], [
-            "generated from the text"] * len(found), []
+            "generated image"] * len(found), []
     nearest = nearest_rows(found, prepared.splits["train"].features[view])
     labels = data.splits["train"].labels["image"][nearest]
     shown = media.media(data, "train", "image", nearest.tolist(), **places)
