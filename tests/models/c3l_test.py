@@ -180,6 +180,17 @@ def test_the_loop():
     assert float(plain) == pytest.approx(float(same), rel=1e-6)
 
 
+def test_compiled():
+    """Guards against a step that XLA cannot compile: the gradient of a sentence's loop within a condition."""
+    # nothing is drawn here, since XLA draws other numbers
+    model, compiled = (make_model(loop=1.0, gan=False, negatives="all", jit_compile=jit) for jit in (False, True))
+    batch = make_batch(model)
+    found = tf.function(compiled.train_step, jit_compile=True)(batch)
+    for name, value in model.train_step(batch).items():
+        assert float(found[name]) == pytest.approx(float(value), rel=1e-3), name
+    assert float(found["shown/generated_pairs"]) == 8
+
+
 def test_marks_of_the_vocabulary():
     """Guards against a second pair of marks round sentences that have them, as `tfxmr extract` makes them."""
     words = ["", "<start>", "<end>", *(f"word {i}" for i in range(22))]

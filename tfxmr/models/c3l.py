@@ -253,7 +253,7 @@ class C3L(Method):
         extended = self.is_extended(step)
         with tf.GradientTape() as tape:
             image, text = self.of_image(batch[self.view]), self.of_words(words)
-            found = {"correlation": tf.cond(
+            found = {"correlation": self.circular(
                 extended,
                 lambda: self.correlation(*self.extension(batch, words, image, text, noise), step.seed),
                 lambda: self.correlation(image, text, batch["label"], step.seed),
@@ -297,6 +297,14 @@ class C3L(Method):
         begin = s.loop_epoch * self.steps_per_epoch(self.shapes.items) / max(1, self.stage.steps)
         drawn = tf.random.stateless_uniform((), randomness.fold_in(step.seed, 1)) < s.loop
         return drawn & (tf.convert_to_tensor(step.progress, tf.float32) >= begin)
+
+    def circular(self, extended, loop, plain):
+        """The loss that `loop()` gives if `extended`, a bool tensor, else that of `plain()`, a scalar."""
+        if "generated_pairs" not in self.networks:
+            return plain()
+        if self.settings.jit_compile:  # XLA has no gradient of a loop over words within a condition
+            return tf.where(extended, loop(), plain())
+        return tf.cond(extended, loop, plain)
 
     def extension(self, batch, words, image, text, noise):
         """(c_i, c_t, labels) of a batch with the pairs that are generated from it; these are constants as they come in.
