@@ -28,7 +28,8 @@ def define(values):
     flags.DEFINE_boolean(
         "joint", False,
         "Trains one model of all modalities, where a method takes more than two; by default one for each pair of "
-        "modalities, in the folders RUN_DIR/image-text and so on, as Wu et al. 2020.", flag_values=values,
+        "modalities, in the folders RUN_DIR/image-text and so on, as Wu et al. 2020; mhtn makes one in any case.",
+        flag_values=values,
     )
     flags.DEFINE_float(
         "validation_fraction", 0.0,

@@ -13,9 +13,11 @@ from tfxmr.data import MultiModalData, Split, domains, load, protocol
 from tfxmr.errors import InputError
 from tfxmr.models.base import Step
 from tfxmr.models.mhtn import MHTN, MHTNSettings
+from tfxmr.models.ms2gan import MS2GAN
 from tfxmr.parts.mmd import linear_mmd, mmd
 from tfxmr.training import sampling
 from tfxmr.training.keras_model import Shapes
+from tfxmr.training.run import run, run_pairs, runner
 
 SMALL = {"units": 6, "bottleneck_units": 4, "adversary_units": (5, 3), "batch_size": 8, "steps": 4}
 MODALITIES = ("image", "text", "audio")
@@ -275,6 +277,12 @@ def test_chtn_and_shared_domains():
     before = shared.networks["image_fc6"].norms[""].moving_mean.numpy()
     shared.source_costs(make_batch()["source"], shared.hidden(shared.own_layers("image"), make_batch()["image"]), True)
     np.testing.assert_array_equal(shared.networks["image_fc6"].norms[""].moving_mean, before)
+
+
+def test_one_model_of_all_modalities():
+    """Guards against a model a pair, of which those without images end the command in the middle of its work."""
+    data = domains.of_training_items(paired_data(dims={"image": 4, "text": 4, "audio": 3}))
+    assert runner(MHTN, MHTNSettings(), data) is run and runner(MS2GAN, MS2GAN.Settings(), data) is run_pairs
 
 
 def test_needs_images():

@@ -76,6 +76,7 @@ class Trained:
       modalities: those that it needs, by name; () takes any.
       inputs: names of the views that it reads; () is each modality's vector. Where settings decide, see `reads`.
       least_modalities, most_modalities: how many of them; of more than the most it is trained once a pair.
+      joint: True: one model of all modalities, also without --joint; else of more than two a model a pair.
       pairs: True if it learns from items that all of its modalities share.
       default_similarity: name of a similarity of two vectors, unless the protocol or --similarity says it; else cosine.
       similarity, context, points, carried, captions, drawings: None, or methods of the class, and whole_gallery: see
@@ -86,6 +87,7 @@ class Trained:
     inputs = ()
     least_modalities = 1
     most_modalities = math.inf
+    joint = False
     pairs = False
     default_similarity = None
     similarity = context = points = carried = captions = drawings = None

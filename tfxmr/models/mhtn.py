@@ -64,6 +64,7 @@ class MHTN(Transfer):
     certainty = "the authors' code; the reversal's schedule is this project's"
     takes_source = True
     source_modalities = ("image",)
+    joint = True  # of a pair without images there would be no model
 
     def check(self, data):
         """Raises InputError if there are no images, or the source has none."""

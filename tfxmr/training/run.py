@@ -202,14 +202,16 @@ def ending(results):
 
 
 def runner(method_class, settings, data, joint=False):
-    """The function that trains a method on data: `run`, or `run_pairs` for many modalities unless they are `joint`.
+    """The function that trains a method on data: `run`, or `run_pairs` for many modalities.
+
+    `joint` asks for one model of them; a method that is `joint` makes no other.
 
     Raises InputError if they are, and the method takes two.
     """
     if method_class.modalities or len(data.modalities) <= 2:
         return run
     if len(data.modalities) <= method_class.most_modalities:
-        return run if joint else run_pairs
+        return run if joint or method_class.joint else run_pairs
     several = len(pairs(method_class, settings, data)) > 1
     if joint and several:
         raise InputError(
