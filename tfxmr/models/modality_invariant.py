@@ -302,6 +302,6 @@ class CollapseWarning(keras.callbacks.Callback):
             warnings.warn(
                 f"step {step}: for {self.epoch} steps the triplet loss has been within {COLLAPSED:.0%} of what it is "
                 "if all embeddings are equal; if it stays there, they have collapsed: train by --negatives=all first "
-                "(--stages=15,2,13), by a larger --learning_rate, or longer", stacklevel=2,
+                "(--stages=15,2,13), by a larger --learning_rate, a smaller --lambda_adv, or longer", stacklevel=2,
             )
             self.since = -1  # said once
