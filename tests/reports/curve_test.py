@@ -75,6 +75,29 @@ def test_a_line_a_configuration():
         draw(found, "labels_per_class", labels=["one"])
 
 
+def test_a_batch_cut_to_few_items_is_no_configuration():
+    """Guards against a line of its own for each number of labels that is less than a method's batch."""
+    found = [
+        run("dscmr", x, (0.2, 0.2), flag="labels_per_class", batch_size=batch) | {"training_items": {"image": items}}
+        for x, batch, items in (("5", 45, 45), ("10", 90, 90), ("0", 100, 720))
+    ]
+    assert list(lines(draw(found, "labels_per_class").axes[0])) == ["dscmr"]
+    found[1]["training_items"]["image"] = 100  # a batch of 90 of 100 items was given
+    assert len(lines(draw(found, "labels_per_class").axes[0])) == 2
+
+
+def test_the_panel_keeps_its_height():
+    """Guards against a panel that a long legend and long notes press to nothing."""
+    found = [
+        run(model, x, (0.2, 0.2), protocol={"held_out": i / 10, "class_split": "parity, " * 12 + model})
+        for i, model in enumerate(("sm", "dscmr", "mhtn", "tpckt", "acmr", "danzcr"))
+        for x in ("0.1", "0.3")
+    ]
+    figure = draw(found)
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_position().height * figure.get_figheight() > 1.4  # inches
+
+
 def test_groups_of_classes():
     """Guards against seen and unseen in one mean."""
     figure = draw([run("cca", x, (0.2, 0.2), seed=0) for x in ("0.1", "0.3")] + [

@@ -10,6 +10,7 @@ from tfxmr.evaluation.results import letters
 from tfxmr.reports import factors, style
 
 ALL = {"labels_per_class": "0"}  # flag -> the value that sets no limit; it comes last, as "all"
+LEGEND_LINE = 0.16  # inches
 NAME = 36  # letters of a name in a line of the legend
 APART = 0.05  # between two lines at the same value, of the way to the next value: bars must not cover each other
 
@@ -34,7 +35,7 @@ def draw(results, x, harmless=(), labels=()):
     Raises:
       InputError: no run has the flag, it is a seed, all have one value of it or no mAP, or labels do not fit.
     """
-    lines = _lines(results, x, harmless)
+    lines = _lines(_with_batches_as_given(results), x, harmless)
     names = list(dict.fromkeys(name for name, _ in lines))
     labels = labels or names
     if len(labels) != len(names) or len(set(labels)) < len(labels):
@@ -52,7 +53,8 @@ def draw(results, x, harmless=(), labels=()):
         raise InputError("--run_dir: these runs have no mAP to draw; give runs on data with classes")
     # Of one column if the names are long, so that a panel's legend is no wider than the panel.
     columns = 3 if max(map(len, labels.values())) < 14 else 1
-    figure, axes = style.panels(len(panels), _title(results), height=2.4 + 0.14 * (len(labels) // columns + 1))
+    rows = sum(label.count("\n") + 1 for label in labels.values()) // columns + 1  # of the legend, chance among them
+    figure, axes = style.panels(len(panels), _title(results), height=2.4 + LEGEND_LINE * rows)
     for axis, (panel, drawn) in zip(axes, panels.items(), strict=True):
         for number, name in enumerate(names):
             if name in drawn:
@@ -63,6 +65,24 @@ def draw(results, x, harmless=(), labels=()):
         style.legend_above(axis, columns, _heading(panel, list(panels)))
     style.set_notes(figure, [f"{letter}  {note}" for note, letter in notes.items()])
     return {"curve": figure}
+
+
+def _with_batches_as_given(results):
+    """The results; of a batch that was cut to all training items, the flag has the method's largest, as it was given.
+
+    Else a method would have a line of its own for each number of labels that is less than its batch.
+    """
+    def size(result):
+        return factors.number(factors.flag_value("batch_size", result["flags"].get("batch_size")))
+
+    largest = {}
+    for result in results:
+        if size(result) > size(largest.setdefault(result["model"], result)):
+            largest[result["model"]] = result
+    return [
+        r | {"flags": r["flags"] | {"batch_size": largest[r["model"]]["flags"]["batch_size"]}}
+        if size(r) in r.get("training_items", {}).values() else r for r in results
+    ]
 
 
 def _lines(results, x, harmless):

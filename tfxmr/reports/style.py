@@ -40,6 +40,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4
 CHANCE = {"color": "0.45", "linestyle": ":", "linewidth": 1.2}
 LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+NOTE_LINE = 0.12  # inches
 FORMATS = {"png": {"Software": None}, "svg": {"Date": None}}  # format -> metadata that would tell versions or times
 
 
@@ -87,10 +88,11 @@ def set_title(figure, title):
 
 
 def set_notes(figure, lines):
-    """Sets lines of text below a figure, broken to its width."""
+    """Sets lines of text below a figure, broken to its width; the figure grows by them, its panels keep their size."""
     if lines:
         letters = int(figure.get_figwidth() * LETTERS * 1.25)  # of smaller letters more fit
         text = "\n".join(textwrap.fill(line, letters, subsequent_indent="    ") for line in lines)
+        figure.set_figheight(figure.get_figheight() + NOTE_LINE * (text.count("\n") + 1))
         figure.supxlabel(text, x=0.01, ha="left", fontsize=7)
 
 
