@@ -32,7 +32,7 @@ def methods() -> Iterator[tuple[str, type]]:
 def readers(views: list[str]) -> list[str]:
     """The flags of methods that read views by their names, all of them among `views`; see Trained.reads.
 
-    By a method's defaults, or with one setting changed; those that read the most views first.
+    By a method's defaults, or with one setting changed.
 
     Returns:
       list of lists of flags, such as ["--model=cbt", "--encoder=cbt"].
@@ -40,17 +40,19 @@ def readers(views: list[str]) -> list[str]:
     found = []
     for name, method in methods():
         default = method.Settings()
-        choices = [(f.name, c) for f in dataclasses.fields(default) if isinstance(f.default, str)
-                   for c in f.metadata["choices"] or ()]
-        others = [([f"--{n}={c}"], dataclasses.replace(default, **{n: c})) for n, c in choices]
-        others += [([f"--{f.name}"], dataclasses.replace(default, **{f.name: True}))
-                   for f in dataclasses.fields(default) if f.default is False]
-        for flags, settings in (([], default), *others):
-            inputs = method.reads(settings)
+        changes = [([], {})]
+        changes += [([f"--{f.name}={c}"], {f.name: c}) for f in dataclasses.fields(default)
+                    if isinstance(f.default, str) for c in f.metadata["choices"] or ()]
+        changes += [([f"--{f.name}"], {f.name: True}) for f in dataclasses.fields(default) if f.default is False]
+        for flags, change in changes:
+            try:
+                inputs = method.reads(dataclasses.replace(default, **change))
+            except InputError:  # settings that do not go with the other defaults
+                continue
             if inputs and set(inputs) <= set(views):
-                found.append((len(inputs), [f"--model={name}", *flags]))
+                found.append([f"--model={name}", *flags])
                 break
-    return [flags for _, flags in sorted(found, key=lambda entry: -entry[0])]
+    return found
 
 
 def get(name: str, package: str | None = None) -> type:

@@ -259,5 +259,5 @@ def test_word_numbers_without_a_meaning_are_refused(views, tmp_path, capsys):
         "--array=text.words.table=NAME" in capsys.readouterr().err
     arrays = [entry for entry in six(*VIEWS, "--array=text.words.table=table") if "/text=" not in entry]
     assert main(["import", str(tmp_path / "x.npz"), *arrays, f"--out={tmp_path / 'out'}"]) == 0
-    # a method that reads the most of them
+    # the first method that reads them
     assert "_run --model=c3l" in capsys.readouterr().out
