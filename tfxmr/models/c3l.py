@@ -16,6 +16,7 @@ from tfxmr.parts.sentence_encoder import END, START, SentenceEncoder, with_marks
 from tfxmr.parts.triplet import different, triplet
 from tfxmr.parts.word_decoder import WordDecoder
 from tfxmr.settings import setting
+from tfxmr.training import distribution
 
 WORDS = "text.words"
 WIDTH = 300  # of word vectors
@@ -302,7 +303,8 @@ class C3L(Method):
         """The loss that `loop()` gives if `extended`, a bool tensor, else that of `plain()`, a scalar."""
         if "generated_pairs" not in self.networks:
             return plain()
-        if self.settings.jit_compile:  # XLA has no gradient of a loop over words within a condition
+        # XLA has no gradient of a loop over words within a condition, and replicas do not exchange rows within one
+        if self.settings.jit_compile or distribution.replicas() > 1:
             return tf.where(extended, loop(), plain())
         return tf.cond(extended, loop, plain)
 
