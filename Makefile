@@ -13,7 +13,7 @@ SEED ?= 0
 .PHONY: demo test test-slow chaos fuzz bench lint clean
 
 demo: $(READY)  ## trains DANZCR on the embedded dataset, within a minute or so, and prints its four mAP figures
-	$(BIN)/tfxmr train --flagfile=flags/danzcr_scenes_small.cfg --run_dir=runs/demo
+	$(BIN)/tfxmr train --flagfile=flags/scenes/danzcr_small.cfg --run_dir=runs/demo
 
 test: $(READY) lint  ## runs the tests
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
@@ -35,6 +35,7 @@ bench: $(READY)  ## times what must be fast, half an hour on an idle machine
 
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 
 $(READY): setup.py pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=python3.11"'

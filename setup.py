@@ -26,7 +26,7 @@ setuptools.setup(
     package_dir={"": ".", **PACKAGE_DIRS},
     package_data={
         "tfxmr_datasets": ["*/*.md", "*/*.bib", "*/*.txt", "*/*.tsv", "*/*.list"],
-        "tfxmr_flags": ["*.cfg", "extract/*.cfg"],
+        "tfxmr_flags": ["*/*.cfg"],
     },
     install_requires=[
         "absl-py>=2.5",
@@ -50,7 +50,10 @@ setuptools.setup(
     extras_require={
         "bench": ["torch>=2.13"],  # a rival of benchmarks/training_step.py
         "fast": ["numba>=0.68"],  # several times faster ranking of large galleries
-        "test": ["dill>=0.4", "hypothesis>=6.170", "numba>=0.68", "pytest>=9.2", "pytest-xdist>=3.8", "ruff>=0.17"],
+        "test": [
+            "dill>=0.4", "hypothesis>=6.170", "import-linter>=2.17", "numba>=0.68", "pytest>=9.2", "pytest-xdist>=3.8",
+            "ruff>=0.17",
+        ],
     },
     entry_points={"console_scripts": ["tfxmr = tfxmr.__main__:run"]},
 )

@@ -161,7 +161,7 @@ def build(name, folder, changes):
     package, configs, _ = BUILDERS[name]
     import tensorflow  # noqa: F401  (TFDS imports it at its first use)
 
-    from tfxmr.data import tfds_io
+    from tfxmr.extraction import tfds_io
 
     module = importlib.import_module(f"tfxmr_datasets.{package}.{package}_dataset_builder")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

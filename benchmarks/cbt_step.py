@@ -19,8 +19,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr.models.cbt import CBT, CBTSettings
-from tfxmr.parts.reinforce import cosine_reward, reinforce
-from tfxmr.training.keras_model import Shapes
+from tfxmr.engine.parts.reinforce import cosine_reward, reinforce
+from tfxmr.engine.keras_model import Shapes
 
 DIMS = {"image": 4096, "image.regions": (49, 512), "text": 300}
 CLASSES, VOCABULARY, SIGMA = 10, 8000, 0.1

@@ -20,7 +20,7 @@ import numpy as np
 import sklearn.cross_decomposition
 from ranking import PeakMemory
 
-from tfxmr import registry
+from tfxmr.core import registry
 from tfxmr.data.multimodal import MultiModalData, Split
 
 METHODS = "cca,cfa,kcca,scm,lcfs,lgcfl,jrl"

@@ -25,9 +25,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfxmr.data import folder
-from tfxmr.features import extract
-from tfxmr.features.image_network import BATCH
+from tfxmr.extraction import folder
+from tfxmr.extraction import extract
+from tfxmr.features.image.network import BATCH
 
 SIDE = 2048  # of the products
 

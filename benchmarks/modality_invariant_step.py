@@ -21,8 +21,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr.models.modality_invariant import ModalityInvariant, ModalityInvariantSettings
-from tfxmr.parts.triplet import different, triplet
-from tfxmr.training.keras_model import Shapes
+from tfxmr.engine.parts.triplet import different, triplet
+from tfxmr.engine.keras_model import Shapes
 
 IMAGE, WIDTH = 4096, 300
 

@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from tfxmr.models.mhtn import MHTN, MHTNSettings
 from tfxmr.models.tpckt import TPCKT, TPCKTSettings
-from tfxmr.training.keras_model import Shapes
+from tfxmr.engine.keras_model import Shapes
 
 XMEDIA = {"image": 9216, "text": 3000, "audio": 78, "video": 4096, "model": 4700}
 CASES = {  # method, settings, the target's widths and classes, the source's

@@ -95,7 +95,7 @@ def main(arguments=None):
 
 def all_cases(folder, manual_dir=None, word_vectors=None):
     """The arguments of `tfxmr train` by case, without --run_dir; writes the generated features into `folder`."""
-    from tfxmr import registry
+    from tfxmr.core import registry
 
     generate(folder / "three")
     cases = {}
@@ -117,7 +117,7 @@ def all_cases(folder, manual_dir=None, word_vectors=None):
 
 def small(method):
     """Flags that shorten a method's training: its widths at most WIDTH, few steps, few landmarks."""
-    from tfxmr import registry
+    from tfxmr.core import registry
 
     found = []
     for field in dataclasses.fields(registry.get(method).Settings):
@@ -147,7 +147,7 @@ def train(arguments, alone):
         done = subprocess.run([sys.executable, "-m", "tfxmr", "train", *arguments], capture_output=True, text=True)
         return done.stdout + done.stderr if done.returncode else ""
     from tfxmr.__main__ import main as command
-    from tfxmr.training import memory
+    from tfxmr.engine import memory
 
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tfxmr_datasets import files, partition
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 
 MAX_SENTENCES = 5  # some images of MSCOCO have six or seven; every published result takes the first five
 # Of annotation files of hundreds of megabytes, only what is used is kept in memory.

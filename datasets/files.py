@@ -12,8 +12,8 @@ import tempfile
 import zipfile
 import zlib
 
-from tfxmr.data import archive, pictures
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.data.files import archive, image_files
 
 MAX_NAMED = 20  # missing files are named up to here and counted beyond: there may be 100,000 of them
 MAX_BYTES = 2**30  # of one file read whole; no official one is as large
@@ -86,7 +86,7 @@ def on_disk(file):
     """The path of a file, in a `with` statement, for whose time a file inside an archive is unpacked.
 
     Raises:
-      InputError: it is damaged, or unpacks to more than tfxmr.data.archive.largest.
+      InputError: it is damaged, or unpacks to more than tfxmr.data.files.archive.largest.
     """
     if not isinstance(file, Member):
         yield os.fspath(file)
@@ -200,5 +200,5 @@ def lines(file):
 
 
 def image(file):
-    """The bytes of an image file that TFDS decodes as tfxmr.data.pictures does; raises InputError if it is none."""
-    return pictures.encode(file.read_bytes(), file)
+    """The bytes of an image file that TFDS decodes as `image_files` does; raises InputError if it is none."""
+    return image_files.encode(file.read_bytes(), file)

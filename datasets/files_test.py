@@ -13,8 +13,8 @@ from tfxmr_datasets import captions, files
 from tfxmr_datasets.flickr30k_xmr import official_files as flickr30k
 from tfxmr_datasets.mscoco_xmr import official_files as mscoco
 
-from tfxmr.data import pictures
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.data.files import image_files
 
 
 def test_places(tmp_path):
@@ -191,7 +191,7 @@ def test_every_reader_sees_the_same_picture(tmp_path, name):
         assert stored == path.read_bytes()  # JPEG decoders differ in rounding alone
         return
     seen = tf.image.decode_image(stored, channels=3, expand_animations=False).numpy()
-    np.testing.assert_array_equal(seen, pictures.decode(path.read_bytes(), name))
+    np.testing.assert_array_equal(seen, image_files.decode(path.read_bytes(), name))
 
 
 @pytest.mark.parametrize("content", [

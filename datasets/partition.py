@@ -1,7 +1,7 @@
 """Splits as data: seeded draws that do not depend on the order of the files, and the check of every split."""
 import hashlib
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 
 
 def draw(names, counts, seed):

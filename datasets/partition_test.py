@@ -4,7 +4,7 @@ import hashlib
 import pytest
 from tfxmr_datasets import partition
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 
 NAMES = [f"item {n}" for n in range(10)]
 

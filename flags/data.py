@@ -6,11 +6,14 @@ import tfxmr_flags.model
 from absl import flags
 
 import tfxmr.data
-from tfxmr import registry
-from tfxmr.data import domains, feature_folder, folder, protocol, splits
-from tfxmr.data.loading import DATASETS
-from tfxmr.errors import InputError
-from tfxmr.evaluation import ranking, similarity
+import tfxmr.extraction
+from tfxmr.core import registry
+from tfxmr.core.errors import InputError
+from tfxmr.data import domains, splits
+from tfxmr.data.files import feature_folder
+from tfxmr.evaluation import protocol, ranking, similarity
+from tfxmr.extraction import folder
+from tfxmr.extraction.loading import DATASETS
 
 MAX_SEED = 2**32 - 1  # that every library here takes
 
@@ -23,7 +26,7 @@ def define(values):
     def choice(name, default, choices, help_text):
         flags.DEFINE_enum(name, default, choices, help_text, flag_values=values)
 
-    choice("dataset", "scenes", tfxmr.data.NAMES, "Dataset; scenes is generated and needs no download.")
+    choice("dataset", "scenes", tfxmr.extraction.NAMES, "Dataset; scenes is generated and needs no download.")
     text("data_dir", None, "Folder of the npz files, or of your images and texts; else of the built datasets (default "
          "~/tensorflow_datasets).")
     text("dataset_name", None, "What tables and figures call your own data; default: the name of their folder. Data "
@@ -39,7 +42,7 @@ def define(values):
     text("image_features", None, "Image features; default: the dataset's own choice, see `tfxmr datasets`.")
     text("text_features", None, "Text features; default: the dataset's own choice, see `tfxmr datasets`.")
     define_text_items(values)
-    sources = [name for name in tfxmr.data.NAMES if not DATASETS[name].instances]
+    sources = [name for name in tfxmr.extraction.NAMES if not DATASETS[name].instances]
     flags.DEFINE_boolean(
         "instances", False,
         "Forgets the classes: an image is found by its own texts alone, and the figures are recalls (hit@k) and the "
@@ -152,7 +155,7 @@ def load(values):
     if "model" in values:
         method = registry.get(values.model)
         wanted = method.reads(tfxmr_flags.model.make_settings(values, method.Settings))
-    data = tfxmr.data.load(
+    data = tfxmr.extraction.load(
         values.dataset,
         data_dir=values.data_dir,
         manual_dir=values.manual_dir,
@@ -194,7 +197,7 @@ def load_source(values, wanted):
             raise InputError(f"{lost[0]}: goes with --source_dataset=NAME, which is not given")
         return None
     try:
-        source = tfxmr.data.load(values.source_dataset, **given, allow_leaks=True, views=wanted)
+        source = tfxmr.extraction.load(values.source_dataset, **given, allow_leaks=True, views=wanted)
     except InputError as error:
         raise InputError(f"the second domain, of whose flags each begins with --source_: {error}") from error
     called = place_name(source.name, given["features"] or given["data_dir"])
@@ -222,7 +225,7 @@ def title(values, name):
 
 def place_name(name, place):
     """A known dataset's name, or else that of the folder or file `place`."""
-    if name not in tfxmr.data.OWN_NAMES:
+    if name not in tfxmr.extraction.OWN_NAMES:
         return name
     folder = pathlib.Path(place).expanduser().resolve()
     return (folder.name if folder.is_dir() else folder.stem) or name  # a CSV has its own name; "/" has none

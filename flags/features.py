@@ -4,10 +4,14 @@ import tfxmr_flags.model
 from absl import flags
 
 import tfxmr.data
-from tfxmr.data import folder, foreign, protocol, splits
-from tfxmr.errors import InputError
-from tfxmr.features import text_features
-from tfxmr.features.fine_tuning_options import FineTuning
+import tfxmr.extraction
+from tfxmr.core.errors import InputError
+from tfxmr.data import splits
+from tfxmr.data.files import matrix_files
+from tfxmr.evaluation import protocol
+from tfxmr.extraction import folder
+from tfxmr.features.image.fine_tuning_options import FineTuning
+from tfxmr.features.text import base, by_name
 
 IMAGE_NAMES = (
     "vgg19_fc7 (4,096), vgg19_fc6, vgg19_pool5 (a map of 49 x 512: the view image.regions), the same of vgg16, "
@@ -27,7 +31,7 @@ def define_extract(values):
         flags.DEFINE_string(name, default, help_text, flag_values=values)
 
     define_out(values)
-    media = [name for name in tfxmr.data.NAMES if name not in ("npz", "features")]
+    media = [name for name in tfxmr.extraction.NAMES if name not in ("npz", "features")]
     flags.DEFINE_enum("dataset", "scenes", media, "Dataset with images and texts.", flag_values=values)
     text("data_dir", None, "Folder (or CSV) of your images and texts; else of the built datasets.")
     text("manual_dir", None, "Folder of the dataset's official files, with images and texts.")
@@ -46,7 +50,7 @@ def define_extract(values):
     text("image_weights", "imagenet",
          "Weights of the network: imagenet (Keras downloads them), a file (.h5, .keras, .npz), or none (random, for "
          "tests).")
-    flags.DEFINE_list("text_features", ["doc2vec"], f"Text features: {text_features.NAMES}. {several}",
+    flags.DEFINE_list("text_features", ["doc2vec"], f"Text features: {by_name.NAMES}. {several}",
                       flag_values=values)
     text("text_corpus", None, "UTF-8 file, a text a line, on which text features are fitted, not on the dataset's.")
     text("word_vectors", None,
@@ -98,7 +102,7 @@ def unseen(values, data, features):
 
 def text_options(values):
     """The text options of parsed flags."""
-    return text_features.TextOptions(
+    return base.TextOptions(
         seed=values.seed, min_documents=values.min_documents, min_words=values.min_words, mode=values.doc2vec_mode,
         epochs=values.text_epochs, max_length=values.max_length, model=values.doc2vec_model,
         vectors=values.word_vectors,
@@ -109,7 +113,7 @@ def define_import(values):
     """Defines the flags of `tfxmr import` in a FlagValues."""
     define_out(values)
     flags.DEFINE_enum(
-        "layout", None, list(foreign.LAYOUTS), "Names of the arrays, as the dataset's matrices are passed around.",
+        "layout", None, list(matrix_files.LAYOUTS), "Names of the arrays, as the dataset's matrices are passed around.",
         flag_values=values,
     )
     flags.DEFINE_multi_string(

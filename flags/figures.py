@@ -3,7 +3,7 @@ import pathlib
 
 from absl import flags
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 from tfxmr.evaluation import curves
 
 KINDS = {  # runs at most

@@ -3,8 +3,8 @@ import dataclasses
 
 from absl import flags
 
-from tfxmr import registry
-from tfxmr.errors import InputError
+from tfxmr.core import registry
+from tfxmr.core.errors import InputError
 
 
 def define(values):
@@ -47,7 +47,7 @@ def make_settings(values, settings_class):
 def refuse_batch(values, data):
     """Raises InputError if a --batch_size that was given, be it the default's value, is more than all training items.
 
-    A default that nobody gave shrinks, see tfxmr.training.run.fit_batch.
+    A default that nobody gave shrinks, see tfxmr.runs.run.fit_batch.
 
     Args:
       values: parsed FlagValues.

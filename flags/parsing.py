@@ -9,10 +9,10 @@ import tfxmr_flags.model
 import tfxmr_flags.training
 from absl import flags
 
-from tfxmr import registry
-from tfxmr.data.preview import preview
-from tfxmr.errors import InputError
-from tfxmr.files import explain
+from tfxmr.core import registry
+from tfxmr.core.errors import InputError
+from tfxmr.core.files import explain
+from tfxmr.extraction.preview import preview
 
 
 def parse(command, arguments, define):
@@ -88,10 +88,23 @@ def read_flagfile(path):
     try:
         return pathlib.Path(path).expanduser().read_text(encoding="utf-8-sig")
     except OSError as error:
+        if moved := moved_flagfile(pathlib.Path(path)):
+            raise InputError(f"--flagfile={path}: is now {moved}") from error
         raise InputError(f"--flagfile={explain(error)}") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(f"--flagfile={path}: line {line} is no UTF-8 text; save the file as UTF-8") from error
+
+
+def moved_flagfile(path: pathlib.Path) -> pathlib.Path | None:
+    """Where a flagfile of an older version is: METHOD_DATASET.cfg and extract/DATASET.cfg are in a folder DATASET."""
+    extract = path.parent.name == "extract"
+    root = path.parent.parent if extract else path.parent
+    for folder in sorted(root.glob("*/"), key=lambda folder: -len(folder.name)):
+        method, found, variant = (f"extract_{path.stem}_" if extract else f"{path.stem}_").partition(f"_{folder.name}_")
+        if found and (moved := folder / f"{'_'.join(filter(None, (method, variant[:-1])))}.cfg").is_file():
+            return moved
+    return None
 
 
 def asks_help(arguments):

@@ -9,14 +9,14 @@ import tfxmr_flags.training
 from absl import flags
 from tfxmr_flags import parsing
 
-from tfxmr import registry
-from tfxmr.data import identity
+from tfxmr.core import registry
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import Settings
 from tfxmr.data.multimodal import MultiModalData
-from tfxmr.data.protocol import Protocol
-from tfxmr.errors import InputError
-from tfxmr.settings import Settings
-from tfxmr.training import run, selection
-from tfxmr.training.run_folder import BACKUP, read_flags
+from tfxmr.evaluation.protocol import Protocol
+from tfxmr.extraction import identity
+from tfxmr.runs import run, selection
+from tfxmr.runs.run_folder import BACKUP, read_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class StoredRun:
       method_class: from tfxmr.models or tfxmr.baselines.
       settings: an instance of its Settings.
       data: MultiModalData, features as loaded.
-      protocol: tfxmr.data.protocol.Protocol.
+      protocol: tfxmr.evaluation.protocol.Protocol.
       foreign: names of the flags that are the command's and no part of the run.
       unknown: flags of the run that this version does not know, name -> line of its flags.cfg.
     """
@@ -45,11 +45,11 @@ class StoredRun:
 
     @property
     def options(self):
-        """The run's tfxmr.training.run.RunOptions."""
+        """The run's tfxmr.runs.run.RunOptions."""
         return tfxmr_flags.training.make_options(self.flags)
 
     def arguments(self):
-        """The arguments of `tfxmr.training.run.evaluate` and `restore`, in order."""
+        """The arguments of `tfxmr.runs.run.evaluate` and `restore`, in order."""
         serialised = {  # without flags that nobody named: of a later version than the run's
             name: text for name, text in parsing.serialise(self.flags).items()
             if name not in self.foreign and self.flags[name].present

@@ -2,10 +2,10 @@
 from absl import flags
 from tfxmr_flags.data import MAX_SEED
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.engine import distribution
 from tfxmr.evaluation import named
-from tfxmr.training import distribution
-from tfxmr.training.run import RunOptions
+from tfxmr.runs.run import RunOptions
 
 MAX_SEEDS = 1000  # of one command; a larger number is a slip
 

@@ -1,9 +1,9 @@
 """Flags of a search over a method's settings."""
 from absl import flags
 
-from tfxmr.errors import InputError
-from tfxmr.training import grid, oracles
-from tfxmr.training.tuning import Search
+from tfxmr.core.errors import InputError
+from tfxmr.tuning import grid, oracles
+from tfxmr.tuning.tuner import Search
 
 NAMES = ("grid", "grid_file", "search", "max_trials")
 

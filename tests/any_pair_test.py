@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfxmr import registry
 from tfxmr.__main__ import main
-from tfxmr.data import load
+from tfxmr.core import registry
+from tfxmr.extraction import load
 from tfxmr.models.danzcr import DANZCR
-from tfxmr.training import run
+from tfxmr.runs import run
 
 TWO = [name for name, method in registry.methods() if method.most_modalities == 2]
 DIMS = {"text": 9, "video": 14, "audio": 11}

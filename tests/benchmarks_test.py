@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tfxmr import registry
+from tfxmr.core import registry
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 STEPS = BENCHMARKS / "steps"

@@ -8,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
-from tfxmr import registry
 from tfxmr.__main__ import main
 from tfxmr.baselines.cca import CCA
+from tfxmr.core import registry
 
 
 @pytest.fixture
@@ -376,7 +376,7 @@ def test_compare_trains_flagfiles(capsys, train, tmp_path):
     assert len(stamps) == 6
     assert main(["compare", f"{tmp_path}/table/cca_x", "--format=csv"]) == 0
     assert "--seeds=1: no flag of this command" in refusal(capsys, "compare", f"{tmp_path}/table", "--seeds=1")
-    assert "two flagfiles of one name" in refusal(capsys, "compare", files[0], "other/cca_x.cfg", f"--run_dir={tmp_path}")
+    assert "two flagfiles of one name" in refusal(capsys, "compare", files[0], f"other/{tmp_path.name}/cca_x.cfg", call[-1])
     assert main(["compare", files[1], *files, *call[3:]]) == 0  # the first is tested against the others
     found = json.loads(capsys.readouterr().out)
     assert [r["method"] for r in found["summary"]] == ["sm", "cca"] and found["tests"][0]["method"] == "sm - cca"

@@ -2,14 +2,15 @@
 import gc
 import pathlib
 
+import numpy as np
 import pytest
 import scipy.io
 from making import paired_data
 from tensorflow.python.framework import ops
 
 from tfxmr.data.multimodal import MultiModalData, Split
-from tfxmr.features.normalisation import normalise_features
-from tfxmr.training import memory
+from tfxmr.data.normalisation import normalise_features
+from tfxmr.engine import memory
 
 REAL = pathlib.Path(__file__).parents[2] / "shared/data/wikipedia"
 
@@ -39,6 +40,23 @@ def official_wikipedia(wikipedia_files):
         splits[name] = Split.of_pairs({"image": stored[f"I_{short}"], "text": stored[f"T_{short}"]}, labels)
     data = MultiModalData("wikipedia", splits, [])
     return normalise_features(data, "zscore", data.splits["train"])
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """A folder of random matrices with four classes and word vectors of their names."""
+    folder = tmp_path_factory.mktemp("npz")
+    rng = np.random.default_rng(0)
+    for split, n in (("train", 80), ("test", 40)):
+        np.savez(
+            folder / f"{split}.npz", image=rng.normal(size=(n, 30)), text=rng.normal(size=(n, 20)),
+            label=np.arange(n) % 4,
+        )
+    names = ["one", "two", "three", "four"]
+    (folder / "classes.txt").write_text("\n".join(names) + "\n")
+    lines = [f"{name} {' '.join(f'{v:.4f}' for v in rng.normal(size=8))}" for name in names]
+    (folder / "words.txt").write_text("\n".join(["4 8", *lines]) + "\n")
+    return folder
 
 
 def pytest_collection_finish():

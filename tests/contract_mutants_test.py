@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from tfxmr import testing
 from tfxmr.baselines.cca import CCA
-from tfxmr.layers import Tower
+from tfxmr.core.settings import setting
+from tfxmr.engine.layers import Tower
+from tfxmr.engine.parts.batch_norm import BatchNorm
+from tfxmr.engine.parts.triplet import different, triplet
 from tfxmr.models.base import Method, MethodSettings, Stage
 from tfxmr.models.deep_sm import DeepSM
-from tfxmr.parts.batch_norm import BatchNorm
-from tfxmr.parts.triplet import different, triplet
-from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)

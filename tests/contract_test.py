@@ -8,14 +8,16 @@ import tensorflow as tf
 from making import paired_data
 from proving.data import with_views
 
-from tfxmr import registry, testing
+from tfxmr import testing
 from tfxmr.__main__ import main
-from tfxmr.data import MultiModalData, Split, domains, protocol
-from tfxmr.errors import InputError, NotFinite
+from tfxmr.core import registry
+from tfxmr.core.errors import InputError, NotFinite
+from tfxmr.data import MultiModalData, Split, domains
+from tfxmr.evaluation import protocol
 from tfxmr.models.base import Method
+from tfxmr.runs import callbacks
+from tfxmr.runs.run import RunOptions, evaluate, needed, run
 from tfxmr.testing import quick
-from tfxmr.training import callbacks
-from tfxmr.training.run import RunOptions, evaluate, needed, run
 
 WIDTH = 64  # of every layer, for speed; the rates of these two are of their papers' 4096 and 2048
 WIDTHS = {"danzcr": 256, "cmdn": 256}

@@ -12,8 +12,8 @@ import tfxmr_flags.tuning
 from absl import flags as absl_flags
 from tfxmr_flags import parsing
 
-from tfxmr import registry
 from tfxmr.commands import compare, evaluate
+from tfxmr.core import registry
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs/methods").glob("*.md"))

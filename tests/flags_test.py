@@ -14,15 +14,15 @@ from absl import flags
 from tfxmr_flags import parsing
 
 import tfxmr.data
-from tfxmr import registry
-from tfxmr.errors import InputError
+from tfxmr.core import registry
+from tfxmr.core.errors import InputError
 
 FOLDER = pathlib.Path(tfxmr_flags.__path__[0])
-FLAGFILES = sorted(FOLDER.glob("*.cfg"))
+FLAGFILES = sorted(p for p in FOLDER.glob("*/*.cfg") if not p.stem.startswith("extract"))
 DANZCR_TABLE = ["danzcr", "deep_sm", "acmr", "lgcfl", "jrl", "cca"]
 ZERO_SHOT_TABLE = [*DANZCR_TABLE, "cfa", "dscmr", "dadn"]  # DANZCR's, as a later release reprints it
 MS2GAN_TABLE = ["cca", "cfa", "lcfs", "corr_ae", "cmdn", "deep_sm", "sdml", "dscmr", "acmr", "daml", "ms2gan"]
-EXTRACTIONS = {path.stem: path for path in sorted((FOLDER / "extract").glob("*.cfg"))}
+EXTRACTIONS = {p.parent.name + p.stem.removeprefix("extract"): p for p in sorted(FOLDER.glob("*/extract*.cfg"))}
 
 
 def parse(*arguments):
@@ -236,7 +236,7 @@ def test_split_flags(monkeypatch):
         given.append(arguments["split"])
         return tfxmr.data.MultiModalData(name, {}, [])
 
-    monkeypatch.setattr(tfxmr.data, "load", load)
+    monkeypatch.setattr(tfxmr.extraction, "load", load)
 
     def rule(*arguments):
         tfxmr_flags.data.load(parse(*arguments)[0])
@@ -286,7 +286,7 @@ def header(path, *facts):
     return found[0]
 
 
-@pytest.mark.parametrize("path", FLAGFILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FLAGFILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_flagfile(path):
     """Guards against a recipe that no longer parses, is of another cell than its name says, or does not explain itself.
 
@@ -295,20 +295,20 @@ def test_flagfile(path):
     values, method = parse(f"--flagfile={path}")
     tfxmr_flags.model.make_settings(values, method.Settings)
     text = header(path, "paper", "table", "expected", "time", "command")
-    extracted = any(path.stem.startswith(f"{values.model}_{name}") for name in EXTRACTIONS)
-    if extracted or values.features:
-        (name,) = re.findall(r"tfxmr extract --flagfile=flags/extract/(\w+)\.cfg ", text)
-        assert (values.dataset, values.features) == ("features", extraction(name).out)
-        assert path.stem.startswith(f"{values.model}_{extraction(name).dataset}")
+    assert f"{path.stem}_".startswith(f"{values.model}_")
+    if path.parent.name in EXTRACTIONS or values.features:
+        ((folder, which),) = re.findall(r"tfxmr extract --flagfile=flags/(\w+)/extract(\w*)\.cfg ", text)
+        assert (values.dataset, values.features) == ("features", extraction(folder + which).out)
+        assert path.parent.name == folder
     else:
-        assert path.stem.startswith(f"{values.model}_{values.dataset}")
+        assert path.parent.name == values.dataset
 
 
 @pytest.mark.parametrize("name", EXTRACTIONS)
 def test_extraction_flagfile(name):
     """Guards against features of another dataset than the file's name says, and two extractions into one folder."""
     made = extraction(name)
-    assert name.startswith(made.dataset) and made.out == f"runs/features/{name}"
+    assert EXTRACTIONS[name].parent.name == made.dataset and made.out == f"runs/features/{name}"
     header(EXTRACTIONS[name], "paper", "table", "time", "command")
 
 
@@ -319,7 +319,18 @@ def test_extraction_flagfile(name):
 ])
 def test_tables_are_complete(dataset, methods):
     """Guards against a table of the papers without the cells of a method that is here."""
-    assert {f"{method}_{dataset}" for method in methods} <= {path.stem for path in FLAGFILES}
+    assert set(methods) <= {path.stem for path in FLAGFILES if path.parent.name == dataset}
+
+
+@pytest.mark.parametrize("old, new", [
+    ("danzcr_scenes", "scenes/danzcr"), ("cm_gan_scenes_no_sharing", "scenes/cm_gan_no_sharing"),
+    ("cca_nus_wide_10k", "nus_wide_10k/cca"), ("extract/nus_wide_10k_places", "nus_wide_10k/extract_places"),
+    ("extract/mscoco", "mscoco/extract"),
+])
+def test_a_flagfile_of_an_older_version_is_named(old, new):
+    with pytest.raises(InputError, match=rf"{old}\.cfg: is now {FOLDER}/{new}\.cfg$"):
+        parse(f"--flagfile={FOLDER}/{old}.cfg")
+    assert parsing.moved_flagfile(FOLDER / "danzcr_mine.cfg") is None
 
 
 def test_defaults_suit_the_data(tmp_path):

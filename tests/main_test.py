@@ -15,8 +15,8 @@ import pytest
 import tensorflow as tf
 
 from tfxmr import __main__ as entry
-from tfxmr import files, stopping
 from tfxmr.__main__ import main
+from tfxmr.core import files, stopping
 
 NEURAL = [
     "train", "--model=danzcr", "--dataset=npz", "--protocol=zero_shot", "--steps=4000", "--batch_size=16", "--variant=single",

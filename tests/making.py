@@ -22,3 +22,14 @@ def paired_data(train=60, test=30, classes=5, dims=None, names=True, noise=0.3, 
         class_embeddings=rng.normal(size=(classes, 3)).astype(np.float32) if names else None,
         features={m: {"name": f"{m} features"} for m in dims},
     )
+
+
+def metric(task, classes, value, chance):
+    return {"task": task, "classes": classes, "metric": "mAP", "value": value, "chance": chance,
+            "num_queries": 317, "gallery_size": 984}
+
+
+def result(model, value, seed=0, dataset="wikipedia", sizes=None, metrics=None, **protocol_facts):
+    facts = {"name": "standard", "gallery": "test", "unseen": [], "cut": None} | protocol_facts
+    metrics = metrics or [metric("image->text", "all", value, 0.1) | (sizes or {})]
+    return {"model": model, "dataset": dataset, "seed": seed, "protocol": facts, "metrics": metrics}

@@ -9,13 +9,16 @@ import tensorflow as tf
 from proving import data as proving_data
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tfxmr import registry, testing
+from tfxmr import testing
 from tfxmr.__main__ import main
-from tfxmr.data import domains, protocol
-from tfxmr.errors import InputError
-from tfxmr.reports import convergence, events
-from tfxmr.training import callbacks, sampling
-from tfxmr.training.run import RunOptions, evaluate, needed, restore, run
+from tfxmr.core import registry
+from tfxmr.core.errors import InputError
+from tfxmr.data import domains
+from tfxmr.engine import sampling
+from tfxmr.evaluation import protocol
+from tfxmr.reports.figures import convergence, events
+from tfxmr.runs import callbacks
+from tfxmr.runs.run import RunOptions, evaluate, needed, restore, run
 
 OPTIONS = RunOptions(checkpoint_seconds=0)
 SOURCE = ["--source_dataset=scenes", "--source_classes=0,2,4,6,8,10,12,14,16,18"]

@@ -10,9 +10,10 @@ import time
 
 from absl import flags
 
-from tfxmr import commands, stopping
-from tfxmr.errors import InputError
-from tfxmr.files import explain, system_error
+from tfxmr import commands
+from tfxmr.core import stopping
+from tfxmr.core.errors import InputError
+from tfxmr.core.files import explain, system_error
 
 PATIENCE = 60  # seconds in which a second signal is taken for the first one's repetition
 

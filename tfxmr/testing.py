@@ -17,12 +17,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr import evaluation
-from tfxmr.data import MultiModalData, Split, protocol
+from tfxmr.core.errors import NotFinite
+from tfxmr.data import MultiModalData, Split
 from tfxmr.data.views import modality_of, ordered
-from tfxmr.errors import NotFinite
+from tfxmr.engine import sampling
+from tfxmr.evaluation import protocol
 from tfxmr.models.base import Method
-from tfxmr.training import run, sampling
-from tfxmr.training.checkpoints import Checkpoints
+from tfxmr.runs import run
+from tfxmr.runs.checkpoints import Checkpoints
 
 WIDTH = 12  # of every layer, where nothing is to be learned
 LEARNING = {"width": 64, "steps": 300, "batch_size": 32}  # enough for every method of this package, in seconds
@@ -213,7 +215,7 @@ def is_seeded(method_class: type, data: MultiModalData | None = None, **settings
     network = _first_change(_weights(first), _weights(second))
     assert network is None, (
         f"{name} is not seeded: network {network!r} has other initial weights in a second model of the same seed. Make "
-        "it by self.tower or self.network, or seed its initialisers by tfxmr.randomness.derive(self.seed, ...)"
+        "it by self.tower or self.network, or seed its initialisers by tfxmr.engine.randomness.derive(self.seed, ...)"
     )
     assert _first_change(_weights(first), _weights(other)), (
         f"{name} is not seeded: no network's initial weights depend on the seed. Derive seeds from self.seed"
@@ -222,7 +224,7 @@ def is_seeded(method_class: type, data: MultiModalData | None = None, **settings
         wrong = next((n for n in one if not np.allclose(one[n], two[n], rtol=1e-3, atol=1e-6, equal_nan=True)), None)
         assert wrong is None, (
             f"{name} is not seeded: {wrong} of stage {stage} differs in a second model of the same weights, batch and "
-            "step. Draw by tf.random.stateless_... with seeds from tfxmr.randomness.fold_in(step.seed, ...)"
+            "step. Draw by tf.random.stateless_... with seeds from tfxmr.engine.randomness.fold_in(step.seed, ...)"
         )
 
 

@@ -17,8 +17,8 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from tfxmr.data import MultiModalData, Split  # noqa: E402
+from tfxmr.engine import sampling
 from tfxmr.models.cm_gan import CMGAN, CMGANSettings  # noqa: E402
-from tfxmr.training import sampling  # noqa: E402
 
 CASES = {  # dims, classes, settings
     False: ({"image": 4096, "text": 300}, 20, {}),

@@ -16,11 +16,10 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from tfxmr import randomness  # noqa: E402
 from tfxmr.data import MultiModalData, Split  # noqa: E402
+from tfxmr.engine import randomness, sampling
+from tfxmr.engine.parts.triplet import different, triplet
 from tfxmr.models.mcsm import BRANCHES, MCSM, MCSMSettings, text_windows  # noqa: E402
-from tfxmr.parts.triplet import different, triplet  # noqa: E402
-from tfxmr.training import sampling  # noqa: E402
 
 SMALL = {"joint_units": 12, "image_lstm_units": (8, 8), "text_lstm_units": (8, 8), "text_filters": (8, 8, 8)}
 ITEMS, CLASSES, WORD = 80, 10, 300

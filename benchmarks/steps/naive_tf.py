@@ -16,7 +16,7 @@ import cases  # noqa: E402
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from tfxmr import losses  # noqa: E402
+from tfxmr.engine import losses
 
 
 def network(inputs, units, activation, output=None, stddev=None, rate=0.0):

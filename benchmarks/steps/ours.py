@@ -28,9 +28,9 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 import tfxmr  # noqa: E402, F401
-from tfxmr import randomness, registry  # noqa: E402
+from tfxmr.core import registry  # noqa: E402
 from tfxmr.data.multimodal import MultiModalData, Split  # noqa: E402
-from tfxmr.training import sampling  # noqa: E402
+from tfxmr.engine import randomness, sampling  # noqa: E402
 
 AT_IMPORT = memory()
 

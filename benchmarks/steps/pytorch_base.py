@@ -5,7 +5,7 @@ from torch.nn.functional import dropout
 
 
 class Tower(torch.nn.Module):
-    """Fully connected layers; the parts of a concatenated input have matrices of their own, as in tfxmr.layers."""
+    """Fully connected layers; the parts of a concatenated input have matrices of their own, as ours."""
 
     def __init__(self, parts, units, activation, output=None, stddev=None, rate=0.0):
         super().__init__()

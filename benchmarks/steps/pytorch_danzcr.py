@@ -15,7 +15,7 @@ def fake(logits):
 
 
 def recovery(a, b):
-    """tfxmr.losses.recovery in its default reading, averaged."""
+    """tfxmr.engine.losses.recovery in its default reading, averaged."""
     return 32 * ((a - b) ** 2).sum(-1).mean()
 
 

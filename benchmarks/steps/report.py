@@ -11,8 +11,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # a plain 
 import arithmetic  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
-from tfxmr.files import to_json, write_text  # noqa: E402
-from tfxmr.reports import style  # noqa: E402
+from tfxmr.core.files import to_json, write_text
+from tfxmr.reports.figures import style
 
 CLOCKS = ("wall", "processor")
 HEAD = (

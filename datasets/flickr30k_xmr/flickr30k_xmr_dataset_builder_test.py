@@ -10,8 +10,8 @@ import tensorflow_datasets as tfds
 from tfxmr_datasets.flickr30k_xmr import flickr30k_xmr_dataset_builder as builder_module
 from tfxmr_datasets.flickr30k_xmr import official_files
 
-from tfxmr.data import tfds_io
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.extraction import tfds_io
 
 DUMMY = pathlib.Path(__file__).parent / "dummy_data"
 SMALL = {

@@ -3,7 +3,7 @@ import re
 
 from tfxmr_datasets import captions, files
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 
 KARPATHY = "dataset_flickr30k.json"
 TOKENS = ("results_20130124.token", "results.csv")

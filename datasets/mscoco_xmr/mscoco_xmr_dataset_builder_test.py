@@ -12,8 +12,8 @@ from tfxmr_datasets import captions
 from tfxmr_datasets.mscoco_xmr import mscoco_xmr_dataset_builder as builder_module
 from tfxmr_datasets.mscoco_xmr import official_files
 
-from tfxmr.data import tfds_io
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.extraction import tfds_io
 
 DUMMY = pathlib.Path(__file__).parent / "dummy_data"
 REAL = pathlib.Path(__file__).parents[3] / "shared/data/coco"

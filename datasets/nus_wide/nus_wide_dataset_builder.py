@@ -7,7 +7,7 @@ import tensorflow_datasets as tfds
 from tfxmr_datasets import files
 from tfxmr_datasets.nus_wide import official_files
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 
 HOMEPAGE = "https://lms.comp.nus.edu.sg/wp-content/uploads/2019/research/nuswide/NUS-WIDE.html"
 IMAGE_FEATURES = {"low634": official_files.LOW_LEVEL, "bow500": official_files.BAG_OF_WORDS}

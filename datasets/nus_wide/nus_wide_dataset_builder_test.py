@@ -13,8 +13,8 @@ import tensorflow_datasets as tfds
 from tfxmr_datasets.nus_wide import nus_wide_dataset_builder as builder_module
 from tfxmr_datasets.nus_wide import official_files
 
-from tfxmr.data import tfds_io
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.extraction import tfds_io
 
 DUMMY = pathlib.Path(__file__).parent / "dummy_data"
 # Twenty images: of each row of the list its concepts, and whether it trains.

@@ -4,7 +4,7 @@ import warnings
 import numpy as np
 from tfxmr_datasets import files, partition
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 
 CLASSES = ("animal", "clouds", "flowers", "food", "grass", "person", "sky", "toy", "water", "window")
 CONCEPTS = tuple("""

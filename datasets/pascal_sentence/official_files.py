@@ -4,7 +4,7 @@ import re
 
 from tfxmr_datasets import files, partition
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",

@@ -5,7 +5,7 @@ import tensorflow_datasets as tfds
 from tfxmr_datasets import files
 from tfxmr_datasets.pascal_sentence import official_files
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 
 HOMEPAGE = "http://vision.cs.uiuc.edu/pascal-sentences/"
 

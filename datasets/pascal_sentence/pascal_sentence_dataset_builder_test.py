@@ -11,8 +11,8 @@ from tfxmr_datasets import files as files_module
 from tfxmr_datasets.pascal_sentence import official_files
 from tfxmr_datasets.pascal_sentence import pascal_sentence_dataset_builder as builder_module
 
-from tfxmr.data import tfds_io
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.extraction import tfds_io
 
 DUMMY = pathlib.Path(__file__).parent / "dummy_data"
 REAL = pathlib.Path(__file__).parents[3] / "shared/data/pascal_sentence"

@@ -12,9 +12,9 @@ from sklearn.metrics import average_precision_score
 from sklearn.preprocessing import StandardScaler
 from tfxmr_datasets.scenes import drawing, generator, world
 
-from tfxmr.features.bag_of_words import TextVectorizer, split_words
-from tfxmr.features.image_descriptor import image_descriptor
-from tfxmr.features.word2vec_training import train_word2vec
+from tfxmr.features.image.descriptor import image_descriptor
+from tfxmr.features.text.bag_of_words import TextVectorizer, split_words
+from tfxmr.features.text.word2vec_training import train_word2vec
 
 DIGEST = """
 import hashlib

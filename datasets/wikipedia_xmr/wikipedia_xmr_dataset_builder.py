@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from tfxmr_datasets.wikipedia_xmr import official_files
 from tfxmr_datasets.wikipedia_xmr.official_files import Matrix
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 
 HOMEPAGE = "http://www.svcl.ucsd.edu/projects/crossmodal/"
 ARCHIVE = HOMEPAGE + "wikipedia_dataset.zip"

@@ -13,8 +13,8 @@ import tensorflow_datasets as tfds
 from tfxmr_datasets.wikipedia_xmr import official_files
 from tfxmr_datasets.wikipedia_xmr import wikipedia_xmr_dataset_builder as builder_module
 
-from tfxmr.data import tfds_io
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.extraction import tfds_io
 
 DUMMY = pathlib.Path(__file__).parent / "dummy_data"
 REAL = pathlib.Path(__file__).parents[3] / "shared/data/wikipedia"

@@ -5,8 +5,8 @@ import re
 import numpy as np
 from tfxmr_datasets import files
 
-from tfxmr.data import sandbox
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.data.files import sandbox
 
 FILE = "XMediaFeatures.mat"
 CLASSES = (

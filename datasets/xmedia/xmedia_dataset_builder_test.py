@@ -14,8 +14,8 @@ import tensorflow_datasets as tfds
 from tfxmr_datasets.xmedia import official_files
 from tfxmr_datasets.xmedia import xmedia_dataset_builder as builder_module
 
-from tfxmr.data import tfds_io
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.extraction import tfds_io
 
 DUMMY = pathlib.Path(__file__).parent / "dummy_data"
 REAL = pathlib.Path(__file__).parents[3] / "shared/data/xmedia"

@@ -10,11 +10,10 @@ from tfxmr.baselines.cca import CCA, CCASettings
 from tfxmr.baselines.cfa import CFA
 from tfxmr.baselines.kcca import KCCA
 from tfxmr.baselines.scm import SCM
-from tfxmr.data import protocol
+from tfxmr.core.errors import InputError
 from tfxmr.data.multimodal import Split
-from tfxmr.errors import InputError
-from tfxmr.evaluation import evaluate
-from tfxmr.features.normalisation import normalise_features
+from tfxmr.data.normalisation import normalise_features
+from tfxmr.evaluation import evaluate, protocol
 
 
 def fitted(data, **settings):

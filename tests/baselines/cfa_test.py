@@ -4,8 +4,7 @@ import pytest
 import scipy.stats
 
 from tfxmr.baselines.cfa import CFA, CFASettings
-from tfxmr.data import protocol
-from tfxmr.evaluation import evaluate
+from tfxmr.evaluation import evaluate, protocol
 
 
 def centred(data):

@@ -6,10 +6,9 @@ import pytest
 
 from tfxmr.baselines import jrl
 from tfxmr.baselines.jrl import JRL, JRLSettings, laplacian, scatter
-from tfxmr.data import protocol
-from tfxmr.errors import InputError
-from tfxmr.evaluation import evaluate
-from tfxmr.training.run import RunOptions, run
+from tfxmr.core.errors import InputError
+from tfxmr.evaluation import evaluate, protocol
+from tfxmr.runs.run import RunOptions, run
 
 
 def fitted(data, unlabelled=None, **settings):

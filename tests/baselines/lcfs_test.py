@@ -4,8 +4,7 @@ import pytest
 import scipy.optimize
 
 from tfxmr.baselines.lcfs import EPSILON, LCFS, LCFSSettings
-from tfxmr.data import protocol
-from tfxmr.evaluation import evaluate
+from tfxmr.evaluation import evaluate, protocol
 
 SETTINGS = {"lambda_sparse": 0.7, "lambda_rank": 0.3}
 

@@ -6,11 +6,10 @@ import pytest
 
 from tfxmr.baselines.jrl import JRL
 from tfxmr.baselines.lgcfl import EPSILON, LGCFL, LGCFLSettings
-from tfxmr.data import protocol
+from tfxmr.core.errors import InputError
 from tfxmr.data.multimodal import MultiModalData, Split
-from tfxmr.errors import InputError
-from tfxmr.evaluation import evaluate
-from tfxmr.training.run import run
+from tfxmr.evaluation import evaluate, protocol
+from tfxmr.runs.run import run
 
 
 def objective(data, method, m):

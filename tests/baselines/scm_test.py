@@ -7,9 +7,8 @@ import pytest
 from tfxmr.baselines.cca import CCA, CCASettings
 from tfxmr.baselines.scm import SCM, SCMSettings
 from tfxmr.baselines.sm import SM, SMSettings
-from tfxmr.data import protocol
-from tfxmr.errors import InputError
-from tfxmr.evaluation import evaluate
+from tfxmr.core.errors import InputError
+from tfxmr.evaluation import evaluate, protocol
 
 
 def test_the_parts(make_data):

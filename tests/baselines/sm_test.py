@@ -5,10 +5,9 @@ import scipy.optimize
 import scipy.special
 
 from tfxmr.baselines.sm import SM, SMSettings
-from tfxmr.data import protocol
+from tfxmr.core.errors import InputError
 from tfxmr.data.multimodal import MultiModalData, Split
-from tfxmr.errors import InputError
-from tfxmr.evaluation import evaluate
+from tfxmr.evaluation import evaluate, protocol
 
 
 @pytest.mark.parametrize("classes", [2, 3])

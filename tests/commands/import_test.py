@@ -7,7 +7,8 @@ import pytest
 import scipy.io
 
 from tfxmr.__main__ import main
-from tfxmr.data import feature_folder, splits
+from tfxmr.data import splits
+from tfxmr.data.files import feature_folder
 
 
 @pytest.fixture

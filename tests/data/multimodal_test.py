@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
+from tfxmr.core.errors import InputError
 from tfxmr.data.multimodal import MultiModalData, Split, ordered
-from tfxmr.errors import InputError
 
 SPLIT = Split.of_pairs(
     {"text": [[1], [2], [3], [4]], "image": [[1, 10], [2, 20], [3, 30], [4, 40]]}, [2, 0, 1, 2], ["a", "b", "c", "d"]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import tfxmr.data
+import tfxmr.extraction
+from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData, Split, SplitRule, splits
-from tfxmr.errors import InputError
 
 
 def items(split, modality):
@@ -217,7 +218,7 @@ def test_refuses_other_data(make_data, wiki):
     assert "has 693 test items, and validation items already" in refused(held)
     assert "has 693 test items, not in pairs" in refused(unpaired(test=(693, 8)))
     with pytest.raises(InputError, match="--split=pku462 divides Wikipedia's test items .* not those of --dataset=scenes"):
-        tfxmr.data.load("scenes", data_dir="/nowhere", split=SplitRule("pku462"))
+        tfxmr.extraction.load("scenes", data_dir="/nowhere", split=SplitRule("pku462"))
 
 
 def test_classes_without_training_items(make_data):
@@ -258,7 +259,7 @@ def test_class_counts(make_data):
 def test_wikipedia(wikipedia_files, tmp_path):
     """Guards against a split of other items than the official 2,866, and against warnings about the official one."""
     def load(*arguments, **options):
-        return tfxmr.data.load(
+        return tfxmr.extraction.load(
             "wikipedia", data_dir=tmp_path, manual_dir=str(wikipedia_files), split=SplitRule(*arguments, **options)
         )
 

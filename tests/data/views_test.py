@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfxmr import registry
-from tfxmr.data import DATASETS, identity, loading, mapped, protocol, views
+from tfxmr.core import registry
+from tfxmr.core.errors import InputError
+from tfxmr.data import memmap, views
 from tfxmr.data.multimodal import MultiModalData, Split
+from tfxmr.data.normalisation import normalise_features
 from tfxmr.data.splits import SplitRule
-from tfxmr.errors import InputError
-from tfxmr.evaluation import results
-from tfxmr.features import extract, image_network, text_features
-from tfxmr.features.normalisation import normalise_features
-from tfxmr.training import run, sampling
+from tfxmr.engine import sampling
+from tfxmr.evaluation import protocol
+from tfxmr.extraction import DATASETS, extract, identity, loading
+from tfxmr.features.image import network
+from tfxmr.features.text import base, by_name
+from tfxmr.runs import results, run
 
 ALL = ["image", "image.regions", "text", "text.words"]
 
@@ -46,7 +49,7 @@ def wrap(request, tmp_path):
     def stored(array):
         path = tmp_path / f"{len(list(tmp_path.glob('*')))}.npy"
         np.save(path, array)
-        return mapped.MappedMatrix([np.load(path, mmap_mode="r")])
+        return memmap.MappedMatrix([np.load(path, mmap_mode="r")])
 
     return stored if request.param == "file" else np.asarray
 
@@ -92,8 +95,8 @@ def test_every_choice_of_items_takes_all_views(wrap):
     for part in training.splits.values():
         check(part, numbers_of(part))
     assert set(training.features) == set(ALL) and training.tables.keys() == {"text.words"}
-    check(mapped.in_memory(data).splits["test"], range(25, 34))
-    assert all(isinstance(x, np.ndarray) for x in mapped.in_memory(data).splits["test"].features.values())
+    check(memmap.in_memory(data).splits["test"], range(25, 34))
+    assert all(isinstance(x, np.ndarray) for x in memmap.in_memory(data).splits["test"].features.values())
 
 
 def test_batches_hold_every_view(wrap):
@@ -212,7 +215,7 @@ def test_views_are_told():
 
 def test_extractable_datasets_are_those_with_media():
     """Guards against an extract line for data that have no media to extract from, and against a data set forgotten."""
-    modules = {name: loading.importlib.import_module(f"tfxmr.data.{known.module}") for name, known in DATASETS.items()}
+    modules = {name: loading.importlib.import_module(known.module) for name, known in DATASETS.items()}
     assert {name for name, module in modules.items() if hasattr(module, "media")} == set(views.EXTRACTED)
 
 
@@ -258,9 +261,9 @@ def test_the_extract_line_names_features_that_make_the_views():
     for view, name in views.FEATURES.items():
         modality = views.modality_of(view)
         if modality == "text":
-            feature = text_features.make(name, text_features.TextOptions())
+            feature = by_name.make(name, base.TextOptions())
             assert list(extract.by_view(modality, [feature])) == [view]
         elif view == "image.pixels":
             assert list(extract.by_view(modality, [extract.image_feature(name)])) == [view]
         else:  # without building the network: its layer is one of places, or one of units
-            assert (image_network.LAYERS[name][1] == "block5_pool") == (view == "image.regions")
+            assert (network.LAYERS[name][1] == "block5_pool") == (view == "image.regions")

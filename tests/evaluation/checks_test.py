@@ -10,7 +10,8 @@ from hypothesis import strategies
 from hypothesis.extra import numpy as arrays
 
 from tfxmr import evaluation
-from tfxmr.evaluation import chance, checks, retrieval, tables
+from tfxmr.evaluation import chance, checks, retrieval
+from tfxmr.reports.tables import formats
 
 RNG = np.random.default_rng(0)
 LABELS, CLASSES = np.array([0, 1, 2, 0, 1, 2]), np.eye(3, dtype=int)[[0, 1, 2, 0, 1, 2]]
@@ -50,7 +51,7 @@ CALLS = {
     evaluation.bonferroni_threshold: {"comparisons": 3, "level": 0.05},
     evaluation.bootstrap_interval: {"values": [0.1, 0.2], "confidence": 0.9, "resamples": 9, "seed": 0},
     retrieval.normalise: {"representations": PROBLEM["query"], "kind": "train_zscore", "side": "query", "training": np.eye(3)},
-    tables.to_markdown: {"rows": [{"a": 0.5}], "digits": 3},
+    formats.to_markdown: {"rows": [{"a": 0.5}], "digits": 3},
 }
 IN_ONE = {evaluation.average_precision, evaluation.average_precisions, evaluation.mean_average_precision,
           evaluation.chance_level, evaluation.mean_curve, evaluation.chance_curve}

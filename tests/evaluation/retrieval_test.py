@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import pytest
 
+from tfxmr.core.errors import InputError
 from tfxmr.data.multimodal import Split
-from tfxmr.data.protocol import Protocol, Task
-from tfxmr.errors import InputError
 from tfxmr.evaluation import Retriever, evaluate, image_sentence_recalls
+from tfxmr.evaluation.protocol import Protocol, Task
 from tfxmr.evaluation.retrieval import normalise
 
 # Images are points of the plane, texts the same with the axes swapped and a third number that means nothing.

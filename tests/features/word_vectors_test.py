@@ -8,7 +8,7 @@ import gensim
 import numpy as np
 import pytest
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 from tfxmr.features import word_vectors
 
 REAL = pathlib.Path(__file__).parents[3] / "shared/data/word_vectors/google_news_categories.bin"

@@ -6,12 +6,11 @@ import pytest
 import tensorflow as tf
 from made_up import DIMS, first_batch, random_data, reached
 
-from tfxmr import losses
+from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData, Split
-from tfxmr.errors import InputError
+from tfxmr.engine import losses, sampling
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.acmr import ACMR, ACMRSettings, released_simple, released_triplet, structure
-from tfxmr.training import sampling
 
 SMALL = {"image_units": (9, 8, 6), "text_units": (6, 8, 6), "modality_units": (5, 4), "batch_size": 8, "steps": 10}
 PROJECTORS = {"image", "text"}

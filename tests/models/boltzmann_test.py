@@ -7,15 +7,14 @@ import pytest
 import scipy.io
 import tensorflow as tf
 
-from tfxmr import randomness
+from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData, Split
-from tfxmr.errors import InputError
+from tfxmr.data.normalisation import statistics
+from tfxmr.engine import randomness, sampling
 from tfxmr.evaluation import mean_average_precision
-from tfxmr.features.normalisation import statistics
 from tfxmr.models._boltzmann import KINDS, Descent, Machine, Recipe
 from tfxmr.models._deepnet import CORR_AE_RECIPES, Scaling, deepnet_recipes, machine_name
 from tfxmr.models.corr_ae import CorrAE, CorrAESettings
-from tfxmr.training import sampling
 
 SEED = tf.constant([1, 2], tf.int32)
 CMDN = deepnet_recipes(100_000, 200_000, 200_000, 100_000)

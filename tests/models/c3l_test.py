@@ -8,12 +8,11 @@ import tensorflow as tf
 from making import paired_data
 from proving.data import with_views
 
-from tfxmr import losses
+from tfxmr.core.errors import InputError
 from tfxmr.data.views import PIXELS
-from tfxmr.errors import InputError
+from tfxmr.engine import losses, sampling
 from tfxmr.models.base import Step
 from tfxmr.models.c3l import C3L, C3LSettings, unigram_loss
-from tfxmr.training import sampling
 
 SMALL = {"image_units": 9, "text_units": 8, "text_hidden": 7, "common_units": 6, "decoder_units": 5, "noise_units": 3,
          "generator_units": 4, "discriminator_units": 4, "batch_size": 8, "steps": 4, "loop_epoch": 0}

@@ -12,15 +12,17 @@ import tfxmr_flags.model
 from made_up import reached, weights
 from tfxmr_flags import parsing
 
-from tfxmr import evaluation, randomness
-from tfxmr.data import MultiModalData, Split, load, protocol
-from tfxmr.errors import InputError
+from tfxmr import evaluation
+from tfxmr.core.errors import InputError
+from tfxmr.data import MultiModalData, Split
+from tfxmr.engine import randomness, sampling
+from tfxmr.engine.keras_model import Shapes
+from tfxmr.engine.parts.reinforce import cosine_reward, reinforce
+from tfxmr.evaluation import protocol
+from tfxmr.extraction import load
 from tfxmr.models.cbt import CBT, CBTSettings
-from tfxmr.parts.reinforce import cosine_reward, reinforce
-from tfxmr.reports import events
-from tfxmr.training import run as runs
-from tfxmr.training import sampling
-from tfxmr.training.keras_model import Shapes
+from tfxmr.reports.figures import events
+from tfxmr.runs import run as runs
 
 SMALL = {
     "hidden_units": (7, 6, 5), "region_units": (4, 3), "word_units": (5, 4), "word_filters": 4, "batch_size": 6, "steps": 2,

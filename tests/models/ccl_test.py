@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 from made_up import DIMS, THREE, first_batch, random_data
 
-from tfxmr import losses, testing
-from tfxmr.errors import InputError
+from tfxmr import testing
+from tfxmr.core.errors import InputError
+from tfxmr.engine import losses, sampling
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.base import Step
 from tfxmr.models.ccl import CCL, CCLSettings
-from tfxmr.training import sampling
 
 SMALL = {"encoder_units": (6, 5), "semantic_units": (7, 6), "common_units": (6, 4), "batch_size": 8, "steps": 3}
 TOGETHER = {"variant": "together", "activation": "tanh"}

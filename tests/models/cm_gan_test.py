@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData, Split
-from tfxmr.errors import InputError
+from tfxmr.engine import sampling
+from tfxmr.engine.keras_model import Shapes
+from tfxmr.engine.parts.batch_norm import NormTower
 from tfxmr.models.cm_gan import CMGAN, CMGANSettings
-from tfxmr.parts.batch_norm import NormTower
-from tfxmr.training import sampling
-from tfxmr.training.keras_model import Shapes
 
 SMALL = {"hidden_units": 6, "common_units": 5, "inter_units": 4, "batch_size": 8, "steps": 3}
 ORDER = ["D_text", "D_image", "CD_text", "CD_image", *["G_image", "G_text"] * 5]

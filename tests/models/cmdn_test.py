@@ -7,12 +7,12 @@ import tensorflow as tf
 from made_up import DIMS, THREE, first_batch, random_data
 
 from tfxmr import testing
+from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData, Split
-from tfxmr.errors import InputError
+from tfxmr.engine import sampling
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.base import Step
 from tfxmr.models.cmdn import CMDN, CMDNSettings
-from tfxmr.training import sampling
 
 SMALL = {
     "intra_units": (6, 5), "inter_units": (6, 4), "merged_units": (5,), "semantic_units": (6, 5),

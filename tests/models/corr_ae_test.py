@@ -6,12 +6,12 @@ import pytest
 import tensorflow as tf
 from made_up import DIMS, THREE, first_batch, random_data
 
-from tfxmr.data import protocol
-from tfxmr.errors import InputError
-from tfxmr.evaluation import mean_average_precision
+from tfxmr.core.errors import InputError
+from tfxmr.engine import sampling
+from tfxmr.evaluation import mean_average_precision, protocol
 from tfxmr.models.corr_ae import CorrAE, CorrAESettings
-from tfxmr.training import callbacks, sampling
-from tfxmr.training.run import RunOptions, evaluate, run
+from tfxmr.runs import callbacks
+from tfxmr.runs.run import RunOptions, evaluate, run
 
 SMALL = {"encoder_units": (6, 3), "batch_size": 8, "steps": 3}
 

@@ -9,15 +9,15 @@ import tensorflow as tf
 import tfxmr_flags
 
 from tfxmr.__main__ import main
+from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData, Split
-from tfxmr.errors import InputError
+from tfxmr.engine.parts.mmd import mixture_mmd
 from tfxmr.models import dadn
 from tfxmr.models.base import Step
 from tfxmr.models.dadn import DADN, DADNSettings
-from tfxmr.parts.mmd import mixture_mmd
-from tfxmr.reports import events
+from tfxmr.reports.figures import events
 
-FLAGFILE = pathlib.Path(tfxmr_flags.__path__[0]) / "dadn_scenes.cfg"
+FLAGFILE = pathlib.Path(tfxmr_flags.__path__[0]) / "scenes/dadn.cfg"
 NETWORKS = ("G_FI", "G_FT", "G_RI", "G_RT", "D_FI", "D_FT", "D_RI", "D_RT")
 FIXTURE = {"generator_units": (6, 6), "discriminator_units": (7, 4), "batch_size": 4, "steps": 5, "dropout_keep": 1.0,
            "learning_rate": 0.01, "learning_rate_decay": 1.0}

@@ -7,11 +7,10 @@ import pytest
 import tensorflow as tf
 from made_up import DIMS, THREE, first_batch, random_data, weights
 
-from tfxmr import losses
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.engine import losses, sampling
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.daml import DAML, DAMLSettings
-from tfxmr.training import sampling
 
 SMALL = {"common_units": (9, 6), "modality_units": (5,), "batch_size": 8, "steps": 3}
 

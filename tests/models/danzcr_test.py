@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfxmr import losses
-from tfxmr.data import MultiModalData, Split, protocol
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.data import MultiModalData, Split
+from tfxmr.engine import losses, sampling
+from tfxmr.evaluation import protocol
 from tfxmr.models.base import Step
 from tfxmr.models.danzcr import DANZCR, DANZCRSettings
-from tfxmr.training import sampling
 
 SMALL = {"generator_units": (16, 12), "discriminator_units": (14, 10), "batch_size": 8, "steps": 3, "init_stddev": 0.3}
 
@@ -129,7 +129,7 @@ def test_losses_against_a_slow_loop():
 
 def wrong_labels(model, batch):
     """The labels l' that the model draws at its present step."""
-    from tfxmr import randomness
+    from tfxmr.engine import randomness
 
     seed = randomness.fold_in(randomness.step_seed(model.seed, model.step), 0)
     return model.other_labels(batch["label"], seed)

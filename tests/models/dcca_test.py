@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 
 from tfxmr.baselines.cca import CCA, CCASettings
+from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData, Split
-from tfxmr.errors import InputError
+from tfxmr.engine import sampling
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.dcca import DCCA, DCCASettings, cube_root
-from tfxmr.training import sampling
 
 
 def views(items=80, seed=0, noise=1.0):

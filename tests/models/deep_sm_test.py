@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from made_up import random_data
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.engine import sampling
+from tfxmr.engine.optimizers import SGD, Adam
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.deep_sm import DeepSM, DeepSMSettings
-from tfxmr.training import sampling
-from tfxmr.training.checkpoints import Checkpoints
-from tfxmr.training.optimizers import SGD, Adam
+from tfxmr.runs.checkpoints import Checkpoints
 
 DIMS = {"image": 7, "text": 5, "audio": 4}
 SMALL = {"image_units": (6,), "text_units": (6, 5), "batch_size": 8, "steps": 3}

@@ -4,11 +4,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tfxmr import registry
+from tfxmr.core import registry
 from tfxmr.data import MultiModalData, Split
+from tfxmr.data.normalisation import normalise_features
+from tfxmr.engine import sampling
 from tfxmr.evaluation import mean_average_precision
-from tfxmr.features.normalisation import normalise_features
-from tfxmr.training import sampling
 
 CLASSES, BATCH = 10, 100
 # CMDN's stages, with the authors' logistic units and rates, need more steps: see contract_test.py for these defaults

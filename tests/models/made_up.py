@@ -2,7 +2,7 @@
 import numpy as np
 
 from tfxmr.data import MultiModalData, Split
-from tfxmr.training import sampling
+from tfxmr.engine import sampling
 
 DIMS = {"image": 7, "text": 5}
 THREE = {"image": 7, "text": 5, "audio": 4}

@@ -8,18 +8,18 @@ import tensorflow as tf
 from making import paired_data
 from proving.data import with_views
 
-from tfxmr.data.protocol import Protocol
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.engine import sampling
+from tfxmr.engine.keras_model import Shapes
+from tfxmr.engine.parts.text_convolution import ConvolutionStages
 from tfxmr.evaluation import mean_average_precision
+from tfxmr.evaluation.protocol import Protocol
 from tfxmr.evaluation.retrieval import evaluate
 from tfxmr.evaluation.retriever import Gallery, Rows
 from tfxmr.evaluation.similarity import blocks
 from tfxmr.models.base import Step
 from tfxmr.models.mcsm import BRANCHES, MCSM, MCSMSettings, edges, fuse, text_windows
-from tfxmr.parts.text_convolution import ConvolutionStages
-from tfxmr.training import sampling
-from tfxmr.training.keras_model import Shapes
-from tfxmr.training.run import needed
+from tfxmr.runs.run import needed
 
 SMALL = {
     "joint_units": 7, "image_lstm_units": (5, 4), "text_lstm_units": (6, 5), "text_filters": (8, 9, 10), "batch_size": 8,

@@ -9,15 +9,17 @@ import pytest
 import tensorflow as tf
 from making import paired_data
 
-from tfxmr.data import MultiModalData, Split, domains, load, protocol
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.data import MultiModalData, Split, domains
+from tfxmr.engine import sampling
+from tfxmr.engine.keras_model import Shapes
+from tfxmr.engine.parts.mmd import linear_mmd, mmd
+from tfxmr.evaluation import protocol
+from tfxmr.extraction import load
 from tfxmr.models.base import Step
 from tfxmr.models.mhtn import MHTN, MHTNSettings
 from tfxmr.models.ms2gan import MS2GAN
-from tfxmr.parts.mmd import linear_mmd, mmd
-from tfxmr.training import sampling
-from tfxmr.training.keras_model import Shapes
-from tfxmr.training.run import run, run_pairs, runner
+from tfxmr.runs.run import run, run_pairs, runner
 
 SMALL = {"units": 6, "bottleneck_units": 4, "adversary_units": (5, 3), "batch_size": 8, "steps": 4}
 MODALITIES = ("image", "text", "audio")

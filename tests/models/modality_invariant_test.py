@@ -13,16 +13,17 @@ import tensorflow as tf
 
 from tfxmr import testing
 from tfxmr.__main__ import main
-from tfxmr.data import MultiModalData, Split, protocol
-from tfxmr.errors import InputError
-from tfxmr.features import text_features
+from tfxmr.core.errors import InputError
+from tfxmr.data import MultiModalData, Split
+from tfxmr.engine import sampling
+from tfxmr.engine.keras_model import Shapes
+from tfxmr.engine.parts.sentence_encoder import with_marks
+from tfxmr.evaluation import protocol
+from tfxmr.features.text import word_sequences
 from tfxmr.models import modality_invariant as module
 from tfxmr.models.base import Step
 from tfxmr.models.modality_invariant import ModalityInvariant, ModalityInvariantSettings
-from tfxmr.parts.sentence_encoder import with_marks
-from tfxmr.training import sampling
-from tfxmr.training.keras_model import Shapes
-from tfxmr.training.run import RunOptions, run
+from tfxmr.runs.run import RunOptions, run
 
 SMALL = {"units": 5, "word_width": 4, "classifier_units": (6, 3), "batch_size": 6, "steps": 40, "adv_schedule": "constant"}
 ENCODERS = ("image", "text")
@@ -96,7 +97,7 @@ def test_anchors():
 
 def test_parameters():
     """Those of VSE++ at its widths: one layer 1,024 of 4,096 or 2,048 features; GRU 1,024 of 300-d words with both biases."""
-    words = ["", *text_features.MARKS, *"abcdefg"]
+    words = ["", *word_sequences.MARKS, *"abcdefg"]
     for width, count in ((4096, 4_195_328), (2048, 2_098_176)):
         dims = {"image": width, "text.words": (20,)}
         model = ModalityInvariant(Shapes("large", dims, 9, 128, vocabularies={"text.words": words}))
@@ -295,9 +296,9 @@ def test_a_sentence_ends_at_its_end_mark():
     np.testing.assert_allclose(short, padded, atol=1e-6)
     own = model.networks["text"](with_marks(tf.constant(words % 6), *model.marks))
     np.testing.assert_allclose(short, tf.math.l2_normalize(own, -1), atol=1e-6)
-    assert (module.START, module.END) == text_features.MARKS[:2]
+    assert (module.START, module.END) == word_sequences.MARKS[:2]
     data = data_of()
-    marked = dataclasses.replace(data, vocabularies={"text.words": ["", *text_features.MARKS, *"abcde"]}, tables={})
+    marked = dataclasses.replace(data, vocabularies={"text.words": ["", *word_sequences.MARKS, *"abcde"]}, tables={})
     assert made(data).networks["text"].table.table.shape == (11, 4)
     assert made(marked).marks == () and made(marked).networks["text"].table.table.shape == (9, 4)
     unknown = made(dataclasses.replace(data, vocabularies={}))  # a table alone: the words have no names
@@ -491,7 +492,7 @@ def test_from_photographs_to_a_table(tmp_path, capsys):
     extract = ["extract", "--dataset=folder", f"--data_dir={tmp_path}/coco.csv", "--image_features=descriptor"]
     assert main([*extract, "--text_features=words", f"--out={tmp_path}/features"]) == 0
     words = (tmp_path / "features/text.words.vocabulary.txt").read_text().split("\n")
-    assert words[:3] == list(text_features.MARKS) and "man" in words
+    assert words[:3] == list(word_sequences.MARKS) and "man" in words
     command = ["train", "--model=modality_invariant", "--dataset=features", f"--features={tmp_path}/features", "--instances"]
     command += ["--units=64", "--word_width=32", "--learning_rate=1e-3", "--batch_size=64", "--epochs=40"]
     assert main([*command, f"--run_dir={tmp_path}/run"]) == 0

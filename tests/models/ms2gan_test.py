@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfxmr import losses
+from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData, Split
-from tfxmr.errors import InputError
+from tfxmr.engine import losses, sampling
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.ms2gan import LOSSES, MS2GAN, MS2GANSettings
-from tfxmr.training import sampling
 
 DIMS = {"image": 7, "text": 5}
 THREE = {"image": 7, "text": 5, "audio": 4}

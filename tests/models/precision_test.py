@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 from tfxmr import models
-from tfxmr.data import protocol
+from tfxmr.engine import sampling
+from tfxmr.evaluation import protocol
 from tfxmr.models.base import Method, Step
-from tfxmr.training import sampling
-from tfxmr.training.run import RunOptions, run
+from tfxmr.runs.run import RunOptions, run
 
 SIXTEEN = ("bfloat16", "float16")
 

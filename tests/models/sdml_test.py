@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from made_up import DIMS, THREE, first_batch, random_data, weights
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.engine import sampling
 from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.sdml import SDML, SDMLSettings, orthogonal
-from tfxmr.training import sampling
 
 SMALL = {"hidden_units": (16, 12), "common_width": 6, "batch_size": 8, "steps": 3}
 

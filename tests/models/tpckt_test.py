@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 
 from tfxmr.__main__ import main
+from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData, Split
-from tfxmr.errors import InputError
+from tfxmr.engine.keras_model import Shapes
 from tfxmr.models.base import Step
 from tfxmr.models.tpckt import TPCKT, TPCKTSettings, kept, nearness
-from tfxmr.training.keras_model import Shapes
 
 SMALL = {"units": 6, "adversary_units": (5, 3), "batch_size": 8, "steps": 4, "source_steps": 3, "target_steps": 2,
          "progressive_steps": 2, "progressive_epochs": 1, "select": "last"}
@@ -276,7 +276,7 @@ def test_bars_on_scenes(tmp_path):
     Guards against transfer that does nothing, or harm, and against words that few texts lack and the normalisation
     blows up, which cost .04.
     """
-    flagfile = pathlib.Path(__file__).parents[2] / "flags/tpckt_scenes.cfg"
+    flagfile = pathlib.Path(__file__).parents[2] / "flags/scenes/tpckt.cfg"
     command = ["train", f"--flagfile={flagfile}", "--progressive_steps=0", "--source_steps=0", "--target_steps=0"]
     forms = {"alone": ["--text_weight=0", "--image_weight=0", "--common_weight=0"], "faithful": [],
              "shared": ["--share_domains"]}

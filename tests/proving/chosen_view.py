@@ -4,8 +4,8 @@ import dataclasses
 import tensorflow as tf
 
 from proving.settings import ProvingSettings
+from tfxmr.core.settings import setting
 from tfxmr.models.base import Method
-from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)

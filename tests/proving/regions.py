@@ -4,10 +4,10 @@ import dataclasses
 import tensorflow as tf
 
 from proving.settings import ProvingSettings
-from tfxmr import losses, randomness
+from tfxmr.core.settings import setting
+from tfxmr.engine import losses, randomness
+from tfxmr.engine.parts.attention import Attention
 from tfxmr.models.base import Method
-from tfxmr.parts.attention import Attention
-from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What the proving methods' settings have in common."""
 import dataclasses
 
+from tfxmr.core.settings import setting
 from tfxmr.models.base import OptimizerSettings
-from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)

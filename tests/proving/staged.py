@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from proving.settings import ProvingSettings
+from tfxmr.core.settings import setting
 from tfxmr.models.base import Method, Stage, selection_setting
-from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,11 +4,11 @@ import dataclasses
 import tensorflow as tf
 
 from proving.settings import ProvingSettings
-from tfxmr import randomness
+from tfxmr.core.settings import setting
+from tfxmr.engine import randomness
+from tfxmr.engine.parts.batch_norm import BatchNorm
+from tfxmr.engine.parts.recurrent import LSTMStack
 from tfxmr.models.base import Method
-from tfxmr.parts.batch_norm import BatchNorm
-from tfxmr.parts.recurrent import LSTMStack
-from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,10 +5,10 @@ import numpy as np
 import tensorflow as tf
 
 from proving.settings import ProvingSettings
-from tfxmr import losses
+from tfxmr.core.settings import setting
+from tfxmr.engine import losses
+from tfxmr.engine.parts.triplet import different, triplet
 from tfxmr.models.base import Method
-from tfxmr.parts.triplet import different, triplet
-from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)

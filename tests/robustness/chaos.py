@@ -148,7 +148,7 @@ def _be_command(arguments, folder, log, limit, shared):
 
 def _count_steps(shared):
     """Lets every training note the steps that it has taken, and after how many it began."""
-    from tfxmr.training.checkpoints import SaveCheckpoints
+    from tfxmr.runs.checkpoints import SaveCheckpoints
 
     begin, end = SaveCheckpoints.on_train_begin, SaveCheckpoints.on_train_batch_end
 

@@ -299,7 +299,7 @@ def main(parsers, arguments=None):
     for parser in parsers:
         if parser.heavy and "tensorflow" not in sys.modules:
             with contextlib.suppress(ImportError):
-                __import__("tfxmr.training.fitting")  # once, before children are forked; nothing of TensorFlow runs here
+                __import__("tfxmr.runs.fitting")  # once, before children are forked; nothing of TensorFlow runs here
             gc.freeze()  # or every collection of a child would go through, and copy, all that was imported
         rows.append(fuzz(parser, max(1, round(per_share * parser.share)), options.seed, options.out, Limits()))
         print("  ".join(f"{name} {value}" for name, value in rows[-1].items()), file=sys.stderr, flush=True)

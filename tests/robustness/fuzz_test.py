@@ -10,7 +10,7 @@ import mutations
 import parsers
 import pytest
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 
 TREE = {"a.json": b'{"a": [1, 2], "b": {"c": "text"}}', "b.txt": b"one 1\ntwo 2\n"}
 

@@ -17,7 +17,7 @@ import zipfile
 import numpy as np
 from absl import flags as absl_flags
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 
 RNG = np.random.default_rng(0)
 CLASSES = ("art", "music", "sport")
@@ -70,10 +70,10 @@ def matrices(n=12):
 
 
 class _Fork:
-    """Stands in for the subprocess.Popen of tfxmr.data.sandbox: a fork is there in 5 ms, a new interpreter in 300."""
+    """Stands in for the subprocess.Popen of tfxmr.data.files.sandbox: a fork is there in 5 ms, a new interpreter in 300."""
 
     def __init__(self, arguments, stdout, stderr, **more):
-        from tfxmr.data import sandbox_child
+        from tfxmr.data.files import sandbox_child
 
         read, write = os.pipe()
         self.pid, self.status = os.fork(), None
@@ -113,7 +113,7 @@ def fork_sandbox():
     import scipy.io  # noqa: F401
     import scipy.sparse  # noqa: F401
 
-    from tfxmr.data import sandbox
+    from tfxmr.data.files import sandbox
 
     sandbox.subprocess = types.SimpleNamespace(Popen=_Fork, DEVNULL=subprocess.DEVNULL, PIPE=subprocess.PIPE)
 
@@ -180,9 +180,9 @@ def _wikipedia_list(folder):
 
 
 def _foreign(folder, name):
-    from tfxmr.data import foreign
+    from tfxmr.data.files import matrix_files
 
-    foreign.read(folder / name)
+    matrix_files.read(folder / name)
 
 
 def _own_matrices(folder):
@@ -214,7 +214,7 @@ def _own_views(folder):
 
 
 def _load_npz(folder, name):
-    from tfxmr.data import npz
+    from tfxmr.data.files import npz
 
     npz.load(folder)
 
@@ -264,9 +264,9 @@ def _pictures(folder):
 def _decode(folder, name):
     from tfxmr_datasets import files
 
-    from tfxmr.data import pictures
+    from tfxmr.data.files import image_files
 
-    pictures.decode((folder / name).read_bytes(), name)
+    image_files.decode((folder / name).read_bytes(), name)
     files.image(folder / name)
 
 
@@ -288,7 +288,7 @@ def _media_folder(folder):
 
 
 def _items(folder, name):
-    from tfxmr.data import folder as media
+    from tfxmr.extraction import folder as media
 
     for where in (folder / "items.csv",) if (folder / "items.csv").exists() else (folder,):
         data = media.items(where)
@@ -298,14 +298,14 @@ def _items(folder, name):
 def _doc2vec(folder):
     from gensim.models.doc2vec import Doc2Vec, TaggedDocument
 
-    from tfxmr.features import doc2vec
+    from tfxmr.features.text import doc2vec
 
     texts = [TaggedDocument(words.split(), [n]) for n, words in enumerate(("a b c a", "a b", "b c d"))]
     doc2vec.save(folder / "doc2vec.npz", Doc2Vec(texts, vector_size=4, min_count=1, workers=1, epochs=1, dm=0, **doc2vec.TRAINING))
 
 
 def _load_doc2vec(folder, name):
-    from tfxmr.features import doc2vec
+    from tfxmr.features.text import doc2vec
 
     doc2vec.load(folder / name)
 
@@ -511,7 +511,7 @@ def _table(folder):
 
 
 def _read_table(folder, name):
-    from tfxmr.reports import factors
+    from tfxmr.reports.tables import factors
 
     factors.read_table(folder / name)
 
@@ -522,15 +522,15 @@ def _grid(folder):
 
 def _read_grid(folder, name):
     from tfxmr.models.ms2gan import MS2GAN
-    from tfxmr.training import grid
+    from tfxmr.tuning import grid
 
     grid.read_file(folder / name, MS2GAN.Settings)
 
 
 def _flagfile(folder):
     root = pathlib.Path(__file__).parents[2] / "flags"
-    for name in ("danzcr_scenes", "ms2gan_wikipedia", "cca_xmedia"):
-        write(folder, f"{name}.cfg", (root / f"{name}.cfg").read_bytes())
+    for name in ("scenes/danzcr", "wikipedia/ms2gan", "xmedia/cca"):
+        write(folder, f"{name.replace('/', '_')}.cfg", (root / f"{name}.cfg").read_bytes())
 
 
 def _parse_flagfile(folder, name):
@@ -601,7 +601,7 @@ class _Stopped(Exception):
 
 
 def _half_features(folder):
-    from tfxmr.features.store import FeatureStore
+    from tfxmr.extraction.store import FeatureStore
 
     def stop(*arguments, **more):
         raise _Stopped
@@ -613,7 +613,7 @@ def _half_features(folder):
 
 
 def _load_features(folder, name):
-    from tfxmr.data import feature_folder
+    from tfxmr.data.files import feature_folder
     from tfxmr.data.splits import OFFICIAL
 
     feature_folder.load(folder / "features", OFFICIAL)
@@ -633,14 +633,14 @@ def _network():
 
 
 def _checkpoint(folder):
-    from tfxmr.training.checkpoints import Checkpoints
+    from tfxmr.runs.checkpoints import Checkpoints
 
     (folder / "training").mkdir()
     Checkpoints(folder, _network()).save()
 
 
 def _restore(folder, name):
-    from tfxmr.training.checkpoints import Checkpoints
+    from tfxmr.runs.checkpoints import Checkpoints
 
     if not Checkpoints(folder, _network()).restore():
         raise InputError("nothing there")

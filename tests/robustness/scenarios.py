@@ -65,12 +65,12 @@ def preload():
     """Imports all that the commands import, once for all forks, and makes `scenes` small."""
     for name in ("train", "tune", "extract", "prepare", "compare", "evaluate"):
         importlib.import_module(f"tfxmr.commands.{name}")
-    for name in ("tfxmr.training.fitting", "tfxmr.training.checkpoints", "tfxmr.training.projector", "tfxmr.features.image_descriptor",
-                 "tfxmr.features.text_features", "tfxmr.data.folder", "tfxmr.data.scenes", "tfxmr.data.npz", "tfxmr.data.feature_folder",
+    for name in ("tfxmr.runs.fitting", "tfxmr.runs.checkpoints", "tfxmr.runs.projector", "tfxmr.features.image.descriptor",
+                 "tfxmr.features.text.by_name", "tfxmr.extraction.folder", "tfxmr_datasets.scenes.arrays", "tfxmr.data.files.npz", "tfxmr.data.files.feature_folder",
                  "tensorflow_datasets", "keras_tuner", "skimage.feature", "sklearn.feature_extraction.text"):
         importlib.import_module(name)
-    from tfxmr import registry
-    from tfxmr.features import extract
+    from tfxmr.core import registry
+    from tfxmr.extraction import extract
 
     for name in registry.names():
         registry.get(name)

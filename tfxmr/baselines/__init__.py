@@ -1,5 +1,5 @@
 """The closed-form methods: one method, one file."""
-from tfxmr import registry
+from tfxmr.core import registry
 
 
 def get(name):

@@ -2,7 +2,7 @@
 import numpy as np
 import scipy.linalg
 
-from tfxmr.data import mapped
+from tfxmr.data import memmap
 
 BLOCK = 4096  # rows that are made float64 at once, so that a large float32 matrix is never copied whole
 DENSE = 512  # up to this size all singular vectors are computed
@@ -28,7 +28,7 @@ def project(x, weights):
 def constant(x):
     """True if all rows of x (n, d) are equal; x is an array or a MappedMatrix."""
     first = np.asarray(x[:1])
-    return all(np.array_equal(block, np.broadcast_to(first, block.shape)) for block in mapped.blocks(x))
+    return all(np.array_equal(block, np.broadcast_to(first, block.shape)) for block in memmap.blocks(x))
 
 
 def gram_root(gram):

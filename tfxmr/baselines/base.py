@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import Settings, setting
 from tfxmr.evaluation.retriever import Retriever, Trained
-from tfxmr.settings import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)

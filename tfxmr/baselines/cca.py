@@ -6,8 +6,8 @@ import scipy.linalg
 
 from tfxmr.baselines._linear import View, constant, leading_svd
 from tfxmr.baselines.base import Baseline, CommonSpaceSettings
-from tfxmr.errors import InputError
-from tfxmr.settings import setting
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
 
 SINGULAR = 100 * np.finfo(float).eps  # share of the total variance that is no more than rounding and jitter
 ENOUGH = 1e-3  # a ridge that makes any covariance regular

@@ -10,8 +10,8 @@ import sklearn.neighbors
 
 from tfxmr.baselines._linear import Regression, cross, project
 from tfxmr.baselines.base import Baseline, BaselineSettings
-from tfxmr.errors import InputError
-from tfxmr.settings import setting
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
 
 TINY = 1e-12  # length of a row of P below which it counts as this
 ENTRIES = 2**24  # distances that are held at once: 128 MiB

@@ -8,7 +8,7 @@ import sklearn.metrics
 from tfxmr.baselines._linear import BLOCK, View, gram_root
 from tfxmr.baselines.base import Baseline, CommonSpaceSettings
 from tfxmr.baselines.cca import canonical_directions, check_varying
-from tfxmr.settings import setting
+from tfxmr.core.settings import setting
 
 DISTANCES = 1000  # items whose distances give the median
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from tfxmr.baselines._linear import Regression, project
 from tfxmr.baselines.base import Baseline, BaselineSettings
-from tfxmr.settings import setting
+from tfxmr.core.settings import setting
 
 EPSILON = 1e-6  # smooths the group norms where they have a kink
 

@@ -6,8 +6,8 @@ import scipy.special
 import sklearn.linear_model
 
 from tfxmr.baselines.base import Baseline, BaselineSettings
-from tfxmr.errors import InputError
-from tfxmr.settings import setting
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Puts runs into one table: mean and deviation over seeds, exact tests of the first method against the others.
 
 A flagfile (its name ends in .cfg) among the runs is trained first, in --run_dir, or goes on where it was stopped. One
-that is named twice counts once, so that `compare flags/ms2gan_xmedia.cfg flags/*_xmedia.cfg` tests MS2GAN against all.
+that is named twice counts once, so that `compare flags/xmedia/ms2gan.cfg flags/*_xmedia.cfg` tests MS2GAN against all.
 """
 import contextlib
 import json
@@ -13,9 +13,9 @@ from tfxmr_flags import parsing
 
 from tfxmr.commands import train
 from tfxmr.commands.evaluate import FORMATS
-from tfxmr.errors import InputError
-from tfxmr.evaluation import comparison
-from tfxmr.training.run_folder import HARMLESS, read_results
+from tfxmr.core.errors import InputError
+from tfxmr.reports.tables import comparison
+from tfxmr.runs.run_folder import HARMLESS, read_results
 
 IGNORED = (*HARMLESS, "metrics")
 
@@ -74,6 +74,8 @@ def trained(words, flags, run_dir):
     if not run_dir:
         raise InputError(f"--run_dir is missing: give the folder in which {files[0]} is trained, such as runs/table")
     places = {file: f"{run_dir}/{pathlib.Path(file).stem}" for file in files}
+    if len(set(places.values())) < len(files):  # one method on several data sets, whose folders they are in
+        places = {file: f"{run_dir}/{pathlib.Path(file).parent.name}_{pathlib.Path(file).stem}" for file in files}
     if len(set(places.values())) < len(files):
         raise InputError(f"tfxmr compare: {' '.join(files)}: two flagfiles of one name; rename one")
     calls = [[f"--flagfile={file}", *flags, f"--run_dir={places[file]}"] for file in files]

@@ -1,8 +1,8 @@
 """Lists the datasets, a line each with its features."""
-import tfxmr.data
+import tfxmr.extraction
 
 
 def main(arguments):
     """Runs `tfxmr datasets`."""
-    for name in tfxmr.data.NAMES:
-        print(f"{name:15} {tfxmr.data.describe(name)}")
+    for name in tfxmr.extraction.NAMES:
+        print(f"{name:15} {tfxmr.extraction.describe(name)}")

@@ -10,13 +10,14 @@ import sys
 from absl import flags as absl_flags
 from tfxmr_flags import parsing, runs
 
-from tfxmr.errors import InputError
-from tfxmr.evaluation import comparison
-from tfxmr.evaluation.results import by_class_rows, metrics_rows, to_text
-from tfxmr.evaluation.tables import to_csv, to_latex, to_markdown
-from tfxmr.training import memory, selection
-from tfxmr.training.run import evaluate
-from tfxmr.training.run_folder import HARMLESS, RunFolder
+from tfxmr.core.errors import InputError
+from tfxmr.engine import memory
+from tfxmr.reports.tables import comparison
+from tfxmr.reports.tables.formats import to_csv, to_latex, to_markdown
+from tfxmr.reports.tables.rows import by_class_rows, metrics_rows, to_text
+from tfxmr.runs import selection
+from tfxmr.runs.run import evaluate
+from tfxmr.runs.run_folder import HARMLESS, RunFolder
 
 FORMATS = {"text": to_text, "markdown": to_markdown, "latex": to_latex, "csv": to_csv}
 

@@ -3,10 +3,12 @@ import numpy as np
 import tfxmr_flags.features
 from tfxmr_flags import parsing
 
-from tfxmr.data import feature_folder, splits
-from tfxmr.errors import InputError
-from tfxmr.features import extract, text_features
-from tfxmr.features.store import hint
+from tfxmr.core.errors import InputError
+from tfxmr.data import splits
+from tfxmr.data.files import feature_folder
+from tfxmr.extraction import extract
+from tfxmr.extraction.store import hint
+from tfxmr.features.text import by_name
 
 VECTORS = {"image": "descriptor", "text": "tfidf300"}  # features that need neither weights nor other files
 MIN_CLASSES = 4  # of which a zero-shot protocol, the default with word vectors, can hold half unseen
@@ -31,7 +33,7 @@ def main(arguments):
     if flags.image_layer and len(flags.image_features) > 1:
         several = ",".join(flags.image_features)
         raise InputError(f"--image_layer={flags.image_layer}: goes with one network, not --image_features={several}")
-    text = extract.by_view("text", (text_features.make(name, options) for name in flags.text_features))
+    text = extract.by_view("text", (by_name.make(name, options) for name in flags.text_features))
     image = extract.by_view("image", (
         extract.image_feature(name, flags.image_layer, flags.image_weights, flags.seed, tuning)
         for name in flags.image_features

@@ -6,11 +6,11 @@ import re
 import tfxmr_flags.features
 from tfxmr_flags import parsing
 
-from tfxmr.data import foreign, npz, words
+from tfxmr.core.errors import InputError
+from tfxmr.core.files import digest_file, write_text
+from tfxmr.data.files import matrix_files, npz, word_tables
 from tfxmr.data.views import is_default
-from tfxmr.errors import InputError
-from tfxmr.features.store import FeatureStore, file_sha256, hint
-from tfxmr.files import write_text
+from tfxmr.extraction.store import FeatureStore, hint
 
 
 def main(arguments):
@@ -19,37 +19,37 @@ def main(arguments):
     if not paths or not flags.out:
         raise InputError("tfxmr import: name the files, and the folder to write as --out=DIR")
     mapping, beside, named = _mappings(flags)
-    files = {path: foreign.read(path) for path in map(os.path.expanduser, paths)}
-    splits, sources = foreign.arrange(files, mapping, named)
-    beside = foreign.find(files, beside, beside)
+    files = {path: matrix_files.read(path) for path in map(os.path.expanduser, paths)}
+    splits, sources = matrix_files.arrange(files, mapping, named)
+    beside = matrix_files.find(files, beside, beside)
     sources |= {target: (path, name) for target, (path, name, _) in beside.items()}
     tables, vocabularies = _words(beside)
-    sizes = words.sizes(tables, vocabularies)
+    sizes = word_tables.sizes(tables, vocabularies)
     _shape_views(flags, splits, sizes)
     known = _class_names(flags)
-    base, names = foreign.tidy_labels(splits, flags.label_base, known)
-    ids = foreign.take_ids(files, splits, sources)
+    base, names = matrix_files.tidy_labels(splits, flags.label_base, known)
+    ids = matrix_files.take_ids(files, splits, sources)
     checked = {}
     for split, arrays in splits.items():
-        foreign.share_labels(arrays)
+        matrix_files.share_labels(arrays)
         checked[split] = npz.split_of(split, arrays, names, sizes)
     npz.check_widths({split: split for split in checked}, checked)
     short = [pathlib.Path(p).name for p in files]
     configuration = {
-        "files": {p if short.count(name) > 1 else name: file_sha256(p) for p, name in zip(files, short, strict=True)},
+        "files": {p if short.count(name) > 1 else name: digest_file(p) for p, name in zip(files, short, strict=True)},
         "arrays": {target: f"{path}:{name}" for target, (path, name) in sources.items()}, "label_base": base,
         "classes": names,
     }
     if flags.channels_first:
         configuration["channels_first"] = sorted(set(flags.channels_first))
-    dataset = flags.dataset or (flags.layout if flags.layout in foreign.LAYOUTS else "imported")
+    dataset = flags.dataset or (flags.layout if flags.layout in matrix_files.LAYOUTS else "imported")
     with FeatureStore(flags.out, configuration) as store:
         if not store.finished:
             _write(store, splits, checked, ids, names)
             for view, table in tables.items():
-                store.put(words.TABLE.format(view).removesuffix(".npy"), table)
+                store.put(word_tables.TABLE.format(view).removesuffix(".npy"), table)
             for view, vocabulary in vocabularies.items():
-                write_text(store.path / words.VOCABULARY.format(view), "".join(f"{w}\n" for w in vocabulary[1:]))
+                write_text(store.path / word_tables.VOCABULARY.format(view), "".join(f"{w}\n" for w in vocabulary[1:]))
             store.finish(dataset, _facts(checked, sources))
     for name, split in checked.items():
         print(f"{name}: {', '.join(f'{view} {split.features[view].shape}' for view in split.views)}")
@@ -63,7 +63,7 @@ def main(arguments):
 
 def _mappings(flags):
     """What the arrays of the splits are, what tables and vocabularies are, and which of the first were named."""
-    mapping, tables, named = dict(foreign.LAYOUTS.get(flags.layout, {})), {}, []
+    mapping, tables, named = dict(matrix_files.LAYOUTS.get(flags.layout, {})), {}, []
     for entry in flags.array:
         target, _, name = entry.partition("=")
         split, _, array = target.partition("/")
@@ -89,17 +89,17 @@ def _mappings(flags):
 
 
 def _words(beside):
-    """(View -> its table, view -> its vocabulary) of what `foreign.find` has found."""
+    """(View -> its table, view -> its vocabulary) of what `matrix_files.find` has found."""
     tables, vocabularies = {}, {}
     for target, (path, name, array) in beside.items():
         view, _, what = target.rpartition(".")
         where = f"{path}: array {name!r}"
         if what == "table":
-            tables[view] = words.check_table(where, array)
+            tables[view] = word_tables.check_table(where, array)
         elif array.dtype.kind != "U":
             raise InputError(f"{where} has type {array.dtype}; a vocabulary is V strings, the words of numbers 1 to V")
         else:
-            vocabularies[view] = words.check_vocabulary(where, array.ravel().tolist())
+            vocabularies[view] = word_tables.check_vocabulary(where, array.ravel().tolist())
     return tables, vocabularies
 
 
@@ -109,12 +109,12 @@ def _shape_views(flags, splits, sizes):
         for view in [name for name in arrays if not is_default(name)]:
             where, array = f"{split}/{view}", arrays[view]
             if view in sizes:
-                arrays[view] = foreign.as_tokens(where, array)
+                arrays[view] = matrix_files.as_tokens(where, array)
             elif array.ndim == 2 and array.dtype.kind in "iu":
                 raise InputError(f"array {where}: holds whole numbers (n, T), which are numbers of words; say what "
                                  f"they mean by --array={view}.table=NAME or --array={view}.vocabulary=NAME")
             elif array.ndim > 2 or view in flags.channels_first:
-                arrays[view] = foreign.as_map(where, array, view in flags.channels_first)
+                arrays[view] = matrix_files.as_map(where, array, view in flags.channels_first)
 
 
 def _class_names(flags):
@@ -123,7 +123,7 @@ def _class_names(flags):
         if not names:
             raise InputError(f"--classes={flags.classes}: there is no such file")
         return names
-    return list(foreign.CLASSES.get(flags.layout, ()))
+    return list(matrix_files.CLASSES.get(flags.layout, ()))
 
 
 def _write(store, splits, checked, ids, names):

@@ -2,7 +2,7 @@
 import pathlib
 import re
 
-from tfxmr import registry
+from tfxmr.core import registry
 
 ROOT = pathlib.Path(__file__).parents[2]  # of a checkout, where the pages are
 

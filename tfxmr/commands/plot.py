@@ -6,13 +6,12 @@ import tfxmr_flags.figures
 from tfxmr_flags import parsing, runs
 
 from tfxmr.commands import compare
-from tfxmr.errors import InputError
-from tfxmr.reports import (
+from tfxmr.core.errors import InputError
+from tfxmr.reports.figures import (
     attention,
     convergence,
     curve,
     examples,
-    factors,
     fonts,
     generation,
     precision_recall,
@@ -21,7 +20,8 @@ from tfxmr.reports import (
     style,
     tsne,
 )
-from tfxmr.training.run_folder import HARMLESS, RunFolder, read_flags
+from tfxmr.reports.tables import factors
+from tfxmr.runs.run_folder import HARMLESS, RunFolder, read_flags
 
 PLACES = (
     "data_dir", "manual_dir", "features", "word_vectors", "source_data_dir", "source_manual_dir", "source_features",

@@ -2,7 +2,8 @@
 import tfxmr_flags.data
 from tfxmr_flags import parsing
 
-from tfxmr.data import loading, splits
+from tfxmr.data import splits
+from tfxmr.extraction import loading
 
 
 def main(arguments):

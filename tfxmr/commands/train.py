@@ -6,13 +6,14 @@ import tfxmr_flags.model
 import tfxmr_flags.training
 from tfxmr_flags import parsing
 
-from tfxmr.errors import InputError
-from tfxmr.evaluation import comparison
-from tfxmr.evaluation.results import metrics_rows, to_text
-from tfxmr.evaluation.tables import Marked
-from tfxmr.training import distribution, memory, selection
-from tfxmr.training.run import ending, runner
-from tfxmr.training.run_folder import HARMLESS
+from tfxmr.core.errors import InputError
+from tfxmr.engine import distribution, memory
+from tfxmr.reports.tables import comparison
+from tfxmr.reports.tables.formats import Marked
+from tfxmr.reports.tables.rows import metrics_rows, to_text
+from tfxmr.runs import selection
+from tfxmr.runs.run import ending, runner
+from tfxmr.runs.run_folder import HARMLESS
 
 
 def main(arguments):

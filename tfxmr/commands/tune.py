@@ -7,10 +7,12 @@ import tfxmr_flags.training
 import tfxmr_flags.tuning
 from tfxmr_flags import parsing
 
-from tfxmr.errors import InputError
-from tfxmr.evaluation.results import to_text
-from tfxmr.training import distribution, selection, tuning
-from tfxmr.training.run import fit_batch, runner
+from tfxmr.core.errors import InputError
+from tfxmr.engine import distribution
+from tfxmr.reports.tables.rows import to_text
+from tfxmr.runs import selection
+from tfxmr.runs.run import fit_batch, runner
+from tfxmr.tuning import tuner
 
 SHOWN = 20  # rows of the table at the end
 
@@ -42,7 +44,7 @@ def main(arguments):
     print(f"search     {search.describe()}")
     measure = "the sum of recalls at 1, 5 and 10" if data.instances else "mean mAP"
     print(f"validation by {measure} within the validation items{' of the seen classes' if protocol.unseen else ''}")
-    trials = tuning.tune(
+    trials = tuner.tune(
         method_class, settings, search, data, protocol, flags.run_dir, options, serialise(flags),
         runner(method_class, settings, data, flags.joint),
     )
@@ -57,12 +59,12 @@ def serialise(flags):
 def summarise(trials, search, run_dir):
     """Prints the best trials, and those that failed. Returns the exit status."""
     ranked = sorted(trials, key=lambda t: -1 if t["validation_mAP"] is None else t["validation_mAP"], reverse=True)
-    shown = [{name: v for name, v in row.items() if name != "message"} for row in tuning.rows(ranked[:SHOWN])]
+    shown = [{name: v for name, v in row.items() if name != "message"} for row in tuner.rows(ranked[:SHOWN])]
     print(to_text(shown))
     if len(trials) < search.count:
         print(f"{len(trials)} of {search.count} trials: there are no others left to draw")
     print(f"all {len(trials)} trials in {run_dir}/trials.csv")
-    if tuning.best(trials):
+    if tuner.best(trials):
         print(f"the best again, with its test figures: tfxmr train --flagfile={run_dir}/best.cfg")
     failed = [t for t in trials if t["status"] == "failed"]
     for trial in failed:

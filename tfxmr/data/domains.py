@@ -4,10 +4,10 @@ import hashlib
 
 import numpy as np
 
-from tfxmr.data import mapped
+from tfxmr.core.errors import InputError
+from tfxmr.data import memmap
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.views import kind, modality_of
-from tfxmr.errors import InputError
 
 
 def of_training_items(source: MultiModalData, classes=()) -> MultiModalData:
@@ -95,6 +95,6 @@ def refuse_leaks(data: MultiModalData, allow: bool = False) -> None:
 
 def _digests(split, views):
     """Digests of a split's items by some views; without those of one value throughout, such as texts without a word."""
-    columns = [[(hashlib.sha256(row).digest(), np.ptp(row) > 0) for block in mapped.blocks(split.features[view])
+    columns = [[(hashlib.sha256(row).digest(), np.ptp(row) > 0) for block in memmap.blocks(split.features[view])
                 for row in map(np.ascontiguousarray, block)] for view in views]
     return {b"".join(d for d, _ in item) for item in zip(*columns, strict=True) if any(told for _, told in item)}

@@ -3,9 +3,9 @@ import dataclasses
 
 import numpy as np
 
-from tfxmr.data import mapped, views
+from tfxmr.core.errors import InputError
+from tfxmr.data import memmap, views
 from tfxmr.data.views import modality_of, ordered
-from tfxmr.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Split:
 
     Attributes:
       features: view -> float32 (n_m, d), (n_m, places, d) or int32 (n_m, T), see tfxmr.data.views: an array or
-        tfxmr.data.mapped.MappedMatrix. A modality has one view or more; n_m is one number for all of them.
+        tfxmr.data.memmap.MappedMatrix. A modality has one view or more; n_m is one number for all of them.
       labels: modality -> int32 (n_m,), zero-based class of each item.
       ids: modality -> n_m strings that name the items; modalities without names are left out.
       unpaired: modalities whose items have no counterpart in another modality, even if the labels agree.
@@ -120,7 +120,7 @@ class Split:
         if not isinstance(rows, dict):
             rows = {m: rows for m in self.modalities}
         return Split(
-            features={view: mapped.take(self.features[view], rows[modality_of(view)]) for view in self.views},
+            features={view: memmap.take(self.features[view], rows[modality_of(view)]) for view in self.views},
             labels={m: self.labels[m][rows[m]] for m in self.modalities},
             ids={m: [self.ids[m][i] for i in rows[m]] for m in self.ids},
             unpaired=self.unpaired,
@@ -135,7 +135,7 @@ class Split:
         """
         held = {view: self.features[view] for view in self.views_of(modality)}
         if rows is not None:
-            held = {v: mapped.take(x, rows) for v, x in held.items()}
+            held = {v: memmap.take(x, rows) for v, x in held.items()}
         return held[modality] if set(held) == {modality} else held
 
     def items_of(self, modality):

@@ -7,10 +7,10 @@ import warnings
 
 import numpy as np
 
-from tfxmr.data import mapped
+from tfxmr.core.errors import InputError
+from tfxmr.data import memmap
 from tfxmr.data.multimodal import Split
 from tfxmr.data.views import ordered
-from tfxmr.errors import InputError
 
 # Datasets that are published with several splits, the default first, which is their "official" one.
 OWN = {
@@ -226,7 +226,7 @@ def _pool(splits):
     modalities = splits[0].modalities
     named = [m for m in modalities if all(m in split.ids for split in splits)]
     return Split(
-        features={v: mapped.concatenate([split.features[v] for split in splits]) for v in splits[0].views},
+        features={v: memmap.concatenate([split.features[v] for split in splits]) for v in splits[0].views},
         labels={m: np.concatenate([split.labels[m] for split in splits]) for m in modalities},
         ids={m: [name for split in splits for name in split.ids[m]] for m in named},
         unpaired=tuple(ordered(set().union(*(split.unpaired for split in splits)))),

@@ -12,7 +12,7 @@ import shlex
 
 import numpy as np
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 
 MODALITIES = ("image", "text", "video", "audio", "shape3d")  # the order everywhere; other names follow
 PIXELS = (64 * 64, 3)  # of an image in the view image.pixels: rows first, red, green and blue in [0, 1]

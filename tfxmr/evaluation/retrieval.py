@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 from tfxmr.evaluation import checks, named, statistics
 from tfxmr.evaluation.chance import chance_level
 from tfxmr.evaluation.measures import harmonic_mean, mean_by_class
@@ -20,8 +20,8 @@ def evaluate(retriever, tasks, protocol, training=None, metrics=(), memory=None)
 
     Args:
       retriever: Retriever.
-      tasks: list of tfxmr.data.protocol.Task.
-      protocol: tfxmr.data.protocol.Protocol; its similarity, cut, denominator, ties and normalisation apply.
+      tasks: list of tfxmr.evaluation.protocol.Task.
+      protocol: tfxmr.evaluation.protocol.Protocol; its similarity, cut, denominator, ties and normalisation apply.
       training: Split of the training items; needed by the normalisation "train_zscore" alone.
       metrics: names of further measures, see tfxmr.evaluation.named.
       memory: bytes for the similarities of a block, see tfxmr.evaluation.ranking.average_precisions.

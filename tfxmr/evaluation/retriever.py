@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
 
 OWN = "own"  # the similarity of a protocol that leaves the comparison to the method
 

@@ -10,8 +10,8 @@ import zlib
 import gensim
 import numpy as np
 
-from tfxmr.errors import InputError
-from tfxmr.files import explain
+from tfxmr.core.errors import InputError
+from tfxmr.core.files import explain
 
 # Names that datasets use -> words that large English word2vec tables have.
 ALIASES = {

@@ -1,5 +1,5 @@
 """The neural methods: one paper, one file."""
-from tfxmr import registry
+from tfxmr.core import registry
 
 
 def get(name):

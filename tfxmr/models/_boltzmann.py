@@ -8,8 +8,8 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from tfxmr import randomness
-from tfxmr.training.optimizers import SGD
+from tfxmr.engine import randomness
+from tfxmr.engine.optimizers import SGD
 
 KINDS = ("gaussian", "binary", "counts")
 SPARSITY_DAMPING = 0.9

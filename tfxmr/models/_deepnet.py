@@ -5,13 +5,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfxmr import randomness
-from tfxmr.data import mapped
-from tfxmr.errors import InputError
-from tfxmr.features.normalisation import statistics
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
+from tfxmr.data import memmap
+from tfxmr.data.normalisation import statistics
+from tfxmr.engine import randomness
 from tfxmr.models._boltzmann import Machine, Recipe
 from tfxmr.models.base import Method, OptimizerSettings, Stage
-from tfxmr.settings import setting
 
 # Corr-AE's authors' for Wikipedia: of the lowest machine of a modality by its kind, and of those above
 CORR_AE_RECIPES = {
@@ -95,7 +95,7 @@ class Scaling(keras.layers.Layer):
         return (x - self.mean) * self.scale
 
     def set(self, rows, kind):
-        """Takes the statistics of rows (n, width): "zscore", as tfxmr.features.normalisation; or "range", to [0, 1].
+        """Takes the statistics of rows (n, width): "zscore", as tfxmr.data.normalisation; or "range", to [0, 1].
 
         A range is that of all entries: columns keep their sizes against each other.
         """
@@ -124,7 +124,7 @@ class DeepNet(Method):
         if unknown:
             raise InputError(f"--rbm_counts={s.rbm_counts}: the data have {', '.join(data.dims)} alone")
         for m in s.counts:
-            if any(block.min() < 0 for block in mapped.blocks(data.splits["train"].features[m])):
+            if any(block.min() < 0 for block in memmap.blocks(data.splits["train"].features[m])):
                 raise InputError(
                     f"--rbm_counts={s.rbm_counts}: {m} features below 0 are no word counts; take --feature_norm=none, "
                     "and features such as bow3000 or tfidf1000"

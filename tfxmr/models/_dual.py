@@ -4,11 +4,11 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from tfxmr import losses, randomness
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
+from tfxmr.engine import losses, randomness
+from tfxmr.engine.optimizers import BySteps
 from tfxmr.models.base import Method, MethodSettings
-from tfxmr.settings import setting
-from tfxmr.training.optimizers import BySteps
 
 LARGE = 5000  # training pairs from which on a dataset gets the long default budget
 

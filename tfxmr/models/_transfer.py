@@ -3,12 +3,12 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfxmr import losses, randomness
-from tfxmr.errors import InputError
-from tfxmr.layers import reversal_ramp
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
+from tfxmr.engine import losses, randomness
+from tfxmr.engine.layers import reversal_ramp
+from tfxmr.engine.parts.batch_norm import BatchNorm, DenseNormReLU, InputNorm
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
-from tfxmr.parts.batch_norm import BatchNorm, DenseNormReLU, InputNorm
-from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,12 +3,11 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfxmr import losses
-from tfxmr.errors import InputError
-from tfxmr.layers import reversal_ramp, reverse_gradient
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
+from tfxmr.engine import distribution, losses
+from tfxmr.engine.layers import reversal_ramp, reverse_gradient
 from tfxmr.models.base import Method, MethodSettings, selection_setting
-from tfxmr.settings import setting
-from tfxmr.training import distribution
 
 WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 

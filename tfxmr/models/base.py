@@ -7,17 +7,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfxmr import randomness
-from tfxmr.data.mapped import MappedMatrix
+from tfxmr.core.errors import InputError, NotFinite
+from tfxmr.core.settings import Settings, setting
+from tfxmr.data.memmap import MappedMatrix
 from tfxmr.data.views import modality_of
-from tfxmr.errors import InputError, NotFinite
+from tfxmr.engine import distribution, randomness
+from tfxmr.engine.keras_model import KerasMethod, Shapes
+from tfxmr.engine.layers import INITS, Tower
+from tfxmr.engine.logs import SHOWN
+from tfxmr.engine.optimizers import SGD, Adam, ByStages, RMSprop
 from tfxmr.evaluation.retriever import Retriever, Trained
-from tfxmr.layers import INITS, Tower
-from tfxmr.settings import Settings, setting
-from tfxmr.training import distribution
-from tfxmr.training.keras_model import KerasMethod, Shapes
-from tfxmr.training.optimizers import SGD, Adam, ByStages, RMSprop
-from tfxmr.training.run_folder import SHOWN
 
 
 def selection_setting(default):
@@ -101,7 +100,7 @@ class Step:
     """What the losses of one training step may depend on beside the batch: functions of (seed, step) alone.
 
     Attributes:
-      seed: int32 (2,), the step's random state, of which tfxmr.randomness.fold_in derives those of its draws.
+      seed: int32 (2,), the step's random state, of which tfxmr.engine.randomness.fold_in derives those of its draws.
       progress: float32 scalar tensor in [0, 1), the share of the stage's steps that came before.
       stage: name of the stage.
       training: True; False where keras.Model.evaluate asks for the losses of networks in use. Networks whose training
@@ -134,7 +133,7 @@ class Stage:
       steps: its length.
       players: names of the players that have a turn in it; None: all.
       batch_size: items in a batch, of fewer items all; 0: --batch_size.
-      sampler: how its batches are drawn, one of tfxmr.training.sampling.SAMPLERS.
+      sampler: how its batches are drawn, one of tfxmr.engine.sampling.SAMPLERS.
       rate: factor on the learning rates.
     """
 
@@ -176,7 +175,7 @@ class Method(Trained, KerasMethod):
     similarity are compared by a method `similarity`, see tfxmr.evaluation.retriever.Retriever.
 
     A network may be any Keras layer whose weights are there when it is made and whose random numbers depend on nothing
-    but its inputs: see `network`, and tfxmr.randomness for dropout and the like.
+    but its inputs: see `network`, and tfxmr.engine.randomness for dropout and the like.
 
     The base owns `train_step`, the optimisers, the random state and the checkpointed state.
 
@@ -195,7 +194,7 @@ class Method(Trained, KerasMethod):
         settings decide which views these are, the class method `reads(settings)` gives them.
       takes_source, needs_source: whether the method learns from a second domain (data.source, batch["source"]).
       source_modalities: names of the modalities that it reads of that domain; () all that both domains have.
-      takes_items: whether its batches tell which rows are of one item: batch["item"], see tfxmr.training.sampling.
+      takes_items: whether its batches tell which rows are of one item: batch["item"], see tfxmr.engine.sampling.
       rates: player -> factor on its learning rate, for those that have one.
       stages: the training's Stages, in order; length: their steps in all.
       stage: the Stage that the next step belongs to; decision: what it decided when it began, see `begin`.
@@ -262,7 +261,7 @@ class Method(Trained, KerasMethod):
         """Builds the networks: name -> layer, with all weights created.
 
         Args:
-          data: tfxmr.training.keras_model.Shapes of the training data, so that a saved model can be made without them.
+          data: tfxmr.engine.keras_model.Shapes of the training data, so that a saved model can be made without them.
         """
         raise NotImplementedError
 

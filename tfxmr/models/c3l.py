@@ -6,17 +6,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfxmr import losses, randomness
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
 from tfxmr.data.views import PIXELS
-from tfxmr.errors import InputError
+from tfxmr.engine import distribution, losses, randomness
+from tfxmr.engine.parts.feature_generator import FeatureGenerator
+from tfxmr.engine.parts.pictures import PicturePainter, PictureReader
+from tfxmr.engine.parts.sentence_encoder import END, START, SentenceEncoder, with_marks
+from tfxmr.engine.parts.triplet import different, triplet
+from tfxmr.engine.parts.word_decoder import WordDecoder
 from tfxmr.models.base import Method, MethodSettings, Stage, selection_setting
-from tfxmr.parts.feature_generator import FeatureGenerator
-from tfxmr.parts.pictures import PicturePainter, PictureReader
-from tfxmr.parts.sentence_encoder import END, START, SentenceEncoder, with_marks
-from tfxmr.parts.triplet import different, triplet
-from tfxmr.parts.word_decoder import WordDecoder
-from tfxmr.settings import setting
-from tfxmr.training import distribution
 
 WORDS = "text.words"
 WIDTH = 300  # of word vectors

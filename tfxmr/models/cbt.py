@@ -3,14 +3,14 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfxmr import randomness
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
+from tfxmr.engine import randomness
+from tfxmr.engine.parts.attention import Attention
+from tfxmr.engine.parts.recurrent import LSTMStack
+from tfxmr.engine.parts.reinforce import cosine_reward, reinforce
+from tfxmr.engine.parts.text_convolution import Convolution, max_pool, valid_windows
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
-from tfxmr.parts.attention import Attention
-from tfxmr.parts.recurrent import LSTMStack
-from tfxmr.parts.reinforce import cosine_reward, reinforce
-from tfxmr.parts.text_convolution import Convolution, max_pool, valid_windows
-from tfxmr.settings import setting
 
 VIEWS = {  # encoder -> what it reads
     "rcbt": ("image", "image.regions", "text", "text.words"), "cbt": ("image.regions", "text.words"), "global": (),

@@ -5,11 +5,11 @@ import math
 import keras
 import tensorflow as tf
 
-from tfxmr import losses, randomness
+from tfxmr.core.settings import setting
+from tfxmr.engine import losses, randomness
+from tfxmr.engine.optimizers import BySteps
+from tfxmr.engine.parts.batch_norm import NormTower
 from tfxmr.models.base import Method, MethodSettings, Stage
-from tfxmr.parts.batch_norm import NormTower
-from tfxmr.settings import setting
-from tfxmr.training.optimizers import BySteps
 
 ADVERSARIES = {"both": ("inter", "intra"), "inter": ("inter",), "intra": ("intra",)}
 

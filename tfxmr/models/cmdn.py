@@ -3,13 +3,13 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfxmr import losses
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
+from tfxmr.engine import losses
+from tfxmr.engine.optimizers import Adam
 from tfxmr.models._boltzmann import Descent
 from tfxmr.models._deepnet import DeepNet, DeepNetSettings, Scaling, deepnet_recipes, rows_of
 from tfxmr.models.base import Stage, selection_setting
-from tfxmr.settings import setting
-from tfxmr.training.optimizers import Adam
 
 # the authors' descent in the stages of networks, by the first word of their names
 DESCENTS = {

@@ -4,9 +4,9 @@ import itertools
 
 import tensorflow as tf
 
+from tfxmr.core.settings import setting
 from tfxmr.models._deepnet import CORR_AE_RECIPES, DeepNet, DeepNetSettings
 from tfxmr.models.base import Stage, selection_setting
-from tfxmr.settings import setting
 
 PAPER_ALPHA = {"corr": 0.8, "cross": 0.2, "full": 0.8}
 
@@ -65,7 +65,7 @@ class CorrAE(DeepNet):
     used. All hidden units are tanh. Retrieval compares the codes h_m by cosine.
 
     The paper has two modalities; the sums over more, and the pairing by class of items that share no rows
-    (tfxmr.training.sampling), are this project's.
+    (tfxmr.engine.sampling), are this project's.
 
     With --rbm_pretrain, x^m are the outputs of restricted Boltzmann machines (tfxmr.models._boltzmann), each level
     trained in a stage of its own, on the outputs of those below, and then left as it is (Hinton, Osindero and Teh

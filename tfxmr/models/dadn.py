@@ -4,11 +4,11 @@ import itertools
 
 import tensorflow as tf
 
-from tfxmr import losses
+from tfxmr.core.settings import setting
+from tfxmr.engine import losses
+from tfxmr.engine.parts.mmd import mixture_mmd
 from tfxmr.models._dual import Dual, DualSettings
 from tfxmr.models.base import Stage
-from tfxmr.parts.mmd import mixture_mmd
-from tfxmr.settings import setting
 
 BANDWIDTHS = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)  # sigma of the kernels, whose sum is taken
 EPSILON = 1e-8  # under the root: the authors' is bare, and nan where rounding makes MMD^2 negative

@@ -5,11 +5,11 @@ import itertools
 
 import tensorflow as tf
 
-from tfxmr import losses
-from tfxmr.errors import InputError
-from tfxmr.layers import reverse_gradient
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
+from tfxmr.engine import losses
+from tfxmr.engine.layers import reverse_gradient
 from tfxmr.models.base import Method, MethodSettings, selection_setting
-from tfxmr.settings import setting
 
 WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 

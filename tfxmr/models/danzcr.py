@@ -4,9 +4,9 @@ import itertools
 
 import tensorflow as tf
 
-from tfxmr import losses, randomness
+from tfxmr.core.settings import setting
+from tfxmr.engine import losses, randomness
 from tfxmr.models._dual import Dual, DualSettings
-from tfxmr.settings import setting
 
 ORDERS = {  # the players' turns in one step
     "paper": ("D_F", "D_R", "G_F", "G_R"),
@@ -26,7 +26,8 @@ class DANZCRSettings(DualSettings):
         choices=("full", "single", "no_dis"),
     )
     recovery: str = setting(
-        "tf_l2_loss", "Reading of the recovery norm of eq. 3, see tfxmr.losses.recovery.", choices=losses.RECOVERIES
+        "tf_l2_loss", "Reading of the recovery norm of eq. 3, see tfxmr.engine.losses.recovery.",
+        choices=losses.RECOVERIES,
     )
     lambda_f: float = setting(
         1e-2, "Weight of the recovery of class embeddings (eq. 9, 10).", minimum=0.0, grid=WEIGHTS

@@ -5,12 +5,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfxmr import losses
 from tfxmr.baselines._linear import View, constant
 from tfxmr.baselines.cca import canonical_directions, check_varying
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
+from tfxmr.engine import losses
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
-from tfxmr.settings import setting
 
 
 def cube_root(x):

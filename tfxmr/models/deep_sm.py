@@ -3,8 +3,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from tfxmr.core.settings import setting
 from tfxmr.models.base import Method, OptimizerSettings, selection_setting
-from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,15 +4,15 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tfxmr import randomness
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
+from tfxmr.engine import randomness
+from tfxmr.engine.parts.attention import Attention, masked_softmax
+from tfxmr.engine.parts.recurrent import LSTMStack
+from tfxmr.engine.parts.text_convolution import ConvolutionStages
+from tfxmr.engine.parts.triplet import different, triplet
 from tfxmr.evaluation.similarity import blocks, scorer
 from tfxmr.models.base import Method, OptimizerSettings, Stage
-from tfxmr.parts.attention import Attention, masked_softmax
-from tfxmr.parts.recurrent import LSTMStack
-from tfxmr.parts.text_convolution import ConvolutionStages
-from tfxmr.parts.triplet import different, triplet
-from tfxmr.settings import setting
 
 BRANCHES = ("text", "image")  # in the order of their stages
 TEXT_WINDOWS = ((15, 5), (9, 5), (7, 6))  # of each stage of convolution: words of a window, places pooled

@@ -3,12 +3,12 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfxmr import losses
-from tfxmr.errors import InputError
-from tfxmr.layers import reverse_gradient
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
+from tfxmr.engine import losses
+from tfxmr.engine.layers import reverse_gradient
+from tfxmr.engine.parts.mmd import linear_mmd, mmd
 from tfxmr.models._transfer import Transfer, TransferSettings, classification, correspondence
-from tfxmr.parts.mmd import linear_mmd, mmd
-from tfxmr.settings import setting
 
 MMD = {"quadratic": mmd, "linear": linear_mmd}
 

@@ -6,15 +6,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfxmr import randomness
-from tfxmr.errors import InputError
-from tfxmr.layers import reversal_ramp, reverse_gradient
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
+from tfxmr.engine import randomness
+from tfxmr.engine.layers import reversal_ramp, reverse_gradient
+from tfxmr.engine.optimizers import BySteps
+from tfxmr.engine.parts.recurrent import INITS
+from tfxmr.engine.parts.sentence_encoder import END, START, SentenceEncoder, with_marks
+from tfxmr.engine.parts.triplet import NEGATIVES, different, triplet
 from tfxmr.models.base import Method, MethodSettings, Stage, selection_setting
-from tfxmr.parts.recurrent import INITS
-from tfxmr.parts.sentence_encoder import END, START, SentenceEncoder, with_marks
-from tfxmr.parts.triplet import NEGATIVES, different, triplet
-from tfxmr.settings import setting
-from tfxmr.training.optimizers import BySteps
 
 WORDS = "text.words"
 STAGES = ("embedding", "classifier", "joint")

@@ -4,11 +4,11 @@ import functools
 
 import tensorflow as tf
 
-from tfxmr import losses
-from tfxmr.errors import InputError
-from tfxmr.layers import reversal_ramp, reverse_gradient
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
+from tfxmr.engine import losses
+from tfxmr.engine.layers import reversal_ramp, reverse_gradient
 from tfxmr.models.base import Method, MethodSettings, selection_setting
-from tfxmr.settings import setting
 
 LOSSES = ("sd", "c", "lm", "adv")
 THRESHOLDS = tuple(float(t) for t in range(1, 11))  # the paper's grid (section 4.3)
@@ -39,7 +39,7 @@ class MS2GANSettings(MethodSettings):
     alpha: float = setting(1.0, "Weight of the contrastive loss (eq. 6).", minimum=0.0, grid=WEIGHTS)
     beta: float = setting(0.1, "Weight of the large margin loss (eq. 6).", minimum=0.0, grid=WEIGHTS)
     contrastive_third: str = setting(
-        "cross", "Reading of the third term of eq. 2, see tfxmr.losses.contrastive_distances.",
+        "cross", "Reading of the third term of eq. 2, see tfxmr.engine.losses.contrastive_distances.",
         choices=losses.CONTRASTIVE_THIRDS,
     )
     tanh_logits: bool = setting(False, "tanh on the classifier's logits too, as section 4.3 can be read.")

@@ -4,10 +4,10 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tfxmr import losses, randomness
-from tfxmr.errors import InputError
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
+from tfxmr.engine import losses, randomness
 from tfxmr.models.base import Method, MethodSettings, init_setting, selection_setting
-from tfxmr.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,13 +4,13 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tfxmr import losses
-from tfxmr.errors import InputError
-from tfxmr.layers import reverse_gradient
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import setting
+from tfxmr.engine import losses
+from tfxmr.engine.layers import reverse_gradient
+from tfxmr.engine.optimizers import BySteps, InverseDecay
 from tfxmr.models._transfer import Transfer, TransferSettings, classification, correspondence
 from tfxmr.models.base import Stage
-from tfxmr.settings import setting
-from tfxmr.training.optimizers import BySteps, InverseDecay
 
 DOMAINS = ("source", "target")
 MEDIA = ("image", "text")

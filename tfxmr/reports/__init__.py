@@ -1,1 +1,1 @@
-"""The figures of cross-media papers, one kind a module; each draws on a matplotlib Figure and writes no file itself."""
+"""What runs come to, for people to look at: tables and figures."""

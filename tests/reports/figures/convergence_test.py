@@ -1,0 +1,85 @@
+"""Tests of convergence curves and of the event files that they are read from."""
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfxmr.core.errors import InputError
+from tfxmr.reports.figures import convergence, events
+
+
+def write(folder, scalars, suffix):
+    """Writes one event file; scalars is a list of (tag, step, value)."""
+    writer = tf.summary.create_file_writer(str(folder), filename_suffix=suffix)
+    with writer.as_default(step=0):
+        tf.summary.text("protocol", "no scalar")
+        for tag, step, value in scalars:
+            tf.summary.scalar(tag, value, step=step)
+    writer.close()
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    """A run that was killed after step 30 and went on from its checkpoint of step 20."""
+    first = [(f"D/{part}", step, step + i) for step in (10, 20, 30) for i, part in enumerate(("real", "fake"))]
+    first += [("D/gradient_norm", 10, 7.0), ("D/learning_rate", 10, 1e-4), ("G/adversarial", 10, 2.5)]
+    write(tmp_path, first, ".1")
+    second = [(f"D/{part}", step, step / 2 + i) for step in (30, 40) for i, part in enumerate(("real", "fake"))]
+    second += [("test_mAP/seen image to text", 40, 0.5), ("validation_mAP/average", 40, 0.25)]
+    write(tmp_path, second, ".2")
+    return tmp_path
+
+
+def lines(panel):
+    return {line.get_label(): (line.get_xdata(), line.get_ydata()) for line in panel.get_lines()}
+
+
+def test_events_of_a_resumed_run(run_dir):
+    """Guards against a step drawn twice, or with the value of the attempt that was killed."""
+    steps, values = events.scalars(run_dir)["D/real"]
+    assert steps.tolist() == [10, 20, 30, 40] and values.tolist() == [10, 20, 15, 20]
+    assert "protocol" not in events.scalars(run_dir)
+
+
+def test_files_are_merged_by_time(tmp_path):
+    """Guards against an order by names: the file that sorts first may be the newer one."""
+    write(tmp_path, [("D/real", 1, 5.0)], ".z")
+    names = list(tmp_path.iterdir())
+    write(tmp_path, [("D/real", 1, 6.0)], ".a")
+    names[0].rename(tmp_path / "events.out.tfevents.9999999999.host.z")
+    assert events.scalars(tmp_path)["D/real"][1].tolist() == [6.0]
+
+
+def test_lines(run_dir):
+    """Guards against gradient norms and learning rates among the losses, and a sum that is none."""
+    figure = convergence.draw(run_dir, "title", chance={"seen": 0.2}, step_label="step (batches of 8)")["convergence"]
+    d, g, measured = figure.axes
+    assert list(lines(d)) == ["sum", "real", "fake"] and list(lines(g)) == ["adversarial"]
+    np.testing.assert_array_equal(lines(d)["fake"], [[10, 20, 30, 40], [11, 21, 16, 21]])
+    np.testing.assert_array_equal(lines(d)["sum"], [[10, 20, 30, 40], [21, 41, 31, 41]])
+    assert (d.get_xlabel(), d.get_ylabel(), g.get_ylabel()) == ("step (batches of 8)", "loss of D", "loss of G")
+    assert list(lines(measured)) == ["test, seen image → text", "validation, average", "chance (0.200 seen)"]
+    np.testing.assert_array_equal(lines(measured)["test, seen image → text"], [[40], [0.5]])
+    assert set(lines(measured)["chance (0.200 seen)"][1]) == {0.2}
+    assert measured.get_ylabel() == "mAP (0 to 1)" and figure.get_suptitle() == "title"
+
+
+def test_without_measured_map(tmp_path):
+    write(tmp_path, [("D/real", 1, 5.0)], "")
+    (panel,) = convergence.draw(tmp_path, "title")["convergence"].axes
+    assert list(lines(panel)) == ["real"]
+
+
+def test_a_step_cut_short(tmp_path):
+    """Guards against a kill between two losses of one step, which leaves them of unequal lengths."""
+    write(tmp_path, [("D/real", 1, 5.0), ("D/fake", 1, 1.0), ("D/real", 2, 4.0)], "")
+    (panel,) = convergence.draw(tmp_path, "title")["convergence"].axes
+    np.testing.assert_array_equal(lines(panel)["sum"], [[1], [6]])
+    np.testing.assert_array_equal(lines(panel)["real"], [[1, 2], [5, 4]])
+
+
+def test_no_events(tmp_path):
+    with pytest.raises(InputError, match=r"holds no TensorBoard event files .*a closed-form method has no steps"):
+        convergence.draw(tmp_path, "title")
+    write(tmp_path, [], "")
+    with pytest.raises(InputError, match="holds no scalars in its event files yet"):
+        convergence.draw(tmp_path, "title")

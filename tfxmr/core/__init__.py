@@ -1,0 +1,1 @@
+"""What everything uses: declared settings, the registry of methods, errors, files written whole, signals."""

@@ -1,0 +1,133 @@
+"""Finds methods by the name of their file in tfxmr/models or tfxmr/baselines, one method a file, or by MODULE:CLASS."""
+import dataclasses
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Iterator
+
+from tfxmr.core.errors import InputError
+
+PACKAGES = {"tfxmr.models": "Method", "tfxmr.baselines": "Baseline"}  # and the base class of each, in its module `base`
+
+
+def names(package: str | None = None) -> list[str]:
+    """Names of the methods of one package, or of all: every module but `base` and those whose names start with `_`."""
+    found = []
+    for name in (package,) if package else PACKAGES:
+        modules = pkgutil.iter_modules(importlib.import_module(name).__path__)
+        found += [m.name for m in modules if m.name != "base" and not m.name.startswith("_")]
+    return sorted(found)
+
+
+def methods() -> Iterator[tuple[str, type]]:
+    """Yields the name and class of each method, and warns of a module that holds none."""
+    for name in names():
+        try:
+            yield name, get(name)
+        except InputError as error:
+            print(f"tfxmr: warning: left out: {error}", file=sys.stderr)
+
+
+def readers(views: list[str]) -> list[str]:
+    """The flags of methods that read views by their names, all of them among `views`; see Trained.reads.
+
+    By a method's defaults, or with one setting changed.
+
+    Returns:
+      list of lists of flags, such as ["--model=cbt", "--encoder=cbt"].
+    """
+    found = []
+    for name, method in methods():
+        default = method.Settings()
+        changes = [([], {})]
+        changes += [([f"--{f.name}={c}"], {f.name: c}) for f in dataclasses.fields(default)
+                    if isinstance(f.default, str) for c in f.metadata["choices"] or ()]
+        changes += [([f"--{f.name}"], {f.name: True}) for f in dataclasses.fields(default) if f.default is False]
+        for flags, change in changes:
+            try:
+                inputs = method.reads(dataclasses.replace(default, **change))
+            except InputError:  # settings that do not go with the other defaults
+                continue
+            if inputs and set(inputs) <= set(views):
+                found.append([f"--model={name}", *flags])
+                break
+    return found
+
+
+def get(name: str, package: str | None = None) -> type:
+    """The class of a method: the one subclass of the package's base that its module defines.
+
+    Args:
+      name: module name, "danzcr"; or, of a method outside the packages, MODULE:CLASS, "my_package.my_module:MyMethod",
+        where the current folder is importable as for `python -m`.
+      package: "tfxmr.models" or "tfxmr.baselines"; None looks in both.
+
+    Raises:
+      InputError: no such method, the message lists those there are; or no such module or class.
+    """
+    if ":" in name and package is None:
+        return _outside(name)
+    for folder in (package,) if package else PACKAGES:
+        if name in names(folder):
+            module = importlib.import_module(f"{folder}.{name}")
+            for value in vars(module).values():
+                if _is_method(value, _base(folder)) and value.__module__ == module.__name__:
+                    return value
+            raise InputError(
+                f"--model={name}: {folder}.{name} defines no {PACKAGES[folder]}; call a file of shared parts _{name}.py"
+            )
+    own = "" if package else "; a class of your own is written MODULE:CLASS, such as my_package.my_module:MyMethod"
+    raise InputError(f"--model={name}: no such method; there are {', '.join(names(package))}{own}")
+
+
+def name_of(method_class: type) -> str:
+    """The name by which `get` finds a method's class: that of its file, or outside the packages MODULE:CLASS."""
+    package, _, module = method_class.__module__.rpartition(".")
+    return module if package in PACKAGES else f"{method_class.__module__}:{method_class.__qualname__}"
+
+
+def _base(package):
+    """The base class of a package's methods."""
+    return getattr(importlib.import_module(f"{package}.base"), PACKAGES[package])
+
+
+def _is_method(value, *bases):
+    """True for a class that is derived from one of the bases, and none of them."""
+    return isinstance(value, type) and issubclass(value, bases) and value not in bases
+
+
+def _outside(name):
+    """The class MODULE:CLASS. Raises InputError if it cannot be imported, or is no method."""
+    module_name, _, class_name = name.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), class_name]):
+        raise InputError(
+            f"--model={name}: write a module's name, with dots and without .py, a colon and a class, such as "
+            "my_package.my_module:MyMethod"
+        )
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.insert(0, here)  # where `python -m` looks first, too
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # the module is its author's, and may raise whatever it likes
+        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
+            raise InputError(
+                f"--model={name}: there is no module {error.name}; it is looked for in {here}, PYTHONPATH and what is "
+                "installed"
+            ) from error
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(
+            f"--model={name}: importing the module fails ({what}); `python -c 'import {module_name}'` shows where"
+        ) from error
+    bases = [_base(package) for package in PACKAGES]
+    value = getattr(module, class_name, None)
+    if not _is_method(value, *bases):
+        there = [n for n, v in vars(module).items() if _is_method(v, *bases)]
+        what = "is not there" if value is None else f"is no subclass of {' or '.join(PACKAGES.values())}"
+        raise InputError(
+            f"--model={name}: {class_name} {what}; the methods of {module_name}: {', '.join(there) or 'none'}"
+        )
+    plain = [field.name for field in dataclasses.fields(value.Settings) if "help" not in field.metadata]
+    if plain:
+        raise InputError(f"--model={name}: the setting {plain[0]} is made without tfxmr.core.settings.setting(...)")
+    return value

@@ -1,0 +1,86 @@
+"""Feature normalisation with statistics of the training items only."""
+import dataclasses
+import math
+
+import numpy as np
+
+from tfxmr.data import memmap, views
+
+
+def normalise_features(data, kind, train):
+    """Normalises every view of every split of a dataset, but tokens, which are numbers of words.
+
+    Args:
+      data: MultiModalData.
+      kind: "none"; "l2": each row to unit length (zero rows stay); "zscore": each column to mean 0, variance 1
+        on the training items (constant columns are only centred); "minmax": each column to [0, 1] there. In a map
+        (n, places, d) each vector of a place is a row: its d columns have one statistic over all items and places.
+      train: Split of the items that a method may train on; the statistics are theirs alone.
+
+    Returns:
+      MultiModalData; its `features` facts say what was done.
+    """
+    if kind == "none":
+        return data
+    measured = [view for view in data.views if views.kind(train.features[view]) != "tokens"]
+    found = {view: statistics(train.features[view], kind) for view in measured}
+    splits = {
+        name: dataclasses.replace(
+            split, features=split.features | {view: _apply(split.features[view], *found[view]) for view in measured}
+        )
+        for name, split in data.splits.items()
+    }
+    facts = {view: {**data.features.get(view, {})} for view in data.views}
+    facts |= {view: {**facts[view], "normalisation": kind} for view in measured}
+    return dataclasses.replace(data, splits=splits, features=facts)
+
+
+def statistics(train, kind):
+    """(centre, scale) of the columns of a matrix or map of training items, scale above 0; None, None for "l2"."""
+    if kind == "l2":
+        return None, None
+    if isinstance(train, memmap.MappedMatrix) or views.kind(train) == "map":
+        return _statistics_by_blocks(train, kind)
+    train = train.astype(np.float64)
+    extent = np.ptp(train, axis=0)
+    if kind == "zscore":
+        return train.mean(axis=0), _scale(train.std(axis=0), extent)
+    return train.min(axis=0), _scale(extent, extent)
+
+
+def _statistics_by_blocks(train, kind):
+    """As `statistics`, of a matrix or map that is never in memory as a whole, or not as float64."""
+    def blocks():
+        return (block.reshape(-1, train.shape[-1]) for block in memmap.blocks(train))
+
+    count = math.prod(train.shape[:-1])
+    lowest, highest = np.full(train.shape[-1], np.inf), np.full(train.shape[-1], -np.inf)
+    total = np.zeros(train.shape[-1])
+    for block in blocks():
+        lowest, highest = np.minimum(lowest, block.min(axis=0)), np.maximum(highest, block.max(axis=0))
+        total += block.sum(axis=0, dtype=np.float64)
+    if kind == "minmax":
+        return lowest, _scale(highest - lowest, highest - lowest)
+    centre = total / count
+    squares = sum(((block - centre) ** 2).sum(axis=0) for block in blocks())
+    return centre, _scale(np.sqrt(squares / count), highest - lowest)
+
+
+def _scale(scale, extent):
+    """What columns are divided by, 1 for constant ones; rounding may leave these a deviation above 0."""
+    return np.where((extent > 0) & (scale > 0), scale, 1.0)
+
+
+def _apply(rows, centre, scale):
+    if isinstance(rows, memmap.MappedMatrix):
+        return rows.map(lambda block: _apply(block, centre, scale))
+    if views.kind(rows) == "map" and len(rows):  # by blocks, since centre and scale make float64 of all
+        return np.concatenate([_apply_rows(block, centre, scale) for block in memmap.blocks(rows)])
+    return _apply_rows(rows, centre, scale)
+
+
+def _apply_rows(rows, centre, scale):
+    if centre is None:
+        norms = np.linalg.norm(rows, axis=-1, keepdims=True)
+        return (rows / np.where(norms > 0, norms, 1.0)).astype(np.float32)
+    return ((rows - centre) / scale).astype(np.float32)

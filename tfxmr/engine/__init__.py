@@ -1,0 +1,1 @@
+"""What stands below every neural method: layers, losses, randomness, optimizers, the training loop, distribution."""

@@ -1,0 +1,271 @@
+"""Training on several devices or machines, with the result of one.
+
+Every replica gets the same whole batch and runs a method's whole step on it, but for the networks: of the rows that
+enter a network a replica takes its own part, and what comes out is put together again from all replicas. A method thus
+sees whole batches everywhere, so that any loss (over pairs of a batch, a covariance, a norm) and any random draw are
+those of one device. A network that does not treat rows one by one (BatchNorm) is computed whole by each replica. In the
+way back a replica's gradient of a weight is that of its own rows; `summed` over the replicas it is that of the batch.
+(Megatron-LM splits its layers by the same pair of operations: Shoeybi et al. 2019, figure 3.)
+"""
+import contextlib
+import functools
+import hashlib
+import json
+import os
+
+import tensorflow as tf
+
+from tfxmr.core.errors import InputError
+
+STRATEGIES = ("none", "mirrored", "multi_worker")
+
+
+def start(options):
+    """The strategy of a run, made once a process: it must come before anything else uses TensorFlow.
+
+    Args:
+      options: tfxmr.runs.run.RunOptions.
+
+    Returns:
+      tf.distribute.Strategy; TensorFlow's default one for "none".
+
+    Raises:
+      InputError: flags that do not fit each other, or TensorFlow was used before.
+    """
+    kind, devices, workers, index = options.strategy, options.logical_devices, options.workers, options.worker_index
+    if devices and kind != "mirrored":
+        raise InputError(f"--logical_devices={devices}: needs --strategy=mirrored")
+    if (workers or index is not None) and kind != "multi_worker":
+        raise InputError(f"--workers={','.join(workers)}, --worker_index={index}: need --strategy=multi_worker")
+    if kind == "none":
+        return tf.distribute.get_strategy()
+    try:
+        return _mirrored(devices) if kind == "mirrored" else _multi_worker(tuple(workers), index)
+    except RuntimeError as error:
+        raise InputError(f"--strategy={kind}: must be set up before TensorFlow is used ({error})") from error
+
+
+@functools.cache  # a second strategy would take the keys of the first one's collective operations
+def _mirrored(logical_devices):
+    if logical_devices:
+        parts = [tf.config.LogicalDeviceConfiguration()] * logical_devices
+        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
+    gpus = [] if logical_devices else tf.config.list_logical_devices("GPU")
+    devices = gpus or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+@functools.cache
+def _multi_worker(workers, index):
+    if workers:
+        if index is None or not 0 <= index < len(workers):
+            raise InputError(
+                f"--worker_index={index}: give this process's place in --workers, 0 to {len(workers) - 1}"
+            )
+        cluster = {"cluster": {"worker": list(workers)}, "task": {"type": "worker", "index": index}}
+        os.environ["TF_CONFIG"] = json.dumps(cluster)
+    try:
+        config = json.loads(os.environ.get("TF_CONFIG", "{}"))
+        known = config["cluster"]["worker"] and config["task"]["type"] in ("chief", "worker")
+    except (ValueError, KeyError, TypeError):
+        known = False
+    if not known:
+        raise InputError(
+            "--strategy=multi_worker: name the processes with --workers=HOST:PORT,HOST:PORT --worker_index=0 (1 in the "
+            "second process, and so on), or in the environment variable TF_CONFIG"
+        )
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def describe(strategy):
+    """A line on who takes part in a training."""
+    count = strategy.num_replicas_in_sync
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        devices = ", ".join(strategy.extended.worker_devices)
+        return f"strategy   mirrored, {count} replica{'s' * (count > 1)}: {devices}"
+    resolver = strategy.cluster_resolver
+    role = "" if is_chief(strategy) else ", which writes nothing: see the first worker"
+    return f"strategy   multi_worker, {count} replicas; this is {resolver.task_type} {resolver.task_id}{role}"
+
+
+def is_chief(strategy):
+    """True if this process evaluates and writes: always, but for all workers after the first of several."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return True
+    resolver = strategy.cluster_resolver
+    first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return (resolver.task_type, resolver.task_id) == (first, 0)
+
+
+def from_chief(strategy, value):
+    """The chief's value of a truth value, number or tensor that every worker gives; `value` itself without others.
+
+    Every worker must come here equally often and in the same order.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return value
+    if isinstance(value, bool):
+        return bool(from_chief(strategy, int(value)))
+    value = tf.convert_to_tensor(value)
+    return _from_first(strategy, tf.reshape(value, (-1,))).numpy().reshape(value.shape)
+
+
+def text_from_chief(strategy, text):
+    """The chief's value of a text that every worker gives; as `from_chief`."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return text
+    codes = list(text.encode())
+    size = int(from_chief(strategy, len(codes)))
+    codes = (codes + [0] * size)[:size]
+    return bytes(from_chief(strategy, tf.constant(codes, tf.int32)).tolist()).decode()
+
+
+@tf.function(autograph=False, reduce_retracing=True)
+def _from_first(strategy, value):
+    def total():
+        replica = tf.distribute.get_replica_context()
+        given = tf.where(replica.replica_id_in_sync_group == 0, value, tf.zeros_like(value))
+        return replica.all_reduce(tf.distribute.ReduceOp.SUM, given)
+
+    return strategy.experimental_local_results(strategy.run(total))[0]
+
+
+def synchronise(strategy, variables):
+    """Gives all workers the chief's values of variables, of a checkpoint that it alone may have read, say."""
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        for variable in variables:
+            variable.assign(from_chief(strategy, variable.read_value()))
+
+
+@contextlib.contextmanager
+def loss_explained():
+    """Turns TensorFlow's errors on the loss of another worker into an InputError that says what to do."""
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        raise InputError(
+            "--strategy=multi_worker: another worker is gone. Start all of them again with the same flags: the run "
+            "goes on from its last checkpoint"
+        ) from error
+
+
+def require_same(strategy, facts):
+    """Raises InputError if this worker's facts, JSON or what has a `repr`, are not the chief's."""
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=repr).encode()).digest()
+    mine = int.from_bytes(digest[:7], "big")
+    if mine != int(from_chief(strategy, tf.constant(mine, tf.int64))):
+        raise InputError(
+            f"--worker_index={strategy.cluster_resolver.task_id}: settings or features differ from the first "
+            "worker's; start all workers with the same flags but for --worker_index"
+        )
+
+
+def share_out(networks):
+    """Makes each replica compute its own rows of the networks alone, as far as these treat rows one by one.
+
+    A layer says so by its attribute `row_axis`, the axis of the rows in its positional arguments and in what it gives;
+    without it, it is computed whole by every replica. A layer that draws between its own layers, as dropout does, says
+    by `row_parts()` which of these are shared out in its place, so that what is drawn is that of the whole batch.
+
+    Args:
+      networks: network name -> layer.
+
+    Returns:
+      The ids of the weights of which each replica knows its own rows' gradient alone; with one replica none.
+    """
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return frozenset()
+    shared = set()
+    for network in networks.values():
+        parts = network.row_parts() if hasattr(network, "row_parts") else [network]
+        for part in parts:
+            if getattr(part, "row_axis", None) is not None:
+                shared.update(map(id, part.trainable_variables))
+                part.call = _by_rows(part.call, part.row_axis)
+    return frozenset(shared)
+
+
+def _by_rows(call, axis):
+    def shared(*parts, **arguments):
+        if replicas() == 1:  # retrieval
+            return call(*parts, **arguments)
+        rows = parts[0].shape[axis]
+        own = (part if part is None else _own_rows(part, axis) for part in parts)
+        return tf.nest.map_structure(lambda x: _gathered(x, rows, axis), call(*own, **arguments))
+
+    return shared
+
+
+def replicas():
+    """How many replicas run the present code."""
+    context = tf.distribute.get_replica_context()
+    return context.num_replicas_in_sync if context else 1
+
+
+def _bounds(rows):
+    """This replica's first row of `rows`, and one past its last."""
+    number = int(tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group))
+    return number * rows // replicas(), (number + 1) * rows // replicas()
+
+
+def _cut(x, axis):
+    first, last = _bounds(x.shape[axis])
+    places = [slice(None)] * x.shape.rank
+    places[axis] = slice(first, last)
+    return x[tuple(places)]
+
+
+def _put_together(part, rows, axis):
+    first, last = _bounds(rows)
+    padding = [[0, 0]] * part.shape.rank
+    padding[axis] = [first, rows - last]
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.pad(part, padding))
+
+
+def _own_rows(x, axis):
+    """This replica's rows of x, which is the same on all replicas; so is its gradient."""
+    if not x.dtype.is_floating:
+        return _cut(x, axis)
+
+    @tf.custom_gradient
+    def own(x):
+        return _cut(x, axis), lambda upstream: _put_together(upstream, x.shape[axis], axis)
+
+    return own(x)
+
+
+def _gathered(part, rows, axis):
+    """The whole of the replicas' parts, `rows` long; its gradient is the same on all replicas."""
+    @tf.custom_gradient
+    def whole(part):
+        return _put_together(part, rows, axis), lambda upstream: _cut(upstream, axis)
+
+    return whole(part)
+
+
+def summed(gradients, whole=()):
+    """The gradients of a batch from those of the replicas, in a list; None stays None.
+
+    Args:
+      gradients: list of tensors.
+      whole: for each, True if a replica's gradient is the batch's already, and not that of its own rows; () is False.
+    """
+    if replicas() == 1:
+        return gradients
+    if whole:
+        share = 1 / replicas()
+        gradients = [share * g if w and g is not None else g for g, w in zip(gradients, whole, strict=True)]
+    known = [g for g in gradients if g is not None]
+    sums = iter(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, known))
+    return [g if g is None else next(sums) for g in gradients]
+
+
+def take_sums(optimizer):
+    """Tells a Keras optimiser that its gradients are `summed` already; it would sum them a second time."""
+    optimizer._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
+
+
+@tf.custom_gradient
+def counted_once(x):
+    """x, for a loss of weights themselves: every replica has its whole gradient, which `summed` would count again."""
+    return tf.identity(x), lambda upstream: upstream / replicas()

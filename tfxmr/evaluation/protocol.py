@@ -1,0 +1,373 @@
+"""Protocols: which classes train, who queries, who is searched, and how similarity is measured."""
+import dataclasses
+
+import numpy as np
+
+from tfxmr.core.errors import InputError
+
+CLASS_SPLITS = ("parity", "random", "list")
+# Share of the classes that are to be unseen -> whether a zero-based label is (the rules of DADN's code). The true
+# share differs: at .3, of 10 classes 4 are.
+UNSEEN_SHARES = {
+    0.1: lambda label: label % 10 == 0,
+    0.3: lambda label: label % 3 == 0,
+    0.5: lambda label: label % 2 == 0,
+    0.7: lambda label: label % 3 != 0,
+    0.9: lambda label: label % 10 != 0,
+}
+ZSCORES = ("none", "train", "group", "query")
+
+
+# What each published evaluation does. The releases of ACMR, DSCMR and SDML divide a cut ranking by its hits and sort
+# stably; ACMR compares by distance; CM-GANs z-scores the queries alone; DADN z-scores every group by itself; the group
+# at Peking University searches 462 of Wikipedia's 693 test pairs.
+_ZERO_SHOT = {"gallery": "train"}
+_STANDARD = {"gallery": "test"}
+PRESETS = {
+    "zero_shot": _ZERO_SHOT,
+    "generalised": _ZERO_SHOT | {"generalised": True},
+    "standard": _STANDARD,
+    "danzcr": _ZERO_SHOT,
+    "dadn": _ZERO_SHOT | {"normalisation": "group_zscore"},
+    "ms2gan": _STANDARD,
+    "acmr@50": _STANDARD | {"similarity": "l2", "cut": 50, "denominator": "hits", "ties": "index"},
+    "dscmr": _STANDARD | {"ties": "index"},
+    "sdml@50": _STANDARD | {"cut": 50, "denominator": "hits", "ties": "index"},
+    "cm_gan": _STANDARD | {"normalisation": "query_zscore"},
+    "pku462": _STANDARD,
+}
+SPLITS_OF = {"pku462": "pku462"}  # protocol -> the --split that it needs
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One retrieval task: queries of one modality against a gallery of another, or of all. It holds rows, no features.
+
+    Attributes:
+      query_modality: modality name.
+      gallery_modalities: names of the modalities that are searched together, often one.
+      classes: "seen", "unseen" or "all".
+      splits: split name -> Split, whose rows these are.
+      query_split: split of the queries.
+      query_rows: (Q,).
+      gallery_split: split that is searched.
+      gallery_rows: modality -> (G_m,).
+      query_labels: (Q,).
+      gallery_labels: (G,), the modalities' after each other.
+      query_ids, gallery_ids: (Q,) and (G,) names of the items where a query could find itself, which is not ranked
+        then; else None.
+    """
+
+    query_modality: str
+    gallery_modalities: tuple
+    classes: str
+    splits: dict = dataclasses.field(repr=False)
+    query_split: str
+    query_rows: np.ndarray
+    gallery_split: str
+    gallery_rows: dict
+    query_labels: np.ndarray
+    gallery_labels: np.ndarray
+    query_ids: list | None = None
+    gallery_ids: list | None = None
+
+    @property
+    def name(self):
+        """The task as tables call it: "image->text", or "image->all"."""
+        other = self.gallery_modalities[0] if len(self.gallery_modalities) == 1 else "all"
+        return f"{self.query_modality}->{other}"
+
+    @property
+    def query(self):
+        """The queries' features, as Split.of gives them."""
+        return self.splits[self.query_split].of(self.query_modality, self.query_rows)
+
+    @property
+    def gallery(self):
+        """The gallery's features, modality -> as Split.of gives them."""
+        return {m: self.splits[self.gallery_split].of(m, self.gallery_rows[m]) for m in self.gallery_modalities}
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """How a result is measured; it is printed, logged and stored with every figure.
+
+    Attributes:
+      name: one of PRESETS. Those with unseen classes train on the seen ones, and query with items of the seen and with
+        items of the unseen ones; the others train on all classes and search the test split.
+      gallery: the split that is searched; queries always come from the test split.
+      unseen: labels of the unseen classes; empty for the standard protocol.
+      class_split: how the unseen classes were chosen.
+      similarity: "cosine", "dot" or "l2".
+      cut: rank at which average precision stops; None ranks the full gallery.
+      denominator: of average precision, see tfxmr.evaluation.ranking.average_precision.
+      ties: what equal similarities mean, see tfxmr.evaluation.ranking.average_precisions.
+      no_relevant: "zero" counts a query without a relevant item as 0, "drop" leaves it out; a warning says how many.
+      normalisation: of the representations before they are compared, see tfxmr.evaluation.retrieval.normalise.
+      generalised: True if queries of seen and of unseen classes search the gallery of all classes; else each group of
+        classes is searched by itself.
+      all_modalities: True adds tasks that search the items of all modalities together, without the query itself.
+      folds: parts of equal size that the test items are cut into in their order, each searched by itself; figures are
+        means over them. MSCOCO's "1K" is 5 folds of its 5,000 test images, its "5K" 1 (Faghri et al., BMVC 2018).
+      selected_on: what the training step was chosen on; "none" means the last step.
+      held_out: share of the training items that was held out for validation; 0: none.
+      labels_per_class: labelled items of each class that are trained on, drawn by `labels_seed`; 0: all.
+      labels_seed: of that draw.
+    """
+
+    name: str
+    gallery: str
+    unseen: tuple = ()
+    class_split: str = "none"
+    similarity: str = "cosine"
+    cut: int | None = None
+    denominator: str = "relevant"
+    ties: str = "group"
+    no_relevant: str = "zero"
+    normalisation: str = "none"
+    generalised: bool = False
+    all_modalities: bool = False
+    folds: int = 1
+    selected_on: str = "none"
+    held_out: float = 0.0
+    labels_per_class: int = 0
+    labels_seed: int = 0
+
+    def training_data(self, data, validation_fraction=0.0, seed=0):
+        """Restricts data to what a method may train on.
+
+        Unseen classes are gone altogether: their items, names and class embeddings. The seen ones are numbered
+        anew, 0..S-1 in their old order.
+
+        Args:
+          data: MultiModalData.
+          validation_fraction: share of the training pairs held out as split "validation", in [0, 1); 0 keeps
+            the dataset's own validation split, if it has one. tfxmr.runs.selection.held_out gives a run's.
+          seed: of the draw of the held-out pairs.
+
+        Returns:
+          MultiModalData with the splits "train" and perhaps "validation".
+
+        Raises:
+          InputError: a share to hold out beside the dataset's own validation split, or one that leaves nothing.
+        """
+        if validation_fraction and "validation" in data.splits:
+            raise InputError(
+                f"--validation_fraction={validation_fraction}: dataset {data.name} has a validation split of its own "
+                f"({data.size('validation')}), which is used; leave the flag out, or give --validation_fraction=0"
+            )
+        seen = [c for c in range(data.num_classes) if c not in self.unseen]
+        renumber = np.full(data.num_classes, -1, np.int32)
+        renumber[seen] = np.arange(len(seen), dtype=np.int32)
+        splits = {}
+        for name in ("train", "validation"):
+            if name in data.splits:
+                kept = data.splits[name].of_classes(seen)
+                labels = {m: renumber[kept.labels[m]] for m in kept.modalities}
+                splits[name] = dataclasses.replace(kept, labels=labels)
+        if self.labels_per_class:
+            names = [data.class_names[c] if data.class_names else str(c) for c in seen]
+            splits["train"] = few(splits["train"], self.labels_per_class, self.labels_seed, names)
+        if validation_fraction:
+            splits["train"], splits["validation"] = hold_out(splits["train"], validation_fraction, seed, data.repeated)
+        return dataclasses.replace(
+            data,
+            splits=splits,
+            class_names=[data.class_names[c] for c in seen] if data.class_names else [],
+            class_embeddings=None if data.class_embeddings is None else data.class_embeddings[seen],
+            features={view: facts for view, facts in data.features.items() if view in data.views},
+        )
+
+    def tasks(self, data, queries="test"):
+        """Lists the retrieval tasks on `data`: every ordered pair of modalities, within each class group.
+
+        Args:
+          data: MultiModalData.
+          queries: split of the queries.
+        """
+        groups = {"all": range(data.num_classes)}
+        if self.unseen:
+            seen = [c for c in range(data.num_classes) if c not in self.unseen]
+            groups = {"unseen": self.unseen, "seen": seen}
+        found = []
+        for group, classes in groups.items():
+            searched = range(data.num_classes) if self.generalised else classes
+            query = _rows(data.splits[queries], classes, data.repeated)
+            gallery = _rows(data.splits[self.gallery], searched, data.repeated)
+            for m in data.modalities:
+                others = [(other,) for other in data.modalities if other != m]
+                others += [tuple(data.modalities)] if self.all_modalities else []
+                found.extend(
+                    self._task(data.splits, m, modalities, group, queries, query, gallery) for modalities in others
+                )
+        return found
+
+    def _task(self, splits, modality, modalities, group, queries, query, gallery):
+        query_labels = splits[queries].labels[modality][query[modality]]
+        labels = np.concatenate([splits[self.gallery].labels[m][gallery[m]] for m in modalities])
+        if not len(query_labels) or not len(labels):
+            raise InputError(
+                f"protocol {self.name}: no {group} items to search ({len(query_labels)} {modality} queries in the "
+                f"{queries} split, {len(labels)} {' or '.join(modalities)} items in the {self.gallery} split); choose "
+                "other --unseen_classes"
+            )
+        ids = {}
+        if self.gallery == queries and modality in modalities:  # not all data have ids
+            ids["query_ids"] = _names(modality, query)
+            ids["gallery_ids"] = [name for m in modalities for name in _names(m, gallery)]
+        rows = query[modality], {m: gallery[m] for m in modalities}
+        return Task(
+            modality, modalities, group, splits, queries, rows[0], self.gallery, rows[1], query_labels, labels, **ids
+        )
+
+    def facts(self, data):
+        """What results.json stores of the protocol; class names stand for labels where they are known."""
+        facts = dataclasses.asdict(self)
+        facts["split"] = data.split_facts.get("name", "official")
+        if not self.labels_per_class:
+            del facts["labels_per_class"], facts["labels_seed"]
+        facts["unseen"] = [data.class_names[c] if data.class_names else int(c) for c in self.unseen]
+        return facts
+
+
+def _rows(split, classes, repeated):
+    """The rows of a split's items of some classes, modality -> (n,); one row of each item that is `repeated`."""
+    found = {}
+    for m in split.modalities:
+        rows = split.items_of(m)[0] if m in repeated else np.arange(len(split.labels[m]))
+        found[m] = rows[np.isin(split.labels[m][rows], sorted(classes))]
+    return found
+
+
+def _names(modality, rows):
+    return [f"{modality} {row}" for row in rows[modality]]
+
+
+def few(split, count, seed, names):
+    """Draws `count` items of each class of a split, of each modality where they are no pairs.
+
+    Args:
+      split: Split.
+      count: at least 1.
+      seed: of the draw.
+      names: of the classes.
+
+    Raises:
+      InputError: a class has fewer items, or one item is several rows.
+    """
+    rng, rows = np.random.default_rng(seed), {}
+    for m, order in split.permute(rng).items():
+        labels = split.labels[m][order]
+        sorted_rows = order[np.argsort(labels, kind="stable")]
+        counts = np.bincount(labels, minlength=len(names))
+        if (counts < count).any():
+            c = int(np.argmin(counts))
+            raise InputError(
+                f"--labels_per_class={count}: class {names[c]} has {counts[c]} training {m} items; give that at most"
+            )
+        firsts = np.cumsum(counts) - counts
+        rows[m] = np.sort(np.concatenate([sorted_rows[first : first + count] for first in firsts]))
+    return split.take(rows)
+
+
+def hold_out(split, fraction, seed, repeated=()):
+    """Splits off a random share of the items, of each modality where they are no pairs. Returns (rest, held-out).
+
+    Of modalities `repeated`, see MultiModalData, it is a share of their items, whose rows stay together. Of items that
+    are no pairs, none is held out that would be missed: a class keeps an item in each modality, or it could not train.
+    """
+    rng = np.random.default_rng(seed)
+    orders = split.permute(rng)
+    if repeated:
+        _, items = split.items_of(repeated[0])
+        orders = dict.fromkeys(split.modalities, rng.permutation(items.max() + 1))
+    rest, held = {}, {}
+    for m, order in orders.items():
+        size = round(fraction * len(order))
+        if not 0 < size < len(order):
+            what = "pairs" if split.paired else f"{m} items"
+            raise InputError(
+                f"--validation_fraction={fraction}: leaves {size} of {len(order)} training {what} to hold out; give "
+                "another share, or --select=last with --validation_fraction=0"
+            )
+        rest[m], held[m] = np.sort(order[size:]), np.sort(order[:size])
+        if repeated:
+            rest[m], held[m] = (np.flatnonzero(np.isin(items, part)) for part in (rest[m], held[m]))
+        elif not split.paired:
+            labels = split.labels[m]
+            missed = ~np.isin(labels[held[m]], labels[rest[m]])
+            rest[m], held[m] = np.sort(np.append(rest[m], held[m][missed])), held[m][~missed]
+    return split.take(rest), split.take(held)
+
+
+def make(
+    name, data, class_split="parity", unseen_classes=(), class_seed=0, method_similarity=None, unseen_share=0.5,
+    **changes,
+):
+    """Makes a protocol for a dataset.
+
+    Args:
+      name: one of PRESETS.
+      data: MultiModalData.
+      class_split: how a zero-shot protocol chooses the unseen classes. "parity": those of even zero-based label (the
+        rule of DADN's code at 50 %); "random": a seeded random half; "list": `unseen_classes`.
+      unseen_classes: names or labels, for class_split "list".
+      class_seed: of the random half.
+      unseen_share: one of UNSEEN_SHARES: another rule than "parity", or "random" in that share of the classes.
+      method_similarity: how a method's representations are compared where neither the preset nor `changes` say it;
+        None: by cosine.
+      **changes: fields of Protocol that differ from the preset's: gallery, similarity, cut, denominator, ties,
+        no_relevant, normalisation, all_modalities, folds, labels_per_class, labels_seed. None takes the preset's; a
+        cut of 0 is none.
+
+    Raises:
+      InputError: unknown names, or classes that leave nothing seen or unseen.
+    """
+    if name not in PRESETS:
+        raise InputError(f"--protocol={name}: no such protocol; there are {', '.join(PRESETS)}")
+    if unseen_share not in UNSEEN_SHARES or class_split == "list" and unseen_share != 0.5:
+        which = f"give one of {', '.join(map(str, UNSEEN_SHARES))}"
+        which = "leave it out: there is a list" if class_split == "list" else which
+        raise InputError(f"--unseen_share={unseen_share}: {which}")
+    fields = {"similarity": method_similarity or "cosine"} | PRESETS[name]
+    fields |= {key: value for key, value in changes.items() if value is not None}
+    fields["cut"] = fields.get("cut") or None
+    needed, split = SPLITS_OF.get(name), data.split_facts.get("name", "official")
+    if needed and not split.startswith(needed):
+        raise InputError(f"--protocol={name}: needs --split={needed}, and the data are of --split={split}")
+    _check_folds(fields.get("folds", 1), data)
+    if PRESETS[name]["gallery"] == "test":
+        return Protocol(name, **fields)
+    if data.instances:
+        raise InputError(
+            f"--protocol={name}: dataset {data.name} has no classes, each item is found by its counterpart alone; use "
+            "--protocol=standard"
+        )
+    classes = range(data.num_classes)
+    if class_split == "parity":
+        unseen = [c for c in classes if UNSEEN_SHARES[unseen_share](c)]
+    elif class_split == "random":
+        count = int(unseen_share * data.num_classes + 1e-9)  # 0.7 x 90 is 62.99...
+        unseen = np.random.default_rng(class_seed).permutation(data.num_classes)[:count]
+        class_split = f"random, seed {class_seed}"
+    else:
+        unseen = data.labels_of(unseen_classes, "--unseen_classes")
+    if unseen_share != 0.5:
+        class_split += f", share {unseen_share}"
+    unseen = tuple(sorted({int(c) for c in unseen}))
+    if not 0 < len(unseen) < data.num_classes - 1:
+        raise InputError(
+            f"--protocol={name}: {len(unseen)} of {data.num_classes} classes would be unseen; at least one must "
+            "be unseen and two seen (--class_split, --unseen_share, --unseen_classes)"
+        )
+    return Protocol(name, unseen=unseen, class_split=class_split, **fields)
+
+
+def _check_folds(folds, data):
+    if folds == 1:
+        return
+    if not data.instances:
+        raise InputError(f"--folds={folds}: for data without classes, such as mscoco; dataset {data.name} has classes")
+    items = len(np.unique(next(iter(data.splits["test"].labels.values()))))
+    if items % folds:
+        raise InputError(f"--folds={folds}: does not divide the {items} test items into equal parts")

@@ -1,0 +1,315 @@
+"""From media to a feature folder: streaming, and after a kill from the block that was not finished."""
+import hashlib
+import importlib
+import json
+import pathlib
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tfxmr.core.errors import InputError
+from tfxmr.core.files import digest_file
+from tfxmr.data.files.npz import ROW
+from tfxmr.data.memmap import blocks
+from tfxmr.data.splits import OFFICIAL, OWN
+from tfxmr.data.views import PIXELS, modality_of
+from tfxmr.extraction import DATASETS
+from tfxmr.extraction.store import SCRATCH, FeatureStore
+from tfxmr.features import word_vectors
+from tfxmr.features.image.descriptor import DIM, PLACES, REGION_DIM, image_descriptor, image_pixels, image_regions
+from tfxmr.features.text import base
+from tfxmr.features.text.bag_of_words import warn_of_phrases, warn_of_unknown
+
+ALL_CLASSES = "texts of all classes, also of those that a zero-shot protocol holds unseen"
+BLOCK = {"image": 16, "text": 256}  # items between two points from which a killed extraction can go on
+
+
+class Descriptor:
+    """descriptor: tfxmr.features.image.descriptor as an image feature; it needs no weights."""
+
+    name, view, fitted, labels_used, dim, dtype = "descriptor", "", False, False, DIM, np.float32
+    rule = {"rule": "HOG and a colour thumbnail"}
+    transform = staticmethod(image_descriptor)
+
+
+class DescriptorRegions(Descriptor):
+    """descriptor_regions: the descriptor's 49 places, a map; see tfxmr.features.image.descriptor.image_regions."""
+
+    name, view, dim = "descriptor_regions", "regions", (PLACES, REGION_DIM)
+    rule = {"rule": "of each place the HOG block and the mean colour"}
+
+    @staticmethod
+    def transform(pictures):
+        """Returns float32 (n, 49, 39)."""
+        return image_regions(image_descriptor(pictures))
+
+
+class Pixels(Descriptor):
+    """pixels: the image itself, 64 x 64; see tfxmr.features.image.descriptor.image_pixels."""
+
+    name, view, dim = "pixels", "pixels", PIXELS
+    rule = {"rule": "colours of 64 x 64 pixels, in [0, 1]"}
+    transform = staticmethod(image_pixels)
+
+
+def image_feature(name, layer=None, weights="imagenet", seed=0, tuning=None):
+    """The image feature of a name, fine-tuned by a FineTuning; see tfxmr.features.image.network and fine_tuning."""
+    tuned = tuning is not None and tuning.finetune > 0
+    descriptors = {kind.name: kind for kind in (Descriptor, DescriptorRegions, Pixels)}
+    if name in descriptors:
+        if tuned:
+            raise InputError(f"--finetune={tuning.finetune}: --image_features={name} has no weights to be trained")
+        return descriptors[name]()
+    if tuned:
+        from tfxmr.features.image.fine_tuning import FineTunedNetwork
+
+        return FineTunedNetwork(name, layer, weights, seed, tuning)
+    from tfxmr.features.image.network import ImageNetwork
+
+    return ImageNetwork(name, layer, weights, seed)
+
+
+def by_view(modality, features):
+    """View -> the feature that makes it; the view of a vector is called as its modality is.
+
+    Args:
+      modality: "image" or "text".
+      features: image or text features, or an iterator that makes them one by one.
+
+    Raises:
+      InputError: there is none, or two make the same view.
+    """
+    found = {}
+    for feature in features:
+        view = f"{modality}.{feature.view}" if feature.view else modality
+        if view in found:
+            both = f"--{modality}_features={found[view].name},{feature.name}"
+            what = f"the view {view}" if feature.view else f"the vector of {modality} items"
+            raise InputError(f"{both}: each is {what}, of which a folder holds one; name one of them")
+        found[view] = feature
+    if not found:
+        raise InputError(f"--{modality}_features: is empty; name a feature")
+    return found
+
+
+def items(name, data_dir=None, manual_dir=None, split=OFFICIAL, bad_items="refuse", text_items=None):
+    """The items of a dataset with media, and the function that reads them.
+
+    A dataset's module may have `items(data_dir, manual_dir)`, with `split` and `text_items` where there are several,
+    which gives MultiModalData whose matrices have no columns; else it is loaded with its own features, whose labels and
+    ids are taken. It may have `reader(data_dir, manual_dir)`; else its `media` is asked.
+
+    Args:
+      name: of a dataset with media.
+      data_dir, manual_dir: folders, as `tfxmr.extraction.load` takes them.
+      split: tfxmr.data.SplitRule, how the items are divided.
+      bad_items: "refuse" or "skip", for the dataset "folder".
+      text_items: "sentences" or "joined", for a dataset with several sentences an image; None: its first.
+
+    Returns:
+      (MultiModalData, read): read(modality, ids) yields uint8 (height, width, 3) or str, or None where there is none.
+
+    Raises:
+      InputError: the dataset has no media, or its files are not there.
+    """
+    entry = DATASETS[name]
+    module = importlib.import_module(entry.module)
+    if not hasattr(module, "media"):
+        raise InputError(f"--dataset={name}: has no images and texts to extract features of")
+    split.check_dataset(name)
+    places = {"data_dir": data_dir, "manual_dir": manual_dir}
+    if text_items and text_items not in entry.text_items:
+        raise InputError(f"--text_items={text_items}: an image of dataset {name} has one text; leave this flag out")
+    own = {"split": split.own(name)} if name in OWN else {"bad_items": bad_items} if name == "folder" else {}
+    own |= {"text_items": text_items or entry.text_items[0]} if entry.text_items else {}
+    data = split.apply((module.items if hasattr(module, "items") else module.load)(**places, **own))
+    if hasattr(module, "reader"):
+        return data, module.reader(**places)
+    return data, lambda modality, ids: module.media(modality, ids, **places)
+
+
+def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=None, origin=None, unseen=()):
+    """Extracts features of every split, or goes on where it was killed.
+
+    Args:
+      data: MultiModalData, of which labels, ids and class names are used.
+      read: function (modality, ids) as `items` gives it.
+      features: view -> image or text feature, as `by_view` gives them.
+      out: the feature folder.
+      fit_on: splits whose texts (and labels) text features are fitted on.
+      corpus: path of a text file, a text a line, to be fitted on instead; None: none.
+      vectors: path of a word2vec file for the class names; None: none.
+      origin: JSON facts for the manifest on where the items come from.
+      unseen: labels of classes whose items teach nothing to a feature that learns by labels.
+
+    Returns:
+      pathlib.Path of the folder.
+
+    Raises:
+      InputError: media that are missing, or a folder with other features.
+    """
+    classes = [c for c in range(data.num_classes) if c not in unseen]
+    modalities = list(dict.fromkeys(map(modality_of, features)))
+    fitted = {v: _fit(feature, v, data, read, fit_on, corpus, classes) for v, feature in features.items()}
+    facts = {v: {"name": f.name, **f.rule, **fitted[v], "labels_used": f.labels_used} for v, f in features.items()}
+    configuration = {
+        "dataset": data.name, "origin": origin or {}, "split": data.split_facts, "items": _digests(data, modalities),
+        "features": facts, "word_vectors": digest_file(vectors) if vectors else None,
+        "skipped": {m: data.features.get(m, {}).get("skipped", {}) for m in modalities},
+    }
+    with FeatureStore(out, configuration) as store:
+        if store.finished:
+            return store.path
+        more = {"split": data.split_facts, "instances": data.instances}
+        if vectors:  # before the long work, since the file may be none
+            matrix, decisions = word_vectors.class_embeddings(data.class_names, word_vectors.load(vectors))
+            store.put("class_embeddings", matrix)
+            more["class_embeddings"] = {"source": str(vectors), "source_sha256": configuration["word_vectors"],
+                                        "decisions": decisions}
+        # An image of five sentences is described once.
+        distinct = {name: split.distinct(data.repeated) for name, split in data.splits.items()}
+        store.allocate({
+            f"{name}/{v}": _array(feature, len(split.ids[modality_of(v)]))
+            for name, split in distinct.items() for v, feature in features.items()
+        })
+        for v, feature in features.items():
+            if hasattr(feature, "train"):
+                learned = _train(store, v, feature, data.splits["train"], read, classes)
+                facts[v]["fine_tuning"] = {**facts[v]["fine_tuning"], **learned}
+        for name, split in data.splits.items():
+            arrays = {"label": split.labels["text" if "text" in modalities else modalities[0]]}
+            arrays |= {f"{ROW}{m}": split.items_of(m)[1] for m in data.repeated}
+            store.put_items(name, arrays, {m: split.ids[m] for m in modalities}, data.class_names)
+            for v, feature in features.items():
+                _fill(store, name, v, feature, distinct[name].ids[modality_of(v)], read)
+        for feature in features.values():
+            if hasattr(feature, "save"):
+                feature.save(store.path)
+        for v, feature in features.items():
+            if isinstance(feature, base.TextFeature):
+                facts[v]["zero_rows"] = {
+                    name: _count_unknown(store, name, v, feature, data.name) for name in data.splits
+                }
+                if fitted[v]["fitted_on"] and not feature.labels_used:
+                    facts[v]["fitted_on_note"] = ALL_CLASSES
+        store.finish(data.name, facts, **more)
+    return store.path
+
+
+def _array(feature, count):
+    """(Shape, type) of the array of so many items that a feature makes."""
+    return (count, *np.atleast_1d(feature.dim).tolist()), feature.dtype
+
+
+def _fit(feature, view, data, read, fit_on, corpus, classes):
+    """Fits a text feature. Returns what the feature is fitted on (or will be, by `_train`), for the manifest."""
+    by_labels = {"fitted_labels": classes, "fitted_classes": [data.class_names[c] for c in classes if data.class_names]}
+    if not isinstance(feature, base.TextFeature):
+        return {"fitted_on": ["train"], **by_labels} if feature.labels_used else {"fitted_on": []}
+    if corpus:
+        if feature.labels_used:
+            raise InputError(f"--text_corpus={corpus}: {feature.name} learns by labels, which a corpus has not")
+        texts, labels = _read_corpus(corpus), None
+        source = {"fitted_on": [], "corpus": str(corpus), "corpus_sha256": digest_file(corpus)}
+    else:
+        chosen = classes if feature.labels_used else range(data.num_classes)
+        ids, labels = _of_classes([data.splits[name] for name in fit_on], view, chosen)
+        texts = _contents(read, view, ids)
+        source = {"fitted_on": list(fit_on), "fitted_texts_sha256": base.sha256_of_texts(texts)}
+        source |= by_labels if feature.labels_used else {}
+    warn_of_phrases(texts, f"{corpus or data.name}, the texts that --text_features={feature.name} is fitted on")
+    feature.fit(texts, labels)
+    return source if feature.fitted else {"fitted_on": []}
+
+
+def _count_unknown(store, split, view, feature, dataset):
+    """How many texts of a split have no word that their feature knows; warns of them."""
+    rows = np.load(store.path / split / f"{view}.npy", mmap_mode="r")
+    count = sum(int((~feature.known(block)).sum()) for block in blocks(rows))
+    warn_of_unknown(count, len(rows), f"{dataset} {split}, {feature.name}")
+    return count
+
+
+def _read_corpus(path):
+    """The lines of a text file, without empty ones; raises InputError if it is none."""
+    try:
+        lines = pathlib.Path(path).expanduser().read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--text_corpus={path}: cannot be read as UTF-8 text, a text a line ({error})") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _of_classes(parts, view, classes):
+    """(Ids, labels) of the items of some classes in some splits."""
+    modality = modality_of(view)
+    pairs = [(i, int(y)) for part in parts for i, y in zip(part.ids[modality], part.labels[modality], strict=True)]
+    chosen = set(classes)
+    return [i for i, y in pairs if y in chosen], [y for _, y in pairs if y in chosen]
+
+
+def _train(store, view, feature, split, read, classes):
+    """Trains a feature on the training items of some classes. Returns what it learned, for the manifest."""
+    ids, labels = _of_classes([split], view, classes)
+    numbers = {label: number for number, label in enumerate(sorted(set(labels)))}
+    if feature.frozen:
+        _fill(store, SCRATCH, view, feature.frozen, ids, read)
+        matrix = np.load(store.path / SCRATCH / f"{view}.npy", mmap_mode="r")
+
+    def inputs(rows):
+        return matrix[rows] if feature.frozen else feature.inputs(_contents(read, view, [ids[r] for r in rows]))
+
+    with _progress() as progress:
+        bar = progress.add_task(f"fine-tuning {feature.name}", total=feature.tuning.finetune * len(ids))
+
+        def report(epoch, items, loss, accuracy):
+            progress.update(bar, completed=epoch * len(ids) + items)
+            if items == len(ids):
+                progress.console.print(f"epoch {epoch + 1}: loss {loss:.4g}, accuracy {accuracy:.3f}")
+
+        return feature.train(inputs, [numbers[y] for y in labels], store.path / SCRATCH / view, report)
+
+
+def _progress():
+    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+
+
+def _fill(store, split, view, feature, ids, read):
+    """Writes the array of a view and split, with a progress bar."""
+    size = BLOCK[modality_of(view)]
+    with _progress() as progress:
+        bar = progress.add_task(f"{split} {view} {feature.name}", total=len(ids))
+
+        def rows_from(done):
+            for start in range(done, len(ids), size):
+                contents = _contents(read, view, ids[start : start + size])
+                yield feature.transform(contents), b"".join(_bytes(content) for content in contents)
+                progress.update(bar, completed=start + len(contents))
+
+        store.fill(split, view, *_array(feature, len(ids)), rows_from)
+        progress.update(bar, completed=len(ids))
+
+
+def _contents(read, view, ids):
+    """The media of some items; raises InputError if there is none of one."""
+    modality = modality_of(view)
+    contents = list(read(modality, ids))
+    for id_, content in zip(ids, contents, strict=True):
+        if content is None:
+            raise InputError(
+                f"there is no {modality} of item {id_!r}: give the folder of the official files, with their images and "
+                "texts, as --manual_dir (--data_dir for --dataset=folder)"
+            )
+    return contents
+
+
+def _bytes(content):
+    return content.encode() if isinstance(content, str) else repr(content.shape).encode() + content.tobytes()
+
+
+def _digests(data, modalities):
+    """Split -> digest of its items' names and labels."""
+    found = {}
+    for name, split in data.splits.items():
+        listed = {m: [split.ids[m], split.labels[m].tolist()] for m in modalities}
+        found[name] = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
+    return found

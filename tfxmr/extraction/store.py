@@ -1,0 +1,285 @@
+"""Writes feature folders: one .npy file a view and split, filled block by block, and a manifest at the end.
+
+What stands in a folder that is being written:
+  progress.json             the configuration, from the first moment to the last
+  train/image.npy, train/text.words.npy, ...
+                            the arrays, at their full size from the start: a full disk shows before hours of work
+  scratch/train.image.rows  a line for each block that is safely on the disk: the number of rows up to its end, the
+                            chained digest of the media they were made of, and the digest of these rows
+  manifest.json             written last; then progress.json and scratch/ go
+"""
+import errno
+import fcntl
+import hashlib
+import importlib.metadata
+import io
+import json
+import math
+import os
+import pathlib
+import shlex
+import shutil
+import warnings
+
+import numpy as np
+
+from tfxmr import __version__
+from tfxmr.core import registry
+from tfxmr.core.errors import InputError
+from tfxmr.core.files import read_json, to_json, write_bytes, write_text
+from tfxmr.data.files import feature_folder
+from tfxmr.data.views import is_default, modality_of
+
+SCRATCH = "scratch"  # folder in it of what is needed until it is finished
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PACKAGES = ("gensim", "h5py", "keras", "numpy", "pillow", "scikit-learn", "scipy", "tensorflow")
+
+
+class FeatureStore:
+    """A feature folder that is being written. Killed at any moment, it goes on at the block that was not finished.
+
+    Rows that are there are taken for what was written only if their digest says so; others are made again.
+
+    Use it in a `with` statement: no second process may write the folder.
+
+    Args:
+      path: the folder; made if missing.
+      configuration: JSON dict of all that decides what the arrays hold; a folder keeps the one it was begun with.
+
+    Attributes:
+      path: pathlib.Path of the folder.
+      finished: True if the folder is complete already.
+
+    Raises:
+      InputError: the folder holds other features or other files, is damaged, or another process is writing it.
+    """
+
+    def __init__(self, path, configuration):
+        self.path = pathlib.Path(path).expanduser()
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--out={path}: this is a file; give a folder")
+        names = {p.name for p in self.path.glob("*")} if self.path.exists() else set()
+        manifest, progress = self.path / feature_folder.MANIFEST, self.path / feature_folder.PROGRESS
+        if names - {".lock", f"{progress.name}.tmp"} and not names & {manifest.name, progress.name}:
+            raise InputError(f"--out={path}: holds other files ({', '.join(sorted(names)[:3])}); give a new folder")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.path / ".lock", "w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"--out={path}: another process is writing this folder") from None
+        self._configuration = json.loads(to_json(configuration))
+        self.finished = manifest.exists()
+        self._arrays = {}  # "train/image" -> its digests, once it is full
+        try:
+            self._open(manifest, progress)
+        except BaseException:
+            self._lock.close()  # an exception that is kept keeps the file open
+            raise
+
+    def _open(self, manifest, progress):
+        """Checks what stands in the folder, and begins one in which nothing does."""
+        if self.finished:
+            found = feature_folder.read_manifest(self.path)
+            self._compare(manifest, found)
+            feature_folder.check_files(self.path, found)
+            self._clear()  # after a process that was killed between the two
+        elif progress.exists():
+            self._compare(progress, read_json(progress, f"start again with {feature_folder.ANEW}"))
+        else:
+            write_text(progress, to_json({"configuration": self._configuration}))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._lock.close()
+
+    def _compare(self, path, found):
+        old, new = found.get("configuration"), self._configuration
+        if not isinstance(old, dict):
+            raise InputError(f"{path}: is damaged (it holds no configuration); start again with {feature_folder.ANEW}")
+        differing = [f"{k}: {_short(old.get(k))} there, {_short(new.get(k))} here" for k in sorted(set(old) | set(new))
+                     if old.get(k) != new.get(k)]
+        if differing:
+            raise InputError(
+                f"--out={self.path} holds features of another configuration: {'; '.join(differing)}. Give another --out"
+            )
+
+    def put(self, name, array):
+        """Writes a small array whole, as NAME.npy; `name` may begin with the split, "train/label"."""
+        path = self.path / f"{name}.npy"
+        path.parent.mkdir(exist_ok=True)
+        content = io.BytesIO()
+        np.save(content, array, allow_pickle=False)
+        write_bytes(path, content.getvalue())
+
+    def put_items(self, split, labels, ids, class_names):
+        """Writes what is no matrix: labels, rows (name of array -> (n,)), ids (modality -> n names), class names."""
+        for name, values in labels.items():
+            self.put(f"{split}/{name}", np.asarray(values, np.int32))
+        write_text(self.path / split / feature_folder.IDS, to_json(ids))
+        if class_names:
+            write_text(self.path / "classes.txt", "".join(f"{name}\n" for name in class_names))
+
+    def allocate(self, arrays):
+        """Takes the room of arrays on the disk, keeping what they hold.
+
+        Args:
+          arrays: "split/view" -> (shape (n, ...), type).
+
+        Raises:
+          InputError: there is not enough.
+        """
+        for key, (shape, dtype) in arrays.items():
+            path = self.path / f"{key}.npy"
+            path.parent.mkdir(exist_ok=True)
+            _allocate(path, shape, np.dtype(dtype))
+
+    def fill(self, split, view, shape, dtype, rows_from):
+        """Writes the array of a view and split, from the first row that is not yet there.
+
+        Args:
+          split, view: names; a split SCRATCH is removed when the folder is finished.
+          shape, dtype: (n, ...) and type of the array: float32 (n, d) of vectors, float32 (n, places, channels) of
+            maps, int32 (n, T) of word numbers.
+          rows_from: function of the number of rows done that yields what follows: pairs of rows (k, ...) and the bytes
+            that they were made of, whose digest stands in the manifest.
+
+        Raises:
+          InputError: the disk is full.
+        """
+        key = f"{split}/{view}"
+        self.allocate({key: (shape, dtype)})
+        array = np.lib.format.open_memmap(self.path / f"{key}.npy", "r+")
+        log = self.path / SCRATCH / f"{split}.{view}.rows"
+        log.parent.mkdir(exist_ok=True)
+        done, source_sha256, digest = self._resume(key, array, log)
+        if done < shape[0]:
+            with open(log, "a", encoding="ascii") as file:
+                for rows, source in rows_from(done):
+                    rows = np.ascontiguousarray(rows, dtype)
+                    array[done : done + len(rows)] = rows
+                    array.flush()  # before the line that says so
+                    done += len(rows)
+                    source_sha256 = hashlib.sha256(source_sha256.encode() + source).hexdigest()
+                    digest.update(rows)
+                    file.write(f"{done} {source_sha256} {digest.hexdigest()}\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+        self._arrays[key] = {"source_sha256": source_sha256, "sha256": digest.hexdigest()}
+
+    def _resume(self, key, array, log):
+        """(Number of rows that hold what was written, digest of their media, their hash object), by a log of blocks."""
+        done, source_sha256, digest, kept = 0, "", hashlib.sha256(), []
+        text = log.read_text(encoding="ascii", errors="replace") if log.exists() else ""
+        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]  # a kill may cut off the last
+        for line in lines:
+            end, source, expected = (line.split() + [""] * 3)[:3]
+            end = int(end) if end.isdecimal() and len(end) < 19 else 0
+            trial = digest.copy()
+            trial.update(array[done:end])
+            if not done < end <= len(array) or trial.hexdigest() != expected:
+                break
+            done, source_sha256, digest = end, source, trial
+            kept.append(line)
+        if len(kept) < len(lines):
+            warnings.warn(f"{self.path / key}.npy: row {done} and those after it are not what was written there; they "
+                          "are made again", stacklevel=3)
+        if "".join(kept) != text:
+            write_text(log, "".join(kept))
+        return done, source_sha256, digest
+
+    def finish(self, dataset, views, **more):
+        """Writes the manifest, which makes the folder complete.
+
+        Args:
+          dataset: name of the dataset.
+          views: view -> facts on how its features were made.
+          **more: further entries of the manifest.
+
+        Raises:
+          InputError: an array is not what was written: the disk fails, or something else writes there.
+        """
+        found = {view: dict(facts) for view, facts in views.items()}
+        for key, digests in sorted(self._arrays.items()):
+            split, view = key.split("/")
+            if split == SCRATCH:
+                continue
+            path = self.path / f"{key}.npy"
+            items, dim, sha256 = feature_folder.digest_matrix(path)
+            if sha256 != digests["sha256"]:
+                raise InputError(f"{path}: is not what was written there; the same command makes its rows again")
+            found[view].setdefault("splits", {})[split] = {"items": items, **digests}
+            found[view]["dim"] = dim
+        modalities = {modality_of(view): {} for view in found}
+        for view, facts in found.items():
+            of_modality = modalities[modality_of(view)]
+            if is_default(view):
+                of_modality |= facts
+            else:
+                of_modality.setdefault("views", {})[view] = facts
+        manifest = {"dataset": dataset, "modalities": modalities, "configuration": self._configuration}
+        more = {"files": feature_folder.digests(self.path)} | more
+        versions = {"tfxmr": __version__} | {name: importlib.metadata.version(name) for name in PACKAGES}
+        write_text(self.path / feature_folder.MANIFEST, to_json(manifest | more | {"versions": versions}))
+        self._clear()
+        self.finished = True
+
+    def _clear(self):
+        """Removes what a finished folder does not hold; the note of progress last."""
+        shutil.rmtree(self.path / SCRATCH, ignore_errors=True)
+        (self.path / feature_folder.PROGRESS).unlink(missing_ok=True)
+
+
+def _short(value):
+    """A value for a message."""
+    text = ascii(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
+
+
+def _allocate(path, shape, dtype):
+    """Makes a file that holds an array of a shape and type, as long as it is to be; keeps the rows that are there.
+
+    A write to a mapped file on a full disk kills the process without a word (SIGBUS), so the room is taken before.
+    """
+    header = io.BytesIO()
+    descr = np.lib.format.dtype_to_descr(dtype)
+    np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": tuple(shape)})
+    size = len(header.getvalue()) + dtype.itemsize * math.prod(shape)
+    old = path.stat().st_size if path.exists() else 0
+    try:
+        with open(path, "r+b" if path.exists() else "xb") as file:
+            # Only truncated, a file has holes. macOS has no such call.
+            getattr(os, "posix_fallocate", lambda *_: None)(file.fileno(), 0, size)
+            file.truncate(size)
+            file.write(header.getvalue())
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        free = shutil.disk_usage(path.parent).free
+        raise InputError(
+            f"--out={path.parents[1]}: {path.parent.name}/{path.name} needs {max(size - old, 0):,} bytes more, and "
+            f"{free:,} are free ({error.strerror}); make room and start the same command again, or give an --out on "
+            "another disk"
+        ) from error
+
+
+def hint(folder, views, *needed, remedy):
+    """What can be done with a feature folder: the command that trains on it, as it can be typed into a shell.
+
+    By the defaults for its data, or, where a modality has no vectors, by a method that declares to read its views.
+
+    Args:
+      folder: its path.
+      views: names of the views that it holds.
+      *needed: further flags, as they are typed.
+      remedy: what reads it or makes it readable where there is no such method, in words.
+    """
+    if not {modality_of(view) for view in views} <= set(views):
+        readers = registry.readers(views)
+        if not readers:
+            return f"no method of tfxmr reads {', '.join(views)} alone; {remedy}"
+        needed = (*readers[0], *needed)
+    command = ["tfxmr", "train", "--dataset=features", f"--features={folder}", f"--run_dir={folder}_run"]
+    return shlex.join([*command, *needed])

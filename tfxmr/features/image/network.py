@@ -1,0 +1,191 @@
+"""Activations of an image classification network: VGG19's fc7 above all (Simonyan and Zisserman, ICLR 2015)."""
+import hashlib
+import importlib
+import inspect
+import math
+import pathlib
+import zipfile
+
+import keras
+import numpy as np
+from PIL import Image
+
+from tfxmr.core.errors import InputError
+from tfxmr.data.files import archive
+
+BATCH = 16  # images at once; always that many, so that a row never depends on how many there are
+LAYERS = {  # name -> (network, layer)
+    "vgg19_fc7": ("VGG19", "fc2"), "vgg19_fc6": ("VGG19", "fc1"), "vgg19_pool5": ("VGG19", "block5_pool"),
+    "vgg16_fc7": ("VGG16", "fc2"), "vgg16_fc6": ("VGG16", "fc1"), "vgg16_pool5": ("VGG16", "block5_pool"),
+}
+NAMES = (
+    f"{', '.join(LAYERS)}, descriptor, descriptor_regions, pixels, and any network of keras.applications, such as "
+    "ResNet50"
+)
+SIDE = 224  # of networks that take pictures of any size, as MobileNetV3; they were trained at this
+FILES = (".h5", ".hdf5", ".keras", ".npz")
+
+
+class ImageNetwork:
+    """The output of one layer of a network of keras.applications: a vector, or a map where the layer has places.
+
+    fc6 and fc7 are taken after their ReLU, so that no entry is below 0. pool5 is a map of 7 x 7 places, rows first, of
+    512 channels each: (49, 512), the view `regions`. Of a network without a named layer, what goes into its last layer
+    with weights is taken. Pictures are resized to the network's side, whatever their shape
+    (bilinear, antialiased), and preprocessed as it was trained; for VGG that is Caffe's: BGR, less the ImageNet mean.
+
+    Args:
+      name: one of LAYERS, or a network's name in keras.applications.
+      layer: name of a layer to be taken instead; None: as above.
+      weights: "imagenet", which Keras downloads; the path of a file, .h5 and .keras as Keras writes them or .npz with
+        an array a weight, such as "block1_conv1/kernel"; or "none": random ones by the seed, for tests alone.
+      seed: of random weights.
+      whole: True needs the weights of all layers but the last one with weights, not of those up to `layer` alone, for
+        fine-tuning.
+
+    Attributes:
+      view: "" for a vector, "regions" for a map.
+      dim: d of a vector, (places, channels) of a map.
+      network: keras.Model from pictures to vectors or maps.
+      trunk: keras.Model from pictures to what goes into the network's last layer with weights, if `whole`.
+
+    Raises:
+      InputError: unknown network or layer, or weights that are missing or do not fit.
+    """
+
+    fitted = labels_used = False
+    dtype = np.float32
+
+    def __init__(self, name, layer=None, weights="imagenet", seed=0, whole=False):
+        self.name = name
+        network, own_layer = LAYERS.get(name, (name, None))
+        build, self._preprocess = _find(network)
+        full = _build(build, network, weights)
+        self.side = full.input_shape[1] or SIDE
+        layer, output = _output(full, layer or own_layer)
+        shape = keras.Model(full.input, output).compute_output_shape((BATCH, self.side, self.side, 3))[1:]
+        places = math.prod(shape[:-1])  # one place, as of a network that has averaged them, is none
+        self.view, self.dim = ("regions", (places, shape[-1])) if places > 1 else ("", shape[-1])
+        as_row = keras.layers.Reshape(np.atleast_1d(self.dim).tolist(), name="features_as_row")
+        self.network = keras.Model(full.input, as_row(output))
+        needed = self.network
+        if whole:
+            needed = self.trunk = keras.Model(full.input, _output(full, None)[1])
+            if layer not in [found.name for found in needed.layers] and not layer.startswith("input of "):
+                raise InputError(f"--image_layer={layer}: fine-tuning replaces it; take a layer before the last one")
+        if weights == "none":
+            _randomise(needed, seed)
+        elif weights.endswith(".npz"):
+            _load_npz(needed, weights)
+        self.rule = {
+            "network": network, "layer": layer, "shape": list(shape),
+            "preprocessing": f"resized to {self.side} x {self.side}, bilinear; keras.applications' for {network}",
+            "weights": f"RANDOM, seed {seed}: worthless but for tests" if weights == "none" else weights,
+            "weights_sha256": weights_sha256(self.network),
+        }
+
+    def transform(self, pictures):
+        """Returns float32 (n, d), or (n, places, channels), of n pictures, uint8 (height, width, 3)."""
+        return in_batches(self.network, self.inputs(pictures))
+
+    def inputs(self, pictures):
+        """What the network takes for n pictures, uint8 (height, width, 3): float32 (n, side, side, 3)."""
+        batch = np.zeros((len(pictures), self.side, self.side, 3), np.float32)
+        for place, picture in zip(batch, pictures, strict=True):
+            place[:] = resize(picture, self.side)
+        return self._preprocess(batch)
+
+
+def in_batches(network, inputs):
+    """Float32 (n, ...): a network's outputs for inputs (n, ...), BATCH at a time and always that many."""
+    rows = []
+    for start in range(0, len(inputs), BATCH):
+        chosen = inputs[start : start + BATCH]
+        padding = [(0, BATCH - len(chosen))] + [(0, 0)] * (chosen.ndim - 1)
+        activations = network.predict_on_batch(np.pad(chosen, padding))
+        rows.append(np.asarray(activations, np.float32)[: len(chosen)])
+    return np.concatenate(rows)
+
+
+def resize(picture, side):
+    """A picture, uint8 (height, width, 3), as uint8 (side, side, 3)."""
+    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR))
+
+
+def _find(network):
+    """(builder, preprocessing) of a network of keras.applications, by its name."""
+    builder = getattr(keras.applications, network, None)
+    if not inspect.isfunction(builder):
+        raise InputError(f"--image_features={network}: there is no such feature to extract; there are {NAMES}")
+    return builder, importlib.import_module(builder.__module__).preprocess_input
+
+
+def _build(build, network, weights):
+    if weights == "none" or weights.endswith(".npz"):
+        return build(weights=None)
+    if weights != "imagenet":
+        path = pathlib.Path(weights).expanduser()
+        if not path.is_file() or path.suffix not in FILES:
+            raise InputError(f"--image_weights={weights}: is no file that ends in {', '.join(FILES)}")
+        full = build(weights=None)
+        try:
+            full.load_weights(path)
+        except MemoryError:
+            raise
+        except Exception as error:  # Keras and h5py raise many types on files that do not fit
+            raise InputError(f"--image_weights={weights}: does not fit {network} with its top ({error})") from error
+        return full
+    try:
+        return build(weights="imagenet")
+    except MemoryError:
+        raise
+    except Exception as error:  # no network, no room, a broken file
+        raise InputError(
+            f"--image_weights=imagenet: Keras could not get the weights of {network} ({error}). Get the file elsewhere "
+            "and name it as --image_weights=FILE"
+        ) from error
+
+
+def _output(full, layer):
+    """(name, symbolic output) of a layer, or of what goes into the last layer with weights."""
+    names = [found.name for found in full.layers]
+    if layer is None:
+        last = next(found for found in reversed(full.layers) if found.weights)
+        return f"input of {last.name}", last.input
+    if layer not in names:
+        raise InputError(f"--image_layer={layer}: no such layer; there are {', '.join(names)}")
+    return layer, full.get_layer(layer).output
+
+
+def _randomise(network, seed):
+    """Gives every kernel normal entries of variance 2 / fan-in (He et al., ICCV 2015), by the seed."""
+    rng = np.random.default_rng(seed)
+    for variable in network.trainable_variables:
+        if len(variable.shape) > 1:
+            scale = np.sqrt(2 / np.prod(variable.shape[:-1]))
+            variable.assign(scale * rng.standard_normal(variable.shape, np.float32))
+
+
+def _load_npz(network, path):
+    file = pathlib.Path(path).expanduser()
+    if not file.is_file() or not zipfile.is_zipfile(file):
+        raise InputError(f"--image_weights={path}: is no .npz file")
+    for variable in network.variables:
+        name = variable.path
+        array = archive.read_npz(file, [name]).get(name)  # one at a time: all are hundreds of megabytes
+        if array is None:
+            raise InputError(f"--image_weights={path}: lacks the array {name!r}, {variable.shape}")
+        if array.shape != tuple(variable.shape) or array.dtype.kind != "f":
+            raise InputError(
+                f"--image_weights={path}: array {name!r} is {array.dtype} {array.shape}, expected real numbers "
+                f"{tuple(variable.shape)}"
+            )
+        variable.assign(array)
+
+
+def weights_sha256(network):
+    """Digest of a network's weights in the order of its layers, whatever file they came from."""
+    digest = hashlib.sha256()
+    for variable in network.variables:
+        digest.update(np.ascontiguousarray(variable.numpy()))
+    return digest.hexdigest()

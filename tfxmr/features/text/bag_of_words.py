@@ -1,0 +1,113 @@
+"""Texts to bag-of-words vectors, the vocabulary taken from the training texts."""
+import re
+import warnings
+
+import numpy as np
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+
+from tfxmr.core.errors import InputError
+
+KINDS = ("tfidf", "counts")
+WORD = r"[^\W\d_]{2,}"  # two or more letters of any alphabet
+# Letters of scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese.
+UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
+LONGEST = 6  # letters between two spaces, on average, where words of these scripts are divided
+_RULES = {"lowercase": True, "token_pattern": WORD, "stop_words": "english"}
+
+
+def split_words(text):
+    """Lower-cases a text, splits it on non-letters and returns the words of two letters or more."""
+    return re.findall(WORD, text.lower())
+
+
+def warn_of_phrases(texts, where):
+    """Warns of texts that have no spaces between their words, so that whole phrases are taken as words.
+
+    Args:
+      texts: n strings.
+      where: what they are, for the message: "folder train".
+    """
+    phrases = [text for text in texts if _lacks_spaces(text)]
+    if phrases:
+        warnings.warn(f"{where}: {len(phrases)} of {len(texts)} texts have no spaces between words (such as "
+                      f"{phrases[0][:20]!r}): whole phrases are taken as words, which other texts hardly share. Put "
+                      "spaces between the words first, with a segmenter for the language", stacklevel=3)
+
+
+def _lacks_spaces(text):
+    pieces = [piece for piece in text.split() if UNSPACED.search(piece)]
+    return bool(pieces) and sum(map(len, pieces)) > LONGEST * len(pieces)
+
+
+def warn_of_unknown(zeros, count, where):
+    """Warns of texts no word of which is known: they are all alike, vectors or rows of zeros.
+
+    Args:
+      zeros: how many there are.
+      count: of how many texts.
+      where: what they are, for the message: "folder test".
+    """
+    if zeros:
+        warnings.warn(f"{where}: {zeros} of {count} texts ({zeros / count:.0%}) have no word that their features know; "
+                      "nothing tells them apart. Leave them out, or take other features (tfxmr extract, with a lower "
+                      "--min_documents or --min_words, or a --text_corpus)", stacklevel=3)
+
+
+class TextVectorizer:
+    """Counts words, or weighs them by how rare they are: scikit-learn's vectorizers with one word rule.
+
+    "counts" holds the occurrences of each word. "tfidf" multiplies them by ln((1 + n) / (1 + n_word)) + 1,
+    n the number of training texts and n_word of those with the word, and scales each row to length 1 (a text
+    with no known word stays zero). Words are as in `split_words`, without scikit-learn's English stop words.
+
+    Args:
+      kind: "tfidf" or "counts".
+      max_words: largest size of the vocabulary, positive; it takes the most frequent words of the training
+        texts, ties by alphabet.
+      min_documents: positive; a word in fewer training texts is left out.
+    """
+
+    def __init__(self, kind="tfidf", max_words=1000, min_documents=2):
+        if kind not in KINDS:
+            raise InputError(f"kind of text vector is {kind!r}; choose one of {', '.join(KINDS)}")
+        for name, value in (("max_words", max_words), ("min_documents", min_documents)):
+            if value < 1:
+                raise InputError(f"{name} is {value}; it must be at least 1")
+        self.kind, self.max_words, self.min_documents = kind, max_words, min_documents
+        self._vectorizer = CountVectorizer()  # refuses to transform until fit replaces it
+
+    def fit(self, texts):
+        """Takes the vocabulary (and the word weights) from training texts.
+
+        Args:
+          texts: iterable of n strings.
+
+        Returns:
+          self.
+
+        Raises:
+          InputError: no word of the texts is left for the vocabulary.
+        """
+        texts = list(texts)
+        counter = CountVectorizer(min_df=self.min_documents, **_RULES)
+        try:
+            totals = counter.fit_transform(texts).sum(axis=0).A1
+        except ValueError as error:
+            raise InputError(
+                f"no word for the vocabulary in {len(texts)} training texts: all are empty, stop words, or "
+                f"in fewer than min_documents={self.min_documents} texts; lower it or check the texts"
+            ) from error
+        # scikit-learn's own max_features breaks ties differently on different processors.
+        kept = np.sort(np.argsort(-totals, kind="stable")[: self.max_words])
+        vectorizer = TfidfVectorizer if self.kind == "tfidf" else CountVectorizer
+        self._vectorizer = vectorizer(vocabulary=counter.get_feature_names_out()[kept], **_RULES).fit(texts)
+        return self
+
+    @property
+    def words(self):
+        """The vocabulary in column order, alphabetical."""
+        return list(self._vectorizer.get_feature_names_out())
+
+    def transform(self, texts):
+        """Returns the vectors of texts, float32 (n, d), d <= max_words; unknown words are ignored."""
+        return self._vectorizer.transform(list(texts)).toarray().astype(np.float32)

@@ -1,0 +1,29 @@
+"""Texts to vectors or tokens, by name: what `tfxmr extract --text_features=NAME` can make."""
+import re
+
+from tfxmr.core.errors import InputError
+from tfxmr.features.text.word_counts import WordCounts
+from tfxmr.features.text.word_sequences import MeanWordVectors, WordNumbers, WordSequence
+
+NAMES = (
+    "bowN, tfidfN (N words, such as bow3000), doc2vec, word2vec, sentence_cnn; word numbers, as the view text.words: "
+    "sequence (with word vectors), words (with start and end)"
+)
+
+
+def make(name, options):
+    """The TextFeature of a name. Raises InputError for an unknown one."""
+    if re.fullmatch(r"(bow|tfidf)\d+", name):
+        return WordCounts(name, options)
+    if name == "doc2vec":
+        from tfxmr.features.text.doc2vec import DocumentVectors
+
+        return DocumentVectors(name, options)
+    if name == "sentence_cnn":
+        from tfxmr.features.text.sentence_cnn import SentenceNetwork
+
+        return SentenceNetwork(name, options)
+    kinds = {"word2vec": MeanWordVectors, "sequence": WordSequence, "words": WordNumbers}
+    if name not in kinds:
+        raise InputError(f"--text_features={name}: there is no such feature to extract; there are {NAMES}")
+    return kinds[name](name, options)

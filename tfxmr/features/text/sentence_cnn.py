@@ -1,0 +1,54 @@
+"""A sentence classifier's last hidden layer (Kim, EMNLP 2014)."""
+import keras
+import numpy as np
+
+from tfxmr.features.text.word_sequences import WordSequence
+
+WIDTHS, MAPS = (3, 4, 5), 100  # the filters; 3 x 100 = 300 features
+BATCH, EPOCHS, DROPOUT, MAX_NORM = 50, 10, 0.5, 3.0
+
+
+class SentenceNetwork(WordSequence):
+    """sentence_cnn: c_h = max over positions of relu(W_h x[i : i + h] + b_h), h = 3, 4, 5 words, 100 maps each; 300-d.
+
+    Trained by a softmax layer on the labels of the fitted texts, with dropout .5 and rows of its weights of norm 3 at
+    most. Word vectors are fixed (CNN-static).
+
+    Differs from the paper: Adam rather than Adadelta, and no early stopping.
+    """
+
+    view, dtype = "", np.float32  # word numbers are its input, not what it makes
+    labels_used = True
+
+    def fit(self, texts, labels=None):
+        """Trains the network on texts and their labels (n,)."""
+        super().fit(texts)
+        self.rule = {key: value for key, value in self.rule.items() if key not in ("table", "vocabulary")}  # not saved
+        self._length = max(self.length, max(WIDTHS))
+        epochs = self.options.epochs or EPOCHS
+        self.rule |= {"widths": WIDTHS, "maps": MAPS, "epochs": epochs, "batch": BATCH, "seed": self.options.seed}
+        keras.utils.set_random_seed(self.options.seed)
+        words = keras.Input((self._length,))
+        vectors = keras.layers.Embedding(*self.table.shape, trainable=False)
+        inside = vectors(words)
+        vectors.set_weights([self.table])
+        maps = [keras.layers.Conv1D(MAPS, width, activation="relu")(inside) for width in WIDTHS]
+        features = keras.layers.Concatenate()([keras.layers.GlobalMaxPooling1D()(m) for m in maps])
+        dropped = keras.layers.Dropout(DROPOUT)(features)
+        constraint = keras.constraints.MaxNorm(MAX_NORM)
+        classes = keras.layers.Dense(int(np.max(labels)) + 1, kernel_constraint=constraint)(dropped)
+        classifier = keras.Model(words, classes)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        classifier.compile(keras.optimizers.Adam(1e-3), loss, jit_compile=False)
+        numbers = self.numbered(texts, self._length)
+        classifier.fit(numbers, np.asarray(labels), batch_size=BATCH, epochs=epochs, verbose=0)
+        self._network = keras.Model(words, features)
+        self.dim = len(WIDTHS) * MAPS
+        return self
+
+    def save(self, folder):
+        """Writes nothing: the table of vectors belongs to no column of this matrix."""
+
+    def transform(self, texts):
+        """Returns float32 (n, 300)."""
+        return self._network.predict(self.numbered(texts, self._length), batch_size=BATCH, verbose=0)

@@ -1,0 +1,30 @@
+"""Word counts and TF-IDF vectors as text features."""
+import re
+
+from tfxmr.features.text.bag_of_words import TextVectorizer
+from tfxmr.features.text.base import TextFeature, sha256_of_texts
+
+
+class WordCounts(TextFeature):
+    """bowN, the number of times that each of the N most frequent words occurs, and tfidfN, weighed by rarity."""
+
+    def __init__(self, name, options):
+        super().__init__(name, options)
+        kind, size = re.fullmatch(r"(bow|tfidf)(\d+)", name).groups()
+        kind = "counts" if kind == "bow" else kind
+        self._vectorizer = TextVectorizer(kind, int(size), options.min_documents)
+        self.rule = {
+            "words": "two letters or more, lower case, without scikit-learn's English stop words",
+            "max_words": int(size), "min_documents": options.min_documents, "weights": kind,
+        }
+
+    def fit(self, texts, labels=None):
+        """Takes the vocabulary from texts."""
+        self._vectorizer.fit(texts)
+        self.dim = len(self._vectorizer.words)
+        self.rule["vocabulary_sha256"] = sha256_of_texts(self._vectorizer.words)
+        return self
+
+    def transform(self, texts):
+        """Returns float32 (n, dim), dim <= N."""
+        return self._vectorizer.transform(texts)

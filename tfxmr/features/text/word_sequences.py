@@ -1,0 +1,145 @@
+"""Texts by the vectors of their words, or as tokens: the mean of the vectors, or a number a word."""
+import collections
+import re
+
+import numpy as np
+
+from tfxmr.core.errors import InputError
+from tfxmr.core.files import digest_file, replacing, write_text
+from tfxmr.data.files import word_tables
+from tfxmr.features import word_vectors
+from tfxmr.features.text.bag_of_words import WORD, split_words
+from tfxmr.features.text.base import TextFeature, sha256_of_texts
+from tfxmr.features.text.word2vec_training import train_word2vec
+
+# Beside the splits.
+TABLE, VOCABULARY = (pattern.format("text.words") for pattern in (word_tables.TABLE, word_tables.VOCABULARY))
+MARKS = ("<start>", "<end>", "<unknown>")  # words 1, 2 and 3 of `words`
+
+
+class MeanWordVectors(TextFeature):
+    """word2vec: the mean of the vectors of a text's words; unknown words are skipped, a text of such alone is zero."""
+
+    def fit(self, texts, labels=None):
+        """Takes the word vectors of the options' file, or trains some on the texts."""
+        self._vectors, self.rule, self.fitted = _vectors(texts, self.options)
+        self.dim = self._vectors.vector_size
+        return self
+
+    def transform(self, texts):
+        """Returns float32 (n, dim)."""
+        rows = np.zeros((len(texts), self.dim), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            known = _known(text, self._vectors)
+            if known:
+                row[:] = np.mean([self._vectors[word] for word in known], axis=0)
+        return rows
+
+
+class WordSequence(TextFeature):
+    """sequence: the number of each word, in order, 1 to V; 0 fills up at the end. TABLE (V + 1, e) has the vectors.
+
+    Row v of the table, and line v of VOCABULARY, belong to word v; row 0 is zero. Only words of the fitted texts that
+    have a vector get a number; others are skipped, so that a text of such alone is a row of zeros.
+    """
+
+    view, dtype = "words", np.int32
+
+    def fit(self, texts, labels=None):
+        """Numbers the words of the texts in alphabetical order."""
+        vectors, self.rule, _ = _vectors(texts, self.options)
+        known = sorted({word for text in texts for word in _known(text, vectors)})
+        if not known:
+            raise InputError(f"--text_features={self.name}: no word of {len(texts)} texts has a vector")
+        self._numbers = {word: number for number, word in enumerate(known, 1)}
+        table = [np.zeros(vectors.vector_size, np.float32), *(vectors[word] for word in known)]
+        self.words, self.table = known, np.stack(table).astype(np.float32)
+        longest = max(len(_known(text, self._numbers)) for text in texts)
+        self.length = self.options.max_length or longest
+        self.dim = (self.length,)
+        self.rule |= {"max_length": self.length, "longest_fitted": longest, "vocabulary_sha256": sha256_of_texts(known),
+                      "table": TABLE, "vocabulary": VOCABULARY}
+        return self
+
+    def numbered(self, texts, length):
+        """The numbers of the words of n texts: int32 (n, length), 0 to V."""
+        return _padded(([self._numbers[word] for word in _known(text, self._numbers)] for text in texts), length)
+
+    def transform(self, texts):
+        """Returns int32 (n, T), 0 to V."""
+        return self.numbered(texts, self.length)
+
+    def save(self, folder):
+        """Writes the table of vectors, and the words."""
+        with replacing(folder / TABLE) as file:
+            np.save(file, self.table, allow_pickle=False)
+        _write_words(folder, self.words)
+
+
+class WordNumbers(TextFeature):
+    """words: <start>, the number of each word, in order, <end>; 0 fills up. VOCABULARY has the words, line v word v.
+
+    A word that occurs less than `min_words` times in the fitted texts is <unknown>, as every word that they have not.
+    Start and end stand in every row, also of an empty text: what generates a text reads row[:-1] and is asked for
+    row[1:], and what only reads one has no row without a word. The words are those of `split_words`.
+    """
+
+    view, dtype = "words", np.int32
+
+    def fit(self, texts, labels=None):
+        """Numbers the words of the texts in alphabetical order, after the three marks."""
+        least = self.options.min_words
+        counts = collections.Counter(word for text in texts for word in split_words(text))
+        kept = sorted(word for word, count in counts.items() if count >= least)
+        if not kept:
+            raise InputError(f"--min_words={least}: no word occurs {least} times in {len(texts)} texts; lower it")
+        self.words = [*MARKS, *kept]
+        self._numbers = {word: number for number, word in enumerate(self.words, 1)}
+        longest = max(len(split_words(text)) for text in texts)
+        self._most = self.options.max_length or longest
+        self.dim = (self._most + 2,)
+        self.rule = {"min_words": least, "max_length": self._most, "longest_fitted": longest, "marks": list(MARKS),
+                     "vocabulary_sha256": sha256_of_texts(self.words), "vocabulary": VOCABULARY}
+        return self
+
+    def transform(self, texts):
+        """Returns int32 (n, T), 0 to V."""
+        start, end, unknown = range(1, len(MARKS) + 1)
+        found = ([self._numbers.get(word, unknown) for word in split_words(text)[: self._most]] for text in texts)
+        return _padded(([start, *numbers, end] for numbers in found), *self.dim)
+
+    def known(self, rows):
+        """Which rows have a word beside the marks: bool (n,)."""
+        return (rows > len(MARKS)).any(axis=1)
+
+    def save(self, folder):
+        """Writes the words."""
+        _write_words(folder, self.words)
+
+
+def _vectors(texts, options):
+    """(KeyedVectors, their facts, whether they were learned from the texts)."""
+    if options.vectors:
+        facts = {"word_vectors": options.vectors, "word_vectors_sha256": digest_file(options.vectors)}
+        return word_vectors.load(options.vectors), facts, False
+    facts = {"word_vectors": "skip-gram, 300-d, trained on the fitted texts", "seed": options.seed}
+    return train_word2vec(texts, seed=options.seed), facts, True
+
+
+def _write_words(folder, vocabulary):
+    write_text(folder / VOCABULARY, "".join(f"{word}\n" for word in vocabulary))
+
+
+def _padded(sequences, length):
+    """Lists of whole numbers as int32 (n, length), cut or filled up with zeros at the end."""
+    sequences = list(sequences)
+    rows = np.zeros((len(sequences), length), np.int32)
+    for row, numbers in zip(rows, sequences, strict=True):
+        row[: len(numbers)] = numbers[:length]
+    return rows
+
+
+def _known(text, vectors):
+    """The words of a text that a table has, lower case first, then as they are written."""
+    forms = ((word.lower(), word) for word in re.findall(WORD, text))
+    return [next(form for form in pair if form in vectors) for pair in forms if any(form in vectors for form in pair)]

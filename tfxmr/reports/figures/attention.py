@@ -1,0 +1,169 @@
+"""What carried a match: the regions of the image and the words of the text that add to a pair's similarity."""
+import math
+import warnings
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+
+from tfxmr.core.errors import InputError
+from tfxmr.data.views import modality_of
+from tfxmr.reports.figures import examples, fonts, style
+
+MATCHES = 2  # of each query, the best ones
+CELL = 1.9  # inches, the height of a row
+ADDS, TAKES = style.PALETTE[4], style.PALETTE[5]
+STRENGTH = 0.75  # opacity of what adds most
+TEXT_SIZE = 6
+TEXT_WIDTH, TEXT_LINES = 100, 13  # points, and lines, that fit into a cell
+
+
+@style.styled
+def draw(rankings, data, prepared, retriever, title, queries=3, query_ids=(), seed=0, **places):
+    """Draws some queries, each with its best matches as pairs of an image and a text: one figure a task.
+
+    Args:
+      rankings: list of tfxmr.reports.figures.rankings.Ranking, between images and texts.
+      data: MultiModalData.
+      prepared: the same, normalised as in training.
+      retriever: tfxmr.evaluation.Retriever with `carried`.
+      title: of the figures.
+      queries, query_ids, seed, places: as in tfxmr.reports.figures.examples.draw.
+
+    Returns:
+      {"attention_image_to_text_all": Figure, ...}, of the tasks that have one of the queries.
+
+    Raises:
+      InputError: a method without attention, or an id that no task has.
+    """
+    if not retriever.carried:
+        raise InputError(
+            "--figure=attention: this method has no attention over regions and words to show; mcsm has, and "
+            "--figure=examples shows what any method finds"
+        )
+    found = {
+        f"attention_{stem}": (ranking, chosen, examples.best(ranking, chosen, MATCHES))
+        for stem, ranking, chosen in examples.pick(rankings, data, queries, query_ids, seed)
+    }
+    shown = examples.media_of(data, found.values(), places)
+    return {stem: _figure(*parts, data, prepared, retriever, title, shown) for stem, parts in found.items()}
+
+
+def _figure(ranking, chosen, found, data, prepared, retriever, title, shown):
+    count = found.shape[1]
+    figure = Figure(figsize=(style.WIDTH, CELL * len(chosen) + 0.9), layout="constrained")
+    group = "" if ranking.classes == "all" else f", {ranking.classes} classes"
+    told = f"{style.arrow(ranking.task)}{group}: each query with its {count} best, and what carried the match"
+    style.set_title(figure, f"{title}\n{told}")
+    style.set_notes(figure, [
+        "orange: adds to the pair's similarity in this branch; blue: takes from it; the fullest is the largest share",
+    ])
+    cells = figure.subplots(len(chosen), 2 * count, squeeze=False)
+    pairs = [(ranking.query_items[query], ranking.gallery_items[item])
+             for query, items in zip(chosen, found, strict=True) for item in items]
+    images, texts = ([next(item for item in pair if item[1] == m) for pair in pairs] for m in ("image", "text"))
+    carried = retriever.carried(*(features_of(prepared, items) for items in (images, texts)))
+    correct = (ranking.gallery_labels[found] == ranking.query_labels[chosen][:, None]).ravel()
+    for n, (image, text, right) in enumerate(zip(images, texts, correct, strict=True)):
+        row, place = divmod(n, count)
+        mark, colour = examples.MARKS[bool(right)]
+        for axes, item in zip(cells[row, 2 * place : 2 * place + 2], (image, text), strict=True):
+            shares, label = carried[item[1]][n], data.splits[item[0]].labels[item[1]][item[2]]
+            is_query = item == ranking.query_items[chosen[row]]
+            told = "query" if is_query else f"{place + 1} {mark}"
+            heading = f"{told}: {examples.class_of(data, label)}\n{item[1]} branch {shares.sum():.2f}"
+            _frame(axes, heading, "black" if is_query else colour)
+            if item[1] == "image":
+                _image(axes, shown[item], shares)
+            else:
+                _text(axes, words_of(data, item), shares)
+    return figure
+
+
+def features_of(prepared, items) -> dict:
+    """View -> array (n, ...) of items (split, modality, row) of one modality.
+
+    Args:
+      prepared: MultiModalData.
+      items: list of items, which may be of several splits.
+    """
+    views = [view for view in prepared.views if modality_of(view) == items[0][1]]
+    return {
+        view: np.stack([np.asarray(prepared.splits[split].features[view][row]) for split, _, row in items])
+        for view in views
+    }
+
+
+def words_of(data, item) -> list:
+    """The words of a text as the method reads them, "" at padding; their numbers where there is no vocabulary."""
+    split, modality, row = item
+    view = next(v for v in data.views if modality_of(v) == modality and v.endswith(".words"))
+    known = data.vocabularies.get(view)
+    numbers = np.asarray(data.splits[split].features[view][row]).tolist()
+    return [(known[n] if known else str(n)) if n else "" for n in numbers]
+
+
+def _frame(axes, heading, colour):
+    axes.set(xticks=[], yticks=[], box_aspect=1, xlim=(0, 1), ylim=(1, 0))
+    axes.grid(False)
+    axes.set_title(heading, fontsize=7, color=colour, pad=3)
+    axes.spines[:].set(visible=True, color=colour, linewidth=1.5)
+
+
+def _image(axes, medium, shares):
+    """A picture in grey, or a name, under its regions in colours."""
+    if isinstance(medium, str):
+        text = "\n".join(examples.wrap(medium, TEXT_WIDTH, TEXT_LINES))
+        axes.text(0.04, 0.04, text, fontsize=TEXT_SIZE, va="top").set_in_layout(False)
+    else:
+        axes.imshow(np.mean(medium, axis=2), cmap="gray", vmin=0, vmax=255, extent=(0, 1, 1, 0), aspect="auto")
+    axes.imshow(colours(shares).reshape(*grid(len(shares)), 4), extent=(0, 1, 1, 0), aspect="auto", zorder=1)
+
+
+def _text(axes, words, shares):
+    """The words, each on its colour."""
+    laid = lay_out(words, TEXT_WIDTH, TEXT_LINES)
+    for (n, x, line), colour in zip(laid, colours(shares)[[n for n, _, _ in laid]], strict=True):
+        shown = axes.text(
+            0.04 + 0.92 * x / TEXT_WIDTH, (line + 0.5) / TEXT_LINES, words[n], fontsize=TEXT_SIZE, va="center",
+            clip_on=True, bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.8},
+        )
+        shown.set_in_layout(False)  # else the cells shrink to make room for it
+
+
+def grid(places: int) -> tuple:
+    """(rows, columns) of the places of a map, rows first: a square if they make one, else one row."""
+    side = math.isqrt(places)
+    return (side, side) if side**2 == places else (1, places)
+
+
+def colours(shares) -> np.ndarray:
+    """Red, green, blue and opacity (n, 4) of what places add: of the largest, either way, STRENGTH."""
+    shares = np.asarray(shares, float)
+    largest = np.abs(shares).max(initial=0) or 1.0
+    made = np.where((shares >= 0)[:, None], to_rgb(ADDS), to_rgb(TAKES))
+    return np.concatenate([made, STRENGTH * np.abs(shares)[:, None] / largest], axis=1)
+
+
+def lay_out(words, width: float, lines: int) -> list:
+    """Breaks words into lines of at most `width` points: list of (number of the word, points from the left, line).
+
+    Padding, "", is left out, and what comes after `lines` lines.
+    """
+    font = FontProperties(family=fonts.families(" ".join(words))[0], size=TEXT_SIZE)
+    found, x, line = [], 0.0, 0
+    with warnings.catch_warnings():
+        fonts.quiet()
+        for n, word in enumerate(words):
+            if not word:
+                continue
+            long = text_to_path.get_text_width_height_descent(f"{word} ", font, ismath=False)[0]
+            if x and x + long > width:
+                x, line = 0.0, line + 1
+            if line == lines:
+                break
+            found.append((n, x, line))
+            x += long + 1.5
+    return found

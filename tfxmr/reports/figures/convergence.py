@@ -1,0 +1,71 @@
+"""Convergence curves: each player's losses, and mAP where it was measured, against training steps."""
+import functools
+
+import numpy as np
+
+from tfxmr.engine.logs import SHOWN
+from tfxmr.reports.figures import events, style
+
+NO_LOSS = ("gradient_norm", "learning_rate")
+
+
+@style.styled
+def draw(run_dir, title, chance=None, step_label="training step"):
+    """Draws the losses of a run, one panel a player, and its mAP, as figure 5 of Wu et al., Pattern Recognition 2020.
+
+    A player with several losses has a line for each and one, thick, for the sum that it minimises; what a method shows
+    beside its losses has a panel of its own.
+
+    Args:
+      run_dir: the run's folder, with TensorBoard event files.
+      title: of the figure.
+      chance: class group ("seen", ...) -> mAP of a random ranking, drawn as a line; None draws none.
+      step_label: of the x axes; says what a step is.
+
+    Returns:
+      {"convergence": Figure}.
+
+    Raises:
+      InputError: there are no event files.
+    """
+    curves = events.scalars(run_dir)
+    players, measured = {}, {}
+    for tag, curve in curves.items():
+        group, _, name = tag.partition("/")
+        if group.endswith("_mAP"):
+            task = name.removeprefix("all ").replace(" to ", " → ")
+            measured[f"{group.removesuffix('_mAP')}, {task}"] = curve
+        elif name and name not in NO_LOSS:
+            players.setdefault(group, {})[name] = curve
+    figure, axes = style.panels(len(players) + bool(measured), title, wide_last=bool(measured))
+    for panel, (player, losses) in zip(axes, players.items(), strict=False):
+        _losses(panel, player, losses)
+    if measured:
+        _map(axes[-1], measured, chance or {})
+    for panel in axes:
+        panel.set_xlabel(step_label)
+        panel.set_xlim(left=0)
+    return {"convergence": figure}
+
+
+def _losses(panel, player, losses):
+    if len(losses) > 1 and player != SHOWN:
+        # A kill may have cut the last step short.
+        common = functools.reduce(np.intersect1d, [steps for steps, _ in losses.values()])
+        total = sum(values[np.isin(steps, common)] for steps, values in losses.values())
+        panel.plot(common, total, label="sum", color="black", linewidth=1.8)
+    for i, (name, (steps, values)) in enumerate(losses.items()):
+        panel.plot(steps, values, label=name, **style.line_style(i))
+    panel.set_ylabel("value" if player == SHOWN else f"loss of {player}")
+    style.legend_above(panel, columns=5)
+
+
+def _map(panel, measured, chance):
+    for i, (name, (steps, values)) in enumerate(measured.items()):
+        panel.plot(steps, values, label=name, marker=style.MARKERS[i % len(style.MARKERS)], **style.line_style(i))
+    for i, value in enumerate(chance.values()):
+        said = ", ".join(f"{value:.3f} {group}" for group, value in chance.items())
+        panel.axhline(value, label="" if i else f"chance ({said})", **style.CHANCE)
+    panel.set_ylabel("mAP (0 to 1)")
+    panel.set_ylim(bottom=0)
+    style.legend_above(panel, columns=3)

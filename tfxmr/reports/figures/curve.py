@@ -1,0 +1,176 @@
+"""mAP against one flag of the runs, such as the share of unseen classes or the labels a class: a line a method."""
+import collections
+import textwrap
+
+import numpy as np
+
+from tfxmr.core.errors import InputError
+from tfxmr.reports.figures import style
+from tfxmr.reports.tables import comparison, differences, factors
+from tfxmr.reports.tables.rows import letters
+
+ALL = {"labels_per_class": "0"}  # flag -> the value that sets no limit; it comes last, as "all"
+LEGEND_LINE = 0.16  # inches
+NAME = 36  # letters of a name in a line of the legend
+APART = 0.05  # between two lines at the same value, of the way to the next value: bars must not cover each other
+
+
+@style.styled
+def draw(results, x, harmless=(), labels=()):
+    """Draws mAP, averaged over the directions, against a flag: a panel a data set and class group, a line a method.
+
+    Repeats are averaged, with bars of their sample standard deviation. Values stand at equal distances, so that 5, 10
+    and 20 labels a class are as easily told apart as 20 and all. Chance is the mean over the runs of each value.
+
+    Args:
+      results: list of what results.json holds.
+      x: name of the flag.
+      harmless: names of flags that change no result.
+      labels: names of the lines in the legend, in the order of their first runs; none: what tells them apart.
+
+    Returns:
+      {"curve": Figure}; the legend marks a line whose runs differ from those of the first line on its data set in more
+      than the method.
+
+    Raises:
+      InputError: no run has the flag, it is a seed, all have one value of it or no mAP, or labels do not fit.
+    """
+    lines = _lines(_with_batches_as_given(results), x, harmless)
+    names = list(dict.fromkeys(name for name, _ in lines))
+    labels = labels or names
+    if len(labels) != len(names) or len(set(labels)) < len(labels):
+        raise InputError(f"--labels={','.join(labels)}: give {len(names)} different names, of {'; '.join(names)}")
+    values = _values(lines, x)
+    notes = {}  # note -> letter
+    labels = {name: textwrap.fill(label + _mark(lines, name, x, notes), NAME)
+              for name, label in zip(names, labels, strict=True)}
+    panels = collections.defaultdict(dict)  # (data set, metric, classes) -> {name: {place: (mAP, chance) of each run}}
+    for (name, dataset), points in lines.items():
+        for value, runs in points.items():
+            for panel, found in _averages(runs).items():
+                panels[dataset, *panel].setdefault(name, {})[values.index(value)] = found
+    if not panels:
+        raise InputError("--run_dir: these runs have no mAP to draw; give runs on data with classes")
+    # Of one column if the names are long, so that a panel's legend is no wider than the panel.
+    columns = 3 if max(map(len, labels.values())) < 14 else 1
+    rows = sum(label.count("\n") + 1 for label in labels.values()) // columns + 1  # of the legend, chance among them
+    figure, axes = style.panels(len(panels), _title(results), height=2.4 + LEGEND_LINE * rows)
+    for axis, (panel, drawn) in zip(axes, panels.items(), strict=True):
+        for number, name in enumerate(names):
+            if name in drawn:
+                _line(axis, drawn[name], labels[name], number, APART * (number - (len(names) - 1) / 2))
+        _chance(axis, drawn.values())
+        axis.set(xlabel=x, ylabel=f"{panel[1]} (0 to 1)", ymargin=0.1, xlim=(-0.4, len(values) - 0.6))
+        axis.set_xticks(range(len(values)), ["all" if value == ALL.get(x) else value for value in values])
+        style.legend_above(axis, columns, _heading(panel, list(panels)))
+    style.set_notes(figure, [f"{letter}  {note}" for note, letter in notes.items()])
+    return {"curve": figure}
+
+
+def _with_batches_as_given(results):
+    """The results; of a batch that was cut to all training items, the flag has the method's largest, as it was given.
+
+    Else a method would have a line of its own for each number of labels that is less than its batch.
+    """
+    def size(result):
+        return factors.number(factors.flag_value("batch_size", result["flags"].get("batch_size")))
+
+    largest = {}
+    for result in results:
+        if size(result) > size(largest.setdefault(result["model"], result)):
+            largest[result["model"]] = result
+    return [
+        r | {"flags": r["flags"] | {"batch_size": largest[r["model"]]["flags"]["batch_size"]}}
+        if size(r) in r.get("training_items", {}).values() else r for r in results
+    ]
+
+
+def _lines(results, x, harmless):
+    """{(name, data set): {value of the flag: its runs}}, the repeats of everything but the flag."""
+    known = dict.fromkeys(name for result in results for name in result["flags"])
+    axes = [name for name in known if name not in (*harmless, *comparison.REPEATS)]
+    if x not in axes:
+        varied = [n for n in axes if len({factors.flag_value(n, r["flags"].get(n)) for r in results}) > 1]
+        what = "tells repeats apart or changes no result" if x in known else "no run has such a flag"
+        raise InputError(f"--x={x}: {what}; the runs differ in {', '.join(varied) or 'no flag'}")
+    try:
+        groups = comparison.repeats(results, harmless)
+    except ValueError as error:
+        raise InputError(f"--run_dir: {error}") from error
+    lines = collections.defaultdict(dict)
+    for (label, dataset), runs in groups.items():
+        text = next(iter(runs.values()))["flags"].get(x)
+        name = label.replace(f" {text.lstrip('-')}", "") if text else label  # what the axis says
+        lines[name, dataset][factors.flag_value(x, text)] = list(runs.values())
+    return lines
+
+
+def _values(lines, x):
+    """The values of the axis, in order."""
+    found = list(dict.fromkeys(value for points in lines.values() for value in points))
+    if len(found) < 2:
+        raise InputError(f"--x={x}: all runs have {found[0]}; give runs that differ in it")
+    if any(np.isnan(factors.number(value)) for value in found):
+        return found
+    return sorted(found, key=lambda value: (value == ALL.get(x), factors.number(value)))
+
+
+def _averages(runs):
+    """(metric, classes) -> [(mAP, chance) of each run], averaged over the pairs of modalities; chance may be NaN."""
+    found = collections.defaultdict(list)
+    for run in runs:
+        groups = collections.defaultdict(list)
+        for m in run["metrics"]:
+            if m["metric"].startswith("mAP") and not m["task"].endswith("->all"):
+                groups[m["metric"], m["classes"]].append((m["value"], np.nan if m["chance"] is None else m["chance"]))
+        for panel, pairs in groups.items():
+            found[panel].append(np.mean(pairs, axis=0))
+    return found
+
+
+def _mark(lines, name, x, notes):
+    """" (a)" of a line whose runs differ from the first line's, the first value where they do; `notes` takes it."""
+    for (own, dataset), points in lines.items():
+        first = next(other for (_, there), other in lines.items() if there == dataset)
+        for value, runs in points.items() if own == name else ():
+            there = first.get(value, runs)
+            note = "; ".join(filter(None, (differences.of_protocols(runs, there), differences.of_data(runs, there))))
+            if note:
+                return f" ({notes.setdefault(f'{note} (at {x} {value})', letters(len(notes)))})"
+    return ""
+
+
+def _line(axis, points, label, number, shift):
+    """Draws one line of points, place -> [(mAP, chance)] of the repeats, a little beside its place."""
+    places = sorted(points)
+    values = [[value for value, _ in points[place]] for place in places]
+    spread = [np.std(own, ddof=1) if len(own) > 1 else 0.0 for own in values]
+    axis.errorbar(
+        np.add(places, shift), [np.mean(own) for own in values], spread if any(spread) else None, label=label,
+        capsize=2, marker=style.MARKERS[number % len(style.MARKERS)], **style.line_style(number),
+    )
+
+
+def _chance(axis, lines):
+    """Draws the chance level of each place, where it is known."""
+    levels = collections.defaultdict(list)
+    for points in lines:
+        for place, found in points.items():
+            levels[place] += [chance for _, chance in found if not np.isnan(chance)]
+    places = sorted(place for place, known in levels.items() if known)
+    if places:
+        axis.plot(places, [np.mean(levels[place]) for place in places], label="chance", **style.CHANCE)
+
+
+def _heading(panel, panels):
+    """What tells a panel from the others."""
+    dataset, metric, classes = panel
+    several = [len(set(kind)) > 1 for kind in zip(*panels, strict=True)]
+    return ", ".join(text for text, told in zip((dataset, metric, f"{classes} classes"), several, strict=True) if told)
+
+
+def _title(results):
+    datasets, protocols = (dict.fromkeys(facts) for facts in zip(
+        *((r["dataset"], r["protocol"]["name"]) for r in results), strict=True))
+    return (f"{', '.join(datasets)}, protocol {', '.join(protocols)}\naverage over the directions\n"
+            "bars: standard deviation over repeated runs")

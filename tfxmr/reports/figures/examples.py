@@ -1,0 +1,161 @@
+"""Examples of retrieval: some queries, each with its five best gallery items, marked right or wrong."""
+import warnings
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+
+from tfxmr.core.errors import InputError
+from tfxmr.evaluation.similarity import scorer
+from tfxmr.extraction.media import media, names
+from tfxmr.reports.figures import fonts, style
+
+BEST = 5  # items shown of each ranking
+CELL = 1.5  # inches, the height of a row
+MARKS = {True: ("✓ right", style.PALETTE[0]), False: ("✗ wrong", style.PALETTE[1])}
+TEXT_SIZE = 6
+TEXT_WIDTH, TEXT_LINES = 73, 10  # points, and lines, that fit into a cell
+
+
+@style.styled
+def draw(rankings, data, protocol, title, queries=3, query_ids=(), seed=0, **places):
+    """Draws examples, as figure 3 of Wu et al., Pattern Recognition 2020: one figure a task, one row a query.
+
+    Args:
+      rankings: list of tfxmr.reports.figures.rankings.Ranking.
+      data: MultiModalData.
+      protocol: tfxmr.evaluation.protocol.Protocol.
+      title: of the figures.
+      queries: number of queries of each task, drawn at random, of different classes as far as there are.
+      query_ids: ids of the queries instead, or their rows in the test split (from 0) where they have no ids.
+      seed: of the draw.
+      **places: data_dir and manual_dir, as in `tfxmr.extraction.media.media`.
+
+    Returns:
+      {"examples_image_to_text_unseen": Figure, ...}, of the tasks that have one of the queries.
+
+    Raises:
+      InputError: an id that no task has.
+    """
+    found = {
+        f"examples_{stem}": (ranking, chosen, best(ranking, chosen))
+        for stem, ranking, chosen in pick(rankings, data, queries, query_ids, seed)
+    }
+    shown = media_of(data, found.values(), places)
+    return {stem: _figure(*parts, data, title, shown) for stem, parts in found.items()}
+
+
+def pick(rankings, data, queries, query_ids, seed):
+    """The queries of each task that are shown; arguments and errors as of `draw`.
+
+    Returns:
+      list of (end of the file's name, Ranking, indices of its queries), of the tasks that have one of them.
+    """
+    found, missing = [], set(query_ids)
+    for number, ranking in enumerate(rankings):
+        if query_ids:
+            own = {name: i for i, name in enumerate(_names(data, ranking.query_items))}
+            chosen = [own[name] for name in query_ids if name in own]
+            missing -= own.keys()
+        else:
+            chosen = choose(ranking.query_labels, queries, np.random.default_rng([seed, number]))
+        if chosen:
+            found.append((f"{ranking.task.replace('->', '_to_')}_{ranking.classes}", ranking, chosen))
+    if missing:
+        known = ", ".join(_names(data, rankings[0].query_items[:3]))
+        raise InputError(f"--query_ids: no query is called {', '.join(sorted(missing))}; there are {known}, ...")
+    return found
+
+
+def choose(labels, count, rng):
+    """Draws `count` of the items with labels (n,), of different classes as far as there are; list of indices."""
+    order = rng.permutation(len(labels))
+    turn = np.empty(len(labels), int)  # how many of its class come before an item
+    for c in np.unique(labels):
+        own = order[labels[order] == c]
+        turn[own] = np.arange(len(own))
+    return order[np.argsort(turn[order], kind="stable")][:count].tolist()
+
+
+def best(ranking, chosen, count=BEST):
+    """The gallery indices of the best items of some queries, (len(chosen), at most count), best first."""
+    score, _, _ = scorer(ranking.query[chosen], ranking.gallery, ranking.similarity)
+    return np.argsort(-score(slice(None)), axis=1, kind="stable")[:, :count]
+
+
+def _figure(ranking, chosen, found, data, title, shown):
+    figure = Figure(figsize=(style.WIDTH, CELL * len(chosen) + 0.6), layout="constrained")
+    group = "" if ranking.classes == "all" else f", {ranking.classes} classes"
+    told = f"{style.arrow(ranking.task)}{group}: query and the {found.shape[1]} best of the gallery"
+    style.set_title(figure, f"{title}\n{told}")
+    cells = figure.subplots(len(chosen), 1 + found.shape[1], squeeze=False)
+    for row, query, items in zip(cells, chosen, found, strict=True):
+        label = ranking.query_labels[query]
+        cell(row[0], shown[ranking.query_items[query]], f"query: {class_of(data, label)}", "black")
+        for place, (axes, item) in enumerate(zip(row[1:], items, strict=True), 1):
+            mark, colour = MARKS[bool(ranking.gallery_labels[item] == label)]
+            heading = f"{place} {mark}\n{class_of(data, ranking.gallery_labels[item])}"
+            cell(axes, shown[ranking.gallery_items[item]], heading, colour)
+    return figure
+
+
+def cell(axes, medium, heading, colour):
+    """Shows a picture or a text in a frame, under a heading."""
+    axes.set(xticks=[], yticks=[], box_aspect=1)
+    axes.set_title(heading, fontsize=7, color=colour, pad=3)
+    axes.spines[:].set(visible=True, color=colour, linewidth=1.5)
+    if isinstance(medium, str):
+        text = "\n".join(wrap(medium))
+        shown = axes.text(0.04, 0.96, text, transform=axes.transAxes, fontsize=TEXT_SIZE, va="top", clip_on=True)
+        shown.set_in_layout(False)  # else the cells shrink to make room for it
+    else:
+        axes.imshow(medium)
+
+
+def wrap(text, width=TEXT_WIDTH, lines=TEXT_LINES):
+    """Breaks a text into a list of at most `lines` lines of at most `width` points; "…" stands for what is left out."""
+    font = FontProperties(family=fonts.families(text)[0], size=TEXT_SIZE)
+
+    def fits(line):
+        with warnings.catch_warnings():
+            fonts.quiet()
+            return text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] <= width
+
+    wrapped, rest = [], " ".join(text.split())
+    while rest and len(wrapped) < lines:
+        longest = 1
+        while longest < len(rest) and fits(rest[: longest + 1]):
+            longest += 1
+        space = rest.rfind(" ", 1, longest + 1)
+        end = longest if longest == len(rest) or space < 0 else space
+        wrapped.append(rest[:end])
+        rest = rest[end:].lstrip()
+    if rest:
+        wrapped[-1] = wrapped[-1][:-1] + "…"
+    return wrapped
+
+
+def media_of(data, found, places):
+    """(split, modality, row) -> picture, text or name of all items to be shown; each dataset's files are read once.
+
+    Args:
+      data, places: as of `draw`.
+      found: of each figure a Ranking, its queries, and the gallery items (queries, n) shown with each.
+    """
+    items = {}
+    for ranking, chosen, best_items in found:
+        for item in [ranking.query_items[i] for i in chosen] + [ranking.gallery_items[i] for i in best_items.ravel()]:
+            items.setdefault(item[:2], {})[item] = None
+    for (split, modality), own in items.items():
+        own.update(zip(own, media(data, split, modality, [row for _, _, row in own], **places), strict=True))
+    return {item: medium for own in items.values() for item, medium in own.items()}
+
+
+def _names(data, items):
+    return [names(data, split, modality, [row])[0] for split, modality, row in items]
+
+
+def class_of(data, label):
+    """What a figure calls a label: the class's name, or its number."""
+    return data.class_names[label] if data.class_names else f"{'item' if data.instances else 'class'} {label}"

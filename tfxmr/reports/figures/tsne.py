@@ -1,0 +1,113 @@
+"""t-SNE maps of the test items: before, in each modality's original features; after, in the common representation."""
+import numpy as np
+import threadpoolctl
+from matplotlib import patheffects
+from matplotlib.lines import Line2D
+
+from tfxmr.core.errors import InputError
+from tfxmr.evaluation.similarity import prepare
+from tfxmr.reports.figures import style
+
+FEWEST = 5  # items that a map needs
+
+
+@style.styled
+def draw(data, prepared, retriever, protocol, title, items=1000, perplexity=30.0, seed=0):
+    """Draws the maps side by side, as figure 4 of Wu et al., Pattern Recognition 2020; colour is class.
+
+    The marker is modality. The common representation is scaled to unit length where the protocol compares by cosine.
+    Each class's name stands where its items lie closest.
+
+    Args:
+      data: MultiModalData with the features as loaded.
+      prepared: the same, normalised as in training.
+      retriever: tfxmr.evaluation.Retriever.
+      protocol: tfxmr.evaluation.protocol.Protocol.
+      title: of the figure.
+      items: of each modality at most; more are thinned out at random.
+      perplexity: of t-SNE, about the number of neighbours that matter; less than the number of items.
+      seed: of the draw and of t-SNE.
+
+    Returns:
+      {"tsne": Figure}.
+
+    Raises:
+      InputError: the perplexity does not fit the number of items, or data without classes.
+    """
+    if data.instances:
+        raise InputError(f"--figure=tsne: shows classes, and dataset {data.name} has none; draw --figure=examples")
+    test, ready = (part.splits["test"].distinct(data.repeated) for part in (data, prepared))
+    rows = {m: np.sort(order[:items]) for m, order in test.permute(np.random.default_rng(seed)).items()}
+    labels = {m: test.labels[m][rows[m]] for m in rows}
+    _check(perplexity, min(map(len, rows.values())))
+    vectors = [m for m in test.modalities if m in test.features]  # a method may read maps or tokens alone
+    maps = {f"{m}\noriginal features ({data.dims[m]}-d)": {m: test.features[m][rows[m]]} for m in vectors}
+    common = {m: retriever.represent(m, ready.of(m, rows[m])) for m in test.modalities}
+    if retriever.points:
+        common = {m: retriever.points(made) for m, made in common.items()}
+    if any(isinstance(made, dict) for made in common.values()):
+        raise InputError(
+            "--figure=tsne: this method represents an item by several arrays, which it compares in a way of its own: "
+            "there is no common space to show; draw --figure=precision_recall or examples"
+        )
+    if protocol.similarity == "cosine":
+        common = {m: prepare(m, vectors, "cosine") for m, vectors in common.items()}
+    width = next(iter(common.values())).shape[1]
+    maps[f"{' and '.join(common)}\ncommon representation ({width}-d)"] = common
+
+    colours = style.class_colours(data.num_classes)
+    names = data.class_names or [f"class {c}" for c in range(data.num_classes)]
+    figure, axes = style.panels(len(maps), title, columns=3, height=2.5 + 0.15 * data.num_classes / 7)
+    for panel, (heading, parts) in zip(axes, maps.items(), strict=True):
+        points = embed(np.concatenate(list(parts.values())), perplexity, seed)
+        classes = np.concatenate([labels[m] for m in parts])
+        for m, part in zip(parts, np.split(points, np.cumsum([len(x) for x in parts.values()])[:-1]), strict=True):
+            faces = [colours[c] for c in labels[m]]
+            panel.scatter(*part.T, s=5, c=faces, marker=_marker(m, test.modalities), linewidths=0, label=m)
+        panel.margins(0.1)
+        _names(panel, points, classes, names)
+        panel.set(title=heading, xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)", xticks=[], yticks=[])
+    entries = [(names[c] + "*" * (c in protocol.unseen), "o", colours[c]) for c in np.unique(classes)]
+    entries += [(m, _marker(m, test.modalities), "0.5") for m in test.modalities]
+    entries += [("* unseen class", "", "black")] * bool(protocol.unseen)
+    handles = [Line2D([], [], linestyle="", marker=marker, color=c, label=name) for name, marker, c in entries]
+    style.legend_below(figure, handles, columns=7)
+    return {"tsne": figure}
+
+
+def embed(features, perplexity, seed):
+    """t-SNE (van der Maaten and Hinton, JMLR 2008) of (n, d) features: (n, 2), the same for the same seed."""
+    import sklearn.manifold  # takes a second, which other figures need not wait for
+
+    start = "pca" if features.shape[1] > 1 else "random"
+    method = sklearn.manifold.TSNE(perplexity=perplexity, init=start, random_state=seed)
+    with threadpoolctl.threadpool_limits(1):  # several threads add up in an order of their own
+        return method.fit_transform(np.asarray(features, np.float32))
+
+
+def _check(perplexity, fewest):
+    if fewest < FEWEST or not 0 < perplexity < fewest:
+        raise InputError(
+            f"--perplexity={perplexity:g}: a map of {fewest} items needs one above 0 and below {fewest}, and {FEWEST} "
+            "items or more (--items)"
+        )
+
+
+def _marker(modality, modalities):
+    return style.MARKERS[modalities.index(modality) % len(style.MARKERS)]
+
+
+def _names(panel, points, labels, names):
+    """Writes each class's name at its item with the closest neighbours of its class where no other name stands yet."""
+    outline = [patheffects.withStroke(linewidth=1.5, foreground="white")]
+    extent = np.ptp(points, axis=0)
+    taken = []  # (centre, half size) of the names so far
+    for c in np.unique(labels):
+        own = points[labels == c]
+        distances = np.linalg.norm(own[:, None] - own, axis=2)
+        order = np.argsort(np.sort(distances, axis=1)[:, : len(own) // 3 + 1].sum(axis=1), kind="stable")
+        half = extent * (0.012 * len(names[c]) + 0.01, 0.03)  # about the size of the text
+        free = (p for p in own[order] if not any((abs(p - q) < half + h).all() for q, h in taken))
+        place = next(free, own[order[0]])
+        taken.append((place, half))
+        panel.text(*place, names[c], fontsize=6, ha="center", va="center", path_effects=outline)

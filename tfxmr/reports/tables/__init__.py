@@ -1,0 +1,1 @@
+"""Tables of runs: rows, formats, comparison with exact tests."""

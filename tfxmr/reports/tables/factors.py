@@ -1,0 +1,122 @@
+"""Tables of runs that differ in one setting at a time: rows (dicts) of settings and figures, a run each."""
+import collections
+import csv
+import math
+import pathlib
+
+from tfxmr.core.errors import InputError
+from tfxmr.reports.tables.comparison import REPEATS
+from tfxmr.reports.tables.rows import results_rows
+
+TRIAL = ("trial", "varied", "selected_step", "seconds", "status", "message")  # a search's notes in trials.csv
+
+
+def rows_of(results, ignore=()):
+    """Makes rows of what results.json files hold: the flags as settings, one column a metric and its chance level.
+
+    Args:
+      results: list of results.
+      ignore: names of flags that change no result.
+
+    Raises:
+      InputError: results of unlike protocols, which do not compare.
+    """
+    measured, footnotes = results_rows(results)
+    if footnotes:
+        notes = "; ".join(line.split(maxsplit=1)[1] for line in footnotes.splitlines())
+        raise InputError(f"--run_dir: these runs were not measured alike: {notes}. Give runs of one protocol")
+    names = [name for name in dict.fromkeys(n for result in results for n in result["flags"]) if name not in ignore]
+    rows = []
+    for result, row in zip(results, measured, strict=True):
+        settings = {name: flag_value(name, result["flags"].get(name)) for name in names}
+        chance = {f"chance {m['task']} {m['classes']}": m["chance"] for m in result["metrics"]
+                  if m["metric"].startswith("mAP")}
+        rows.append(settings | {"protocol": result["protocol"]["name"]} | row | chance)
+    return rows
+
+
+def read_table(path):
+    """Reads rows from a CSV file as tfxmr.reports.tables.formats.to_csv writes it, with a column for each setting.
+
+    A line a run; columns whose names begin with "mAP" or "chance" hold figures from 0 to 1, "seed" and "split_seed"
+    tell repetitions, "dataset" lines; every other column is a setting. Of a search's trials.csv only the finished
+    trials count, and what it notes on a trial beside its settings is left out.
+
+    Raises:
+      InputError: the file is missing or malformed.
+    """
+    try:
+        text = pathlib.Path(path).expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--table={path}: cannot be read as UTF-8 text ({error})") from error
+    rows = list(csv.DictReader(text.splitlines(), restkey="", restval=""))
+    if not rows or not any(name.startswith("mAP") for name in rows[0]):
+        raise InputError(f"--table={path}: expected a header with a column mAP..., and a line for each run below")
+    marked = [name for name in rows[0] if is_result(name) and name.endswith(" mark")]
+    if marked:
+        raise InputError(f"--table={path}: column {marked[0]!r} marks figures of other protocols; leave those runs out")
+    kept = []
+    for line, row in enumerate(rows, 2):
+        if row.get("status", "finished") != "finished":
+            continue
+        if "trial" in row:
+            row = {name: value for name, value in row.items() if name not in TRIAL}
+        kept.append(row)
+        if "" in row:
+            raise InputError(f"--table={path}, line {line}: has more cells than the header")
+        for name in filter(is_result, row):
+            row[name] = number(row[name])
+            if not 0 <= row[name] <= 1:
+                raise InputError(f"--table={path}, line {line}: {name} must be a number from 0 to 1")
+    if not kept:
+        raise InputError(f"--table={path}: no trial has finished")
+    return kept
+
+
+def one_factor(rows):
+    """Groups runs of one dataset by the setting in which they differ from the base, the most common value of each.
+
+    Args:
+      rows: list of dicts with the same keys.
+
+    Returns:
+      {setting: its rows, all of which have the other settings at the base}.
+
+    Raises:
+      InputError: nothing varies, or a run differs from the base in several settings at once.
+    """
+    names = [name for name in rows[0] if not is_result(name) and name not in ("dataset", *REPEATS)]
+    counts = {name: collections.Counter(row[name] for row in rows) for name in names}
+    base = {name: count.most_common(1)[0][0] for name, count in counts.items() if len(count) > 1}
+    if not base:
+        raise InputError("--run_dir, --table: all runs have the same settings; give runs that differ in one")
+    curves = {name: [] for name in base}
+    for row in rows:
+        changed = [name for name, value in base.items() if row[name] != value]
+        if len(changed) > 1:
+            said = ", ".join(f"{name}={row[name]} instead of {base[name]}" for name in changed[:4])
+            raise InputError(f"--run_dir, --table: one run differs in several settings at once: {said}. Give runs that "
+                             "change one setting of a common base at a time")
+        for name in changed or base:
+            curves[name].append(row)
+    return curves
+
+
+def flag_value(name, line):
+    """ "0.1" of "--alpha=0.1"; "yes" or "no" of a boolean; "default" of a flag without a value."""
+    if not line:
+        return "default"
+    return line.partition("=")[2] if "=" in line else "no" if line == f"--no{name}" else "yes"
+
+
+def is_result(name):
+    """True if a column holds figures, False if it holds a setting."""
+    return name.startswith(("mAP", "chance"))
+
+
+def number(text):
+    """The float that a text says, or NaN."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

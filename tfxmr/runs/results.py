@@ -1,0 +1,103 @@
+"""What results.json holds, checked before tables are made of it; and what a run says before it begins."""
+import collections
+import math
+
+import numpy as np
+
+from tfxmr.evaluation import checks
+
+NUMBER = (int, float)
+# What tables are made of, and the types that JSON gives it; what else results.json holds is not looked at here.
+HELD = {
+    "model": (str,), "dataset": (str,), "seed": (int,), "steps": (int,), "seconds": NUMBER, "protocol": (dict,),
+    "metrics": (list,), "flags": (dict,), "features": (dict,),
+}
+HELD_BY_METRIC = {
+    "task": (str,), "classes": (str,), "metric": (str,), "value": NUMBER, "chance": (*NUMBER, type(None)),
+    "num_queries": (int,), "gallery_size": (int,),
+}
+
+
+def check(results: dict) -> None:
+    """Checks what a results.json holds, so that whoever makes tables of it need not.
+
+    Args:
+      results: the decoded JSON.
+
+    Raises:
+      ValueError: an entry is missing, of another type, or no finite number; the message says which.
+    """
+    _check_entries("", results, HELD)
+    _check_entries("protocol ", results["protocol"], {"name": (str,)})
+    _check_entries("protocol ", {"similarity": "cosine"} | results["protocol"], {"similarity": (str,)})
+    for name, line in results["flags"].items():
+        _check_entries("flag ", {name: line}, {name: (str,)})
+    for name, facts in results["features"].items():
+        _check_entries("features ", {name: facts}, {name: (dict,)})
+        digest = {key: facts[key] for key in ("sha256",) if key in facts}
+        _check_entries(f"features {name} ", digest, dict.fromkeys(digest, (str,)))
+    optional = {name: results[name] for name in ("data", "training_items") if name in results}  # of newer versions
+    _check_entries("", optional, dict.fromkeys(optional, (dict,)))
+    for name, digests in optional.get("data", {}).items():
+        _check_entries("data ", {name: digests}, {name: (dict,)})
+        _check_entries(f"data {name} ", digests, {"rows_sha256": (str,)} | dict.fromkeys(digests, (str,)))
+    for place, found in enumerate(results["metrics"], 1):
+        where = f"metric {place} "
+        if not isinstance(found, dict):
+            raise ValueError(f"{where}is {checks.short(found)}")
+        _check_entries(where, found, HELD_BY_METRIC)
+        if "interval" in found:
+            _check_entries(where, found, {"interval": (list,)})
+            low_high = dict(enumerate(found["interval"]))
+            _check_entries(f"{where}interval ", low_high, {0: NUMBER, 1: NUMBER})
+    for column, count in collections.Counter(map(column_of, results["metrics"])).items():
+        if count > 1:
+            raise ValueError(f"{column!r} is there twice")
+
+
+def _check_entries(where, holder, kinds):
+    for name, allowed in kinds.items():
+        if name not in holder:
+            raise ValueError(f"{where}{name} is missing")
+        value = holder[name]
+        # The exact type, as JSON's true and false are whole numbers to Python.
+        if type(value) not in allowed or (isinstance(value, float) and not math.isfinite(value)):
+            raise ValueError(f"{where}{name} is {checks.short(value)}")
+        if isinstance(value, str) and not value.isprintable():
+            raise ValueError(f"{where}{name} is {checks.short(value)}")
+
+
+def describe(data, protocol, training=None):
+    """Says in a few lines what will be measured: data, features, classes, protocol.
+
+    Args:
+      data: MultiModalData.
+      protocol: tfxmr.evaluation.protocol.Protocol.
+      training: MultiModalData, what is trained on; its splits are counted in place of those of `data`.
+    """
+    features = ", ".join(
+        f"{view} {data.features.get(view, {}).get('name', 'features')} ({'x'.join(map(str, np.atleast_1d(dim)))})"
+        for view, dim in data.dims.items()
+    )
+    holders = dict.fromkeys(training.splits if training else (), training)
+    holders |= {name: data for name in data.splits if name not in holders}
+    sizes = ", ".join(f"{name} {holder.size(name).removesuffix(' items')}" for name, holder in holders.items())
+    lines = [f"dataset    {data.shown}: {features}; {sizes}"]
+    if data.source:
+        lines.append(
+            f"source     {data.source.shown}: {', '.join(data.source.views)}; {data.source.size('train')} of "
+            f"{data.source.num_classes} classes"
+        )
+    facts = protocol.facts(data)
+    unseen = facts.pop("unseen")
+    lines.append("protocol   " + ", ".join(f"{name} {value}" for name, value in facts.items()))
+    if unseen:
+        lines.append(f"unseen     {', '.join(map(str, unseen))}")
+    if data.instances:
+        lines.append("measures   hit@k: a counterpart is among the first k, R@k of papers on images and sentences")
+    return "\n".join(lines)
+
+
+def column_of(metric: dict) -> str:
+    """The name of a metric's column: "mAP image->text all"."""
+    return f"{metric['metric']} {metric['task']} {metric['classes']}"

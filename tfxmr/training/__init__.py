@@ -1,1 +1,0 @@
-"""The fit loop's parts: batches, optimiser, callbacks, checkpoints and resume, the run folder."""

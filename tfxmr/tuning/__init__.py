@@ -1,0 +1,1 @@
+"""Searches over a method's settings: grids, oracles, whole runs as trials."""

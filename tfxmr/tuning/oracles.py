@@ -1,0 +1,154 @@
+"""Which trials a search makes, in which order: Keras Tuner's oracles, and sweeps of one factor at a time."""
+import math
+
+import keras_tuner
+import numpy as np
+
+from tfxmr.engine import randomness
+
+OBJECTIVE = "validation_mAP"
+SAMPLES = 30  # trials of a random or bayesian search, if nobody says how many
+
+
+class _InMemory:
+    """An oracle that keeps no files.
+
+    Keras Tuner 1.4.8 writes its state to several files, none of them atomically, and sends trials that ran when it was
+    killed to a retry that GridSearchOracle cannot do (keras-tuner issue 1055). What an oracle proposes depends on its
+    seed and on what it was told alone, so a new one that is told the ended trials in their order goes on as the old one
+    would have.
+    """
+
+    def save(self):
+        """Does nothing."""
+
+    def _save_trial(self, trial):
+        pass
+
+
+class Grid(_InMemory, keras_tuner.oracles.GridSearchOracle):
+    """Every combination, the defaults first, the last setting's values running fastest."""
+
+
+class Random(_InMemory, keras_tuner.oracles.RandomSearchOracle):
+    """Random combinations, none of them twice."""
+
+
+class Bayesian(_InMemory, keras_tuner.oracles.BayesianOptimizationOracle):
+    """Upper confidence bound of a Gaussian process, after three random combinations a setting.
+
+    Attributes:
+      recorded: name -> index of the combination that was proposed before, if it was, which saves guessing it again.
+    """
+
+    recorded = None
+
+    def populate_space(self, trial_id):
+        """Proposes the next combination; a random one where the process would repeat itself, as it does on a grid."""
+        if self.recorded:
+            return {"status": "RUNNING", "values": self.recorded}
+        self._seed_state = randomness.derive(self.seed, len(self.start_order))
+        self._random_state = np.random.RandomState(self._seed_state)
+        response = super().populate_space(trial_id)
+        repeated = response["values"] is not None and self._duplicate(response["values"])
+        return self._random_populate_space() if repeated else response
+
+
+class OneFactor(_InMemory, keras_tuner.Oracle):
+    """The defaults, then each setting's other values in turn, all other settings at their defaults.
+
+    The sensitivity analysis of Wu et al. 2020 (figure 6), for which Keras Tuner has no oracle.
+    """
+
+    def populate_space(self, trial_id):
+        """Proposes the next combination."""
+        space = self.get_space().space
+        base = {hp.name: hp.default for hp in space}
+        combinations = [base]
+        combinations += [base | {hp.name: v} for hp in space for v in hp.values if v != hp.default]
+        number = len(self.start_order)
+        if number == len(combinations):
+            return {"status": "STOPPED", "values": None}
+        return {"status": "RUNNING", "values": combinations[number]}
+
+
+KINDS = {"grid": Grid, "random": Random, "bayesian": Bayesian, "one_factor": OneFactor}
+
+
+def centre(grid, settings):
+    """The index of each setting's default in its values: that of its present value, or else of the first."""
+    present = {name: getattr(settings, name) for name in grid}
+    return {name: values.index(present[name]) if present[name] in values else 0 for name, values in grid.items()}
+
+
+def round_defaults(grid, settings):
+    """The grid of a one-factor search: each setting's present value, round which it sweeps, is among its values."""
+    return {
+        name: values if getattr(settings, name) in values else (getattr(settings, name), *values)
+        for name, values in grid.items()
+    }
+
+
+def num_trials(kind, grid, max_trials=0):
+    """How many trials a search makes at most.
+
+    Args:
+      kind: one of KINDS.
+      grid: name -> tuple of values; of a one-factor search as `round_defaults` gives it.
+      max_trials: a bound; 0 takes all trials of a grid or one-factor search, SAMPLES of the others.
+    """
+    if kind == "one_factor":
+        count = 1 + sum(len(values) - 1 for values in grid.values())
+    else:
+        count = math.prod(len(values) for values in grid.values())
+    return min(count, max_trials or (count if kind in ("grid", "one_factor") else SAMPLES))
+
+
+def make(kind, grid, settings, count, seed):
+    """Makes the oracle of a search. Its hyper-parameters are indices of a setting's values, so that any type will do.
+
+    Args:
+      kind: one of KINDS.
+      grid: name -> tuple of values.
+      settings: the method's settings; their values are the defaults where the grid has them.
+      count: trials to make.
+      seed: of the search.
+    """
+    space, defaults = keras_tuner.HyperParameters(), centre(grid, settings)
+    for name, values in grid.items():
+        space.Choice(name, list(range(len(values))), default=defaults[name])
+    oracle = KINDS[kind](
+        objective=keras_tuner.Objective(OBJECTIVE, "max"),
+        max_trials=count,
+        hyperparameters=space,
+        seed=1 + randomness.derive(seed, *b"search"),  # Keras Tuner takes 0 for none
+        max_consecutive_failed_trials=math.inf,
+    )
+    oracle.verbose = 0
+    oracle._max_collisions = 1000  # with 20, a random search of a small grid ends before it has seen all
+    return oracle
+
+
+def propose(oracle, recorded=None):
+    """Asks for the next trial.
+
+    Args:
+      oracle: as `make` gives it.
+      recorded: name -> index of the combination that was proposed in its place before, or None.
+
+    Returns:
+      A Keras Tuner Trial, whose hyperparameters.values are name -> index; None at the end of the search.
+    """
+    oracle.recorded = recorded
+    trial = oracle.create_trial("search")
+    if recorded:
+        trial.hyperparameters.values = dict(recorded)
+    return trial if trial.status == "RUNNING" else None
+
+
+def tell(oracle, trial, value):
+    """Tells the oracle how a trial of `propose` ended: its validation mAP, or None for a failed trial."""
+    trial.status = "FAILED" if value is None else "COMPLETED"
+    if value is not None:
+        oracle.update_trial(trial.trial_id, {OBJECTIVE: value})
+    oracle.end_trial(trial)

@@ -1,0 +1,270 @@
+"""A search over a method's settings: every trial is a run of its own, compared by mAP on the validation split.
+
+The truth is in the trials' folders alone. RUN/trials/0001/trial.json, replaced in one piece, holds the values that were
+proposed (before the trial starts) and how it ended (after its results.json). A search that is started again makes a
+new oracle and tells it the ended trials in their order (see tfxmr.tuning.oracles on why Keras Tuner's own state is
+not used); the trial that was killed goes on from its checkpoint, as any run. What was proposed once is kept even if the
+oracle would now propose something else, so that no rounding of another machine loses a trial.
+"""
+import dataclasses
+import datetime
+import math
+import time
+import traceback
+
+from tfxmr.core import stopping
+from tfxmr.core.errors import InputError
+from tfxmr.core.files import read_json, to_json, write_text
+from tfxmr.engine import memory
+from tfxmr.reports.tables.formats import to_csv
+from tfxmr.runs import selection
+from tfxmr.runs.run import RunOptions, fit_batch, manifest, needed, prepare, run
+from tfxmr.runs.run_folder import HARMLESS, RunFolder
+from tfxmr.tuning import hparams, oracles
+from tfxmr.tuning.grid import flag_line, to_text, value_text
+
+OUTCOME = ("validation_mAP", "selected_step", "seconds", "status", "message")
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What a search tries.
+
+    Attributes:
+      grid: name of a setting -> tuple of its values; of a one-factor search as tfxmr.tuning.oracles.round_defaults
+        gives it.
+      kind: one of tfxmr.tuning.oracles.KINDS.
+      max_trials: a bound on the trials; 0: none for a grid and one factor at a time, else oracles.SAMPLES.
+    """
+
+    grid: dict
+    kind: str = "grid"
+    max_trials: int = 0
+
+    @property
+    def count(self):
+        """Trials at most."""
+        return oracles.num_trials(self.kind, self.grid, self.max_trials)
+
+    def describe(self):
+        """What is searched, and how many trials there are, in a line."""
+        sizes = " x ".join(f"{name} {len(values)}" for name, values in self.grid.items())
+        full = oracles.num_trials("grid", self.grid)
+        return f"{self.kind}, {self.count} trials; the full grid has {full} ({sizes})"
+
+
+def tune(method_class, settings, what, data, protocol, run_dir, options=None, flags=None, runner=run):
+    """Searches for the settings with the best validation mAP; goes on where a killed search stopped.
+
+    Of data without classes the sum of recalls (tfxmr.runs.selection.score) stands in the place of mAP throughout.
+
+    Under a protocol with unseen classes the validation items are of the seen classes, since a method that is tuned on
+    the classes it must not know would know them. No trial measures anything on test items.
+
+    Args:
+      method_class, settings, data, protocol, options, flags: as of tfxmr.runs.run.run; the settings that are not
+        searched keep these values, and flags describe a trial but for its values and folder.
+      what: Search.
+      run_dir: folder of the search; its trials are in trials/0001 and so on.
+      runner: tfxmr.runs.run.run or run_pairs.
+
+    Returns:
+      List of the trials in their order, dicts of: trial ("0001"), values (name -> value), varied (in a one-factor
+      search the setting that left its default, else ""), validation_mAP, selected_step (None where none was),
+      seconds of training, status ("finished" or "failed") and message (of a failure).
+
+    Raises:
+      InputError: too few items to hold some out, a method that cannot train on the data, or another search's folder.
+    """
+    options = dataclasses.replace(options or RunOptions(), test=False)
+    held_out = selection.held_out(protocol, settings, data, options)  # the same of every trial, whatever it --select's
+    options = dataclasses.replace(options, validation_fraction=held_out)
+    if flags is None:
+        flags = {f.name: flag_line(f.name, getattr(settings, f.name)) for f in dataclasses.fields(settings)}
+    if held_out:
+        flags = flags | {"validation_fraction": flag_line("validation_fraction", held_out)}
+    folder = RunFolder(run_dir)
+    if not (folder.path / "trials").exists():
+        check(method_class, _first(settings, what), data, protocol, options)
+    own_flags = {"grid": to_text(what.grid), "search": what.kind, "max_trials": what.max_trials}
+    own_flags = flags | {name: flag_line(name, value) for name, value in own_flags.items()}
+    with folder.open(own_flags, manifest(needed(method_class, data, settings)), (*HARMLESS, "max_trials")):
+        hparams.write_space(folder.path, what.grid)
+
+        def start(trial_dir, values):
+            memory.free()  # of the trials before
+            changed = flags | {"run_dir": f"--run_dir={trial_dir}"}
+            changed |= {name: flag_line(name, value) for name, value in values.items()}
+            chosen = dataclasses.replace(settings, **values)
+            return runner(method_class, chosen, data, protocol, trial_dir, options, changed)
+
+        trials = _search(folder, start, what, settings, options.seed, lambda t: write(folder.path, t, what, flags))
+        write(folder.path, trials, what, flags)
+    return trials
+
+
+def check(method_class, settings, data, protocol, options):
+    """Raises InputError if no items can be held out, or the method cannot train on the rest."""
+    _, training_data = prepare(needed(method_class, data, settings), protocol, settings, options)
+    settings, _ = fit_batch(settings, training_data)
+    method_class.of(training_data, settings, options.seed)
+
+
+def _first(settings, what):
+    """The settings of the first trial of a grid."""
+    centre = oracles.centre(what.grid, settings)
+    return dataclasses.replace(settings, **{name: values[centre[name]] for name, values in what.grid.items()})
+
+
+def _search(folder, start, what, settings, seed, save):
+    """Makes the trials in turn; `start` trains one, `save` is given the trials after each. Returns the trials."""
+    oracle = oracles.make(what.kind, what.grid, settings, what.count, seed)
+    centre = oracles.centre(what.grid, settings)
+    trials, durations = [], []
+    while True:
+        stopping.check()
+        path = folder.path / "trials" / f"{len(trials) + 1:04d}"
+        trial = read(path, what.grid)
+        recorded = trial and {name: what.grid[name].index(value) for name, value in trial["values"].items()}
+        proposal = oracles.propose(oracle, recorded)
+        if not proposal:
+            return trials
+        if not trial:
+            indices = proposal.hyperparameters.values
+            varied = [name for name in what.grid if indices[name] != centre[name]]
+            trial = {
+                "trial": path.name,
+                "values": {name: what.grid[name][index] for name, index in indices.items()},
+                "varied": "".join(varied) if what.kind == "one_factor" else "",
+                "status": "running",
+            }
+            path.mkdir(parents=True, exist_ok=True)
+            write_text(path / "trial.json", to_json(trial))
+        trials.append(trial)
+        if trial["status"] == "running":
+            print(_progress(trials, what.count, durations), flush=True)
+            begin = time.monotonic()
+            trial |= _train(start, path, trial["values"])
+            durations.append(time.monotonic() - begin)
+            write_text(path / "trial.json", to_json(trial))
+            save(trials)
+        oracles.tell(oracle, proposal, trial["validation_mAP"])
+
+
+def _train(start, path, values):
+    """Trains a trial. Returns how it ended: a failure is a result, too."""
+    hparams.clear(path)  # left by a trial that was killed after it had ended
+    ended = dict.fromkeys(OUTCOME)
+    try:
+        results = start(path, values)
+    except OSError:
+        raise  # of the disk, say: the trial is not to blame, and goes on when the search is started again
+    except Exception as error:  # of any other kind: the search goes on
+        message = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        ended |= {"status": "failed", "message": message, "traceback": traceback.format_exc()}
+    else:
+        ended |= {name: results.get(name) for name in OUTCOME[:3]} | {"status": "finished"}
+        ended["validation_mAP"] = results.get("validation_recalls", ended["validation_mAP"])
+        ended["message"] = results.get("stopped_by", "")
+    hparams.write_trial(path, path.name, values, ended["validation_mAP"], ended["selected_step"] or 0)
+    return ended
+
+
+def read(path, grid):
+    """The trial of a folder as `tune` returns it, or None.
+
+    Args:
+      path: pathlib.Path of the folder.
+      grid: name of a setting -> its values, among which are the trial's.
+
+    Raises:
+      InputError: its trial.json cannot be read or is damaged.
+    """
+    name, path = path.name, path / "trial.json"
+    if not path.exists():
+        return None
+    # Without it the trial is proposed again, and its results.json, or its checkpoint, is found.
+    remedy = "move it elsewhere and start the search again, which takes what this trial has trained"
+    trial = read_json(path, remedy)
+    try:
+        values = {setting: tuple(v) if isinstance(v, list) else v for setting, v in trial["values"].items()}
+        if trial["trial"] != name or not isinstance(trial["varied"], str) or set(values) != set(grid):
+            raise ValueError("it is of another trial or grid")
+        for setting, value in values.items():
+            if (type(value), value) not in [(type(v), v) for v in grid[setting]]:
+                raise ValueError(f"no value of {setting} is {value}")
+        _check_outcome(trial)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise InputError(f"{path}: is damaged ({reason}); {remedy}") from error
+    return trial | {"values": values}
+
+
+def _check_outcome(trial):
+    """Raises KeyError or ValueError if a trial does not say how it ended."""
+    status = trial["status"]
+    if status == "running":
+        return
+    if status not in ("finished", "failed"):
+        raise ValueError(f"the status is {status!r}")
+    number, nothing = (int, float), type(None)
+    expected = {
+        "validation_mAP": number if status == "finished" else nothing, "selected_step": (int, nothing),
+        "seconds": (*number, nothing), "message": str,
+    }
+    for name, kind in expected.items():
+        value = trial[name]
+        if not isinstance(value, kind) or isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name} is {value!r}")
+
+
+def best(trials):
+    """The trial with the highest validation mAP, the first of equal ones; None if none has finished."""
+    finished = [t for t in trials if t["status"] == "finished"]
+    return max(finished, key=lambda t: t["validation_mAP"], default=None)
+
+
+def _progress(trials, count, durations):
+    """The line before a trial."""
+    leader = best(trials)
+    values = " ".join(f"{name}={value_text(value)}" for name, value in trials[-1]["values"].items())
+    parts = [f"trial {len(trials)}/{count}", values]
+    if leader:
+        parts.append(f"best {leader['validation_mAP']:.3f} (trial {leader['trial']})")
+    if durations:
+        left = round(sum(durations) / len(durations) * (count - len(trials) + 1))
+        parts.append(f"left {datetime.timedelta(seconds=left)}")
+    return "  ".join(parts)
+
+
+def rows(trials):
+    """The trials as rows of a table: trial, one column a setting, varied (one-factor searches), and how each ended.
+
+    The measure's column is "mAP validation", so that plots find it.
+    """
+    return [
+        {"trial": t["trial"], **{name: value_text(value) for name, value in t["values"].items()}}
+        | ({"varied": t["varied"]} if any(other["varied"] for other in trials) else {})
+        | {"mAP validation": t["validation_mAP"]} | {name: t[name] for name in OUTCOME[1:]}
+        for t in trials
+    ]
+
+
+def write(folder, trials, what, flags):
+    """Writes trials.csv and, once a trial has finished, best.cfg into the search's folder (pathlib.Path)."""
+    write_text(folder / "trials.csv", to_csv(rows(trials)))
+    leader = best(trials)
+    if not leader:
+        return
+    flags = flags | {"run_dir": f"--run_dir={folder / 'best'}"}
+    flags |= {name: flag_line(name, value) for name, value in leader["values"].items()}
+    step = f", weights of step {leader['selected_step']}" if leader["selected_step"] is not None else ""
+    header = [
+        f"Best of {len(trials)} trials of a {what.kind} search, by mean mAP on validation items (of seen classes, if",
+        "some are unseen; without classes, by the sum of recalls); no trial looked at test items.",
+        f"Trial:    {leader['trial']}, validation mAP {leader['validation_mAP']:.4f}{step}.",
+        f"Searched: {', '.join(what.grid)}; all trials are in {folder / 'trials.csv'}.",
+        f"Command:  tfxmr train --flagfile={folder / 'best.cfg'}",
+    ]
+    text = [*(f"# {line}" for line in header), *(line for line in flags.values() if line)]
+    write_text(folder / "best.cfg", "\n".join(text) + "\n")
