@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfxmr.core.errors import InputError
-from tfxmr.features.image import network
+from tfxmr.features.image import network as image_network
 from tfxmr.features.image.network import ImageNetwork, resize
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
@@ -23,7 +23,7 @@ def TinyVGG(weights=None):
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     monkeypatch.setattr(keras.applications, "TinyVGG", TinyVGG, raising=False)
-    monkeypatch.setattr(network, "_find", lambda name: (TinyVGG, keras.applications.vgg19.preprocess_input))
+    monkeypatch.setattr(image_network, "_find", lambda name: (TinyVGG, keras.applications.vgg19.preprocess_input))
 
 
 def plain(network, layer, picture):
@@ -85,7 +85,7 @@ def test_networks_for_pictures_of_any_size(keepdims, monkeypatch):
         pooled = keras.layers.GlobalAveragePooling2D(keepdims=keepdims)(image)
         return keras.Model(image, keras.layers.Dense(2, name="predictions")(pooled))
 
-    monkeypatch.setattr(network, "_find", lambda name: (build, lambda batch: batch / 255))
+    monkeypatch.setattr(image_network, "_find", lambda name: (build, lambda batch: batch / 255))
     rows = ImageNetwork("Any", None, "none").transform([PIXELS])
     np.testing.assert_allclose(rows, resize(PIXELS, 224).mean((0, 1))[None] / 255, rtol=1e-5)
     whole = ImageNetwork("Any", "image", "none")
@@ -105,6 +105,6 @@ def test_refuses(tmp_path):
 def test_named_layers_are_those_of_keras():
     """The names of the paper's layers against Keras' own network: 4,096 twice, and 7 x 7 x 512."""
     network = keras.applications.VGG19(weights=None)
-    shapes = {name: network.get_layer(layer).output.shape[1:] for name, (_, layer) in network.LAYERS.items()}
+    shapes = {name: network.get_layer(layer).output.shape[1:] for name, (_, layer) in image_network.LAYERS.items()}
     assert shapes["vgg19_fc7"] == shapes["vgg19_fc6"] == (4096,) and shapes["vgg19_pool5"] == (7, 7, 512)
     assert np.allclose(keras.applications.vgg19.preprocess_input(np.zeros((1, 1, 3))), [-103.939, -116.779, -123.68])
