@@ -25,7 +25,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfxmr.extraction import folder
 from tfxmr.extraction import extract
 from tfxmr.features.image.network import BATCH
 
@@ -87,7 +86,7 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(temporary)
         copies(options.folder, root / "media", options.items)
-        data, read = folder.items(root / "media"), folder.reader(root / "media")
+        data, read = extract.items("folder", data_dir=root / "media")
         ids = data.splits["train"].ids["image"]
         ready = feature.inputs(list(read("image", ids)))
         outputs = {}

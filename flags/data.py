@@ -12,8 +12,7 @@ from tfxmr.core.errors import InputError
 from tfxmr.data import domains, splits
 from tfxmr.data.files import feature_folder
 from tfxmr.evaluation import protocol, ranking, similarity
-from tfxmr.extraction import folder
-from tfxmr.extraction.loading import DATASETS
+from tfxmr.extraction import catalogue, folder
 
 MAX_SEED = 2**32 - 1  # that every library here takes
 
@@ -26,7 +25,7 @@ def define(values):
     def choice(name, default, choices, help_text):
         flags.DEFINE_enum(name, default, choices, help_text, flag_values=values)
 
-    choice("dataset", "scenes", tfxmr.extraction.NAMES, "Dataset; scenes is generated and needs no download.")
+    choice("dataset", "scenes", catalogue.names(), "Dataset; scenes is generated and needs no download.")
     text("data_dir", None, "Folder of the npz files, or of your images and texts; else of the built datasets (default "
          "~/tensorflow_datasets).")
     text("dataset_name", None, "What tables and figures call your own data; default: the name of their folder. Data "
@@ -42,7 +41,7 @@ def define(values):
     text("image_features", None, "Image features; default: the dataset's own choice, see `tfxmr datasets`.")
     text("text_features", None, "Text features; default: the dataset's own choice, see `tfxmr datasets`.")
     define_text_items(values)
-    sources = [name for name in tfxmr.extraction.NAMES if not DATASETS[name].instances]
+    sources = [name for name, dataset in catalogue.datasets().items() if not dataset.instances]
     flags.DEFINE_boolean(
         "instances", False,
         "Forgets the classes: an image is found by its own texts alone, and the figures are recalls (hit@k) and the "
@@ -61,11 +60,11 @@ def define(values):
     flags.DEFINE_list("modalities", None, "Uses these modalities alone, such as image,audio; default: all.",
                       flag_values=values)
     text("word_vectors", None, "Word vectors for class names, word2vec binary or text format.")
-    choice("split", None, splits.NAMES,
+    choice("split", None, catalogue.splits(),
            "official (default): the dataset's own; random: all items divided anew by --split_seed; pku462: "
            "Wikipedia's 693 test items as 231 for validation and 462 for test, by --split_file or --split_seed; the "
            "others are published splits of one dataset: "
-           + "; ".join(f"{dataset} {', '.join(names)}" for dataset, names in splits.OWN.items()) + ".")
+           + "; ".join(f"{name} {', '.join(d.splits)}" for name, d in catalogue.datasets().items() if d.splits) + ".")
     flags.DEFINE_integer("split_seed", None, "Seed of --split=random and pku462, from 0; default 0.", lower_bound=0,
                          upper_bound=MAX_SEED, flag_values=values)
     flags.DEFINE_list("split_sizes", None,
@@ -124,10 +123,11 @@ def define(values):
 
 def define_text_items(values):
     """Defines --text_items in a FlagValues."""
+    defaults = "; ".join(f"{name} {d.text_items[0]}" for name, d in catalogue.datasets().items() if d.text_items)
     flags.DEFINE_enum(
         "text_items", None, ("sentences", "joined"),
         "Whether each sentence of an image is a text of its own, paired with that image, or all of them are one text; "
-        "default: sentences for flickr30k, mscoco and a CSV of your own, joined for pascal_sentence. Others have one.",
+        f"default: {defaults}. Others have one.",
         flag_values=values,
     )
 

@@ -3,13 +3,10 @@ import tfxmr_flags.data
 import tfxmr_flags.model
 from absl import flags
 
-import tfxmr.data
-import tfxmr.extraction
 from tfxmr.core.errors import InputError
-from tfxmr.data import splits
 from tfxmr.data.files import matrix_files
 from tfxmr.evaluation import protocol
-from tfxmr.extraction import folder
+from tfxmr.extraction import catalogue, folder
 from tfxmr.features.image.fine_tuning_options import FineTuning
 from tfxmr.features.text import base, by_name
 
@@ -31,13 +28,13 @@ def define_extract(values):
         flags.DEFINE_string(name, default, help_text, flag_values=values)
 
     define_out(values)
-    media = [name for name in tfxmr.extraction.NAMES if name not in ("npz", "features")]
+    media = [name for name, dataset in catalogue.datasets().items() if dataset.has_media]
     flags.DEFINE_enum("dataset", "scenes", media, "Dataset with images and texts.", flag_values=values)
     text("data_dir", None, "Folder (or CSV) of your images and texts; else of the built datasets.")
     text("manual_dir", None, "Folder of the dataset's official files, with images and texts.")
     flags.DEFINE_enum("bad_items", "refuse", folder.BAD_ITEMS, "--dataset=folder: as in `tfxmr train`.",
                       flag_values=values)
-    flags.DEFINE_enum("split", None, splits.NAMES,
+    flags.DEFINE_enum("split", None, catalogue.splits(),
                       "As in `tfxmr train`; text features are fitted on its training part.", flag_values=values)
     flags.DEFINE_integer("split_seed", None, "As in `tfxmr train`.", lower_bound=0, flag_values=values)
     flags.DEFINE_list("split_sizes", None, "As in `tfxmr train`.", flag_values=values)

@@ -10,7 +10,6 @@ from tfxmr_datasets.nus_wide import official_files
 from tfxmr.core.errors import InputError
 
 HOMEPAGE = "https://lms.comp.nus.edu.sg/wp-content/uploads/2019/research/nuswide/NUS-WIDE.html"
-IMAGE_FEATURES = {"low634": official_files.LOW_LEVEL, "bow500": official_files.BAG_OF_WORDS}
 
 
 @dataclasses.dataclass(eq=False)
@@ -22,7 +21,7 @@ class NusWideConfig(tfds.core.BuilderConfig):
 
 
 def _configs():
-    kinds = IMAGE_FEATURES | {"images": None}
+    kinds = official_files.IMAGE_FEATURES | {"images": None}
     return [
         NusWideConfig(
             name=f"{'10k_' * subset}{name}", description=f"{'10,000 drawn' if subset else 'All'} items, {name}.",

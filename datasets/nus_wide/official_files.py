@@ -24,6 +24,7 @@ LOW_LEVEL = {
     for name, dim in {"CH": 64, "CORR": 144, "EDH": 73, "WT": 128, "CM55": 225}.items()
 }
 BAG_OF_WORDS = {"BoW": (500, "BoW_int.dat", "BoW_Train_int.dat", "BoW_Test_int.dat")}
+IMAGE_FEATURES = {"low634": LOW_LEVEL, "bow500": BAG_OF_WORDS}
 TAGS = {"tags": (1000, "AllTags1k.txt", "Train_Tags1k.dat", "Test_Tags1k.dat")}
 TAG_NAMES = "TagList1k.txt"
 

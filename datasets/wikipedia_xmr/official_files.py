@@ -34,6 +34,16 @@ class Matrix:
     official: bool = False
 
 
+IMAGE_FEATURES = {
+    "sift128": Matrix("raw_features.mat", {"train": "I_tr", "test": "I_te"}, 128, official=True),
+    "cnn128": Matrix("image_cnn_pca128.mat", {"train": "I_cnn_tr", "test": "I_cnn_te"}, 128),
+}
+TEXT_FEATURES = {
+    "lda10": Matrix("raw_features.mat", {"train": "T_tr", "test": "T_te"}, 10, official=True),
+    "tfidf1000": Matrix("text_tfidf1000.mat", {"train": "T_tfidf_tr", "test": "T_tfidf_te"}, 1000),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Item:
     """One line of a list: a text, an image, and their common class (zero-based)."""

@@ -13,15 +13,6 @@ from tfxmr.core.errors import InputError
 HOMEPAGE = "http://www.svcl.ucsd.edu/projects/crossmodal/"
 ARCHIVE = HOMEPAGE + "wikipedia_dataset.zip"
 
-IMAGE_FEATURES = {
-    "sift128": Matrix("raw_features.mat", {"train": "I_tr", "test": "I_te"}, 128, official=True),
-    "cnn128": Matrix("image_cnn_pca128.mat", {"train": "I_cnn_tr", "test": "I_cnn_te"}, 128),
-}
-TEXT_FEATURES = {
-    "lda10": Matrix("raw_features.mat", {"train": "T_tr", "test": "T_te"}, 10, official=True),
-    "tfidf1000": Matrix("text_tfidf1000.mat", {"train": "T_tfidf_tr", "test": "T_tfidf_te"}, 1000),
-}
-
 
 @dataclasses.dataclass(eq=False)
 class WikipediaConfig(tfds.core.BuilderConfig):
@@ -40,7 +31,7 @@ def _configs():
     """Every image matrix with every text matrix (the official pair is the default), and the raw files."""
     pairs = [
         WikipediaConfig(name=f"{i}_{t}", description=f"Image: {i}, text: {t}.", image=image, text=text)
-        for i, image in IMAGE_FEATURES.items() for t, text in TEXT_FEATURES.items()
+        for i, image in official_files.IMAGE_FEATURES.items() for t, text in official_files.TEXT_FEATURES.items()
     ]
     return [*pairs, WikipediaConfig(name="articles", description="The images and the texts themselves.")]
 

@@ -175,7 +175,6 @@ def test_refuses_a_file_that_is_no_text(wiki, tmp_path):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    ({"name": "standard"}, "--split=standard: no such split; there are official, random, pku462"),
     ({"seed": 0}, "--split_seed=0 goes with --split=random or pku462, not with official"),
     ({"sizes": (8, 1, 1)}, "--split_sizes=8,1,1 goes with --split=random, not with official"),
     ({"name": "pku462", "sizes": (8, 1, 1)}, "--split_sizes=8,1,1 goes with --split=random, not with pku462"),
@@ -217,7 +216,7 @@ def test_refuses_other_data(make_data, wiki):
     held = dataclasses.replace(wiki, splits=wiki.splits | {"validation": wiki.splits["train"]})
     assert "has 693 test items, and validation items already" in refused(held)
     assert "has 693 test items, not in pairs" in refused(unpaired(test=(693, 8)))
-    with pytest.raises(InputError, match="--split=pku462 divides Wikipedia's test items .* not those of --dataset=scenes"):
+    with pytest.raises(InputError, match="--split=pku462: dataset scenes has official, random$"):
         tfxmr.extraction.load("scenes", data_dir="/nowhere", split=SplitRule("pku462"))
 
 

@@ -14,7 +14,7 @@ from tfxmr.data.normalisation import normalise_features
 from tfxmr.data.splits import SplitRule
 from tfxmr.engine import sampling
 from tfxmr.evaluation import protocol
-from tfxmr.extraction import DATASETS, extract, identity, loading
+from tfxmr.extraction import extract, identity
 from tfxmr.features.image import network
 from tfxmr.features.text import base, by_name
 from tfxmr.runs import results, run
@@ -164,7 +164,7 @@ def test_reading_keeps_what_a_method_reads():
 
 def test_data_without_a_view_are_refused_with_the_line_that_makes_it():
     """Guards against methods of vectors that are trained on numbers of words."""
-    data = dataclasses.replace(data_of(), name="wikipedia")
+    data = dataclasses.replace(data_of(), name="wikipedia", media=True)
     line = "tfxmr extract --dataset=wikipedia --image_features={} --text_features={} --out=DIR"
     tokens = data.reading(("image", "text.words"))
     with pytest.raises(InputError) as error:
@@ -178,7 +178,7 @@ def test_data_without_a_view_are_refused_with_the_line_that_makes_it():
     with pytest.raises(InputError, match=r"add it to the files of the data as the array 'image.parts', maps"):
         data.reading(("image.parts",), "mcsm")
     with pytest.raises(InputError, match=r"add it to the files of the data as the array 'text', a matrix \(n, d\)"):
-        dataclasses.replace(tokens, name="npz").reading()
+        dataclasses.replace(tokens, name="npz", media=False).reading()
 
 
 def test_methods_of_vectors_get_vectors_alone():
@@ -211,12 +211,6 @@ def test_other_views_change_no_result(tmp_path, make_data):
 def test_views_are_told():
     text = results.describe(data_of(), protocol.make("standard", data_of()))
     assert "image made image (2), image.regions made image.regions (4x3), text made text (1), text.words made " in text
-
-
-def test_extractable_datasets_are_those_with_media():
-    """Guards against an extract line for data that have no media to extract from, and against a data set forgotten."""
-    modules = {name: loading.importlib.import_module(known.module) for name, known in DATASETS.items()}
-    assert {name for name, module in modules.items() if hasattr(module, "media")} == set(views.EXTRACTED)
 
 
 def test_manifest_of_vectors_is_that_of_data_without_other_views(wrap):

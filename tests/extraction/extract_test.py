@@ -197,7 +197,7 @@ class Rows:
 
 def extracted(media, out, stop_at=None):
     """(Folder, number of pictures that were described) of an extraction of the image rows alone."""
-    data, read = extract.items("folder", media)
+    data, read = extract.items("folder", data_dir=media)
     feature = Rows(stop_at)
     if stop_at:
         with pytest.raises(KeyboardInterrupt):
@@ -393,6 +393,6 @@ def test_refusals(media, tmp_path, capsys):
     (tmp_path / "used").mkdir()
     (tmp_path / "used/thesis.txt").touch()
     assert run(media, tmp_path / "used") == 2 and "holds other files" in capsys.readouterr().err
-    data, _ = extract.items("folder", media)
+    data, _ = extract.items("folder", data_dir=media)
     with pytest.raises(InputError, match="there is no image of item 'train/cat/0'"):
         extract.extract(data, lambda modality, ids: [None] * len(ids), {"image": extract.Descriptor()}, tmp_path / "o")

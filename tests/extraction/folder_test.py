@@ -11,7 +11,8 @@ import tfxmr.extraction
 from tfxmr.__main__ import main
 from tfxmr.core.errors import InputError
 from tfxmr.data.splits import SplitRule
-from tfxmr.extraction import folder
+from tfxmr.extraction import Request
+from tfxmr.extraction.folder import FOLDER
 from tfxmr.extraction.media import media
 from tfxmr.features.image.descriptor import image_descriptor
 
@@ -23,6 +24,10 @@ def put(root, name, colour, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (70, 70), colour).save(path)
     path.with_suffix(".txt").write_text(text, encoding="utf-8")
+
+
+def items(path, **asked):
+    return FOLDER.listed(FOLDER.chosen(Request(path, **asked)))
 
 
 @pytest.fixture
@@ -81,7 +86,7 @@ def test_bad_items_are_counted_and_skipped_or_refused(root):
     with pytest.raises(InputError, match="9 problems, 12 items(.|\n)*--bad_items=skip"):
         tfxmr.extraction.load("folder", data_dir=root)
     with pytest.warns(UserWarning, match="duplicate id: 1, such as train/cat/0.jpg and train/cat/0.png"):
-        data = folder.items(root, bad_items="skip")
+        data = items(root, bad_items="skip")
     assert data.features["image"]["skipped"] == expected
     assert len(data.splits["train"]) == 6 and data.class_names == ["cat", "dog"]
 
@@ -89,7 +94,7 @@ def test_bad_items_are_counted_and_skipped_or_refused(root):
 def test_links_within_the_folder_are_followed(root):
     (root / "train/cat/0.txt").unlink()
     (root / "train/cat/0.txt").symlink_to(root / "train/cat/1.txt")
-    assert folder.media("text", ["train/cat/0"], root) == ["a cat purrs on the sofa number 1"]
+    assert FOLDER.media("text", ["train/cat/0"], Request(root)) == ["a cat purrs on the sofa number 1"]
 
 
 def test_texts_without_known_words_are_told(root):
@@ -134,7 +139,7 @@ def test_csv_of_several_texts_an_image(root):
     assert data.size("test") == "30 pairs (6 image items)"
     assert train.ids["text"][6] == "train/cat/1.png#1" and train.ids["image"][6] == "train/cat/1.png"
     assert media(data, "train", "text", [6], data_dir=path) == ["a cat purrs on the sofa number 1 seen three times"]
-    seen = {name: image_descriptor(folder.media("image", [name], path))[0] for name in images.ids["image"]}
+    seen = {name: image_descriptor(FOLDER.media("image", [name], Request(path)))[0] for name in images.ids["image"]}
     assert all(np.array_equal(row, seen[name]) for row, name in zip(train.features["image"][:], train.ids["image"], strict=True))
     joined = tfxmr.extraction.load("folder", data_dir=path, text_items="joined")
     assert joined.repeated == () and len(joined.splits["train"].labels["text"]) == 6
@@ -150,13 +155,13 @@ def test_bad_texts_of_an_image_cost_themselves_alone(root):
     path = five(root)
     path.write_text(path.read_text().replace("a cat purrs on the sofa number 0 seen two times", " "))
     with pytest.warns(UserWarning, match="2 problems, 58 items(.|\n)*empty text: 2, such as train/cat/0.png#0; test/cat/0.png#0"):
-        data = folder.items(path, bad_items="skip")
+        data = items(path, bad_items="skip")
     assert data.splits["train"].ids["text"][:2] == ["train/cat/0.png#1", "train/cat/0.png#2"]
-    joined = folder.items(path, bad_items="skip", text_items="joined")
+    joined = items(path, bad_items="skip", text_items="joined")
     assert media(joined, "train", "text", [0], data_dir=path)[0].count("\n") == 3
     (root / "train/dog/0.png").write_bytes(b"cut")
     with pytest.warns(UserWarning, match="3 problems, 53 items(.|\n)*unreadable image: 1"):
-        folder.items(path, bad_items="skip")
+        items(path, bad_items="skip")
 
 
 def test_trains_on_several_texts_an_image(root, tmp_path, capsys):
@@ -173,9 +178,9 @@ def test_trains_on_several_texts_an_image(root, tmp_path, capsys):
 @pytest.mark.parametrize("delimiter, named", [(";", "';'"), ("\t", "tabs")])
 def test_a_csv_of_another_delimiter_is_told(root, delimiter, named):
     with pytest.raises(InputError, match=f"its columns are divided by {named}; save it with commas between them"):
-        folder.items(csv(root, delimiter.join(("image", "text", "class")), delimiter.join(("a", "b", "c"))))
+        items(csv(root, delimiter.join(("image", "text", "class")), delimiter.join(("a", "b", "c"))))
     with pytest.raises(InputError, match="lacks the column text, class; its first line is 'image,Text'"):
-        folder.items(csv(root, "image,Text"))
+        items(csv(root, "image,Text"))
 
 
 def test_csv_without_split_is_divided_at_random(root):
@@ -197,22 +202,22 @@ def test_csv_cannot_leave_its_folder(root):
                "train/cat/0.png,purrs,cat,train", "train/cat/0.png,purrs,cat,train", "train/cat/0.png,x,cat,test",
                "train/cat/0.png,x,dog,train", "a.png,x,cat,exam", "a,b,c,train,e")
     with pytest.warns(UserWarning):
-        data = folder.items(path, bad_items="skip")
+        data = items(path, bad_items="skip")
     assert data.features["text"]["skipped"] == {
         "malformed line": 2, "duplicate line": 1, "image in two splits or classes": 2, "outside the folder": 2}
     with pytest.raises(InputError, match="lacks the column class"):
-        folder.items(csv(root, "image,text", "a,b"))
+        items(csv(root, "image,text", "a,b"))
 
 
 def test_refuses_what_cannot_train(root, tmp_path):
     with pytest.raises(InputError, match="is no folder and no .csv file"):
-        folder.items(tmp_path / "none")
+        items(tmp_path / "none")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no item"):
-        folder.items(tmp_path / "empty")
+        items(tmp_path / "empty")
     put(root, "test/bird/0", "red", "a bird sings")
     with pytest.raises(InputError, match="no item trains class 'bird' \\(test\\)"):
-        folder.items(root)
+        items(root)
 
 
 def test_describes_alike_twice(root):

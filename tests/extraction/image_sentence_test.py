@@ -4,8 +4,8 @@ from unittest import mock
 import numpy as np
 import pytest
 from tfxmr_datasets.flickr30k_xmr import flickr30k_xmr_dataset_builder_test as flickr30k
-from tfxmr_datasets.mscoco_xmr import arrays
 from tfxmr_datasets.mscoco_xmr import mscoco_xmr_dataset_builder_test as mscoco
+from tfxmr_datasets.mscoco_xmr.dataset import MSCOCO
 
 import tfxmr.data
 import tfxmr.extraction
@@ -93,7 +93,7 @@ def test_sentences(tmp_path, sentences):
     assert ["\n".join(texts[i : i + 5]) for i in (0, 5, 10)] == media(
         tfxmr.extraction.load("mscoco", data_dir=tmp_path, split=SplitRule("2014"), text_items="joined"), "train", "text",
         range(3), tmp_path)  # fmt: skip
-    reader = arrays.reader(tmp_path)
+    reader = MSCOCO.reader(tfxmr.extraction.Request(tmp_path))
     assert list(reader("text", ["9#0", "9#5", "9#x", "9", "nobody#0"]))[1:3] == [None, None]
 
 
@@ -149,7 +149,7 @@ def test_from_files_to_recalls(tmp_path, capsys):
     assert main([*extract, "--text_items=joined"]) == 0
     capsys.readouterr()
     assert main(["extract", "--dataset=scenes", "--text_items=joined", f"--out={tmp_path}/x"]) == 2
-    assert "--text_items=joined: an image of dataset scenes has one text" in capsys.readouterr().err
+    assert "--text_items=joined: dataset scenes has one text an image" in capsys.readouterr().err
 
 
 def test_words_from_files_to_recalls(tmp_path, capsys):

@@ -1,6 +1,6 @@
 """Tests of NUS-WIDE by its --dataset names, on the invented files of the builder's test."""
 import numpy as np
-from tfxmr_datasets.nus_wide import arrays as nus_wide
+from tfxmr_datasets.nus_wide.dataset import NUS_WIDE
 from tfxmr_datasets.nus_wide.nus_wide_dataset_builder_test import DUMMY, LABELS, NAMES, SIZES, small, tags
 
 import tfxmr.extraction
@@ -20,7 +20,7 @@ def test_rows_fit_each_other(tmp_path):
                 assert [LABELS[row] for row in rows] == [data.class_names[label] for label in part.labels["text"]]
                 np.testing.assert_allclose(part.features["image"][:, 0], rows)
                 assert part.features["text"].dtype == np.float32 and part.features["text"].tolist() == list(map(tags, rows))
-        assert {n: len(part) for n, part in nus_wide.items(**places).splits.items()} == SIZES  # builds the images
+        assert {n: len(part) for n, part in NUS_WIDE.items(tfxmr.extraction.Request(**places)).splits.items()} == SIZES  # builds the images
         (words,) = media(data, "test", "text", [0], **places)
         row = NAMES.index(data.splits["test"].ids["text"][0] + ".jpg")
         assert words.split() == [f"tag{bit}" for bit in range(6) if row >> bit & 1]

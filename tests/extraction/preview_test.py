@@ -1,18 +1,8 @@
 """What is known of a dataset before it is loaded."""
-import importlib
-
 import numpy as np
 import pytest
 
-from tfxmr.extraction.loading import DATASETS
 from tfxmr.extraction.preview import Preview, preview
-
-
-@pytest.mark.parametrize("name", [n for n in DATASETS if n not in ("npz", "features")])
-def test_class_vectors_are_those_that_the_module_brings(name):
-    """Guards against a dataset whose word vectors come or go without its entry."""
-    module = importlib.import_module(DATASETS[name].module)
-    assert preview(name).class_vectors == hasattr(module, "word_vectors")
 
 
 def test_npz(tmp_path):

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from skimage.feature import hog
-from tfxmr_datasets.scenes import arrays as scenes
 from tfxmr_datasets.scenes import scenes_dataset_builder
+from tfxmr_datasets.scenes.dataset import SCENES
 
 import tfxmr.data
 import tfxmr.extraction
@@ -22,7 +22,7 @@ def small(monkeypatch):
 
 def test_rows_fit_each_other(small, tmp_path):
     """Guards against images, texts, labels and ids out of step, and against a vocabulary with words of test texts."""
-    data = scenes.load(data_dir=tmp_path)
+    data = tfxmr.extraction.load("scenes", data_dir=tmp_path)
     builder = tfds_io.build(scenes_dataset_builder.Builder, None, tmp_path, None)
     raw = {name: list(tfds_io.examples(builder, name)) for name in ("train", "test")}
     vectorizer = TextVectorizer("tfidf").fit([example["text"] for example in raw["train"]])
@@ -70,7 +70,7 @@ def test_words_are_those_of_the_texts(small, tmp_path):
     data = tfxmr.extraction.load("scenes", data_dir=tmp_path, views=("text.words",))
     assert data.views == ["image", "text", "text.words"]
     builder = tfds_io.build(scenes_dataset_builder.Builder, None, tmp_path, None)
-    vocabulary, table, vectors = data.vocabularies["text.words"], data.tables["text.words"], scenes.word_vectors()
+    vocabulary, table, vectors = data.vocabularies["text.words"], data.tables["text.words"], SCENES.word_vectors()
     assert vocabulary == ["", *sorted(vectors.key_to_index)] and table.shape == (len(vocabulary), 300)
     assert not table[0].any() and table.dtype == np.float32
     np.testing.assert_array_equal(table[vocabulary.index("boat")], vectors["boat"])
@@ -86,9 +86,9 @@ def test_words_are_those_of_the_texts(small, tmp_path):
 
 def test_views_are_made_only_where_they_are_wanted(small, tmp_path):
     """Guards against minutes of work for nothing, and against vectors that are others beside another view."""
-    plain, full = (scenes.load(data_dir=tmp_path, views=views) for views in ((), ("image.regions", "text.words")))
+    plain, full = (tfxmr.extraction.load("scenes", data_dir=tmp_path, views=views) for views in ((), ("image.regions", "text.words")))
     assert plain.views == ["image", "text"] and not plain.tables
-    assert plain.features == full.reading().features
+    assert plain.features == full.reading().features | {"class_embeddings": plain.features["class_embeddings"]}
     for name, split in plain.splits.items():
         for m in split.modalities:
             np.testing.assert_array_equal(split.features[m], full.splits[name].features[m])
@@ -100,5 +100,5 @@ def test_pixels_are_the_pictures(small, tmp_path):
     split = tfxmr.extraction.load("scenes", data_dir=tmp_path, views=("image.pixels",)).splits["test"]
     pixels = split.features["image.pixels"]
     assert pixels.dtype == np.float32 and pixels.shape == (len(split), 4096, 3)
-    picture = scenes.media("image", split.ids["image"][:1])[0]
+    picture = SCENES.media("image", split.ids["image"][:1], tfxmr.extraction.Request())[0]
     np.testing.assert_allclose(pixels[0].reshape(64, 64, 3) * 255, picture, atol=1e-4)

@@ -6,8 +6,8 @@ import pytest
 import scipy.io
 import sklearn.linear_model
 import sklearn.preprocessing
-from tfxmr_datasets.wikipedia_xmr import arrays as wikipedia
 
+import tfxmr.extraction
 from tfxmr.core.errors import InputError
 
 REAL = pathlib.Path(__file__).parents[3] / "shared/data/wikipedia"
@@ -40,7 +40,7 @@ def posteriors(train, test, labels):
 @real_files
 def test_semantic_matching(data_dir):
     """Guards against rows, labels or modalities out of step: then these figures fall towards chance, .119."""
-    data = wikipedia.load(data_dir=data_dir, manual_dir=REAL)
+    data = tfxmr.extraction.load("wikipedia", data_dir=data_dir, manual_dir=REAL)
     train, test = data.splits["train"], data.splits["test"]
     labels = test.labels["image"]
     image, text = [posteriors(train.features[m], test.features[m], train.labels[m]) for m in ("image", "text")]
@@ -57,7 +57,9 @@ def test_semantic_matching(data_dir):
 ])
 def test_official_order(data_dir, image_features, text_features, source, first, second):
     """Guards against shuffling on the way through TFDS, and against a mix-up of matrices or splits."""
-    data = wikipedia.load(image_features, text_features, data_dir, REAL)
+    data = tfxmr.extraction.load(
+        "wikipedia", image_features=image_features, text_features=text_features, data_dir=data_dir, manual_dir=REAL
+    )
     train, test = data.splits["train"], data.splits["test"]
     assert (len(train), len(test), data.num_classes) == (2173, 693, 10)
     assert data.features["image"] == {"name": image_features, "dim": 128, "source": source}
@@ -73,17 +75,10 @@ def test_official_order(data_dir, image_features, text_features, source, first, 
         np.testing.assert_allclose(test.features["text"], stored[second], rtol=1e-6)
 
 
-def test_unknown_features():
-    with pytest.raises(InputError, match=r"--image_features=vgg is unknown for wikipedia\. Valid: sift128, cnn128"):
-        wikipedia.load(image_features="vgg")
-    with pytest.raises(InputError, match=r"--text_features=doc2vec .* Valid: lda10, tfidf1000"):
-        wikipedia.load(text_features="doc2vec")
-
-
 def test_manual_dir_that_is_not_there(tmp_path):
     """Guards against a download that starts because of a typing error."""
     with pytest.raises(InputError, match="--manual_dir=.*nowhere is no folder"):
-        wikipedia.load(data_dir=tmp_path, manual_dir=tmp_path / "nowhere")
+        tfxmr.extraction.load("wikipedia", data_dir=tmp_path, manual_dir=tmp_path / "nowhere")
 
 
 @real_files
@@ -92,11 +87,11 @@ def test_home_folder_in_paths(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "official").symlink_to(REAL)
-    wikipedia.load(data_dir="~/prepared", manual_dir="~/official")
+    tfxmr.extraction.load("wikipedia", data_dir="~/prepared", manual_dir="~/official")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["official", "prepared"]
 
 
 def test_data_dir_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="--data_dir=.*file"):
-        wikipedia.load(data_dir=tmp_path / "file", manual_dir=tmp_path)
+        tfxmr.extraction.load("wikipedia", data_dir=tmp_path / "file", manual_dir=tmp_path)

@@ -13,7 +13,7 @@ from tfxmr.__main__ import main
 
 @pytest.fixture(autouse=True)
 def small():
-    with mock.patch.object(official_files, "MODALITIES", SMALL), mock.patch("tfxmr_datasets.xmedia.arrays.MODALITIES", SMALL):
+    with mock.patch.object(official_files, "MODALITIES", SMALL):
         yield
 
 

@@ -446,7 +446,7 @@ def test_files_of_keras(encoder, tmp_path):
 
 def test_what_encoders_read():
     """Guards against views of the default where another encoder is asked for; and refusals have the line that helps."""
-    data = dataclasses.replace(make_data(), name="wikipedia")
+    data = dataclasses.replace(make_data(), name="wikipedia", media=True)
     plain = data.reading()
     assert runs.needed(CBT, data).views == data.views
     assert runs.needed(CBT, data, CBTSettings(encoder="cbt")).views == ["image.regions", "text.words"]

@@ -288,11 +288,11 @@ def _media_folder(folder):
 
 
 def _items(folder, name):
-    from tfxmr.extraction import folder as media
+    from tfxmr.extraction import extract
 
     for where in (folder / "items.csv",) if (folder / "items.csv").exists() else (folder,):
-        data = media.items(where)
-        list(media.reader(where)("text", data.splits["train"].ids["text"]))
+        data, read = extract.items("folder", data_dir=where)
+        list(read("text", data.splits["train"].ids["text"]))
 
 
 def _doc2vec(folder):

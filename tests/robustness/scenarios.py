@@ -66,7 +66,7 @@ def preload():
     for name in ("train", "tune", "extract", "prepare", "compare", "evaluate"):
         importlib.import_module(f"tfxmr.commands.{name}")
     for name in ("tfxmr.runs.fitting", "tfxmr.runs.checkpoints", "tfxmr.runs.projector", "tfxmr.features.image.descriptor",
-                 "tfxmr.features.text.by_name", "tfxmr.extraction.folder", "tfxmr_datasets.scenes.arrays", "tfxmr.data.files.npz", "tfxmr.data.files.feature_folder",
+                 "tfxmr.features.text.by_name", "tfxmr.extraction.folder", "tfxmr_datasets.scenes.dataset", "tfxmr.data.files.npz", "tfxmr.data.files.feature_folder",
                  "tensorflow_datasets", "keras_tuner", "skimage.feature", "sklearn.feature_extraction.text"):
         importlib.import_module(name)
     from tfxmr.core import registry

@@ -4,5 +4,5 @@ import tfxmr.extraction
 
 def main(arguments):
     """Runs `tfxmr datasets`."""
-    for name in tfxmr.extraction.NAMES:
-        print(f"{name:15} {tfxmr.extraction.describe(name)}")
+    for name, dataset in tfxmr.extraction.datasets().items():
+        print(f"{name:15} {dataset.describe()}")

@@ -22,9 +22,8 @@ def main(arguments):
     options = tfxmr_flags.features.text_options(flags)
     tuning = tfxmr_flags.features.tuning(flags)
     rule = splits.SplitRule(flags.split, flags.split_seed, flags.split_sizes, flags.split_file)
-    data, read = extract.items(
-        flags.dataset, flags.data_dir, flags.manual_dir, rule, flags.bad_items, flags.text_items
-    )
+    places = {name: flags[name].value for name in ("data_dir", "manual_dir", "bad_items", "text_items")}
+    data, read = extract.items(flags.dataset, **places, split=rule)
     absent = [name for name in flags.fit_on if name not in data.splits]
     if absent:
         raise InputError(f"--fit_on={','.join(flags.fit_on)}: there is no split {', '.join(absent)}")

@@ -2,16 +2,17 @@
 import tfxmr_flags.data
 from tfxmr_flags import parsing
 
+import tfxmr.extraction
 from tfxmr.data import splits
-from tfxmr.extraction import loading
 
 
 def main(arguments):
     """Runs `tfxmr prepare` with a list of flags."""
     flags = parsing.parse("prepare", arguments, tfxmr_flags.data.define)
-    if flags.dataset in splits.OWN:  # images and texts, of which no features are needed here
+    dataset = tfxmr.extraction.get(flags.dataset)
+    if dataset.slow_features:  # of which none are needed here
         chosen = {name: flags[name].value for name in ("data_dir", "manual_dir", "text_items")}
-        data = loading.items(flags.dataset, **chosen, split=tfxmr_flags.data.split_rule(flags))
+        data = dataset.items(tfxmr.extraction.Request(**chosen, split=tfxmr_flags.data.split_rule(flags)))
     else:
         data = tfxmr_flags.data.load(flags)
     for name, split in data.splits.items():

@@ -4,21 +4,16 @@ import itertools
 import math
 import pathlib
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
 from tfxmr.core.errors import InputError
 from tfxmr.data import memmap
-from tfxmr.data.multimodal import Split
+from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.views import ordered
 
-# Datasets that are published with several splits, the default first, which is their "official" one.
-OWN = {
-    "pascal_sentence": ("800_200", "800_100_100"),
-    "flickr30k": ("karpathy", "entities"),
-    "mscoco": ("karpathy", "karpathy_82783", "2014", "2017"),
-}
-NAMES = ("official", "random", "pku462", *dict.fromkeys(itertools.chain(*OWN.values())))
+RULES = ("official", "random", "pku462")
 PARTS = ("train", "validation", "test")
 PKU_TEST, PKU_VALIDATION = 693, 231  # Wikipedia's official test items, and how many of them validate
 
@@ -32,10 +27,11 @@ class SplitRule:
     other by itself. "pku462" is the division of Wikipedia that most deep methods report on: the 2,173 official
     training items, and of the 693 official test items the first 231 of a permutation for validation, the last
     462 for test. The permutation is no part of this project; without a file it is drawn by the seed.
-    Any other name is one of several splits that a dataset is published with, see OWN.
+    Any other name is one of several splits that a dataset is published with, which the dataset itself knows; see
+    tfxmr.extraction.dataset.Dataset, which refuses the names that it does not.
 
     Attributes:
-      name: one of NAMES; None means "official".
+      name: one of RULES, or a published split's; None means "official".
       seed: of the draw, from 0 on; None means 0.
       sizes: for "random", the training, validation and test items: three whole numbers that add up to the number
         of items (of each modality), or three fractions that add up to 1; () takes the official sizes.
@@ -56,8 +52,6 @@ class SplitRule:
         sizes = ",".join(map(str, self.sizes or ()))
         object.__setattr__(self, "name", self.name or "official")
         object.__setattr__(self, "sizes", _numbers(sizes) if sizes else ())
-        if self.name not in NAMES:
-            raise InputError(f"--split={self.name}: no such split; there are {', '.join(NAMES)}")
         for flag, value, valid in (
             ("split_seed", self.seed, ("random", "pku462")),
             ("split_sizes", sizes or None, ("random",)),
@@ -77,28 +71,24 @@ class SplitRule:
         """True if the rule itself asks for validation items."""
         return self.name == "pku462" or bool(self.sizes and self.sizes[1])
 
-    def check_dataset(self, name):
-        """Raises InputError if this is no split of the dataset of this name."""
-        if self.name == "pku462" and name not in ("wikipedia", "npz"):
-            raise InputError(
-                "--split=pku462 divides Wikipedia's test items (--dataset=wikipedia, or npz with features of them), "
-                f"not those of --dataset={name}"
-            )
-        owners = [dataset for dataset, names in OWN.items() if self.name in names]
-        if owners and name not in owners:
-            raise InputError(f"--split={self.name}: a split of --dataset={'|'.join(owners)}, not of {name}")
+    def published(self, splits: Sequence[str]) -> str | None:
+        """The name of the split that a dataset is to be read in.
 
-    def own(self, dataset):
-        """The name of the published split that the dataset (a name) is to be read in; None if it has only one."""
-        names = OWN.get(dataset, (None,))
-        return self.name if self.name in names else names[0]
+        Args:
+          splits: names of the splits that it is published with, its "official" one first; () if it has only one.
 
-    def apply(self, data, fitted_on=""):
+        Returns:
+          This rule's, the first if this is no published one, or None of ().
+        """
+        return self.name if self.name in splits else next(iter(splits), None)
+
+    def apply(self, data: MultiModalData, fitted_on: str = "", published: Sequence[str] = ()) -> MultiModalData:
         """Divides the items of a dataset.
 
         Args:
-          data: MultiModalData with its official splits.
+          data: with its official splits, or one of those that it is published with.
           fitted_on: what is known of the items that its features were fitted on, in words.
+          published: names of the splits that it is published with, as of `published`.
 
         Returns:
           MultiModalData; if divided anew, `split_facts` holds the name, the seed or the file, and the sizes.
@@ -112,7 +102,7 @@ class SplitRule:
                 "--split=random --split_sizes=0.8,0,0.2"
             )
         if self.name not in ("random", "pku462"):
-            found = data.split_facts.get("name", OWN.get(data.name, ("",))[0])
+            found = data.split_facts.get("name", next(iter(published), ""))
             if self.name not in ("official", found):
                 raise InputError(f"--split={self.name}: these data of {data.name} are of --split={found or 'official'}")
             _check(data, drawn=False)

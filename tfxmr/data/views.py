@@ -18,14 +18,11 @@ MODALITIES = ("image", "text", "video", "audio", "shape3d")  # the order everywh
 PIXELS = (64 * 64, 3)  # of an image in the view image.pixels: rows first, red, green and blue in [0, 1]
 NAME = re.compile(r"[^.]+(\.[^.]+)?")
 
-# The flag of `tfxmr extract` and the feature that make a view, and the data sets with media that it reads.
+# The flag of `tfxmr extract` and the feature that make a view.
 FEATURES = {
     "image": "vgg19_fc7", "text": "doc2vec", "image.regions": "vgg19_pool5", "image.pixels": "pixels",
     "text.words": "sequence",
 }
-EXTRACTED = (
-    "scenes", "wikipedia", "pascal_sentence", "nus_wide", "nus_wide_10k", "flickr30k", "mscoco", "folder",
-)
 
 
 def modality_of(view: str) -> str:
@@ -75,7 +72,7 @@ def refusal(data, view: str, wanted, method: str, reason: str = "") -> InputErro
     """
     own = "a matrix (n, d) of floats" if is_default(view) else "maps (n, places, d), vectors (n, d) or tokens (n, T)"
     remedy = f"add it to the files of the data as the array {view!r}, {own}"
-    if data.name in EXTRACTED and all(name in FEATURES for name in wanted):
+    if data.media and all(name in FEATURES for name in wanted):
         remedy = f"make it by `{extract_line(data.name, wanted)}`, and train with --dataset=features --features=DIR"
     return InputError(
         f"{method} reads the view {view}; dataset {data.name} has {', '.join(data.views)}{reason}: {remedy}"

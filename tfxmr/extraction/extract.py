@@ -1,6 +1,5 @@
 """From media to a feature folder: streaming, and after a kill from the block that was not finished."""
 import hashlib
-import importlib
 import json
 import pathlib
 
@@ -11,9 +10,10 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file
 from tfxmr.data.files.npz import ROW
 from tfxmr.data.memmap import blocks
-from tfxmr.data.splits import OFFICIAL, OWN
+from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.views import PIXELS, modality_of
-from tfxmr.extraction import DATASETS
+from tfxmr.extraction import catalogue
+from tfxmr.extraction.dataset import Reader, Request
 from tfxmr.extraction.store import SCRATCH, FeatureStore
 from tfxmr.features import word_vectors
 from tfxmr.features.image.descriptor import DIM, PLACES, REGION_DIM, image_descriptor, image_pixels, image_regions
@@ -92,40 +92,20 @@ def by_view(modality, features):
     return found
 
 
-def items(name, data_dir=None, manual_dir=None, split=OFFICIAL, bad_items="refuse", text_items=None):
-    """The items of a dataset with media, and the function that reads them.
-
-    A dataset's module may have `items(data_dir, manual_dir)`, with `split` and `text_items` where there are several,
-    which gives MultiModalData whose matrices have no columns; else it is loaded with its own features, whose labels and
-    ids are taken. It may have `reader(data_dir, manual_dir)`; else its `media` is asked.
+def items(name: str, **asked) -> tuple[MultiModalData, Reader]:
+    """The items of a data set with media, and the function that reads them.
 
     Args:
-      name: of a dataset with media.
-      data_dir, manual_dir: folders, as `tfxmr.extraction.load` takes them.
-      split: tfxmr.data.SplitRule, how the items are divided.
-      bad_items: "refuse" or "skip", for the dataset "folder".
-      text_items: "sentences" or "joined", for a dataset with several sentences an image; None: its first.
-
-    Returns:
-      (MultiModalData, read): read(modality, ids) yields uint8 (height, width, 3) or str, or None where there is none.
+      name: of a data set with media.
+      **asked: fields of tfxmr.extraction.Request.
 
     Raises:
-      InputError: the dataset has no media, or its files are not there.
+      InputError: the data set has no media, or its files are not there.
     """
-    entry = DATASETS[name]
-    module = importlib.import_module(entry.module)
-    if not hasattr(module, "media"):
-        raise InputError(f"--dataset={name}: has no images and texts to extract features of")
-    split.check_dataset(name)
-    places = {"data_dir": data_dir, "manual_dir": manual_dir}
-    if text_items and text_items not in entry.text_items:
-        raise InputError(f"--text_items={text_items}: an image of dataset {name} has one text; leave this flag out")
-    own = {"split": split.own(name)} if name in OWN else {"bad_items": bad_items} if name == "folder" else {}
-    own |= {"text_items": text_items or entry.text_items[0]} if entry.text_items else {}
-    data = split.apply((module.items if hasattr(module, "items") else module.load)(**places, **own))
-    if hasattr(module, "reader"):
-        return data, module.reader(**places)
-    return data, lambda modality, ids: module.media(modality, ids, **places)
+    dataset, request = catalogue.get(name), Request(**asked)
+    if not dataset.has_media:
+        dataset.reader(request)  # which says so, before anything is built
+    return dataset.items(request), dataset.reader(request)
 
 
 def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=None, origin=None, unseen=()):

@@ -9,123 +9,121 @@ from tfxmr.core.errors import InputError
 from tfxmr.data import memmap
 from tfxmr.data.files import media_files
 from tfxmr.data.multimodal import MultiModalData, Split
+from tfxmr.extraction.dataset import Dataset, Reader, Request
 from tfxmr.features.image.descriptor import image_descriptor
-from tfxmr.features.text.bag_of_words import TextVectorizer, warn_of_phrases, warn_of_unknown
+from tfxmr.features.text.bag_of_words import KINDS, TextVectorizer, warn_of_phrases, warn_of_unknown
 
 BAD_ITEMS = ("refuse", "skip")
 NAMED = 3  # items named for each kind of problem
 
 
-def load(
-    image_features="descriptor", text_features="tfidf", data_dir=None, manual_dir=None, bad_items="refuse",
-    text_items="sentences",
-):
-    """Reads the items and describes them by features that need no training but a vocabulary.
-
-    Args:
-      image_features: "descriptor", see tfxmr.features.image.descriptor.
-      text_features: "tfidf" or "counts", on the vocabulary of the training texts.
-      data_dir, bad_items, text_items: as in `items`.
-      manual_dir: not used.
-
-    Returns:
-      MultiModalData without class embeddings.
-    """
-    data, read = items(data_dir, manual_dir, bad_items, text_items), reader(data_dir)
-    texts = {name: list(read("text", split.ids["text"])) for name, split in data.splits.items()}
-    vectorizer = TextVectorizer(text_features, min_documents=1).fit(texts["train"])
-    splits = {}
-    for name, split in data.splits.items():
-        names = split.distinct(data.repeated).ids["image"]
-        pictures = image_descriptor(read("image", names))
-        if data.repeated:
-            pictures = memmap.repeat(pictures, split.items_of("image")[1])
-        features = {"image": pictures, "text": vectorizer.transform(texts[name])}
-        warn_of_phrases(texts[name], f"{data_dir} {name}")
-        zeros = int((~features["text"].any(axis=1)).sum())
-        warn_of_unknown(zeros, len(texts[name]), f"{data_dir} {name}")
-        splits[name] = Split(features, split.labels, split.ids)
-    names = {"image": image_features, "text": text_features}
-    features = {m: {**facts, "name": names[m]} for m, facts in data.features.items()}
-    return dataclasses.replace(data, splits=splits, features=features)
-
-
-def items(data_dir, manual_dir=None, bad_items="refuse", text_items="sentences"):
-    """Reads every file once, and lists the items that can be used.
+class Folder(Dataset):
+    """Images with texts beside them, or a CSV of both.
 
     The folder holds `<split>/<class>/<id>.jpg` (or another image format) with `<id>.txt` beside it, where <split> is
     train, validation or test; or data_dir is a CSV with the columns image (path relative to the CSV), text, class and
     perhaps split; an image may have several lines, one for each of its texts. Texts are UTF-8. Without a split, all
     items train, and --split=random divides them. Nothing outside the folder is read, not through symbolic links either.
 
-    Args:
-      data_dir: the folder, or the path of the CSV.
-      manual_dir: not used.
-      bad_items: what to do about unreadable or cut off images, empty or undecodable texts, images and texts without the
-        other, duplicate ids, and links out of the folder. "refuse" raises InputError; "skip" leaves them out. Both
-        count them by kind.
-      text_items: "sentences" makes each of several texts of an image an item of its own, paired with that image
-        (MultiModalData.repeated); "joined" makes them one text, each on a line.
+    With bad_items="refuse", unreadable or cut off images, empty or undecodable texts, images and texts without the
+    other, duplicate ids and links out of the folder raise InputError; "skip" leaves them out. Both count them by kind.
 
-    Returns:
-      MultiModalData whose matrices have no columns: labels, ids and class names (of the training items, by alphabet).
-
-    Raises:
-      InputError: bad items, no training items, or a class without any.
+    text_items="sentences" makes each of several texts of an image an item of its own, paired with that image
+    (MultiModalData.repeated); "joined" makes them one text, each on a line.
     """
-    root, found, problems = media_files.find(data_dir)
-    good = _usable(root, found, problems)
-    if text_items == "joined":
-        good = list({item.id: dataclasses.replace(item, number=None) for item in good}.values())
-    if problems:
-        _report(data_dir, problems, len(good), bad_items)
-    classes = sorted({item.class_name for item in good if item.split == "train"})
-    if not classes:
-        raise InputError(f"--data_dir={data_dir}: no usable item trains; put items into train/ (CSV: split train)")
-    strange = sorted({f"{i.class_name!r} ({i.split})" for i in good if i.class_name not in classes})
-    if strange:
-        raise InputError(f"--data_dir={data_dir}: no item trains class {', '.join(strange)}; add some, or leave it out")
-    splits = {}
-    for name in media_files.SPLITS:
-        members = [item for item in good if item.split == name]
-        if members:
-            empty = {m: np.zeros((len(members), 0), np.float32) for m in ("image", "text")}
-            pairs = Split.of_pairs(empty, [classes.index(item.class_name) for item in members])
-            ids = {"image": [item.id for item in members], "text": [item.text_id for item in members]}
-            splits[name] = dataclasses.replace(pairs, ids=ids)
-    counts = dict(collections.Counter(kind for kind, _ in problems))
-    return MultiModalData(
-        "folder", splits, classes, repeated=("image",) if any(item.number is not None for item in good) else (),
-        features={m: {"source": str(data_dir), "skipped": counts} for m in ("image", "text")},
-    )
 
+    def arrays(self, request: Request) -> MultiModalData:
+        """Describes the items by features that need no training but a vocabulary, of the training texts."""
+        data, read = self.listed(request), self.reader(request)
+        texts = {name: list(read("text", split.ids["text"])) for name, split in data.splits.items()}
+        vectorizer = TextVectorizer(request.text_features, min_documents=1).fit(texts["train"])
+        splits = {}
+        for name, split in data.splits.items():
+            names = split.distinct(data.repeated).ids["image"]
+            pictures = image_descriptor(read("image", names))
+            if data.repeated:
+                pictures = memmap.repeat(pictures, split.items_of("image")[1])
+            features = {"image": pictures, "text": vectorizer.transform(texts[name])}
+            warn_of_phrases(texts[name], f"{request.data_dir} {name}")
+            zeros = int((~features["text"].any(axis=1)).sum())
+            warn_of_unknown(zeros, len(texts[name]), f"{request.data_dir} {name}")
+            splits[name] = Split(features, split.labels, split.ids)
+        names = {"image": request.image_features, "text": request.text_features}
+        features = {m: {**facts, "name": names[m]} for m, facts in data.features.items()}
+        return dataclasses.replace(data, splits=splits, features=features)
 
-def media(modality, ids, data_dir=None, manual_dir=None):
-    """Reads some items' pictures, uint8 (height, width, 3), or texts; None where there is none; see data.media."""
-    return list(reader(data_dir)(modality, ids)) if data_dir else [None] * len(ids)
+    def listed(self, request: Request) -> MultiModalData:
+        """Reads every file once, and lists the items that can be used.
 
+        Returns:
+          MultiModalData whose matrices have no columns: labels, ids and class names (of the training items, by
+          alphabet).
 
-def reader(data_dir, manual_dir=None):
-    """A function (modality, ids) that yields what `media` lists, one by one, and looks the folder through but once."""
-    root, found, _ = media_files.find(data_dir)
-    by_id, of_image = {item.text_id: [item] for item in found}, {}
-    for item in found:
-        of_image.setdefault(item.id, []).append(item)
+        Raises:
+          InputError: bad items, no training items, or a class without any.
+        """
+        data_dir = request.data_dir
+        root, found, problems = media_files.find(data_dir)
+        good = _usable(root, found, problems)
+        if request.text_items == "joined":
+            good = list({item.id: dataclasses.replace(item, number=None) for item in good}.values())
+        if problems:
+            _report(data_dir, problems, len(good), request.bad_items)
+        classes = sorted({item.class_name for item in good if item.split == "train"})
+        if not classes:
+            raise InputError(f"--data_dir={data_dir}: no usable item trains; put items into train/ (CSV: split train)")
+        strange = sorted({f"{i.class_name!r} ({i.split})" for i in good if i.class_name not in classes})
+        if strange:
+            raise InputError(
+                f"--data_dir={data_dir}: no item trains class {', '.join(strange)}; add some, or leave it out"
+            )
+        splits = {}
+        for name in media_files.SPLITS:
+            members = [item for item in good if item.split == name]
+            if members:
+                empty = {m: np.zeros((len(members), 0), np.float32) for m in ("image", "text")}
+                pairs = Split.of_pairs(empty, [classes.index(item.class_name) for item in members])
+                ids = {"image": [item.id for item in members], "text": [item.text_id for item in members]}
+                splits[name] = dataclasses.replace(pairs, ids=ids)
+        counts = dict(collections.Counter(kind for kind, _ in problems))
+        return MultiModalData(
+            self.name, splits, classes, repeated=("image",) if any(item.number is not None for item in good) else (),
+            features={m: {"source": str(data_dir), "skipped": counts} for m in ("image", "text")},
+        )
 
-    def read(modality, ids):
-        for id_ in ids:
-            same = of_image.get(id_) or by_id.get(id_)
-            try:
-                if same is None:
+    def reader(self, request: Request) -> Reader:
+        """Looks the folder through but once; without --data_dir there is nothing."""
+        if not request.data_dir:
+            return lambda modality, ids: [None] * len(ids)
+        root, found, _ = media_files.find(request.data_dir)
+        by_id, of_image = {item.text_id: [item] for item in found}, {}
+        for item in found:
+            of_image.setdefault(item.id, []).append(item)
+
+        def read(modality, ids):
+            for id_ in ids:
+                same = of_image.get(id_) or by_id.get(id_)
+                try:
+                    if same is None:
+                        yield None
+                    elif modality == "image":
+                        yield media_files.read_image(root, same[0])
+                    else:
+                        yield "\n".join(_texts(root, same))
+                except media_files.BadItem:
                     yield None
-                elif modality == "image":
-                    yield media_files.read_image(root, same[0])
-                else:
-                    yield "\n".join(_texts(root, same))
-            except media_files.BadItem:
-                yield None
 
-    return read
+        return read
+
+
+FOLDER = Folder(
+    name="folder",
+    description="your own images and texts: <split>/<class>/<id>.jpg and <id>.txt, or a CSV, in --data_dir",
+    image_features=("descriptor",),
+    text_features=KINDS,
+    text_items=("sentences", "joined"),
+    fitted_on="text: vocabulary and word weights on the training texts; image: on nothing",
+)
 
 
 def _texts(root, same):

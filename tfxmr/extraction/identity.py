@@ -6,7 +6,7 @@ import numpy as np
 from tfxmr.data import memmap
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.views import modality_of
-from tfxmr.extraction.loading import DATASETS, OWN_NAMES
+from tfxmr.extraction import catalogue
 
 
 def digests(data: MultiModalData) -> dict:
@@ -21,7 +21,7 @@ def digests(data: MultiModalData) -> dict:
       and classes, of one's own data alone: others have a name that says what their items are; and of tokens
       what `words` gives}.
     """
-    own = data.name in OWN_NAMES or data.name not in DATASETS
+    own = data.name in catalogue.OWN_NAMES or catalogue.find(data.name) is None
     found = {}
     for view in data.views:
         m = modality_of(view)

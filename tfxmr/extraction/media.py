@@ -1,10 +1,14 @@
 """What the items of a dataset are made of, to be shown: pictures and texts; or their names, where there is no more."""
-import importlib
+from collections.abc import Sequence
 
-from tfxmr.extraction.loading import DATASETS
+import numpy as np
+
+from tfxmr.data.multimodal import MultiModalData
+from tfxmr.extraction import catalogue
+from tfxmr.extraction.dataset import Place, Request
 
 
-def names(data, split, modality, rows):
+def names(data: MultiModalData, split: str, modality: str, rows: Sequence[int]) -> list[str]:
     """The ids of some items, or their row numbers (from 0) where they have none: list of str.
 
     Args:
@@ -17,11 +21,13 @@ def names(data, split, modality, rows):
     return [str(row) if ids is None else ids[row] for row in rows]
 
 
-def media(data, split, modality, rows, data_dir=None, manual_dir=None):
+def media(
+    data: MultiModalData, split: str, modality: str, rows: Sequence[int], data_dir: Place = None,
+    manual_dir: Place = None,
+) -> list[np.ndarray | str]:
     """The pictures, texts or names of some items.
 
-    A dataset's module may have `media(modality, ids, data_dir, manual_dir)`, a list as below with None where it has
-    nothing. It goes by ids, since rows are others after --split=random.
+    The data set is asked by ids, since rows are others after --split=random.
 
     Args:
       data, split, modality, rows: as in `names`.
@@ -34,8 +40,7 @@ def media(data, split, modality, rows, data_dir=None, manual_dir=None):
     """
     found = [None] * len(rows)
     ids = names(data, split, modality, rows)
-    if data.name in DATASETS and modality in data.splits[split].ids:
-        module = importlib.import_module(DATASETS[data.name].module)
-        if hasattr(module, "media"):
-            found = module.media(modality, ids, data_dir, manual_dir)
+    known = catalogue.find(data.name)
+    if known and known.has_media and modality in data.splits[split].ids:
+        found = known.media(modality, ids, Request(data_dir, manual_dir))
     return [f"{modality} {name}" if item is None else item for item, name in zip(found, ids, strict=True)]

@@ -5,7 +5,7 @@ import zipfile
 
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import feature_folder, npz
-from tfxmr.extraction.loading import DATASETS
+from tfxmr.extraction import catalogue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ def preview(name: str, *, data_dir: str | None = None, features: str | None = No
             manifest = feature_folder.read_manifest(folder)
         except InputError:
             return Preview()
-        known = DATASETS.get(manifest["dataset"])
+        known = catalogue.find(manifest["dataset"])
         vectors = "class_embeddings" in manifest or known is not None and known.class_vectors
         arrays = _array_names(folder)
         instances = bool(manifest.get("instances")) or npz.without_labels(arrays)
@@ -43,7 +43,8 @@ def preview(name: str, *, data_dir: str | None = None, features: str | None = No
     if name == "npz":
         arrays = _array_names(pathlib.Path(data_dir or "").expanduser())
         return Preview(False, npz.without_labels(arrays), npz.modalities_of(arrays))
-    return Preview(DATASETS[name].class_vectors, DATASETS[name].instances)
+    known = catalogue.get(name)
+    return Preview(known.class_vectors, known.instances)
 
 
 def _array_names(folder):

@@ -178,7 +178,7 @@ def test_killed_extraction_goes_on(media, tmp_path):
 @pytest.mark.parametrize("calls", [3, 12])  # while the lower layers' outputs are written, and while the features are
 def test_interrupted_extraction_goes_on(calls, media, tmp_path):
     """Guards against features of the first weights after a resume that has no epoch to train."""
-    data, read = extract.items("folder", media)
+    data, read = extract.items("folder", data_dir=media)
     left = iter(range(calls))
 
     def interrupted(modality, ids):

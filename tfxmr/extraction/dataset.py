@@ -1,0 +1,227 @@
+"""A data set as an object: what it holds, what it may be asked for, and how it becomes arrays.
+
+Each folder of tfxmr_datasets has a module `dataset.py` with one such object, or several; a subclass fills `arrays`, and
+`reader` if there are images and texts. These modules import neither TensorFlow nor TFDS: names, choices and help texts
+are listed in every command, and a builder is imported when it is needed.
+"""
+import dataclasses
+import importlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from tfxmr.core.errors import InputError
+from tfxmr.data.multimodal import MultiModalData
+from tfxmr.data.splits import OFFICIAL, SplitRule
+
+CHOICES = ("image_features", "text_features", "text_items")  # flags of which a data set lists what it takes
+Place = str | os.PathLike | None
+# (modality, ids) -> of each item uint8 (height, width, 3) or str, or None where there is none
+Reader = Callable[[str, Sequence[str]], Iterable[np.ndarray | str | None]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is asked of a data set; each passes over what it has not got, except for the fields of CHOICES.
+
+    Attributes:
+      data_dir: npz, folder: the folder of the files; else that of the built data sets (None: ~/tensorflow_datasets).
+      manual_dir: folder of the data set's official files, where it needs some.
+      image_features: name of the image features; None takes the data set's first.
+      text_features: name of the text features; None takes the data set's first.
+      text_items: "sentences" or "joined", for data sets with several sentences an image; None takes its first.
+      views: names of views beyond the default ones that are wanted, such as "image.regions": a data set that makes its
+        arrays makes those that it can, and no others. Files are read as they are, with all their views;
+        MultiModalData.reading says which are missing.
+      split: how the items are divided; the default keeps the data set's own splits.
+      word_vectors: word2vec file for the class embeddings; None takes the data set's own (scenes) or none.
+      features: folder of extracted or imported features, for the data set "features".
+      allow_leaks: True takes features that were fitted on test items.
+      bad_items: "refuse" or "skip", for the data set "folder"; see tfxmr.extraction.folder.
+    """
+
+    data_dir: Place = None
+    manual_dir: Place = None
+    image_features: str | None = None
+    text_features: str | None = None
+    text_items: str | None = None
+    views: Sequence[str] = ()
+    split: SplitRule = OFFICIAL
+    word_vectors: Place = None
+    features: Place = None
+    allow_leaks: bool = False
+    bad_items: str = "refuse"
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """What --dataset stands for.
+
+    Attributes:
+      name: as it is called in `--dataset`.
+      description: one line: how many items of what, how many classes, authors and venue.
+      package: of its folder, `__package__` there; "" without a TFDS builder.
+      image_features: the image features that it offers, the default first; () where arrays are taken as they are.
+      text_features: likewise.
+      text_items: what a text may be where an image has several sentences, the default first.
+      views: those beyond the default ones that it can make itself.
+      splits: those that it is published with, its "official" one first; () if there is one.
+      resplits: the ways in which its items may be divided anew, see tfxmr.data.SplitRule.
+      fitted_on: the items that the features were fitted on, as far as it is known: after a random split some test.
+      instances: True if it has no classes.
+      slow_features: True if its features are made in loading, of all images: `tfxmr prepare` does without them.
+    """
+
+    name: str
+    description: str
+    package: str = ""
+    image_features: tuple[str, ...] = ()
+    text_features: tuple[str, ...] = ()
+    text_items: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+    resplits: tuple[str, ...] = ("random",)
+    fitted_on: str = ""
+    instances: bool = False
+    slow_features: bool = False
+
+    # What a subclass fills.
+
+    def arrays(self, request: Request) -> MultiModalData:
+        """The data set in the split that it is published with, without class embeddings.
+
+        Args:
+          request: as `chosen` gives it.
+
+        Raises:
+          InputError: missing or malformed files.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.arrays")
+
+    def listed(self, request: Request) -> MultiModalData:
+        """As `arrays`, of which labels, ids and class names are used alone: cheaper where arrays are dear."""
+        return self.arrays(request)
+
+    def reader(self, request: Request) -> Reader:
+        """A function that yields the media of items by their ids; `request` says where they are."""
+        raise InputError(f"--dataset={self.name}: has no images and texts to extract features of")
+
+    def word_vectors(self) -> Mapping[str, np.ndarray]:
+        """The word vectors for its class names that it brings."""
+        raise NotImplementedError(f"{type(self).__name__}.word_vectors")
+
+    # What is asked of it.
+
+    @property
+    def has_media(self) -> bool:
+        """True if `tfxmr extract` can read its images and texts."""
+        return type(self).reader is not Dataset.reader
+
+    @property
+    def class_vectors(self) -> bool:
+        """True if it brings word vectors for its class names."""
+        return type(self).word_vectors is not Dataset.word_vectors
+
+    def describe(self) -> str:
+        """One line: what it is, the choices of its features, the default first, and what else it can make."""
+        choices = [f"--{kind}={'|'.join(getattr(self, kind))}" for kind in CHOICES if getattr(self, kind)]
+        own = [f"also {', '.join(self.views)}"] if self.views else []
+        return "; ".join([self.description, *choices, *own])
+
+    def load(self, request: Request) -> MultiModalData:
+        """Loads it as arrays, divided and with class embeddings; builds it first where it is not built yet.
+
+        Raises:
+          InputError: missing or malformed files, or something that the data set has not got.
+        """
+        request = self.chosen(request)
+        self.check_split(request.split)
+        return self.finished(self.arrays(request), request, self.fitted_on)
+
+    def items(self, request: Request) -> MultiModalData:
+        """As `load`, of which labels, ids and class names are used alone: arrays may have no columns.
+
+        The features of the request are passed over: they are those that will be extracted.
+        """
+        request = self.chosen(dataclasses.replace(request, image_features=None, text_features=None, views=()))
+        self.check_split(request.split)
+        return request.split.apply(self.listed(request), published=self.splits)
+
+    def media(self, modality: str, ids: Sequence[str], request: Request) -> list[np.ndarray | str | None]:
+        """The images, uint8 (height, width, 3), or texts of some items; None where there is none."""
+        return list(self.reader(request)(modality, ids))
+
+    def chosen(self, request: Request) -> Request:
+        """The request with this data set's defaults for None, and without views that it cannot make.
+
+        Raises:
+          InputError: features, text items or a folder of features that it has not got.
+        """
+        filled = {}
+        for kind in CHOICES:
+            value, valid = getattr(request, kind), getattr(self, kind)
+            if value is not None and value not in valid:
+                raise InputError(
+                    f"--{kind}={value}: dataset {self.name} "
+                    + (f"has {', '.join(valid)}" if valid else f"{_WITHOUT[kind]}; leave this flag out")
+                )
+            filled[kind] = value or next(iter(valid), None)
+        if request.features:
+            raise InputError(
+                f"--dataset={self.name} --features={request.features}: --features=DIR goes with --dataset=features"
+            )
+        return dataclasses.replace(request, **filled, views=tuple(v for v in request.views if v in self.views))
+
+    def check_split(self, split: SplitRule) -> None:
+        """Raises InputError if a rule names no split of this data set."""
+        valid = ("official", *self.resplits, *self.splits)
+        if split.name not in valid:
+            raise InputError(f"--split={split.name}: dataset {self.name} has {', '.join(valid)}")
+
+    def finished(self, data: MultiModalData, request: Request, fitted_on: str = "") -> MultiModalData:
+        """Arrays of this data set, divided as the request says, with class embeddings where there are some.
+
+        Args:
+          data: as `arrays` gives it, or read of a feature folder.
+          request: as `chosen` gives it.
+          fitted_on: the items that the features were fitted on, in words.
+        """
+        data = request.split.apply(data, fitted_on, self.splits)
+        return self._with_class_embeddings(dataclasses.replace(data, media=self.has_media), request.word_vectors)
+
+    def _with_class_embeddings(self, data, path):
+        """Adds the word vectors of the class names, from a file or the data set's own, to MultiModalData."""
+        if not path and (not self.class_vectors or data.class_embeddings is not None):
+            return data
+        from tfxmr.features import word_vectors
+
+        if path and not data.class_names:
+            raise InputError(
+                f"--word_vectors={path}: dataset {data.name} has no class names; add classes.txt, one name a line"
+            )
+        vectors = word_vectors.load(path) if path else self.word_vectors()
+        matrix, decisions = word_vectors.class_embeddings(data.class_names, vectors)
+        facts = {"source": path or f"word2vec trained on the corpus of {data.name}", "decisions": decisions}
+        return dataclasses.replace(data, class_embeddings=matrix, features=data.features | {"class_embeddings": facts})
+
+    # Its TFDS builder.
+
+    def builder_class(self) -> type:
+        """The class `Builder` of the module <folder>_dataset_builder in its folder."""
+        folder = self.package.rpartition(".")[2]
+        return importlib.import_module(f"{self.package}.{folder}_dataset_builder").Builder
+
+    @property
+    def configs(self) -> list[str]:
+        """Names of the builder's configs, the default first; [] if it has none."""
+        return [config.name for config in self.builder_class().BUILDER_CONFIGS]
+
+    def build(self, config: str | None, request: Request):
+        """The TFDS builder of a config, None for the default, built where it is not built yet; see tfds_io.build."""
+        from tfxmr.extraction import tfds_io
+
+        return tfds_io.build(self.builder_class(), config, request.data_dir, request.manual_dir)
+
+
+_WITHOUT = {kind: "takes its matrices as they are" for kind in CHOICES} | {"text_items": "has one text an image"}

@@ -1,0 +1,43 @@
+"""One's own data that are arrays already: `--dataset=npz --data_dir=DIR` and `--dataset=features --features=DIR`."""
+import dataclasses
+
+from tfxmr.core.errors import InputError
+from tfxmr.data.files import feature_folder, npz
+from tfxmr.data.multimodal import MultiModalData
+from tfxmr.extraction import catalogue
+from tfxmr.extraction.dataset import Dataset, Request
+
+
+class Npz(Dataset):
+    """Arrays in .npz files; see tfxmr.data.files.npz."""
+
+    def arrays(self, request: Request) -> MultiModalData:
+        """Reads train.npz, test.npz and perhaps validation.npz."""
+        return npz.load(request.data_dir)
+
+
+class Features(Dataset):
+    """A feature folder, which says of which data set it was made; see tfxmr.data.files.feature_folder."""
+
+    def chosen(self, request: Request) -> Request:
+        """As of any data set, but this one needs the folder."""
+        if not request.features:
+            raise InputError(f"--dataset={self.name}: goes with --features=DIR, a folder of tfxmr extract or import")
+        request, folder = super().chosen(dataclasses.replace(request, features=None)), request.features
+        return dataclasses.replace(request, features=folder)
+
+    def load(self, request: Request) -> MultiModalData:
+        """Reads the folder; splits and class embeddings are those of the data set that it was made of, if known."""
+        request = self.chosen(request)
+        data = feature_folder.load(request.features, request.split, request.allow_leaks)
+        owner = catalogue.find(data.name) or self
+        owner.check_split(request.split)
+        return owner.finished(data, request)
+
+
+NPZ = Npz(
+    name="npz",
+    description="your own feature matrices: train.npz, test.npz, classes.txt in --data_dir",
+    resplits=("random", "pku462"),  # they may be features of Wikipedia
+)
+FEATURES = Features(name="features", description="what `tfxmr extract` or `tfxmr import` wrote, in --features")
