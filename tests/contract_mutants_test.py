@@ -36,7 +36,7 @@ class Sound(Method):
     def seeds(self, step):
         return {m: step.masks(i) for i, m in enumerate(self.dims)}
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         z = [self.unit(m, batch[m], seed) for m, seed in self.seeds(step).items()]
         similarities, allowed = tf.matmul(*z, transpose_b=True), different(batch["label"])
         return {"triplet": tf.reduce_mean(triplet(similarities, allowed, 0.3))}
@@ -92,8 +92,8 @@ class SoundViews(Sound):
         widths = {"image": data.dims["image.regions"][1], "text": self.table.shape[1]}
         return {m: self.tower(m, d, self.settings.units, keep=self.settings.dropout_keep) for m, d in widths.items()}
 
-    def costs(self, batch, step):
-        return super().costs({"label": batch["label"]} | {m: self.mean(m, batch) for m in ("image", "text")}, step)
+    def compute_losses(self, batch, step):
+        return super().compute_losses({"label": batch["label"]} | {m: self.mean(m, batch) for m in ("image", "text")}, step)
 
     def seeds(self, step):
         return {m: step.masks(i) for i, m in enumerate(("image", "text"))}
@@ -127,8 +127,8 @@ def breaks(rule, message, base=Sound, **settings):
 
 @breaks(testing.learns, "NegatedTriplet does not learn: image->text goes -?[0-9.]+ of the way .*untrained .*Is a loss ascended")
 class NegatedTriplet(Sound):
-    def costs(self, batch, step):
-        return {"triplet": -super().costs(batch, step)["triplet"]}
+    def compute_losses(self, batch, step):
+        return {"triplet": -super().compute_losses(batch, step)["triplet"]}
 
 
 class Ascending(DeepSM):
@@ -212,9 +212,9 @@ class OneSeedForAll(Sound):
 
 @breaks(testing.is_seeded, "is not seeded: loss joint/triplet of stage training differs .*tf.random.stateless")
 class UnseededNoise(Sound):
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         noisy = batch | {"image": batch["image"] + tf.random.normal(tf.shape(batch["image"]))}
-        return super().costs(noisy, step)
+        return super().compute_losses(noisy, step)
 
 
 @breaks(testing.changes_only_its_networks, "player image changes network 'text', .*by an assignment in updates, stage both", SoundPlayers)
@@ -257,8 +257,8 @@ class ForgetsAMean(Sound):
         self.mean = tf.Variable(0.0, trainable=False)
         return super().make_networks(data)
 
-    def costs(self, batch, step):
-        cost = super().costs(batch, step)["triplet"]
+    def compute_losses(self, batch, step):
+        cost = super().compute_losses(batch, step)["triplet"]
         self.mean.assign(0.9 * self.mean + 0.1 * tf.stop_gradient(cost))
         return {"triplet": cost / (1 + self.mean)}
 
@@ -269,9 +269,9 @@ class ForgetsACount(Sound):
         self.seen = tf.Variable(0.0, trainable=False)
         return super().make_networks(data)
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         self.seen.assign_add(1.0)
-        return super().costs(batch, step)
+        return super().compute_losses(batch, step)
 
 
 @breaks(testing.resumes, "does not resume: .* decide for a stage in begin and return it", SoundPlayers)
@@ -289,8 +289,8 @@ class ForgetsADecision(SoundPlayers):
 
 @breaks(testing.reads_only_its_views, r"reads the view 'text.words', which it does not declare: it has image, text. Name it in inputs")
 class UndeclaredWords(Sound):
-    def costs(self, batch, step):
-        return super().costs(batch | {"image": batch["image"] + float(tf.reduce_sum(batch["text.words"]))}, step)
+    def compute_losses(self, batch, step):
+        return super().compute_losses(batch | {"image": batch["image"] + float(tf.reduce_sum(batch["text.words"]))}, step)
 
 
 @breaks(testing.reads_only_its_views, r"reads the view 'image', which it does not declare: it has image.regions, text.words", SoundViews)

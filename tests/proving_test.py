@@ -178,7 +178,7 @@ def test_training_and_use_differ(data):
     model.compile()
     batch = next(iter(sampling.batches(needed(method, proving_data.of(method, data)).splits["train"], 12, 0, 0, 1)))
     one, same, other = (
-        float(model.costs(batch, dataclasses.replace(model.present_step(), seed=tf.constant(seed)))["text"])
+        float(model.compute_losses(batch, dataclasses.replace(model.present_step(), seed=tf.constant(seed)))["text"])
         for seed in ((1, 2), (1, 2), (1, 3))
     )
     assert one == same != other

@@ -247,7 +247,7 @@ def drops_out_in_training_alone(method_class: type, data: MultiModalData | None 
     where = ", ".join(switches) or f"network {layers[0]}"
     idle = (
         f"{name} does not drop out in training: its losses are the same with and without ({where}). Give the networks "
-        "seed=step.masks(number) in costs or updates"
+        "seed=step.masks(number) in compute_losses or updates"
     )
     if not switches:
         found = [_losses(model, training, seed) for seed in (0, 1)]

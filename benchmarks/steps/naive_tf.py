@@ -102,10 +102,10 @@ class DANZCR(Naive):
             return n[f"D_F{m}"](tf.concat((condition, f[m]), -1), training=True)[:, 0]
 
         def real(z):
-            return tf.reduce_mean(losses.real_cost(z))
+            return tf.reduce_mean(losses.real_loss(z))
 
         def fake(z):
-            return tf.reduce_mean(losses.fake_cost(z))
+            return tf.reduce_mean(losses.fake_loss(z))
 
         def recovery(a, b):
             return tf.reduce_mean(losses.recovery(a, b))

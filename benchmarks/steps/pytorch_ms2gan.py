@@ -61,7 +61,7 @@ class MS2GAN(Contestant):
         target = torch.arange(count).repeat_interleave(size)
         return count * cross_entropy(logits.flatten(0, 1), target)
 
-    def costs(self, batch):
+    def compute_losses(self, batch):
         """Eq. 6; fused, the adversarial loss (eq. 7) comes with a reversed gradient."""
         c, labels = self.case, batch["label"]
         f, s = self.features(batch)
@@ -81,12 +81,12 @@ class MS2GAN(Contestant):
 
     def fused_step(self, batch):
         """One pass and one update."""
-        return self.descend(self.updates[0], self.costs, batch)
+        return self.descend(self.updates[0], self.compute_losses, batch)
 
     def naive_step(self, batch):
         """Both players' gradients at the old weights, each from a pass of its own, then both updates."""
         self.only(self.embedding)
-        values = self.costs(batch)
+        values = self.compute_losses(batch)
         sum(values.values()).backward()
         self.only(self.modality)
         adversarial = self.adversarial(self.features(batch)[1])

@@ -318,7 +318,7 @@ class Reader(Method):
             made[m] = self.networks[f"map_{m}"](self.networks[f"norm_{m}"](mean, training=bool(step and step.training)))
         return made
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         """The classifiers' losses."""
         found = {}
         for name, part in (("own", batch), ("source", batch["source"])):

@@ -9,22 +9,22 @@ from tfxmr.engine import losses
 
 def test_costs_at_zero_logit_are_ln2():
     """Guards against logits being taken for probabilities, whose cost at 0 is infinite."""
-    for cost in (losses.real_cost, losses.fake_cost, losses.generator_cost):
+    for cost in (losses.real_loss, losses.fake_loss, losses.generator_loss):
         assert float(cost(0.0)) == pytest.approx(math.log(2))
-    assert float(losses.generator_cost(0.0, "saturating")) == pytest.approx(-math.log(2))
+    assert float(losses.generator_loss(0.0, "saturating")) == pytest.approx(-math.log(2))
 
 
 def test_costs_are_minus_log_of_the_probability():
     """Guards against real and fake being swapped: at D = .8 a real pair costs -ln .8, a fake one -ln .2."""
     logit = math.log(0.8 / 0.2)
-    assert float(losses.real_cost(logit)) == pytest.approx(-math.log(0.8), rel=1e-6)
-    assert float(losses.fake_cost(logit)) == pytest.approx(-math.log(0.2), rel=1e-6)
+    assert float(losses.real_loss(logit)) == pytest.approx(-math.log(0.8), rel=1e-6)
+    assert float(losses.fake_loss(logit)) == pytest.approx(-math.log(0.2), rel=1e-6)
 
 
 def test_generators_want_to_be_taken_for_real():
     """Guards against the sign of eq. 9-12 as printed: a generator's cost must fall as D's logit rises."""
     for kind in losses.GAN_LOSSES:
-        low, high = (float(losses.generator_cost(z, kind)) for z in (-1.0, 1.0))
+        low, high = (float(losses.generator_loss(z, kind)) for z in (-1.0, 1.0))
         assert high < low
 
 

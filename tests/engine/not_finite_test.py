@@ -41,17 +41,17 @@ def gradient_spoiled(x, bad):
 @pytest.fixture
 def spoil(monkeypatch):
     """A function that spoils the steps from `first` to `last`: "nan" or "inf" losses, or the gradients alone."""
-    original = MS2GAN.costs
+    original = MS2GAN.compute_losses
 
     def install(what, first, last=10**6):
-        def costs(self, batch, step):
+        def compute_losses(self, batch, step):
             found = original(self, batch, step)
             bad = tf.logical_and(self.step >= first - 1, self.step <= last - 1)
             name, value = next(iter(found.items()))
             wrong = gradient_spoiled(value, bad) if what == "gradient" else tf.where(bad, value + float(what), value)
             return found | {name: wrong}
 
-        monkeypatch.setattr(MS2GAN, "costs", costs)
+        monkeypatch.setattr(MS2GAN, "compute_losses", compute_losses)
 
     return install
 
@@ -176,10 +176,10 @@ def test_a_closed_form(data, rule, tmp_path, monkeypatch, how):
 
 def test_a_series_goes_on(data_dir, tmp_path, spoil, capsys, monkeypatch):
     """Guards against nine seeds lost by the tenth; the status tells a part from all."""
-    sound = MS2GAN.costs
+    sound = MS2GAN.compute_losses
     spoil("nan", 3)
-    spoiled = MS2GAN.costs
-    monkeypatch.setattr(MS2GAN, "costs", lambda self, *given: (spoiled if self.seed == 1 else sound)(self, *given))
+    spoiled = MS2GAN.compute_losses
+    monkeypatch.setattr(MS2GAN, "compute_losses", lambda self, *given: (spoiled if self.seed == 1 else sound)(self, *given))
     arguments = [
         "train", "--model=ms2gan", "--dataset=npz", "--protocol=standard", f"--data_dir={data_dir}", "--steps=4",
         "--specific_units=8", "--shared_units=8", "--select=last", "--batch_size=12",

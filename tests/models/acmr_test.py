@@ -96,7 +96,7 @@ def test_losses_of_classifiers_that_know_nothing():
         for name in ("label_classifier", "modality_classifier"):
             for variable in model.networks[name].trainable_variables:
                 variable.assign(tf.zeros_like(variable))
-        cost = model.embedding_costs(first_batch(model.dims), model.present_step())
+        cost = model.embedding_losses(first_batch(model.dims), model.present_step())
         assert float(cost["imd"]) == pytest.approx(weight * 2 * math.log(3), rel=1e-6)
         assert ("adv" in cost) == ("reg" in cost) == (form == "paper")
         if form == "paper":
@@ -110,14 +110,14 @@ def test_regularisation():
         for variable in network.trainable_variables:
             variable.assign(tf.fill(variable.shape, 2.0))
     entries = (7 * 9 + 9 * 8 + 8 * 6) + (5 * 6 + 6 * 8 + 8 * 6)
-    assert float(model.embedding_costs(first_batch(model.dims), model.present_step())["reg"]) == pytest.approx(0.5 * 4 * entries)
+    assert float(model.embedding_losses(first_batch(model.dims), model.present_step())["reg"]) == pytest.approx(0.5 * 4 * entries)
 
 
 def test_whom_the_papers_losses_reach():
     """The adversary really reaches the projectors; guards against the released code's two dead ends."""
     model = make_model(adv_schedule="constant")
     with tf.GradientTape(persistent=True) as tape:
-        cost = model.embedding_costs(first_batch(model.dims), model.present_step())
+        cost = model.embedding_losses(first_batch(model.dims), model.present_step())
     assert reached(tape, cost["adv"], model) == PROJECTORS | {"modality_classifier"}
     assert reached(tape, cost["imd"], model) == PROJECTORS | {"label_classifier"}
     assert reached(tape, cost["imi"], model) == PROJECTORS
@@ -131,7 +131,7 @@ def test_projectors_ascend_the_adversarial_loss(scale):
     batch = first_batch(model.dims)
     embedding, adversary = model.updates(batch, model.present_step())
     with tf.GradientTape(persistent=True) as tape:
-        cost = model.embedding_costs(batch, model.present_step())
+        cost = model.embedding_losses(batch, model.present_step())
         common = tf.stack([model.networks[m](batch[m]) for m in DIMS])
         adv = tf.reduce_mean(losses.modality_classification(model.networks["modality_classifier"](common)))
         target = cost["imi"] + cost["imd"] + cost["reg"] - scale * adv

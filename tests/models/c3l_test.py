@@ -114,7 +114,7 @@ def test_discriminator_against_its_equation():
     (_, judge, _), (_, fool, _) = model.adversarial_updates(batch, words, noise, True)
     assert float(judge["judge"]) == pytest.approx(expected, rel=1e-4)
     made = model.generate_images(common, noise, True)
-    assert float(fool["fool"]) == pytest.approx(float(tf.reduce_mean(losses.real_cost(model.judge(made, common)))), rel=1e-4)
+    assert float(fool["fool"]) == pytest.approx(float(tf.reduce_mean(losses.real_loss(model.judge(made, common)))), rel=1e-4)
     assert not np.any(batch["label"].numpy() == batch["wrong"]["label"].numpy())
 
 

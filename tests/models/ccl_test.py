@@ -29,7 +29,7 @@ def enter(model, name, data):
 
 
 def cost(model, batch, stage):
-    return {name: float(v) for name, v in model.costs(batch, Step(tf.constant([1, 2]), stage=stage)).items()}
+    return {name: float(v) for name, v in model.compute_losses(batch, Step(tf.constant([1, 2]), stage=stage)).items()}
 
 
 def sigmoid(x):
@@ -77,7 +77,7 @@ def test_losses_together_by_a_slow_loop(dims, activation):
         for u, v in itertools.product(range(8), repeat=2):
             d = math.dist(unit(shared[m][u]), unit(shared[n][v]))
             expected["contrastive"] += 0.3 / 16 * (d**2 if labels[u] == labels[v] else max(0, 1.5 - d) ** 2)
-    assert {name: float(v) for name, v in model.costs(batch, model.present_step()).items()} == pytest.approx(expected, rel=1e-4)
+    assert {name: float(v) for name, v in model.compute_losses(batch, model.present_step()).items()} == pytest.approx(expected, rel=1e-4)
     np.testing.assert_allclose(model.encode("text", batch["text"]), unit(shared["text"]), rtol=1e-5)
 
 
@@ -96,7 +96,7 @@ def test_routing_of_gradients_together(end_to_end):
     }
     for name, expected in reached.items():
         with tf.GradientTape() as tape:
-            cost = model.costs(batch, model.present_step())[name]
+            cost = model.compute_losses(batch, model.present_step())[name]
         found = tape.gradient(cost, {n: net.trainable_variables for n, net in model.networks.items()})
         assert {n for n, gs in found.items() if any(g is not None and np.any(g) for g in gs)} == expected, name
 
@@ -218,7 +218,7 @@ def test_both_tasks_share_one_layer():
     model, batch = make_model(), first_batch()
     kernel = model.networks["common_text"].layers[-1].kernels[0]
     with tf.GradientTape(persistent=True) as tape:
-        found = model.costs(batch, Step(tf.constant([1, 2]), stage="common"))
+        found = model.compute_losses(batch, Step(tf.constant([1, 2]), stage="common"))
         total = sum(found.values())
     parts = [tape.gradient(found[name], kernel.value) for name in ("contrastive", "class")]
     assert all(np.any(part) for part in parts)

@@ -34,7 +34,7 @@ def enter(model, name, data):
 
 
 def cost(model, batch, stage):
-    return {name: float(v) for name, v in model.costs(batch, Step(tf.constant([1, 2]), stage=stage)).items()}
+    return {name: float(v) for name, v in model.compute_losses(batch, Step(tf.constant([1, 2]), stage=stage)).items()}
 
 
 def linear(x):
@@ -143,7 +143,7 @@ def test_losses_and_representation_together_by_a_slow_loop(dims, activation):
     """Guards every stage's inputs, targets and units, and a representation that looks at another modality."""
     model, batch = make_model(dims, activation=activation, **TOGETHER), first_batch(dims)
     expected, codes = slow_losses(model, batch)
-    assert {name: float(v) for name, v in model.costs(batch, model.present_step()).items()} == pytest.approx(expected, rel=1e-4)
+    assert {name: float(v) for name, v in model.compute_losses(batch, model.present_step()).items()} == pytest.approx(expected, rel=1e-4)
     for m in dims:
         np.testing.assert_allclose(model.encode(m, batch[m]), codes[m], rtol=1e-4)
 
@@ -166,7 +166,7 @@ def test_routing_of_gradients_together(end_to_end):
     }
     for name, (own, below) in stages.items():
         with tf.GradientTape() as tape:
-            cost = model.costs(batch, model.present_step())[name]
+            cost = model.compute_losses(batch, model.present_step())[name]
         found = tape.gradient(cost, {n: net.trainable_variables for n, net in model.networks.items()})
         moved = {n for n, gs in found.items() if any(g is not None and np.any(g) for g in gs)}
         # of the joint layer below, one modality's code is taken: the other's part of it stays
@@ -326,7 +326,7 @@ def test_labels_reach_the_joint_layer():
     """In the release the label hangs on the joint layer: a level whose labels train the classifier alone is a mistake."""
     model, batch = make_model(), first_batch()
     with tf.GradientTape() as tape:
-        value = model.costs(batch, Step(tf.constant([1, 2]), stage="common_2"))["common_2_class"]
+        value = model.compute_losses(batch, Step(tf.constant([1, 2]), stage="common_2"))["common_2_class"]
     found = tape.gradient(value, model.networks["common_2"].trainable_variables)
     assert all(np.any(g) for g in found)
 

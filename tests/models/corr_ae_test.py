@@ -66,7 +66,7 @@ def test_losses_by_a_slow_loop(dims, variant, alpha, used, activation):
                 restored += sum((made - batch[n][u].numpy()) ** 2)
         for m, n in itertools.combinations(dims, 2):
             apart += sum((codes[m] - codes[n]) ** 2)
-    found = {name: float(v) for name, v in model.costs(batch, model.present_step()).items()}
+    found = {name: float(v) for name, v in model.compute_losses(batch, model.present_step()).items()}
     expected = {"reconstruction": (1 - used) * restored / 8, "correlation": used * apart / 8}
     assert found == pytest.approx(expected, rel=1e-4)
     code = slow(model.networks["encoder_text"], batch["text"].numpy(), unit, True)
@@ -79,7 +79,7 @@ def test_routing_of_gradients(variant):
     model, batch = make_model(variant=variant), first_batch()
     for name, reached in (("reconstruction", set(model.networks)), ("correlation", {"encoder_image", "encoder_text"})):
         with tf.GradientTape() as tape:
-            cost = model.costs(batch, model.present_step())[name]
+            cost = model.compute_losses(batch, model.present_step())[name]
         found = tape.gradient(cost, {n: net.trainable_variables for n, net in model.networks.items()})
         assert {n for n, gs in found.items() if any(g is not None and np.any(g) for g in gs)} == reached
     decoders = {n for n in model.networks if n.startswith("decoder")}
@@ -123,7 +123,7 @@ def test_losses_on_the_machines_outputs(variant):
         for m, n in itertools.product(DIMS, repeat=2) if restores(variant, m, n)
     )
     alpha = 0.2 if variant == "cross" else 0.8
-    assert float(model.costs(batch, model.present_step())["reconstruction"]) == pytest.approx((1 - alpha) * restored, rel=1e-4)
+    assert float(model.compute_losses(batch, model.present_step())["reconstruction"]) == pytest.approx((1 - alpha) * restored, rel=1e-4)
     assert not any("machine" in name for name in model.players["joint"])
     np.testing.assert_allclose(model.encode("text", batch["text"]), codes["text"], rtol=1e-5)
 

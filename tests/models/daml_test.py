@@ -53,7 +53,7 @@ def test_losses_by_a_slow_loop(dims):
             sum((items[8 * first + u][0] - items[8 * second + u][0]) ** 2) for u in range(8)
         ) / 8
     expected["metric"] = 0.7 * sum(sum(h) / len(h) for h in hinges.values())
-    found = {name: float(v) for name, v in model.costs(batch, model.present_step()).items()}
+    found = {name: float(v) for name, v in model.compute_losses(batch, model.present_step()).items()}
     assert expected["metric"] > 0.1 and found == pytest.approx(expected, rel=1e-4)
 
 
@@ -62,7 +62,7 @@ def test_routing_of_gradients():
     model = make_model(lambda_adv=0.5)
     batch = first_batch(model.dims)
     with tf.GradientTape(persistent=True) as tape:
-        cost = model.costs(batch, model.present_step())
+        cost = model.compute_losses(batch, model.present_step())
         common = tf.stack([model.embed(m, batch[m]) for m in DIMS])
         plain = tf.reduce_mean(losses.modality_classification(model.networks["modality_classifier"](common)))
     towers = [v for m in DIMS for v in model.networks[f"tower_{m}"].trainable_variables]

@@ -51,7 +51,7 @@ def test_terms_by_a_slow_loop(dims):
             x, y = common[a][u], common[b][v]
             theta = x @ y / (np.linalg.norm(x) * np.linalg.norm(y)) / 2
             found["j2"] += 0.3 * (math.log(1 + math.exp(theta)) - (labels[u] == labels[v]) * theta) / 64
-    assert {name: float(v) for name, v in model.costs(batch, model.present_step()).items()} == pytest.approx(found, rel=1e-5)
+    assert {name: float(v) for name, v in model.compute_losses(batch, model.present_step()).items()} == pytest.approx(found, rel=1e-5)
 
 
 def slow_loss(model, values, batch):
@@ -125,7 +125,7 @@ def test_routing_of_gradients():
     towers = {"own_image", "own_text", "own_audio", "common"}
     for name, expected in {"j1": towers | {"classifier"}, "j2": towers, "j3": towers}.items():
         with tf.GradientTape() as tape:
-            cost = model.costs(batch, model.present_step())[name]
+            cost = model.compute_losses(batch, model.present_step())[name]
         found = tape.gradient(cost, {n: net.trainable_variables for n, net in model.networks.items()})
         assert {n for n, gs in found.items() if any(g is not None and np.any(g) for g in gs)} == expected
 

@@ -229,7 +229,7 @@ def test_losses_by_a_slow_loop(branch, data):
     step = model.present_step()
     seeds = [tf.random.experimental.stateless_fold_in(step.seed, i) for i in (2, 3)]
     expected = slow_hinges(images @ texts.T, batch["label"].numpy(), seeds)
-    found = model.costs(batch, step)
+    found = model.compute_losses(batch, step)
     assert [float(found[name]) for name in ("other_text", "other_image")] == pytest.approx(expected, abs=2e-5)
 
 
@@ -238,7 +238,7 @@ def losses_of(data, images, texts, labels=(0, 1), **settings):
     model = make(data, **settings)
     model.vectors = lambda branch, modality, views, step=None: tf.constant({"image": images, "text": texts}[modality])
     batch = {"label": tf.constant(labels)}
-    return [float(v) for v in model.costs(batch, Step(tf.constant((1, 2)), stage="image")).values()]
+    return [float(v) for v in model.compute_losses(batch, Step(tf.constant((1, 2)), stage="image")).values()]
 
 
 def test_losses_by_hand(data):
@@ -342,7 +342,7 @@ def test_gradient_routing(branch, data):
     model = make(data)
     batch = batch_of(model, data, branch)
     with tf.GradientTape(persistent=True) as tape:
-        losses = model.costs(batch, model.present_step())
+        losses = model.compute_losses(batch, model.present_step())
     networks = {name: net.trainable_variables for name, net in model.networks.items()}
     for name, loss in losses.items():
         gradients = tape.gradient(loss, networks)

@@ -88,7 +88,7 @@ def test_losses_at_zero_logits():
     """ln C of each modality, ln C' of the source, .1 M ln 2: guards against sums over rows and other weights."""
     model = make_model()
     zero_heads(model)
-    found = model.costs(make_batch(), step_at(0.5))
+    found = model.compute_losses(make_batch(), step_at(0.5))
     expected = {f"class_{m}": math.log(3) for m in MODALITIES} | {"class_source": math.log(4), "modality": 0.3 * math.log(2)}
     assert {name: float(found[name]) for name in expected} == pytest.approx(expected, rel=1e-6)
     assert set(found) == {*expected, "pairwise", "mmd"}
@@ -205,7 +205,7 @@ def test_routing():
     """The table of which loss changes what; by the joint normalisation a class loss reaches other modalities' layers."""
     model, batch = make_model(), make_batch()
     with tf.GradientTape(persistent=True) as tape:
-        found = model.costs(batch, step_at(0.5))
+        found = model.compute_losses(batch, step_at(0.5))
     for loss, expected in ROUTES.items():
         reached = set()
         for name, net in model.networks.items():
@@ -253,7 +253,7 @@ def test_without_a_source():
     """Guards against terms of a domain that is not there, and a result that does not say so."""
     model = make_model(source=False)
     assert not any(name.startswith("source") for name in model.networks)
-    found = model.costs(make_batch(), step_at(0.5))
+    found = model.compute_losses(make_batch(), step_at(0.5))
     assert set(found) == {"class_image", "class_text", "class_audio", "pairwise", "modality"}
     assert model.begin(make_data(False))["source"].startswith("none")
     assert make_model().begin(make_data())["source"] == "source"
@@ -261,11 +261,11 @@ def test_without_a_source():
 
 def test_settings_leave_parts_out():
     """Guards against an ablation that trains the part all the same."""
-    assert "class_source" not in make_model(source_weight=0.0).costs(make_batch(), step_at(0.5))
-    assert "mmd" not in make_model(mmd_weight=0.0).costs(make_batch(), step_at(0.5))
-    assert "pairwise" not in make_model(pairwise_weight=0.0).costs(make_batch(), step_at(0.5))
+    assert "class_source" not in make_model(source_weight=0.0).compute_losses(make_batch(), step_at(0.5))
+    assert "mmd" not in make_model(mmd_weight=0.0).compute_losses(make_batch(), step_at(0.5))
+    assert "pairwise" not in make_model(pairwise_weight=0.0).compute_losses(make_batch(), step_at(0.5))
     quiet = make_model(adversary_weight=0.0)
-    assert "modality" not in quiet.costs(make_batch(), step_at(0.5)) and "discriminator" not in quiet.networks
+    assert "modality" not in quiet.compute_losses(make_batch(), step_at(0.5)) and "discriminator" not in quiet.networks
     assert list(quiet.players) == ["generator"]
 
 
@@ -277,7 +277,7 @@ def test_chtn_and_shared_domains():
     shared = make_model(share_domains=True)
     assert "source_image_fc6" not in shared.networks and set(shared.networks["image_fc6"].norms) == {"", "source"}
     before = shared.networks["image_fc6"].norms[""].moving_mean.numpy()
-    shared.source_costs(make_batch()["source"], shared.hidden(shared.own_layers("image"), make_batch()["image"]), True)
+    shared.source_losses(make_batch()["source"], shared.hidden(shared.own_layers("image"), make_batch()["image"]), True)
     np.testing.assert_array_equal(shared.networks["image_fc6"].norms[""].moving_mean, before)
 
 

@@ -125,7 +125,7 @@ def test_losses_against_a_slow_loop(dims, third):
     batch = first_batch(model)
     expected = slow_losses(model, batch)
     assert all(value > 0.1 for value in expected.values())
-    assert {name: float(v) for name, v in model.costs(batch, model.present_step()).items()} == pytest.approx(expected, rel=1e-4)
+    assert {name: float(v) for name, v in model.compute_losses(batch, model.present_step()).items()} == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(("dims", "sd", "adv"), [
@@ -136,7 +136,7 @@ def test_losses_of_classifiers_that_know_nothing(dims, sd, adv):
     model = make_model(dims)
     zero(model, "classifier")
     zero(model, "modality_classifier")
-    cost = model.costs(first_batch(model), model.present_step())
+    cost = model.compute_losses(first_batch(model), model.present_step())
     assert float(cost["sd"]) == pytest.approx(sd, rel=1e-6)
     assert float(cost["adv"]) == pytest.approx(adv, rel=1e-6)
 
@@ -151,7 +151,7 @@ def test_routing_of_gradients():
     }
     for name in LOSSES:
         with tf.GradientTape() as tape:
-            cost = model.costs(batch, model.present_step())[name]
+            cost = model.compute_losses(batch, model.present_step())[name]
         found = tape.gradient(cost, {n: net.trainable_variables for n, net in model.networks.items()})
         moved = {n for n, gs in found.items() if any(g is not None and np.abs(g).max() > 0 for g in gs)}
         assert moved == reached[name], name
@@ -203,7 +203,7 @@ def test_adversary_schedule():
     model = make_model(adv_schedule="dann")  # at step 0 only A feels the adversarial loss
     batch = first_batch(model)
     with tf.GradientTape() as tape:
-        cost = model.costs(batch, model.present_step())["adv"]
+        cost = model.compute_losses(batch, model.present_step())["adv"]
     gradient = tape.gradient(cost, {n: model.networks[n].trainable_variables for n in ("shared", "modality_classifier")})
     assert not any(np.any(g) for g in gradient["shared"]) and any(np.any(g) for g in gradient["modality_classifier"])
 
@@ -216,7 +216,7 @@ def test_tanh_logits_cap_the_probability():
         zero(model, "classifier")
         model.networks["classifier"].layers[0].bias.assign([50.0, -50.0, -50.0])
         batch = first_batch(model) | {"label": tf.zeros(8, tf.int32)}
-        least.append(float(model.costs(batch, model.present_step())["sd"]))
+        least.append(float(model.compute_losses(batch, model.present_step())["sd"]))
     assert least == pytest.approx([-2 * math.log(math.e / (math.e + 2 / math.e)), 0.0], abs=1e-6)
 
 

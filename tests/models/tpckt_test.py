@@ -205,7 +205,7 @@ def test_what_the_domains_losses_reach():
     model, batch = make_model(), make_batch()
     with tf.GradientTape(persistent=True) as tape:
         found = {d: model.common(d, {m: b[m] for m in DIMS}, True) for d, b in (("source", batch["source"]), ("target", batch))}
-        cost = model.adversarial_costs(found, step_of("joint", 0.5))
+        cost = model.adversarial_losses(found, step_of("joint", 0.5))
     for place in ("image", "text", "common"):
         reached = set()
         for name, net in model.networks.items():

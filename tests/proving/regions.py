@@ -43,7 +43,7 @@ class Regions(Method):
         """(B, places, d) to (B, units)."""
         return self.networks["attention"](self.networks["regions"](regions), None, seed=seed)[0]
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         """The classification loss of both modalities, name -> scalar."""
         common = tf.stack((self.image(batch["image.regions"], step.masks(0)), self.networks["text"](batch["text"])))
         logits = self.networks["classifier"](common)

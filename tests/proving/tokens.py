@@ -54,7 +54,7 @@ class WordsLSTM(Method):
             made = tf.math.divide_no_nan(tf.reduce_sum(states, axis=1), count)
         return self.networks[f"norm_{modality}"](made, training=training)
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         """The classification losses, name -> scalar."""
         found = {}
         for m in ("image", "text"):

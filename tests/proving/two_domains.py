@@ -38,7 +38,7 @@ class TwoDomains(Method):
         """The encoders with the target's classifier, and the source's classifier at a tenth of the rate."""
         return {"joint": (*self.dims, "classes_target"), "slow": ("classes_source",)}
 
-    def domain_costs(self, batch, domain):
+    def domain_losses(self, batch, domain):
         """The losses of a domain's batch, name -> scalar."""
         found = {}
         for m in self.dims:
@@ -50,8 +50,8 @@ class TwoDomains(Method):
     def updates(self, batch, step):
         """Both players from one tape."""
         with tf.GradientTape(persistent=True) as tape:
-            source = self.domain_costs(batch["source"], "source")
-            cost = self.domain_costs(batch, "target") | source
+            source = self.domain_losses(batch["source"], "source")
+            cost = self.domain_losses(batch, "target") | source
         yield self.minimise("joint", cost, tape)
         yield self.minimise("slow", source, tape)
 

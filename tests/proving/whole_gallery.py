@@ -36,7 +36,7 @@ class WholeGallery(Method):
         spaces["classifier"] = units, data.num_classes
         return {name: self.tower(name, inputs, (outputs,)) for name, (inputs, outputs) in spaces.items()}
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         """The classification loss and the triplet loss with all negatives, name -> scalar."""
         common = tf.stack([self.networks[f"class_{m}"](batch[m]) for m in self.dims])
         logits = self.networks["classifier"](common)

@@ -14,17 +14,17 @@ CONTRASTIVE_THIRDS = ("cross", "symmetric", "literal")
 REFERENCE_BATCH = 64
 
 
-def real_cost(logits):
+def real_loss(logits):
     """-log D: what a discriminator pays for a real pair. Logits and result: (..., B)."""
     return tf.nn.softplus(-logits)
 
 
-def fake_cost(logits):
+def fake_loss(logits):
     """-log(1 - D): what a discriminator pays for a fake pair. Logits and result: (..., B)."""
     return tf.nn.softplus(logits)
 
 
-def generator_cost(logits, kind="nonsaturating"):
+def generator_loss(logits, kind="nonsaturating"):
     """What a generator pays for a fake that the discriminator scores with `logits` (..., B).
 
     Args:

@@ -111,24 +111,24 @@ class Dual(Method):
 
     def update_forward_discriminators(self, features, word, fakes):
         """The class vector (B, e) is real with either feature; fakes[i], tensors (B, e), are fake with features[i]."""
-        cost = {}
+        loss = {}
         with tf.GradientTape() as tape:
             for network, feature, conditions in zip(self.names("D_F"), features, fakes, strict=True):
                 logits = self.judge_pairs(network, [word, *map(tf.stop_gradient, conditions)], feature)
-                cost[network] = tf.reduce_mean(
-                    losses.real_cost(logits[0]) + tf.reduce_sum(losses.fake_cost(logits[1:]), axis=0)
+                loss[network] = tf.reduce_mean(
+                    losses.real_loss(logits[0]) + tf.reduce_sum(losses.fake_loss(logits[1:]), axis=0)
                 )
-        return self.minimise("D_F", cost, tape)
+        return self.minimise("D_F", loss, tape)
 
     def update_reverse_discriminators(self, features, common, seed):
         """Original features are real, reconstructed ones fake (eq. 7 and 8 of DANZCR)."""
         made = self.reconstruct(tuple(map(tf.stop_gradient, common)), seed)
-        cost = {}
+        loss = {}
         with tf.GradientTape() as tape:
             for network, real, fake in zip(self.names("D_R"), features, made, strict=True):
                 logits = self.networks[network](tf.stack((real, tf.stop_gradient(fake))))[..., 0]
-                cost[network] = tf.reduce_mean(losses.real_cost(logits[0]) + losses.fake_cost(logits[1]))
-        return self.minimise("D_R", cost, tape)
+                loss[network] = tf.reduce_mean(losses.real_loss(logits[0]) + losses.fake_loss(logits[1]))
+        return self.minimise("D_R", loss, tape)
 
     def embed(self, modality, features):
         """s = G_F(f), without dropout."""

@@ -149,12 +149,12 @@ class ACMR(Method):
         """Yields the embedding's updates, then the adversary's."""
         for _ in range(self.settings.embedding_steps):
             with tf.GradientTape() as tape:
-                cost = self.embedding_costs(batch, step)
-            yield self.minimise("embedding", cost, tape)
+                loss = self.embedding_losses(batch, step)
+            yield self.minimise("embedding", loss, tape)
         common = tf.stop_gradient(self.project(batch))
         with tf.GradientTape() as tape:
-            cost = {"adv": self.adversarial(common)}
-        yield self.minimise("adversary", cost, tape)
+            loss = {"adv": self.adversarial(common)}
+        yield self.minimise("adversary", loss, tape)
 
     def project(self, batch):
         """(v, t) stacked, (2, B, d)."""
@@ -164,7 +164,7 @@ class ACMR(Method):
         """L_adv of (2, B, d)."""
         return tf.reduce_mean(losses.modality_classification(self.networks["modality_classifier"](common)))
 
-    def embedding_costs(self, batch, step):
+    def embedding_losses(self, batch, step):
         """The weighted losses of the projectors' update, name -> scalar."""
         s, labels, common = self.settings, batch["label"], self.project(batch)
         v, t = tf.unstack(common)
@@ -198,12 +198,12 @@ def structure(v, t, labels, negatives, margin):
     """L_imi of v and t (B, d) with labels (B,), a scalar; an item without one of another class has no negatives."""
     distances = losses.row_distances(v[:, None], t[None])  # (B, B): row i of v, column j of t
     same = tf.cast(labels[:, None] == labels[None, :], distances.dtype)
-    cost = 0.0
+    loss = 0.0
     for d in (distances, tf.transpose(distances)):
-        cost += tf.reduce_sum(d * same, axis=1) / tf.reduce_sum(same, axis=1)
+        loss += tf.reduce_sum(d * same, axis=1) / tf.reduce_sum(same, axis=1)
         hinge = tf.nn.relu(margin - d) * (1 - same)
-        cost += negatives * tf.math.divide_no_nan(tf.reduce_sum(hinge, axis=1), tf.reduce_sum(1 - same, axis=1))
-    return tf.reduce_sum(cost)
+        loss += negatives * tf.math.divide_no_nan(tf.reduce_sum(hinge, axis=1), tf.reduce_sum(1 - same, axis=1))
+    return tf.reduce_sum(loss)
 
 
 def released_triplet(v, t, batch, margin, modalities=("image", "text")):
@@ -216,12 +216,12 @@ def released_triplet(v, t, batch, margin, modalities=("image", "text")):
       modalities: v's and t's.
     """
     other = batch["label"][:, None] != batch["label"][None, :]
-    positive, cost = tf.nn.l2_loss(v - t), 0.0
+    positive, loss = tf.nn.l2_loss(v - t), 0.0
     for own, opposite, modality in ((v, t, modalities[0]), (t, v, modalities[1])):
         rows = tf.math.l2_normalize(batch[modality], -1)
         nearest = tf.argmax(tf.where(other, tf.matmul(rows, rows, transpose_b=True), -2.0), axis=1)
-        cost += tf.nn.relu(margin + 5 * positive - tf.nn.l2_loss(own - tf.gather(opposite, nearest)))
-    return cost
+        loss += tf.nn.relu(margin + 5 * positive - tf.nn.l2_loss(own - tf.gather(opposite, nearest)))
+    return loss
 
 
 def released_simple(v, t, labels):

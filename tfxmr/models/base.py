@@ -165,14 +165,14 @@ class Method(Trained, KerasMethod):
     """Base of the neural methods. A subclass fills three holes:
 
     * `make_networks(data)` builds its networks by name, in full (no weights appear later);
-    * `costs(batch, step)`, the losses whose sum all networks minimise;
+    * `compute_losses(batch, step)`, the losses whose sum all networks minimise;
     * `embed(modality, features)`, the representation that retrieval compares.
 
-    Where networks have different aims, two more instead of `costs`: `players`, name -> names of the networks that this
-    player's update changes, and `updates(batch, step)`, the updates of one step in the paper's order. A training of
-    several parts names them in `make_stages`, and decides in `begin` what a part works with. What is fitted on top of
-    trained networks is fitted by `finish`. Representations that are not two vectors to be compared by a protocol's
-    similarity are compared by a method `similarity`, see tfxmr.evaluation.retriever.Retriever.
+    Where networks have different aims, two more instead of `compute_losses`: `players`, name -> names of the networks
+    that this player's update changes, and `updates(batch, step)`, the updates of one step in the paper's order. A
+    training of several parts names them in `make_stages`, and decides in `begin` what a part works with. What is fitted
+    on top of trained networks is fitted by `finish`. Representations that are not two vectors to be compared by a
+    protocol's similarity are compared by a method `similarity`, see tfxmr.evaluation.retriever.Retriever.
 
     A network may be any Keras layer whose weights are there when it is made and whose random numbers depend on nothing
     but its inputs: see `network`, and tfxmr.engine.randomness for dropout and the like.
@@ -336,12 +336,12 @@ class Method(Trained, KerasMethod):
         """Player name -> names of the networks whose weights its update changes; by default one player has all."""
         return {"joint": tuple(self.networks)}
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         """The weighted losses of a batch, name -> scalar; arguments as of `updates`."""
         raise NotImplementedError
 
     def updates(self, batch, step):
-        """Yields the updates of one step in order, each as `minimise` returns it; by default the one that `costs` asks.
+        """Yields the updates of one step in order, each as `minimise` returns it; by default one of `compute_losses`.
 
         The base applies an update before it asks for the next, so a later loss sees the new weights.
 
@@ -350,8 +350,8 @@ class Method(Trained, KerasMethod):
           step: Step.
         """
         with tf.GradientTape() as tape:
-            cost = self.costs(batch, step)
-        yield self.minimise("joint", cost, tape)
+            loss = self.compute_losses(batch, step)
+        yield self.minimise("joint", loss, tape)
 
     def watchers(self) -> list:
         """Keras callbacks of the method's own for the present stage, that look at its steps and change nothing."""

@@ -275,14 +275,14 @@ class C3L(Method):
         made = self.generate_images(common, noise, training)
         with tf.GradientTape() as tape:
             logits = self.judge(tf.stack((batch[self.view], batch["wrong"][self.view], made)), common)
-            real, wrong, fake = losses.real_cost(logits[0]), *tf.unstack(losses.fake_cost(logits[1:]))
-            cost = {"judge": tf.reduce_mean(real + (wrong + fake) / 2)}
-        yield self.minimise("discriminator", cost, tape)
+            real, wrong, fake = losses.real_loss(logits[0]), *tf.unstack(losses.fake_loss(logits[1:]))
+            loss = {"judge": tf.reduce_mean(real + (wrong + fake) / 2)}
+        yield self.minimise("discriminator", loss, tape)
         with tf.GradientTape() as tape:
             common = self.of_words(words) if self.settings.gan_to_encoder else common
             made = self.generate_images(common, noise, training)
-            cost = {"fool": tf.reduce_mean(losses.real_cost(self.judge(made, tf.stop_gradient(common))))}
-        yield self.minimise("generator", cost, tape)
+            loss = {"fool": tf.reduce_mean(losses.real_loss(self.judge(made, tf.stop_gradient(common))))}
+        yield self.minimise("generator", loss, tape)
 
     def judge(self, images, common):
         """Logits (..., B) of pairs of images, features (..., B, d) or pixels (..., B, 4096, 3), and c_t."""

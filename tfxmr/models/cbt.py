@@ -242,8 +242,8 @@ class CBT(Method):
             items = {m: self.encode_item(m, batch, step.masks(i)) for i, m in enumerate(both)}
             for i, m in enumerate(both):
                 seed = randomness.fold_in(step.seed, 2 + i)
-                cost, values = self.direction(m, both[1 - i], items, batch["label"], seed)
-                found |= {f"{name}_{m}": value for name, value in cost.items()}
+                loss, values = self.direction(m, both[1 - i], items, batch["label"], seed)
+                found |= {f"{name}_{m}": value for name, value in loss.items()}
                 shown |= {f"{name}_{m}": value for name, value in values.items()}
         yield *self.minimise("joint", found, tape), shown
 
@@ -260,8 +260,8 @@ class CBT(Method):
         alpha = 0.0 if s.mode == "code" else s.alpha
         common = self.middle(modality, items[modality])
         logits = self.networks["classifier"](common)
-        cost = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        found = {"class": s.class_weight * tf.reduce_mean(cost)}
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        found = {"class": s.class_weight * tf.reduce_mean(loss)}
         if s.mode == "none":
             return found, {}
         if not s.rewards_train_encoders:

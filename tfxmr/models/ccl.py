@@ -246,19 +246,19 @@ class CCL(DeepNet):
                 yield self.contrasted(f"fusing_machine_{m}", self.encoded(m, batch[m]), step)
         else:
             with tf.GradientTape() as tape:
-                cost = self.costs(batch, step)
-            yield self.minimise("joint" if self.settings.variant == "together" else step.stage, cost, tape)
+                loss = self.compute_losses(batch, step)
+            yield self.minimise("joint" if self.settings.variant == "together" else step.stage, loss, tape)
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         """The weighted losses of a batch, name -> scalar: of the stage, or with --variant=together of all."""
         if self.settings.variant == "together":
             x, codes = batch, {m: self.networks[f"encoder_{m}"](batch[m]) for m in self.dims}
             before = codes if self.settings.end_to_end else {m: tf.stop_gradient(c) for m, c in codes.items()}
-            return self.costs_of_codes(x, codes) | self.costs_of_tasks(before, batch["label"])
+            return self.losses_of_codes(x, codes) | self.costs_of_tasks(before, batch["label"])
         if step.stage == "codes":
             x = {m: self.seen(m, batch[m]) for m in self.dims}
-            cost = self.costs_of_codes(x, {m: self.networks[f"encoder_{m}"](x[m]) for m in self.dims})
-            return {name: value / 2 for name, value in cost.items()}
+            loss = self.losses_of_codes(x, {m: self.networks[f"encoder_{m}"](x[m]) for m in self.dims})
+            return {name: value / 2 for name, value in loss.items()}
         if step.stage == "semantic":
             logits = {m: self.networks[f"semantic_{m}_classifier"](self.semantic(m, batch[m])) for m in self.dims}
             return {
@@ -267,7 +267,7 @@ class CCL(DeepNet):
             }
         return self.costs_of_tasks({m: self.task_input(m, batch[m]) for m in self.dims}, batch["label"])
 
-    def costs_of_codes(self, x, codes):
+    def losses_of_codes(self, x, codes):
         """The losses of codes of x, both by modality, name -> scalar."""
         restored = sum(squares(self.networks[f"decoder_{m}"](codes[m]) - x[m]) for m in self.dims)
         apart = sum(squares(codes[m] - codes[n]) for m, n in itertools.combinations(self.dims, 2))

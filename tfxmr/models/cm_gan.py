@@ -180,8 +180,8 @@ class CMGAN(Method):
         name = f"D_{modality}"
         with tf.GradientTape() as tape:
             real, fake = (self.networks[name](x)[:, 0] for x in (features, made))
-            cost = tf.reduce_mean(losses.real_cost(real) + losses.fake_cost(fake))
-        return self.minimise(name, {"intra": cost}, tape)
+            loss = tf.reduce_mean(losses.real_loss(real) + losses.fake_loss(fake))
+        return self.minimise(name, {"intra": loss}, tape)
 
     def update_inter_discriminator(self, modality, batch, common, training):
         """CD_m: the pair of the modality's own is real; of the other modality, or of another class's item, fake."""
@@ -189,11 +189,11 @@ class CMGAN(Method):
         of_wrong = self.common(modality, wrong, training)
         with_wrong = wrong if self.settings.wrong_condition == "own" else features
         with tf.GradientTape() as tape:
-            real = losses.real_cost(self.judge_pair(modality, common[modality], features, training))
-            other = losses.fake_cost(self.judge_pair(modality, common[self.other(modality)], features, training))
-            wrong = losses.fake_cost(self.judge_pair(modality, of_wrong, with_wrong, training))
-            cost = tf.reduce_mean(real + (other + wrong) / 2)
-        return self.minimise(name, {"inter": cost}, tape)
+            real = losses.real_loss(self.judge_pair(modality, common[modality], features, training))
+            other = losses.fake_loss(self.judge_pair(modality, common[self.other(modality)], features, training))
+            wrong = losses.fake_loss(self.judge_pair(modality, of_wrong, with_wrong, training))
+            loss = tf.reduce_mean(real + (other + wrong) / 2)
+        return self.minimise(name, {"inter": loss}, tape)
 
     def judge_pair(self, modality, common, features, training):
         """Logits (B,) of pairs of a common representation and a modality's features, normalised by these rows alone."""
@@ -205,19 +205,19 @@ class CMGAN(Method):
 
     def update_generator(self, modality, batch, training):
         """G_m: to pass for the other modality, to reconstruct like features, to tell classes apart."""
-        s, other, cost = self.settings, self.other(modality), {}
+        s, other, loss = self.settings, self.other(modality), {}
         with tf.GradientTape() as tape:
             common = self.common(modality, batch[modality], training)
             if "inter" in self.adversaries:
                 logits = self.judge_pair(other, common, batch[other], training)
-                cost["inter"] = s.adv_weight * tf.reduce_mean(losses.generator_cost(logits, s.gan_loss))
+                loss["inter"] = s.adv_weight * tf.reduce_mean(losses.generator_loss(logits, s.gan_loss))
             if "intra" in self.adversaries:
                 made = self.networks[f"R_{modality}"](common, training=training)
                 logits = self.networks[f"D_{modality}"](made)[:, 0]
-                cost["intra"] = s.adv_weight * tf.reduce_mean(losses.generator_cost(logits, s.gan_loss))
+                loss["intra"] = s.adv_weight * tf.reduce_mean(losses.generator_loss(logits, s.gan_loss))
             classes = self.networks[f"P_{modality}"](common)
-            cost["class"] = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], classes))
-        return self.minimise(f"G_{modality}", cost, tape)
+            loss["class"] = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], classes))
+        return self.minimise(f"G_{modality}", loss, tape)
 
     def embed(self, modality, features):
         """c, or the class probabilities."""

@@ -295,14 +295,14 @@ class CMDN(DeepNet):
                 yield self.contrasted(f"merge_machine_{m}", tf.concat(parts, axis=-1), step)
         else:
             with tf.GradientTape() as tape:
-                cost = self.costs(batch, step)
-            yield self.minimise("joint" if self.settings.variant == "together" else stage, cost, tape)
+                loss = self.compute_losses(batch, step)
+            yield self.minimise("joint" if self.settings.variant == "together" else stage, loss, tape)
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         """The losses of a batch, name -> scalar: of the stage, or with --variant=together of all."""
         if self.settings.variant == "together":
             return self.costs_together(batch)
-        cost, kind, number = {}, kind_of(step.stage), step.stage.rpartition("_")[2]
+        loss, kind, number = {}, kind_of(step.stage), step.stage.rpartition("_")[2]
         if kind == "intra":
             for m in self.dims:
                 x, depth = self.standard(m, batch[m]), int(number)
@@ -310,34 +310,34 @@ class CMDN(DeepNet):
                 made = x
                 for i, layer in enumerate((*up, *down), 1):
                     made = layer(made) if i == 2 * depth else tf.nn.relu(layer(made))
-                cost[f"intra_{m}"] = self.squared_error(tf.cast(made, tf.float32), x)
+                loss[f"intra_{m}"] = self.squared_error(tf.cast(made, tf.float32), x)
         elif kind == "between":
             own = {m: self.standard(m, batch[m]) for m in self.dims}
-            self.between(own, {m: self.intra(m, batch[m]) for m in self.dims}, cost)
+            self.between(own, {m: self.intra(m, batch[m]) for m in self.dims}, loss)
         elif kind == "semantic":
             for m in self.dims:
-                self.classified(m, self.code(m, batch[m], 0), batch["label"], cost)
+                self.classified(m, self.code(m, batch[m], 0), batch["label"], loss)
         else:
             parts = {m: self.code(m, batch[m], int(number) - 1) for m in self.dims}
-            self.jointly(step.stage, parts, cost, batch["label"])
-        return cost
+            self.jointly(step.stage, parts, loss, batch["label"])
+        return loss
 
     def costs_together(self, batch):
         """The losses of all stages, from codes that are computed once."""
-        cost, parts = {}, {}
-        intra = {m: self.restored(f"intra_{m}", (batch[m],), cost) for m in self.dims}
-        for m, merged in self.between(batch, intra, cost).items():
+        loss, parts = {}, {}
+        intra = {m: self.restored(f"intra_{m}", (batch[m],), loss) for m in self.dims}
+        for m, merged in self.between(batch, intra, loss).items():
             parts[m] = self.networks[f"semantic_{m}"](self.cut(merged))
-            self.classified(m, parts[m], batch["label"], cost)
+            self.classified(m, parts[m], batch["label"], loss)
         for name in list(self.levels_by_name)[1:]:
-            parts = self.jointly(name, {m: self.cut(v) for m, v in parts.items()}, cost, batch["label"])
-        return cost
+            parts = self.jointly(name, {m: self.cut(v) for m, v in parts.items()}, loss, batch["label"])
+        return loss
 
-    def between(self, x, intra, cost):
-        """r_m by modality of features `x` and a_m, by what stands for machines; the losses go into `cost`."""
-        inter = {m: self.restored(f"inter_{m}", (x[m],), cost) for m in self.dims}
-        joint = self.jointly("joint", {m: self.cut(v) for m, v in inter.items()}, cost)
-        return {m: self.restored(f"merge_{m}", (self.cut(intra[m]), self.cut(joint[m])), cost) for m in self.dims}
+    def between(self, x, intra, loss):
+        """r_m by modality of features `x` and a_m, by what stands for machines; the losses go into `loss`."""
+        inter = {m: self.restored(f"inter_{m}", (x[m],), loss) for m in self.dims}
+        joint = self.jointly("joint", {m: self.cut(v) for m, v in inter.items()}, loss)
+        return {m: self.restored(f"merge_{m}", (self.cut(intra[m]), self.cut(joint[m])), loss) for m in self.dims}
 
     def cut(self, x):
         """x, as the next stage takes it."""
@@ -349,27 +349,27 @@ class CMDN(DeepNet):
             return tf.reduce_mean((a - b) ** 2)
         return 0.5 * tf.reduce_mean(tf.reduce_sum((a - b) ** 2, axis=-1))
 
-    def restored(self, name, parts, cost):
-        """The code of an autoencoder of one or several parts, whose loss goes into `cost`."""
+    def restored(self, name, parts, loss):
+        """The code of an autoencoder of one or several parts, whose loss goes into `loss`."""
         code = self.networks[name](*parts)
-        cost[name] = self.squared_error(self.networks[f"{name}_decoder"](code), tf.concat(parts, axis=-1))
+        loss[name] = self.squared_error(self.networks[f"{name}_decoder"](code), tf.concat(parts, axis=-1))
         return code
 
-    def classified(self, m, codes, labels, cost):
-        """Puts the classification loss of a modality's codes into `cost`."""
+    def classified(self, m, codes, labels, loss):
+        """Puts the classification loss of a modality's codes into `loss`."""
         logits = self.networks[f"semantic_{m}_classifier"](codes)
-        cost[f"semantic_{m}"] = tf.reduce_mean(losses.semantic_discrimination(logits[None], labels))
+        loss[f"semantic_{m}"] = tf.reduce_mean(losses.semantic_discrimination(logits[None], labels))
 
-    def jointly(self, name, parts, cost, labels=None):
-        """Codes of each modality alone, modality -> (B, k); the joint autoencoder's losses go into `cost`."""
+    def jointly(self, name, parts, loss, labels=None):
+        """Codes of each modality alone, modality -> (B, k); the joint autoencoder's losses go into `loss`."""
         present = tf.concat((tf.ones((1, len(self.dims))), tf.eye(len(self.dims))), axis=0)  # (1 + M, M)
         codes = self.networks[name](*(present[:, i, None, None] * parts[m] for i, m in enumerate(self.dims)))
         restored = {m: self.networks[f"{name}_decoder_{m}"](codes) for m in self.dims}  # (1 + M, B, d)
-        cost[name] = sum(self.squared_error(restored[m], parts[m]) for m in self.dims)
+        loss[name] = sum(self.squared_error(restored[m], parts[m]) for m in self.dims)
         if labels is not None:
             logits = self.networks[f"{name}_classifier"](codes)
             total = losses.semantic_discrimination(logits, labels)  # over 1 + M inputs
-            cost[f"{name}_class"] = tf.reduce_mean(total) / (1 + len(self.dims))
+            loss[f"{name}_class"] = tf.reduce_mean(total) / (1 + len(self.dims))
         return dict(zip(self.dims, tf.unstack(codes[1:]), strict=True))
 
     def standard(self, m, x):

@@ -120,7 +120,7 @@ class CorrAE(DeepNet):
         """Yields the autoencoders' update; in the stage of a level, each machine's step of contrastive divergence."""
         return super().updates(batch, step) if step.stage == "training" else self.machine_updates(batch, step)
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         """The weighted losses of a batch, name -> scalar."""
         alpha = self.settings.alpha or PAPER_ALPHA[self.settings.variant]
         targets = {m: self.seen(m, batch[m]) for m in self.dims}

@@ -104,21 +104,21 @@ class DADN(Dual):
             # One pass for both: dropout masks are drawn for each row.
             made = self.generate(tuple(map(tf.stack, zip(features, wrong, strict=True))), seed)
             common, others = zip(*(tf.unstack(s) for s in made), strict=True)
-            cost = {}
+            loss = {}
             if self.settings.variant != "no_mmd":
-                cost["mmd"] = sum(map(tf.reduce_sum, self.forward_discrepancies(features, common, word)))
+                loss["mmd"] = sum(map(tf.reduce_sum, self.forward_discrepancies(features, common, word)))
             if self.settings.variant != "no_quadruplet":
-                cost["quadruplet"] = sum(self.quadruplet(s, word, others) for s in common)
-        return self.minimise("G_F", cost, tape)
+                loss["quadruplet"] = sum(self.quadruplet(s, word, others) for s in common)
+        return self.minimise("G_F", loss, tape)
 
     def update_all_generators(self, features, seed):
         """G_R: reconstructions near the features, and by what the discriminators see."""
         with tf.GradientTape() as tape:
             made = self.reconstruct(self.generate(features, seed), seed)
-            cost = {"recovery": sum(batch_distance(r, f) for r, f in zip(made, features, strict=True))}
+            loss = {"recovery": sum(batch_distance(r, f) for r, f in zip(made, features, strict=True))}
             if self.settings.variant != "no_mmd":
-                cost["mmd"] = sum(map(tf.reduce_sum, self.reverse_discrepancies(features, made)))
-        return self.minimise("G_R", cost, tape)
+                loss["mmd"] = sum(map(tf.reduce_sum, self.reverse_discrepancies(features, made)))
+        return self.minimise("G_R", loss, tape)
 
     def forward_discrepancies(self, features, common, word):
         """M of what D_FI and D_FT see of (s, f) and of (w, f): (2,) for each, own and other s."""

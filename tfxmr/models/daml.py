@@ -88,7 +88,7 @@ class DAML(Method):
             for name, (inputs, units, activations) in shapes.items()
         }
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         """The weighted losses of a batch, name -> scalar."""
         s = self.settings
         common = tf.stack([self.embed(m, batch[m]) for m in self.dims])  # (M, B, d)

@@ -49,7 +49,7 @@ class DANZCR(Dual):
 
     Of a pair (f_i, f_t) of class l the forward generators make common representations s_i = G_FI(f_i) and
     s_t = G_FT(f_t), the reverse generators remake the features, r = G_R(s). The forward discriminators judge
-    pairs (common representation, original feature), the reverse ones features. With the costs
+    pairs (common representation, original feature), the reverse ones features. With the losses
     real(z) = -log D and fake(z) = -log(1 - D), w_l the class vector and w_l' another class's, one step is
 
         D_F: min over D_FI, D_FT of the mean of
@@ -134,14 +134,14 @@ class DANZCR(Dual):
                 pairs = [common[i]] if self.settings.variant == "no_dis" else [common[i], common[1 - i]]
                 logits = self.judge_pairs(network, pairs, features[i])
                 adversarial += tf.reduce_mean(
-                    tf.reduce_sum(losses.generator_cost(logits, self.settings.gan_loss), axis=0)
+                    tf.reduce_sum(losses.generator_loss(logits, self.settings.gan_loss), axis=0)
                 )
-            cost = {
+            loss = {
                 "adversarial": adversarial,
                 "recovery": self.settings.lambda_f * sum(self.recovery(s, word) for s in common),
             }
-        upstream = self.gradient("G_F", cost, tape, common)
-        return "G_F", cost, made_by.gradient(common, self.variables_of("G_F"), output_gradients=upstream)
+        upstream = self.gradient("G_F", loss, tape, common)
+        return "G_F", loss, made_by.gradient(common, self.variables_of("G_F"), output_gradients=upstream)
 
     def update_all_generators(self, features, seed):
         """Eq. 11 and 12: forward and reverse generators together."""
@@ -150,13 +150,13 @@ class DANZCR(Dual):
             adversarial = 0.0
             for network, fake in zip(self.names("D_R"), made, strict=True):
                 logits = self.networks[network](fake)[..., 0]
-                adversarial += tf.reduce_mean(losses.generator_cost(logits, self.settings.gan_loss))
-            cost = {
+                adversarial += tf.reduce_mean(losses.generator_loss(logits, self.settings.gan_loss))
+            loss = {
                 "adversarial": adversarial,
                 "recovery": self.settings.lambda_r
                 * sum(self.recovery(r, f) for r, f in zip(made, features, strict=True)),
             }
-        return self.minimise("G_R", cost, tape)
+        return self.minimise("G_R", loss, tape)
 
     def recovery(self, generated, target):
         """Mean of losses.recovery in the reading that the settings choose."""

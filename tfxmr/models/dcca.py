@@ -96,7 +96,7 @@ class DCCA(Method):
         """One: both networks ascend the correlation."""
         return {"joint": tuple(self.dims)}
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         """Minus the correlation of a batch, name -> scalar."""
         outputs = (self.networks[m](batch[m]) for m in self.dims)
         return {"minus_correlation": -losses.total_correlation(*outputs, self.settings.ridge)}

@@ -72,9 +72,9 @@ class DeepSM(Method):
         for i, m in enumerate(self.networks):
             with tf.GradientTape() as tape:
                 logits = self.networks[m](batch[m], seed=step.masks(i))
-                cost = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], logits)
-                cost = {"class": tf.reduce_mean(cost)}
-            yield self.minimise(m, cost, tape)
+                loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], logits)
+                loss = {"class": tf.reduce_mean(loss)}
+            yield self.minimise(m, loss, tape)
 
     def embed(self, modality, features):
         """Class probabilities (B, C), or what the settings choose, without dropout."""

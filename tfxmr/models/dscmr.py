@@ -101,7 +101,7 @@ class DSCMR(Method):
         optimizer.epsilon_corrected = True
         return optimizer
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         """The weighted losses of a batch, name -> scalar."""
         labels = batch["label"]
         common = tf.stack([self.embed(m, batch[m]) for m in self.dims])  # (M, B, d)

@@ -201,7 +201,7 @@ class MCSM(Method):
             made = self.networks[f"{modality}_vector"](views[modality])
         return tf.math.l2_normalize(made, -1)
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         """The hinge losses of the stage's branch, by what the negatives are, name -> scalar."""
         images, texts = (self.vectors(step.stage, m, batch, step) for m in ("image", "text"))
         similarities = tf.matmul(images, texts, transpose_b=True)
@@ -214,8 +214,8 @@ class MCSM(Method):
     def updates(self, batch, step):
         """Yields the update of the stage's branch."""
         with tf.GradientTape() as tape:
-            cost = self.costs(batch, step)
-        yield self.minimise(step.stage, cost, tape)
+            loss = self.compute_losses(batch, step)
+        yield self.minimise(step.stage, loss, tape)
 
     def embed(self, modality, features):
         """The vectors of both spaces, branch -> (B, joint_units)."""

@@ -132,46 +132,46 @@ class MHTN(Transfer):
             return x, x
         return self.networks["fc9"](self.networks["fc8"](x, training=training), training=training, linear=True)
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         """The weighted losses, name -> scalar."""
         s, training = self.settings, step.training
         own = {m: self.hidden(self.own_layers(m), batch[m], training) for m in self.dims}
         common, before = self.common(tf.concat([layers[-1] for layers in own.values()], axis=0), training)
         logits = tf.split(self.networks["classes"](common), len(own))
-        cost = {f"class_{m}": classification(x, batch["label"]) for m, x in zip(own, logits, strict=True)}
+        loss = {f"class_{m}": classification(x, batch["label"]) for m, x in zip(own, logits, strict=True)}
         if s.pairwise_weight:
             others = (layers for m, layers in own.items() if m != "image")
-            cost["pairwise"] = s.pairwise_weight * sum(correspondence(own["image"], layers) for layers in others)
+            loss["pairwise"] = s.pairwise_weight * sum(correspondence(own["image"], layers) for layers in others)
         if self.has_source:
-            cost |= self.source_costs(batch["source"], own["image"], training)
+            loss |= self.source_losses(batch["source"], own["image"], training)
         if self.adversarial:
             narrow = reverse_gradient(self.networks["bottleneck"](before), self.reversal(step))
             modalities = tf.repeat(tf.range(len(own)), tf.shape(batch["label"])[0])
             found = losses.sigmoid_modality(self.networks["discriminator"](narrow), modalities)
-            cost["modality"] = s.adversary_weight * tf.reduce_mean(found)
-        return cost
+            loss["modality"] = s.adversary_weight * tf.reduce_mean(found)
+        return loss
 
-    def source_costs(self, batch, target, training):
+    def source_losses(self, batch, target, training):
         """The losses of the source's images, given the target's activations."""
         s = self.settings
         prefix, name = ("", "source") if s.share_domains else ("source_", "")
         source = self.hidden(self.own_layers("image", prefix), batch["image"], training, name)
-        cost = {}
+        loss = {}
         if s.source_weight:
             logits = self.networks["source_classes"](source[-1])
-            cost["class_source"] = s.source_weight * classification(logits, batch["label"])
+            loss["class_source"] = s.source_weight * classification(logits, batch["label"])
         if s.mmd_weight:
             discrepancy = sum(MMD[s.mmd_form](a, b) for a, b in zip(source, target, strict=True))
-            cost["mmd"] = s.mmd_weight * discrepancy
-        return cost
+            loss["mmd"] = s.mmd_weight * discrepancy
+        return loss
 
     def updates(self, batch, step):
         """Yields the update of all layers, then the adversary's, of the same losses."""
         with tf.GradientTape(persistent=True) as tape:
-            cost = self.costs(batch, step)
-        yield self.minimise("generator", cost, tape)
+            loss = self.compute_losses(batch, step)
+        yield self.minimise("generator", loss, tape)
         if self.adversarial:
-            yield self.minimise("adversary", {"modality": cost["modality"]}, tape)
+            yield self.minimise("adversary", {"modality": loss["modality"]}, tape)
 
     def embed(self, modality, features):
         """Class probabilities (B, C), or fc9 (B, units)."""

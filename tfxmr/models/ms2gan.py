@@ -137,24 +137,24 @@ class MS2GAN(Method):
             for name, (inputs, units, activations) in shapes.items()
         }
 
-    def costs(self, batch, step):
+    def compute_losses(self, batch, step):
         """The weighted losses of a batch, name -> scalar, without those that the settings leave out."""
         s, labels = self.settings, batch["label"]
         specific = tf.stack([self.networks[f"specific_{m}"](batch[m]) for m in self.dims])  # (M, B, d)
         shared = self.networks["shared"](specific)  # (M, B, d)
-        cost = {}
+        loss = {}
         if "sd" not in s.without:
             logits = self.networks["classifier"](specific, shared)  # (M, B, C)
-            cost["sd"] = tf.reduce_mean(losses.semantic_discrimination(logits, labels))
+            loss["sd"] = tf.reduce_mean(losses.semantic_discrimination(logits, labels))
         if "c" not in s.without:
             distances = losses.contrastive_distances(specific, shared, s.contrastive_third)  # (B, B)
-            cost["c"] = s.alpha * losses.contrastive(distances, labels, s.tau)
+            loss["c"] = s.alpha * losses.contrastive(distances, labels, s.tau)
         if "lm" not in s.without:
-            cost["lm"] = s.beta * tf.reduce_mean(losses.large_margin(specific, shared, s.zeta))
+            loss["lm"] = s.beta * tf.reduce_mean(losses.large_margin(specific, shared, s.zeta))
         if "adv" not in s.without:
             logits = self.networks["modality_classifier"](reverse_gradient(shared, self.reversal(step)))  # (M, B, M)
-            cost["adv"] = tf.reduce_mean(losses.modality_classification(logits))
-        return cost
+            loss["adv"] = tf.reduce_mean(losses.modality_classification(logits))
+        return loss
 
     def reversal(self, step):
         """lambda at a Step, a float or scalar tensor."""

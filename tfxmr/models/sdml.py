@@ -104,10 +104,10 @@ class SDML(Method):
         """Yields one update for each modality."""
         for m in self.dims:
             with tf.GradientTape() as tape:
-                cost = self.costs(m, batch[m], batch["label"])
-            yield self.minimise(m, cost, tape)
+                loss = self.compute_losses(m, batch[m], batch["label"])
+            yield self.minimise(m, loss, tape)
 
-    def costs(self, modality, features, labels):
+    def compute_losses(self, modality, features, labels):
         """The weighted losses of a modality's batch, name -> scalar."""
         alpha = self.settings.alpha
         z = self.embed(modality, features)

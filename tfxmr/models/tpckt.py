@@ -182,17 +182,17 @@ class TPCKT(Transfer):
         rows = tf.concat([layers[-1] for layers in own.values()], axis=0)
         return own, self.hidden(self.own_layers(domain, "common"), rows, training, domain)[-1]
 
-    def domain_costs(self, domain, batch, own, common):
+    def domain_losses(self, domain, batch, own, common):
         """L_d of a batch, name -> scalar."""
         logits = tf.split(self.networks[f"{domain}_classes"](common), len(MEDIA))
-        cost = {f"class_{m}": classification(x, batch["label"]) for m, x in zip(MEDIA, logits, strict=True)}
+        loss = {f"class_{m}": classification(x, batch["label"]) for m, x in zip(MEDIA, logits, strict=True)}
         if self.settings.pairwise_weight:
-            cost["pairwise"] = self.settings.pairwise_weight * correspondence(own["image"], own["text"])
-        return cost
+            loss["pairwise"] = self.settings.pairwise_weight * correspondence(own["image"], own["text"])
+        return loss
 
-    def adversarial_costs(self, found, step):
+    def adversarial_losses(self, found, step):
         """L_domain by place, name -> scalar; `found` is what `common` gives, by domain."""
-        s, factor, cost = self.settings, self.reversal(step), {}
+        s, factor, loss = self.settings, self.reversal(step), {}
         weights = {"text": s.text_weight, "image": s.image_weight, "common": s.common_weight}
         for place, weight in weights.items():
             rows = [found[d][1] if place == "common" else found[d][0][place][-1] for d in DOMAINS]
@@ -203,8 +203,8 @@ class TPCKT(Transfer):
                 value = losses.least_squares_domain(outputs, is_source)
             else:
                 value = tf.nn.sigmoid_cross_entropy_with_logits(is_source, outputs)
-            cost[f"domain_{place}"] = weight * tf.reduce_mean(value)
-        return cost
+            loss[f"domain_{place}"] = weight * tf.reduce_mean(value)
+        return loss
 
     def updates(self, batch, step):
         """Yields the updates of the stage's domain, or of both; of what they share, and of the discriminators."""
@@ -212,12 +212,12 @@ class TPCKT(Transfer):
         used = (step.stage,) if step.stage in DOMAINS else DOMAINS
         with tf.GradientTape(persistent=True) as tape:
             found = {d: self.common(d, {m: batches[d][m] for m in MEDIA}, step.training) for d in used}
-            cost = {d: self.domain_costs(d, batches[d], *found[d]) for d in used}
-            domains = self.adversarial_costs(found, step) if len(used) > 1 else {}
+            loss = {d: self.domain_losses(d, batches[d], *found[d]) for d in used}
+            domains = self.adversarial_losses(found, step) if len(used) > 1 else {}
         for d in used:
-            yield self.minimise(d, cost[d] | domains, tape)
+            yield self.minimise(d, loss[d] | domains, tape)
         if self.settings.share_domains:
-            both = {f"{d}_{name}": value for d in used for name, value in cost[d].items()}
+            both = {f"{d}_{name}": value for d in used for name, value in loss[d].items()}
             yield self.minimise("shared", both | domains, tape)
         if domains:
             yield self.minimise("adversary", domains, tape)

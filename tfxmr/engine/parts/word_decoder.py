@@ -63,8 +63,8 @@ class WordDecoder(keras.layers.Layer):
         given, targets = sentences[:, :-1], sentences[:, 1:]
         outputs = self.lstm(look_up(tf.convert_to_tensor(self.table), given), given > 0, initial=condition)
         logits = tf.cast(self.output_layer(outputs), tf.float32)
-        costs = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(targets - 1, 0), logits)
-        return tf.reduce_sum(tf.where(targets > 0, costs, 0.0), axis=1)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(targets - 1, 0), logits)
+        return tf.reduce_sum(tf.where(targets > 0, losses, 0.0), axis=1)
 
     def greedy(self, condition, length: int):
         """Sentences of which each word is the most likely one after the words before it.
