@@ -77,7 +77,7 @@ def test_a_signal_saves(number, data, tmp_path):
     for _ in range(2):  # as a shell sends one beside its terminal's; it must not end the saving
         os.kill(process.pid, number)
     _, errors = ended(process, 128 + number)
-    assert errors == [f"tfxmr: stopped by {number.name}; the same command goes on where it was"]
+    assert errors == [f"tfxmr: stopped by {number.name}; the same command resumes there"]
     assert 400 <= step_of(tmp_path / "run") < 4000
 
 
@@ -145,7 +145,7 @@ def test_every_command_takes_signals_as_ctrl_c(command, signals, monkeypatch, ca
     monkeypatch.setattr(f"tfxmr.commands.{command}.main", interrupted)
     entry._take_signals()
     assert main([command]) == 143 and saved
-    assert capsys.readouterr().err == "tfxmr: stopped by SIGTERM; the same command goes on where it was\n"
+    assert capsys.readouterr().err == "tfxmr: stopped by SIGTERM; the same command resumes there\n"
 
 
 def test_a_closed_pipe():

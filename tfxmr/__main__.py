@@ -105,7 +105,7 @@ def _explain(error):
 
 def _say_stopped(number):
     """Says which signal has ended the command. Returns the exit status."""
-    _say(f"stopped by {signal.Signals(number).name}; the same command goes on where it was")
+    _say(f"stopped by {signal.Signals(number).name}; the same command resumes there")
     return 128 + number
 
 

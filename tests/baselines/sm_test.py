@@ -12,7 +12,7 @@ from tfxmr.evaluation import evaluate, protocol
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_minimum(make_data, classes):
-    """Against a general optimiser: guards against a penalty per item, and the one logit that two classes have."""
+    """Against a general optimizer: guards against a penalty per item, and the one logit that two classes have."""
     data = make_data(classes=classes, train=30, noise=1.0)
     x, labels = data.splits["train"].features["text"].astype(float), data.splits["train"].labels["text"]
 

@@ -253,10 +253,10 @@ def test_malformed_views_are_refused(more, message, views, tmp_path, capsys):
 
 
 def test_word_numbers_without_a_meaning_are_refused(views, tmp_path, capsys):
-    """Guards against numbers of words that nothing says the meaning of."""
+    """Guards against word ids that nothing says the meaning of."""
     np.savez(tmp_path / "x.npz", **views | {f"W_{s}": views[f"W_{s}"].astype(int) for s in ("tr", "te")})
     assert main(["import", str(tmp_path / "x.npz"), *six(*VIEWS), f"--out={tmp_path / 'out'}"]) == 2
-    assert "train/text.words: holds whole numbers (n, T), which are numbers of words; say what they mean by " \
+    assert "train/text.words: holds whole numbers (n, T), which are word ids; say what they mean by " \
         "--array=text.words.table=NAME" in capsys.readouterr().err
     arrays = [entry for entry in six(*VIEWS, "--array=text.words.table=table") if "/text=" not in entry]
     assert main(["import", str(tmp_path / "x.npz"), *arrays, f"--out={tmp_path / 'out'}"]) == 0

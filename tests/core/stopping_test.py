@@ -103,7 +103,7 @@ __main__.run()
 
 def test_another_error_that_a_signal_became_is_no_traceback():
     ended = subprocess.run([sys.executable, "-c", CONVERTED], capture_output=True, text=True, timeout=120)
-    assert (ended.returncode, ended.stderr) == (143, "tfxmr: stopped by SIGTERM; the same command goes on where it was\n")
+    assert (ended.returncode, ended.stderr) == (143, "tfxmr: stopped by SIGTERM; the same command resumes there\n")
 
 
 SWALLOWED = """
@@ -132,4 +132,4 @@ def test_a_signal_that_falls_into_a_finalizer_is_not_lost():
     """Guards against Python's "Exception ignored in", after which the command would go on to its end."""
     ended = subprocess.run([sys.executable, "-c", SWALLOWED], capture_output=True, text=True, timeout=120)
     assert (ended.returncode, ended.stdout) == (143, "goes on\n")
-    assert ended.stderr == "tfxmr: stopped by SIGTERM; the same command goes on where it was\n"
+    assert ended.stderr == "tfxmr: stopped by SIGTERM; the same command resumes there\n"

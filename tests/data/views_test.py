@@ -119,7 +119,7 @@ def test_loose_views_are_joined_by_class(wrap):
 
 @pytest.mark.parametrize("kind", ["zscore", "minmax", "l2"])
 def test_normalises_maps_by_channel_and_tokens_never(kind, wrap):
-    """Guards against statistics by place, against those of test items, and against numbers of words that are scaled."""
+    """Guards against statistics by place, against those of test items, and against word ids that are scaled."""
     data = data_of(wrap)
     found = normalise_features(data, kind, data.splits["train"])
     rows = data.splits["train"].features["image.regions"][:].astype(np.float64).reshape(-1, 3)
@@ -163,7 +163,7 @@ def test_reading_keeps_what_a_method_reads():
 
 
 def test_data_without_a_view_are_refused_with_the_line_that_makes_it():
-    """Guards against methods of vectors that are trained on numbers of words."""
+    """Guards against methods of vectors that are trained on word ids."""
     data = dataclasses.replace(data_of(), name="wikipedia", media=True)
     line = "tfxmr extract --dataset=wikipedia --image_features={} --text_features={} --out=DIR"
     tokens = data.reading(("image", "text.words"))
@@ -182,7 +182,7 @@ def test_data_without_a_view_are_refused_with_the_line_that_makes_it():
 
 
 def test_methods_of_vectors_get_vectors_alone():
-    """Guards against numbers of words that are z-scored and trained on: the run refuses them before it begins."""
+    """Guards against word ids that are z-scored and trained on: the run refuses them before it begins."""
     data = data_of()
     assert run.needed(registry.get("cca"), data).views == run.needed(registry.get("sm"), data).views == ["image", "text"]
     with pytest.raises(InputError, match=r"cca reads the view text; dataset made up has image, text.words \("):

@@ -184,10 +184,10 @@ def test_a_network_that_says_nothing_of_its_rows_is_computed_whole(monkeypatch):
     for layer in (dense, own):
         layer.build((None, 3))
     own.row_axis = 0
-    assert not distribution.share_out({"dense": dense, "own": own})  # one replica: nothing to do
+    assert not distribution.shard({"dense": dense, "own": own})  # one replica: nothing to do
     monkeypatch.setattr(type(tf.distribute.get_strategy().extended), "_num_replicas_in_sync", 2)
     plain = dense.call
-    assert distribution.share_out({"dense": dense, "own": own}) == set(map(id, own.trainable_variables))
+    assert distribution.shard({"dense": dense, "own": own}) == set(map(id, own.trainable_variables))
     assert dense.call == plain and own.call != type(own).call.__get__(own)
 
 

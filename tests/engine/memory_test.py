@@ -8,7 +8,7 @@ from tfxmr.runs.run import RunOptions, run
 
 
 def graphs():
-    """The traced training steps that are alive, id -> name; each holds its network, optimiser slots and best weights."""
+    """The traced training steps that are alive, id -> name; each holds its network, optimizer slots and best weights."""
     gc.collect()
     found = {id(o): o.name for o in gc.get_objects() if type(o).__name__ == "FuncGraph"}
     return {key: name for key, name in found.items() if "execute" in name or "while_body" in name}

@@ -80,7 +80,7 @@ def test_representations():
 
 
 def test_optimiser_follows_the_settings():
-    """Guards against a setting that never reaches the optimiser."""
+    """Guards against a setting that never reaches the optimizer."""
     sgd = make_model(momentum=0.7, weight_decay=0.02).player_optimizers["image"]
     assert isinstance(sgd, SGD) and (sgd.momentum, sgd.l2) == (0.7, 0.02)
     adam = make_model(optimizer="adam", half_life=4, learning_rate=0.6, beta_1=0.5).player_optimizers["image"]

@@ -258,7 +258,7 @@ def test_length_of_training():
 
 
 def test_adam_takes_beta_1():
-    """Guards against a setting that never reaches the optimiser."""
+    """Guards against a setting that never reaches the optimizer."""
     assert make_model().player_optimizers["joint"].beta_1 == 0.5
 
 

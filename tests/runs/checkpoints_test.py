@@ -160,7 +160,7 @@ def test_a_whole_checkpoint_is_used_whatever_the_state_file_says(damage, data, t
     if damage == "gone":
         state.unlink()
     assert evaluate(data, folder, rule) != trained[2]  # of step 3
-    with pytest.warns(UserWarning, match="its file `checkpoint` names .*; goes on from ckpt-3"):
+    with pytest.warns(UserWarning, match="its file `checkpoint` names .*; resumes from ckpt-3"):
         results = resume(data, folder, rule)
     assert results["steps"] == 6 and results["metrics"] == trained[2]
     assert len(list(elsewhere.iterdir())) == 1

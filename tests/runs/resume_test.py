@@ -84,7 +84,7 @@ def check_equal(one, other):
 
 
 def test_killed_twice_in_a_step_and_in_a_checkpoint_write(data_dir, straight, tmp_path):
-    """Guards against lost optimiser slots, repeated batches or masks, and half-written checkpoints."""
+    """Guards against lost optimizer slots, repeated batches or masks, and half-written checkpoints."""
     run_dir = tmp_path / "run"
     training = run_dir / "checkpoints" / "training"
 

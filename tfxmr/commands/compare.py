@@ -1,6 +1,6 @@
 """Puts runs into one table: mean and deviation over seeds, exact tests of the first method against the others.
 
-A flagfile (its name ends in .cfg) among the runs is trained first, in --run_dir, or goes on where it was stopped. One
+A flagfile (its name ends in .cfg) among the runs is trained first, in --run_dir, or resumes where it was stopped. One
 that is named twice counts once, so that `compare flags/xmedia/ms2gan.cfg flags/*_xmedia.cfg` tests MS2GAN against all.
 """
 import contextlib

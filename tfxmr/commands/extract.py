@@ -1,4 +1,4 @@
-"""Makes features of a dataset's images and texts, in a feature folder for --dataset=features; goes on after a kill."""
+"""Makes features of a dataset's images and texts, in a feature folder for --dataset=features; resumes after a kill."""
 import numpy as np
 import tfxmr_flags.features
 from tfxmr_flags import parsing

@@ -1,4 +1,4 @@
-"""Puts matrices that people pass around (.mat, .npy, .npz, .h5) into a feature folder for --dataset=features."""
+"""Puts third-party matrix files (.mat, .npy, .npz, .h5) into a feature folder for --dataset=features."""
 import os
 import pathlib
 import re
@@ -111,7 +111,7 @@ def _shape_views(flags, splits, sizes):
             if view in sizes:
                 arrays[view] = matrix_files.as_tokens(where, array)
             elif array.ndim == 2 and array.dtype.kind in "iu":
-                raise InputError(f"array {where}: holds whole numbers (n, T), which are numbers of words; say what "
+                raise InputError(f"array {where}: holds whole numbers (n, T), which are word ids; say what "
                                  f"they mean by --array={view}.table=NAME or --array={view}.vocabulary=NAME")
             elif array.ndim > 2 or view in flags.channels_first:
                 arrays[view] = matrix_files.as_map(where, array, view in flags.channels_first)

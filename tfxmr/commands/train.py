@@ -1,4 +1,4 @@
-"""Trains a method on a dataset, evaluates it and writes a run folder; goes on where a stopped run was."""
+"""Trains a method on a dataset, evaluates it and writes a run folder; resumes a stopped run."""
 import sys
 
 import tfxmr_flags.data

@@ -1,4 +1,4 @@
-"""Searches for the settings with the best mAP on validation items; goes on where a stopped search was."""
+"""Searches for the settings with the best mAP on validation items; resumes a stopped search."""
 import dataclasses
 
 import tfxmr_flags.data

@@ -8,7 +8,7 @@ from tfxmr.data import memmap, views
 
 
 def normalise_features(data, kind, train):
-    """Normalises every view of every split of a dataset, but tokens, which are numbers of words.
+    """Normalises every view of every split of a dataset, but tokens, which are word ids.
 
     Args:
       data: MultiModalData.

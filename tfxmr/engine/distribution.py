@@ -1,10 +1,10 @@
 """Training on several devices or machines, with the result of one.
 
-Every replica gets the same whole batch and runs a method's whole step on it, but for the networks: of the rows that
-enter a network a replica takes its own part, and what comes out is put together again from all replicas. A method thus
-sees whole batches everywhere, so that any loss (over pairs of a batch, a covariance, a norm) and any random draw are
-those of one device. A network that does not treat rows one by one (BatchNorm) is computed whole by each replica. In the
-way back a replica's gradient of a weight is that of its own rows; `summed` over the replicas it is that of the batch.
+Every replica gets the same whole batch and runs a method's whole step on it, but for the networks: these are sharded by
+rows. A replica feeds its own rows, and an all-gather gives it the outputs of all replicas. A method thus sees whole
+batches everywhere, so that any loss (over pairs of a batch, a covariance, a norm) and any random draw are those of one
+device. A network that does not treat rows one by one (BatchNorm) is computed whole by each replica. In the backward
+pass a replica's gradient of a weight is that of its own rows; `summed` over the replicas it is that of the batch.
 (Megatron-LM splits its layers by the same pair of operations: Shoeybi et al. 2019, figure 3.)
 """
 import contextlib
@@ -145,7 +145,7 @@ def loss_explained():
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         raise InputError(
             "--strategy=multi_worker: another worker is gone. Start all of them again with the same flags: the run "
-            "goes on from its last checkpoint"
+            "resumes from its last checkpoint"
         ) from error
 
 
@@ -160,12 +160,12 @@ def require_same(strategy, facts):
         )
 
 
-def share_out(networks):
+def shard(networks):
     """Makes each replica compute its own rows of the networks alone, as far as these treat rows one by one.
 
     A layer says so by its attribute `row_axis`, the axis of the rows in its positional arguments and in what it gives;
     without it, it is computed whole by every replica. A layer that draws between its own layers, as dropout does, says
-    by `row_parts()` which of these are shared out in its place, so that what is drawn is that of the whole batch.
+    by `row_parts()` which of these are sharded in its place, so that what is drawn is that of the whole batch.
 
     Args:
       networks: network name -> layer.
@@ -261,7 +261,7 @@ def summed(gradients, whole=()):
 
 
 def take_sums(optimizer):
-    """Tells a Keras optimiser that its gradients are `summed` already; it would sum them a second time."""
+    """Tells a Keras optimizer that its gradients are `summed` already; it would sum them a second time."""
     optimizer._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
 
 

@@ -71,7 +71,7 @@ class Tower(keras.layers.Layer):
       stddev: standard deviation of the normal initial weights; None draws them uniformly, as `init` says.
       seed: of the initial weights; towers of one model take different seeds.
       init: one of INITS, "fan_out" or "caffe", see Dense.
-      by_layers: whether a method calls `layers` by themselves, too: several devices then share out each.
+      by_layers: whether a method calls `layers` by themselves, too: several devices then shard each.
       dtype: "float32", or Keras' policies "mixed_bfloat16" and "mixed_float16": the layers compute in 16 bits, weights
         and output have 32.
     """
@@ -96,7 +96,7 @@ class Tower(keras.layers.Layer):
         self.built = True
 
     def row_parts(self):
-        """What several devices share out by rows: dropout masks are drawn between the layers, for whole batches."""
+        """What several devices shard by rows: dropout masks are drawn between the layers, for whole batches."""
         return self.layers if self.rate or self.by_layers else [self]
 
     def call(self, *parts, seed=None, hidden=False):

@@ -8,7 +8,7 @@ def free():
     """Frees networks that nobody uses any more, of all runs before.
 
     TensorFlow's registry of gradients holds on to every graph that was traced through a tf.custom_gradient, and by it
-    to the weights, optimiser slots and best weights, for the life of the process. Nothing public removes them. It also
+    to the weights, optimizer slots and best weights, for the life of the process. Nothing public removes them. It also
     counts traces by the code that is traced: those of several runs would look like a function that is traced again and
     again, and bring a warning.
     """

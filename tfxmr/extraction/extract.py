@@ -109,7 +109,7 @@ def items(name: str, **asked) -> tuple[MultiModalData, Reader]:
 
 
 def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=None, origin=None, unseen=()):
-    """Extracts features of every split, or goes on where it was killed.
+    """Extracts features of every split, or resumes where it was killed.
 
     Args:
       data: MultiModalData, of which labels, ids and class names are used.

@@ -36,7 +36,7 @@ PACKAGES = ("gensim", "h5py", "keras", "numpy", "pillow", "scikit-learn", "scipy
 
 
 class FeatureStore:
-    """A feature folder that is being written. Killed at any moment, it goes on at the block that was not finished.
+    """A feature folder that is being written. Killed at any moment, it resumes at the block that was not finished.
 
     Rows that are there are taken for what was written only if their digest says so; others are made again.
 

@@ -15,7 +15,7 @@ from tfxmr.models.base import Method, OptimizerSettings, selection_setting
 class TransferSettings(OptimizerSettings):
     """Settings of both methods; the defaults are those of the authors' code."""
 
-    optimizer: str = setting("sgd", "Who takes the steps: sgd with --momentum, or adam.", choices=("adam", "sgd"))
+    optimizer: str = setting("sgd", "The optimizer: sgd with --momentum, or adam.", choices=("adam", "sgd"))
     learning_rate: float = setting(1e-2, "The optimizer's base learning rate.", minimum=0.0, grid=(1e-3, 3e-3, 1e-2))
     weight_decay: float = setting(
         5e-4, "Times the weight matrices, is added to their gradient: the derivative of half their squared norm.",

@@ -1,4 +1,4 @@
-"""The base of every neural method: players that take turns, one optimiser each, and an encoder for each modality."""
+"""The base of every neural method: players that take turns, one optimizer each, and an encoder for each modality."""
 import dataclasses
 import json
 import math
@@ -80,10 +80,10 @@ class MethodSettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerSettings(MethodSettings):
-    """MethodSettings of a method whose optimiser can be chosen; a method overrides the defaults by its paper's."""
+    """MethodSettings of a method whose optimizer can be chosen; a method overrides the defaults by its paper's."""
 
-    optimizer: str = setting("adam", "Who takes the steps: adam, or sgd with --momentum.", choices=("adam", "sgd"))
-    learning_rate: float = setting(1e-3, "The optimiser's base learning rate.", minimum=0.0)
+    optimizer: str = setting("adam", "The optimizer: adam, or sgd with --momentum.", choices=("adam", "sgd"))
+    learning_rate: float = setting(1e-3, "The optimizer's base learning rate.", minimum=0.0)
     half_life: int = setting(
         0, "Steps t_h of the decay: the learning rate is divided by 1 + t / t_h at step t; 0: it is constant.",
         minimum=0,
@@ -177,7 +177,7 @@ class Method(Trained, KerasMethod):
     A network may be any Keras layer whose weights are there when it is made and whose random numbers depend on nothing
     but its inputs: see `network`, and tfxmr.engine.randomness for dropout and the like.
 
-    The base owns `train_step`, the optimisers, the random state and the checkpointed state.
+    The base owns `train_step`, the optimizers, the random state and the checkpointed state.
 
     Args:
       data: the training data, MultiModalData restricted to the classes that may be seen, with labels
@@ -225,7 +225,7 @@ class Method(Trained, KerasMethod):
         for name, network in self.networks.items():
             check_network(self.name, name, network)
         self.player_optimizers = {}  # until it is compiled
-        self.by_rows = distribution.share_out(self.networks)
+        self.by_rows = distribution.shard(self.networks)
         self.stages = tuple(self.make_stages(len(data.splits["train"])))
         self.length = sum(stage.steps for stage in self.stages)
         self.decisions = Decisions()
@@ -419,11 +419,11 @@ class Method(Trained, KerasMethod):
         return tape.gradient(list(losses.values()), sources, output_gradients=[scale] * len(losses))
 
     def loss_scale(self, player):
-        """The factor, scalar tensor, on a player's gradients that its optimiser divides out again."""
+        """The factor, scalar tensor, on a player's gradients that its optimizer divides out again."""
         return tf.convert_to_tensor(self.player_optimizers[player].scale_loss(1.0), tf.float32)
 
     def compile(self, learning_rate=None, steps_per_epoch=None, **kwargs):
-        """Creates one optimiser for each player and builds all its slots, so that a checkpoint finds its place.
+        """Creates one optimizer for each player and builds all its slots, so that a checkpoint finds its place.
 
         Args:
           learning_rate: float or Keras schedule over the player's updates (optimizers.BySteps: over steps); None
@@ -463,7 +463,7 @@ class Method(Trained, KerasMethod):
         return ByStages(rate, self.step, ends[:-1], factors)
 
     def make_optimizer(self, player, learning_rate):
-        """Makes a player's optimiser, without slots yet: Adam, or what OptimizerSettings say. A method may override it.
+        """Makes a player's optimizer, without slots yet: Adam, or what OptimizerSettings say. A method may override it.
 
         Args:
           player: name of the player.

@@ -10,8 +10,8 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.settings import setting
 from tfxmr.data.views import PIXELS
 from tfxmr.engine import distribution, losses, randomness
+from tfxmr.engine.parts.dcgan import ImagePainter, ImageReader
 from tfxmr.engine.parts.feature_generator import FeatureGenerator
-from tfxmr.engine.parts.pictures import PicturePainter, PictureReader
 from tfxmr.engine.parts.sentence_encoder import END, START, SentenceEncoder, with_marks
 from tfxmr.engine.parts.triplet import different, triplet
 from tfxmr.engine.parts.word_decoder import WordDecoder
@@ -87,7 +87,7 @@ class C3L(Method):
     From epoch `loop_epoch` on, with probability `loop`, L_corr has two more pairs for each of the batch: (i, the
     sentence made from i) and (g_i, t), as constants, of the pair's class. Retrieval compares c by cosine.
 
-    With --pixels, s_i and g_i are pictures: strided convolutions come before the image's first layer and before the
+    With --pixels, s_i and g_i are images: strided convolutions come before the image's first layer and before the
     discriminator's, and the generator is that of a DCGAN (Radford et al., ICLR 2016).
 
     Differs from the paper, of whose text the losses and pathways are known alone: an image is its extracted features,
@@ -173,15 +173,15 @@ class C3L(Method):
         return found
 
     def reader(self, name):
-        """Convolutions over pictures."""
-        return PictureReader(self.settings.channels, seed=self.own_seed(name), name=name, dtype=self.policy)
+        """Convolutions over images."""
+        return ImageReader(self.settings.channels, seed=self.own_seed(name), name=name, dtype=self.policy)
 
     def adversaries(self, size):
         """The networks of the conditional GAN by name; `size`: width of features, or after convolutions."""
         s, found = self.settings, {}
         common = {"noise_dim": s.noise_units, "seed": self.own_seed("generator"), "name": "generator"}
         if s.pixels:
-            found["generator"] = PicturePainter(s.decoder_units, channels=s.channels, dtype=self.policy, **common)
+            found["generator"] = ImagePainter(s.decoder_units, channels=s.channels, dtype=self.policy, **common)
             found["discriminator_pixels"] = self.reader("discriminator_pixels")
         else:
             found["generator"] = FeatureGenerator(

@@ -38,11 +38,11 @@ class CCLSettings(DeepNetSettings):
     )
     batch_size: int = setting(80, "Items in a batch.", minimum=2)
     optimizer: str = setting(
-        "adam", "Who takes the steps: adam; or sgd, with --variant=staged the authors', of each stage its own rate, "
+        "adam", "The optimizer: adam; or sgd, with --variant=staged the authors', of each stage its own rate, "
         "decay, momentum and weight decay.", choices=("adam", "sgd"),
     )
     learning_rate: float = setting(
-        3e-4, "The optimiser's base learning rate. The authors' sgd has 1e-4: that of the last stage, to which the "
+        3e-4, "The optimizer's base learning rate. The authors' sgd has 1e-4: that of the last stage, to which the "
         "rates of the others keep their ratio.", minimum=0.0, grid=(1e-4, 3e-4, 1e-3),
     )
     select: str = selection_setting("validation")
@@ -126,7 +126,7 @@ class CCL(DeepNet):
 
     Differs from the paper: the whole items' features alone are seen, not those of patches, whose codes the paper's
     fusing machine sees as well; without --rbm_pretrain tanh codes of the features stand for machines; Adam is the
-    optimiser (--optimizer=sgd --learning_rate=1e-4 --steps=20000 are the authors', whose weight decay falls on the
+    optimizer (--optimizer=sgd --learning_rate=1e-4 --steps=20000 are the authors', whose weight decay falls on the
     biases of the last stage too, and whose biases of its first and last layers learn at twice the rate); the released
     code reverses the order of the last stage's 1,024 inputs of about half of the items, a slip; weights are chosen by
     validation. More than two modalities, and the pairing by class of items that share no rows, are this project's.

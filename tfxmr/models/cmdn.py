@@ -23,7 +23,7 @@ AUTOENCODER_RATE = 1e-3
 
 @dataclasses.dataclass(frozen=True)
 class CMDNSettings(DeepNetSettings):
-    """Settings of CMDN: widths of the released code; optimiser and length are this project's choice."""
+    """Settings of CMDN: widths of the released code; optimizer and length are this project's choice."""
 
     # not epochs: on 200 pairs 100 of them are 100 steps, after which logistic codes tell nothing apart yet
     steps: int = setting(1500, "Training steps of each stage whose own are not given; 0 takes --epochs.", minimum=0)
@@ -37,11 +37,11 @@ class CMDNSettings(DeepNetSettings):
     )
     batch_size: int = setting(128, "Items in a batch.", minimum=2)
     optimizer: str = setting(
-        "sgd", "Who takes the steps: adam; or sgd, with --variant=staged the authors', of each stage its own rate, "
+        "sgd", "The optimizer: adam; or sgd, with --variant=staged the authors', of each stage its own rate, "
         "decay, momentum and weight decay, but Adam in stages of autoencoders.", choices=("adam", "sgd"),
     )
     learning_rate: float = setting(
-        0.01, "The optimiser's base learning rate. With --optimizer=sgd --variant=staged that of the classifying "
+        0.01, "The optimizer's base learning rate. With --optimizer=sgd --variant=staged that of the classifying "
         "networks, to which the rates of the other stages keep their ratio.", minimum=0.0, grid=(3e-3, 1e-2),
     )
     select: str = selection_setting("validation")

@@ -18,7 +18,7 @@ class CorrAESettings(DeepNetSettings):
     epochs: int = setting(100, "Training epochs at most, if --steps is 0; a choice of this project.", minimum=0)
     batch_size: int = setting(193, "Items in a batch.", minimum=2)
     learning_rate: float = setting(
-        1e-3, "The optimiser's base learning rate; of Adam by this project's choice.", minimum=0.0,
+        1e-3, "The optimizer's base learning rate; of Adam by this project's choice.", minimum=0.0,
         grid=(1e-4, 3e-4, 1e-3),
     )
     weight_decay: float = setting(1e-4, "Times the weight matrices, is added to their gradient.", minimum=0.0)

@@ -64,7 +64,7 @@ class DAML(Method):
     Call its results "DAML-style". That the variation within classes is minimised, that between classes maximised and
     the difference of pairs minimised, in nonlinear networks with an adversarial modality classifier, is what the
     paper's abstract says. The form of the metric loss (that of deep metric learning, Hu, Lu and Tan, CVPR 2014,
-    with a plain hinge), widths, activations (tanh), weights and optimiser are this project's, taken from MS2GAN where
+    with a plain hinge), widths, activations (tanh), weights and optimizer are this project's, taken from MS2GAN where
     that has the like; alpha and beta were chosen on validation items of Wikipedia. With modalities that share no rows,
     L_pair joins items of one class.
     """

@@ -48,7 +48,7 @@ class DANZCR(Dual):
     """Two dual GANs meet in the space of the class names' word vectors.
 
     Of a pair (f_i, f_t) of class l the forward generators make common representations s_i = G_FI(f_i) and
-    s_t = G_FT(f_t), the reverse generators remake the features, r = G_R(s). The forward discriminators judge
+    s_t = G_FT(f_t), the reverse generators reconstruct the features, r = G_R(s). The forward discriminators judge
     pairs (common representation, original feature), the reverse ones features. With the losses
     real(z) = -log D and fake(z) = -log(1 - D), w_l the class vector and w_l' another class's, one step is
 

@@ -30,7 +30,7 @@ class DCCASettings(OptimizerSettings):
         minimum=2,
     )
     learning_rate: float = setting(
-        1e-3, "The optimiser's base learning rate.", minimum=0.0, grid=(1e-4, 3e-4, 1e-3, 3e-3)
+        1e-3, "The optimizer's base learning rate.", minimum=0.0, grid=(1e-4, 3e-4, 1e-3, 3e-3)
     )
     weight_decay: float = setting(
         0.0, "Times the weight matrices, is added to their gradient.", minimum=0.0, grid=(0.0, 1e-4, 1e-3)

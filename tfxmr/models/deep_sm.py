@@ -13,7 +13,7 @@ class DeepSMSettings(OptimizerSettings):
 
     optimizer: str = setting("sgd", "sgd with --momentum, or adam.", choices=("adam", "sgd"))
     learning_rate: float = setting(
-        1e-2, "The optimiser's base learning rate.", minimum=0.0, grid=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+        1e-2, "The optimizer's base learning rate.", minimum=0.0, grid=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
     )
     weight_decay: float = setting(
         5e-4, "Times the weight matrices, is added to their gradient.", minimum=0.0, grid=(5e-4, 5e-3, 5e-2)

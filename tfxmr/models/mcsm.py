@@ -25,7 +25,7 @@ class MCSMSettings(OptimizerSettings):
     steps: int = setting(10_000, "Training steps of each branch; 0 takes --epochs.", minimum=0)
     batch_size: int = setting(40, "Items in a batch.", minimum=2)
     optimizer: str = setting(
-        "rmsprop", "Who takes the steps: rmsprop, with a mean square that keeps .99 a step and an epsilon of 1e-8 "
+        "rmsprop", "The optimizer: rmsprop, with a mean square that keeps .99 a step and an epsilon of 1e-8 "
         "outside the root, as Torch has it; adam, with --beta_1; or sgd, with --momentum.",
         choices=("rmsprop", "adam", "sgd"),
     )
@@ -185,7 +185,7 @@ class MCSM(Method):
         return tf.einsum("bp,bpd->bd", weights, h), weights
 
     def vectors(self, branch, modality, views, step=None):
-        """The vectors of length 1 of the items of a modality in the space of a branch: (B, joint_units).
+        """The unit-norm vectors of the items of a modality in the space of a branch: (B, joint_units).
 
         Args:
           branch: "image" or "text".
@@ -262,7 +262,7 @@ class MCSM(Method):
         """What each region adds to S_image of n pairs, (n, regions), and each word to S_text, (n, words).
 
         A place adds a_j <h_j, u> / || sum of a_j h_j ||; the sum over the places is S. What a place adds, which several
-        words reach, is shared out among these alike.
+        words reach, is split among these alike.
 
         Args:
           images, texts: view -> (n, ...), normalised as in training.

@@ -108,7 +108,7 @@ class MS2GAN(Method):
     printed (--contrastive_third=literal); eq. 7 is the cross-entropy of M modalities, as g_u there says twice what A
     says; the extra 1/U of algorithm 1 is dropped, and its reversal done once; the classifier's logits are linear, as
     tanh would cap the probability of the right class at .45 for 10 classes (--tanh_logits); of the modality classifier
-    only the hidden layers have a leaky ReLU, of slope .2. Optimiser, length of training, initial weights (Glorot
+    only the hidden layers have a leaky ReLU, of slope .2. Optimizer, length of training, initial weights (Glorot
     uniform), selection and similarity are not stated there; with the paper's alpha of 1 validation prefers rates of
     1e-4 and 3e-4 to 1e-3. On raw features (long image rows) --learning_rate=1e-3 --alpha=0.01 comes close to SM.
     """

@@ -48,7 +48,7 @@ class SDML(Method):
 
     so that modalities may be added, removed or trained on other machines. Retrieval compares z by cosine.
 
-    The reconstruction of length 1 can reach features of length 1 alone (--feature_norm=l2); --nonormalise_decoder
+    The unit-norm reconstruction can reach unit-norm features alone (--feature_norm=l2); --nonormalise_decoder
     leaves it as it is. Hidden layers have ReLU.
 
     Differs from the authors' code: the epoch is chosen for all modalities at once by validation mAP, where the code

@@ -1,4 +1,4 @@
-"""Checkpoints of a running training: weights, optimiser slots, step; everything else follows from seed and step."""
+"""Checkpoints of a running training: weights, optimizer slots, step; everything else follows from seed and step."""
 import contextlib
 import errno
 import os
@@ -78,7 +78,7 @@ class Checkpoints:
         if newest:
             named = _named(self.folder)
             if newest.name != named:
-                self._warn(f"its file `checkpoint` names {named or 'nothing'}; goes on from {newest.name}")
+                self._warn(f"its file `checkpoint` names {named or 'nothing'}; resumes from {newest.name}")
             # TensorFlow's manager deletes what the state file names: let that be nothing but this.
             tf.compat.v1.train.update_checkpoint_state(
                 str(self.folder), str(newest), [str(newest)], all_model_checkpoint_timestamps=[time.time()],

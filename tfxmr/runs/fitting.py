@@ -20,9 +20,9 @@ from tfxmr.runs.run_folder import BACKUP
 
 @functools.singledispatch
 def learn(method, data, tasks, protocol, folder, options):
-    """Trains a method in its run folder, or goes on with its training.
+    """Trains a method in its run folder, or resumes its training.
 
-    A neural method goes on from the newest checkpoint, and keeps the weights that its settings select. A closed-form
+    A neural method resumes from the newest checkpoint, and keeps the weights that its settings select. A closed-form
     one is fitted in one piece, and its arrays are saved; a transductive one sees the features, without labels, of the
     items that are searched: of the test split, or in a search of settings of the validation split.
 

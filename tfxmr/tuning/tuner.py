@@ -3,7 +3,7 @@
 The truth is in the trials' folders alone. RUN/trials/0001/trial.json, replaced in one piece, holds the values that were
 proposed (before the trial starts) and how it ended (after its results.json). A search that is started again makes a
 new oracle and tells it the ended trials in their order (see tfxmr.tuning.oracles on why Keras Tuner's own state is
-not used); the trial that was killed goes on from its checkpoint, as any run. What was proposed once is kept even if the
+not used); the trial that was killed resumes from its checkpoint, as any run. What was proposed once is kept even if the
 oracle would now propose something else, so that no rounding of another machine loses a trial.
 """
 import dataclasses
@@ -54,7 +54,7 @@ class Search:
 
 
 def tune(method_class, settings, what, data, protocol, run_dir, options=None, flags=None, runner=run):
-    """Searches for the settings with the best validation mAP; goes on where a killed search stopped.
+    """Searches for the settings with the best validation mAP; resumes a killed search.
 
     Of data without classes the sum of recalls (tfxmr.runs.selection.score) stands in the place of mAP throughout.
 

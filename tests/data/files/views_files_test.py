@@ -62,7 +62,7 @@ def test_reads_views(tmp_path, compressed):
 
 
 def test_whole_numbers_of_a_default_view_are_measurements(tmp_path):
-    """Guards against word counts of int32 in a .npy file that are taken for numbers of words."""
+    """Guards against word counts of int32 in a .npy file that are taken for word ids."""
     data = npz.load(write(tmp_path, False, text=lambda n: np.full((n, 2), 7)))
     found = data.splits["train"].features["text"]
     assert found.dtype == np.float32 and found.tolist() == [[7, 7]] * 4
@@ -104,7 +104,7 @@ BAD = [
     ({"text.words": [[1, 2], [1, 0], [1, 0]]}, "'text.words' has 3 rows, expected 4: one an entry of 'label'"),
     ({"text.words": np.zeros((4, 0), int)}, "'text.words' has shape (4, 0), expected (n, width) or (n, places, width)"),
     ({"text.words": None}, "text.words.table.npy: belongs to no array 'text.words', found image, image.regions"),
-    ({"text.tags": [[1], [2], [3], [4]]}, "'text.tags' holds integers (n, T), which are numbers of words: add "
+    ({"text.tags": [[1], [2], [3], [4]]}, "'text.tags' holds integers (n, T), which are word ids: add "
      "text.tags.table.npy with their vectors, or text.tags.vocabulary.txt with the words, to the folder of train.npz"),
     ({"image.regions": np.full((4, 2, 3), np.nan)}, "'image.regions' holds NaN or infinite values (as float32) in 4 row"),
     ({"image.regions": np.ones((4, 2, 3, 1))}, "'image.regions' has shape (4, 2, 3, 1), expected (n, width) or"),
@@ -234,10 +234,10 @@ def test_malformed_facts_on_views_are_refused(tmp_path, change):
 
 
 def test_numbers_of_words_in_a_matrix_are_refused(tmp_path):
-    """Guards against folders of older versions, whose numbers of words were z-scored by methods of vectors."""
+    """Guards against folders of older versions, whose word ids were z-scored by methods of vectors."""
     path = folder_of(tmp_path) / "manifest.json"
     path.write_text(path.read_text().replace("made image\"", "sequence\""))
-    with pytest.raises(InputError, match=r"the image features \(sequence\) are numbers of words that an older version wro"):
+    with pytest.raises(InputError, match=r"the image features \(sequence\) are word ids that an older version wro"):
         feature_folder.load(tmp_path, splits.OFFICIAL)
 
 

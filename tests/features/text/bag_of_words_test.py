@@ -25,7 +25,7 @@ def test_counts_by_hand():
 
 
 def test_tfidf_by_hand():
-    """Guards against another weighting: tf * (ln((1 + n) / (1 + n_word)) + 1), rows of length 1."""
+    """Guards against another weighting: tf * (ln((1 + n) / (1 + n_word)) + 1), unit-norm rows."""
     rows = TextVectorizer("tfidf").fit(TEXTS).transform(TEXTS)
     boat, ship = math.log(5 / 3) + 1, math.log(5 / 4) + 1
     length = math.hypot(2 * boat, ship)

@@ -47,7 +47,7 @@ def test_maps(make_data):
 
 
 def test_tokens_are_no_original_features(make_data, monkeypatch):
-    """Guards against numbers of words that are drawn as points, or end the command."""
+    """Guards against word ids that are drawn as points, or end the command."""
     monkeypatch.setattr(tsne, "embed", lambda features, *_: np.zeros((len(features), 2)))
     data = make_data()
     splits = {

@@ -53,9 +53,9 @@ def load(folder, split, allow_leaks=False):
             f"{', '.join(data.views)}; make them again with {ANEW}"
         )
     for view in data.views:
-        if is_default(view) and facts[view].get("name") == "sequence":  # to vectors, numbers of words say nothing
+        if is_default(view) and facts[view].get("name") == "sequence":  # to vectors, word ids say nothing
             raise InputError(
-                f"--features={folder}: the {view} features (sequence) are numbers of words that an older version wrote "
+                f"--features={folder}: the {view} features (sequence) are word ids that an older version wrote "
                 f"as a matrix; make them again with {ANEW}, which gives the view {view}.words"
             )
         leak = _leak(facts[view], split)

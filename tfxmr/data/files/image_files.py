@@ -1,6 +1,6 @@
 """Image files as RGB arrays: whatever a user's folder or an official archive may hold, or a clear refusal.
 
-Every reader of images goes through here, so that an image is the same picture everywhere.
+Every reader of images goes through here, so that an image is the same image everywhere.
 """
 import io
 import warnings
@@ -12,14 +12,14 @@ from tfxmr.core.errors import InputError
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")  # no format whose reader runs another program
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
-MAX_SIDE = 1024  # pixels; larger pictures are reduced to it, so that a batch of them fits into memory
+MAX_SIDE = 1024  # pixels; larger images are reduced to it, so that a batch of them fits into memory
 
 
 def decode(content, name):
     """Decodes an image file.
 
-    A picture that a camera's EXIF tag says to turn is turned; of an animation the first frame is taken; grey, palette
-    and CMYK pictures become RGB; what is transparent becomes white; 16 bits become the upper 8. Real numbers are
+    An image that a camera's EXIF tag says to turn is turned; of an animation the first frame is taken; grey, palette
+    and CMYK images become RGB; what is transparent becomes white; 16 bits become the upper 8. Real numbers are
     brightness from 0 to 1, or as in files of 8 or 16 bits if the largest of them is above 1 or above 255.
 
     Args:
@@ -41,11 +41,11 @@ def encode(content, name):
 
     A JPEG that needs no more than decoding stays as it is; others become PNG.
     """
-    picture, plain = _decode(content, name)
+    image, plain = _decode(content, name)
     if plain:
         return content
     png = io.BytesIO()
-    Image.fromarray(picture).save(png, "PNG")
+    Image.fromarray(image).save(png, "PNG")
     return png.getvalue()
 
 
@@ -73,7 +73,7 @@ def _decode(content, name):
 
 
 def _to_8_bits(image):
-    """Scales 16 bits and real numbers, which convert() would clip: a picture from 0 to 1 would be black."""
+    """Scales 16 bits and real numbers, which convert() would clip: an image from 0 to 1 would be black."""
     if image.mode.startswith("I"):
         return Image.fromarray((np.clip(np.asarray(image), 0, 65535) // 256).astype(np.uint8))
     if image.mode == "F":

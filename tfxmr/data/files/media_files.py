@@ -83,7 +83,7 @@ def read_text(root, item):
 
 
 def read_image(root, item):
-    """The picture of an item, uint8 (height, width, 3); raises BadItem."""
+    """The image of an item, uint8 (height, width, 3); raises BadItem."""
     try:
         return image_files.decode(read(root, item.image), item.image)
     except InputError as error:

@@ -68,7 +68,7 @@ def check(what, tokens, view, size):
       InputError: numbers below 0 or above V, zeros before the last word, or no V.
     """
     if size is None:
-        raise InputError(f"{what} holds integers (n, T), which are numbers of words: add {TABLE.format(view)} with "
+        raise InputError(f"{what} holds integers (n, T), which are word ids: add {TABLE.format(view)} with "
                          f"their vectors, or {VOCABULARY.format(view)} with the words, to the folder of train.npz. "
                          "Counts and other measurements need .astype('float32').")
     row, empty = 0, 0

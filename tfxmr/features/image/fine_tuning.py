@@ -20,8 +20,8 @@ class FineTunedNetwork(ImageNetwork):
 
     f is what goes into the network's own last layer (VGG's fc7), theta its fully connected layers, or all; W is new.
     Stochastic gradient descent with momentum .9 and batches of 32, each epoch in another order; dropout .5 after every
-    fully connected layer; no augmentation. Pictures are not kept in memory: below the first trained layer the network
-    runs once, and its outputs are read from a file; with all layers trained, pictures are read again in each epoch.
+    fully connected layer; no augmentation. Images are not kept in memory: below the first trained layer the network
+    runs once, and its outputs are read from a file; with all layers trained, images are read again in each epoch.
     Batch normalisation stays as it is.
 
     Args:
@@ -48,7 +48,7 @@ class FineTunedNetwork(ImageNetwork):
             network = keras.Model(self.trunk.input, below)
             self.frozen = types.SimpleNamespace(
                 name="below the trained layers", dim=network.output_shape[1], dtype=np.float32,
-                transform=lambda pictures: in_batches(network, self.inputs(pictures)),
+                transform=lambda images: in_batches(network, self.inputs(images)),
             )
         self.rule["fine_tuning"] = {
             "epochs": tuning.finetune, "learning_rate": tuning.finetune_rate, "layers": tuning.finetune_layers,
@@ -56,7 +56,7 @@ class FineTunedNetwork(ImageNetwork):
         }
 
     def train(self, inputs, labels, folder, report=lambda epoch, items, loss, accuracy: None):
-        """Trains the layers, or goes on after the last epoch that was finished.
+        """Trains the layers, or resumes after the last epoch that was finished.
 
         Args:
           inputs: function of row numbers (k,) that gives float32 (k, ...): outputs of `frozen`, or of `inputs` if that

@@ -22,7 +22,7 @@ NAMES = (
     f"{', '.join(LAYERS)}, descriptor, descriptor_regions, pixels, and any network of keras.applications, such as "
     "ResNet50"
 )
-SIDE = 224  # of networks that take pictures of any size, as MobileNetV3; they were trained at this
+SIDE = 224  # of networks that take images of any size, as MobileNetV3; they were trained at this
 FILES = (".h5", ".hdf5", ".keras", ".npz")
 
 
@@ -31,7 +31,7 @@ class ImageNetwork:
 
     fc6 and fc7 are taken after their ReLU, so that no entry is below 0. pool5 is a map of 7 x 7 places, rows first, of
     512 channels each: (49, 512), the view `regions`. Of a network without a named layer, what goes into its last layer
-    with weights is taken. Pictures are resized to the network's side, whatever their shape
+    with weights is taken. Images are resized to the network's side, whatever their shape
     (bilinear, antialiased), and preprocessed as it was trained; for VGG that is Caffe's: BGR, less the ImageNet mean.
 
     Args:
@@ -46,8 +46,8 @@ class ImageNetwork:
     Attributes:
       view: "" for a vector, "regions" for a map.
       dim: d of a vector, (places, channels) of a map.
-      network: keras.Model from pictures to vectors or maps.
-      trunk: keras.Model from pictures to what goes into the network's last layer with weights, if `whole`.
+      network: keras.Model from images to vectors or maps.
+      trunk: keras.Model from images to what goes into the network's last layer with weights, if `whole`.
 
     Raises:
       InputError: unknown network or layer, or weights that are missing or do not fit.
@@ -84,15 +84,15 @@ class ImageNetwork:
             "weights_sha256": weights_sha256(self.network),
         }
 
-    def transform(self, pictures):
-        """Returns float32 (n, d), or (n, places, channels), of n pictures, uint8 (height, width, 3)."""
-        return in_batches(self.network, self.inputs(pictures))
+    def transform(self, images):
+        """Returns float32 (n, d), or (n, places, channels), of n images, uint8 (height, width, 3)."""
+        return in_batches(self.network, self.inputs(images))
 
-    def inputs(self, pictures):
-        """What the network takes for n pictures, uint8 (height, width, 3): float32 (n, side, side, 3)."""
-        batch = np.zeros((len(pictures), self.side, self.side, 3), np.float32)
-        for place, picture in zip(batch, pictures, strict=True):
-            place[:] = resize(picture, self.side)
+    def inputs(self, images):
+        """What the network takes for n images, uint8 (height, width, 3): float32 (n, side, side, 3)."""
+        batch = np.zeros((len(images), self.side, self.side, 3), np.float32)
+        for place, image in zip(batch, images, strict=True):
+            place[:] = resize(image, self.side)
         return self._preprocess(batch)
 
 
@@ -107,9 +107,9 @@ def in_batches(network, inputs):
     return np.concatenate(rows)
 
 
-def resize(picture, side):
-    """A picture, uint8 (height, width, 3), as uint8 (side, side, 3)."""
-    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR))
+def resize(image, side):
+    """An image, uint8 (height, width, 3), as uint8 (side, side, 3)."""
+    return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR))
 
 
 def _find(network):

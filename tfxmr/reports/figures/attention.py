@@ -113,7 +113,7 @@ def _frame(axes, heading, colour):
 
 
 def _image(axes, medium, shares):
-    """A picture in grey, or a name, under its regions in colours."""
+    """An image in grey, or a name, under its regions in colours."""
     if isinstance(medium, str):
         text = "\n".join(examples.wrap(medium, TEXT_WIDTH, TEXT_LINES))
         axes.text(0.04, 0.04, text, fontsize=TEXT_SIZE, va="top").set_in_layout(False)

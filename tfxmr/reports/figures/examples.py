@@ -101,7 +101,7 @@ def _figure(ranking, chosen, found, data, title, shown):
 
 
 def cell(axes, medium, heading, colour):
-    """Shows a picture or a text in a frame, under a heading."""
+    """Shows an image or a text in a frame, under a heading."""
     axes.set(xticks=[], yticks=[], box_aspect=1)
     axes.set_title(heading, fontsize=7, color=colour, pad=3)
     axes.spines[:].set(visible=True, color=colour, linewidth=1.5)
@@ -137,7 +137,7 @@ def wrap(text, width=TEXT_WIDTH, lines=TEXT_LINES):
 
 
 def media_of(data, found, places):
-    """(split, modality, row) -> picture, text or name of all items to be shown; each dataset's files are read once.
+    """(split, modality, row) -> image, text or name of all items to be shown; each dataset's files are read once.
 
     Args:
       data, places: as of `draw`.

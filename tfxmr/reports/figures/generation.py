@@ -51,7 +51,7 @@ def draw(kind, data, prepared, retriever, model, title, queries=3, query_ids=(),
         headings = [(None, "its sentence", "generated sentence")] * len(rows)
         notes = []
     else:
-        shown, how, notes = pictures(made, data, prepared, places)
+        shown, how, notes = generated_images(made, data, prepared, places)
         cells = zip(texts, images, shown, strict=True)
         headings = [(None, "its image", told) for told in how]
     labels = data.splits["test"].labels[given][rows]
@@ -80,8 +80,8 @@ def pick(split, count, ids, seed) -> list:
     return [known[name] for name in ids]
 
 
-def pictures(made, data, prepared, places):
-    """What stands for generated images: (list of pictures or names, their headings, notes below the figure).
+def generated_images(made, data, prepared, places):
+    """What stands for generated images: (list of images or names, their headings, notes below the figure).
 
     Args:
       made: view -> array (n, ...): pixels, or features.

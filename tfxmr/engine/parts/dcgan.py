@@ -1,8 +1,8 @@
-"""Networks that read and draw small pictures: the two halves of a DCGAN (Radford et al., ICLR 2016).
+"""Networks that read and draw small images: the two halves of a DCGAN (Radford et al., ICLR 2016).
 
-A picture is a map of its pixels, float (..., 4096, 3), rows first, of each red, green and blue in [0, 1], as the view
-"image.pixels" holds it. Pictures of one batch depend on each other in the painter's batch normalisation alone; neither
-network is shared out by rows among devices, since their output has no axis of the pixels to be joined along.
+An image is a map of its pixels, float (..., 4096, 3), rows first, of each red, green and blue in [0, 1], as the view
+"image.pixels" holds it. Images of one batch depend on each other in the painter's batch normalisation alone; neither
+network is sharded by rows among devices, since their output has no axis of the pixels to be joined along.
 """
 import math
 
@@ -24,10 +24,10 @@ def _initial(seed, i):
     return keras.initializers.HeNormal(seed=randomness.derive(seed, i))
 
 
-class PictureReader(keras.layers.Layer):
+class ImageReader(keras.layers.Layer):
     """Four convolutions of 5 x 5 with stride 2 and leaky ReLU (slope .2): 64, 32, 16, 8, 4 pixels a side.
 
-    Without the batch normalisation of DCGAN's discriminator, in which right, wrong and generated pictures would mix.
+    Without the batch normalisation of DCGAN's discriminator, in which right, wrong and generated images would mix.
 
     Args:
       channels: of the first convolution; each later one has twice as many.
@@ -48,17 +48,17 @@ class PictureReader(keras.layers.Layer):
         self.width = SMALLEST**2 * given
         self.built = True
 
-    def call(self, pictures):
-        """Pictures (..., 4096, 3) to float32 (..., width), width = 16 x 8 channels."""
-        leading = tf.shape(pictures)[:-2]
-        x = 2 * tf.reshape(pictures, (-1, SIDE, SIDE, 3)) - 1
+    def call(self, images):
+        """Images (..., 4096, 3) to float32 (..., width), width = 16 x 8 channels."""
+        leading = tf.shape(images)[:-2]
+        x = 2 * tf.reshape(images, (-1, SIDE, SIDE, 3)) - 1
         for layer in self.layers:
             x = tf.nn.leaky_relu(layer(x), 0.2)
         x = tf.reshape(tf.cast(x, tf.float32), tf.concat((leading, (self.width,)), 0))
-        return tf.ensure_shape(x, (*pictures.shape[:-2], self.width))
+        return tf.ensure_shape(x, (*images.shape[:-2], self.width))
 
 
-class PicturePainter(keras.layers.Layer):
+class ImagePainter(keras.layers.Layer):
     """[condition, z] -> fully connected, 4 x 4 -> four transposed convolutions of 5 x 5 with stride 2, the last tanh.
 
     Between them batch normalisation and ReLU, as DCGAN's generator.
@@ -89,7 +89,7 @@ class PicturePainter(keras.layers.Layer):
         self.built = True
 
     def call(self, condition, seed=None, training=False):
-        """Draws pictures.
+        """Draws images.
 
         Args:
           condition: (B, condition_dim).

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tfxmr.engine import randomness
-from tfxmr.engine.parts.pictures import PicturePainter, PictureReader
+from tfxmr.engine.parts.dcgan import ImagePainter, ImageReader
 
 
 def convolved(x, kernel, bias):
@@ -19,7 +19,7 @@ def convolved(x, kernel, bias):
 
 def test_reader_against_a_loop():
     """Guards columns first, colours first, [0, 1] that is not centred, and leading axes that get mixed."""
-    reader = PictureReader(2, seed=0)
+    reader = ImageReader(2, seed=0)
     pictures = np.random.default_rng(0).uniform(size=(2, 3, 4096, 3)).astype("f")
     found = reader(tf.constant(pictures))
     assert found.shape == (2, 3, 16 * 16) and reader.width == 256
@@ -33,7 +33,7 @@ def test_reader_against_a_loop():
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_painter(dtype):
     """Guards noise that does not depend on the seed, or that makes figures random, and colours out of their range."""
-    painter = PicturePainter(5, noise_dim=3, channels=2, seed=0, dtype=dtype)
+    painter = ImagePainter(5, noise_dim=3, channels=2, seed=0, dtype=dtype)
     c, seed = tf.constant(np.random.default_rng(0).normal(size=(6, 5)), tf.float32), randomness.step_seed(3, 4)
     drawn = painter(c, seed, training=True).numpy()
     assert drawn.shape == (6, 4096, 3) and drawn.dtype == np.float32 and 0 <= drawn.min() < drawn.max() <= 1
@@ -49,7 +49,7 @@ def test_painter(dtype):
 
 def test_reader_and_painter_are_transposed():
     """A transposed convolution is the gradient of the convolution of its kernel; guards a shift by a pixel."""
-    painter = PicturePainter(2, noise_dim=1, channels=1, seed=0)
+    painter = ImagePainter(2, noise_dim=1, channels=1, seed=0)
     layer, x = painter.layers[-1], np.random.default_rng(0).normal(size=(1, 32, 32, 1)).astype("f")
     picture = tf.Variable(tf.zeros((1, 64, 64, 3)))
     with tf.GradientTape() as tape:
