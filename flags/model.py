@@ -1,13 +1,12 @@
-"""Flags of the method: `--model`, and one flag for every field of that method's settings."""
-import dataclasses
-
+"""The flag of the method, `--model`; those of its settings are declared."""
 from absl import flags
 
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError
+from tfxmr.data.multimodal import MultiModalData
 
 
-def define(values):
+def define(values: flags.FlagValues) -> None:
     """Defines --model in a FlagValues."""
     flags.DEFINE_string(
         "model", "danzcr",
@@ -18,33 +17,7 @@ def define(values):
     )
 
 
-def define_settings(values, settings_class):
-    """Defines a flag for every field of a Settings dataclass, with its default, choices and help."""
-    for field in dataclasses.fields(settings_class):
-        facts = field.metadata
-        arguments = {"name": field.name, "default": field.default, "help": facts["help"], "flag_values": values}
-        if isinstance(field.default, tuple):
-            arguments["default"] = [str(v) for v in field.default]
-            flags.DEFINE_list(**arguments)
-        elif facts["choices"]:
-            flags.DEFINE_enum(enum_values=facts["choices"], **arguments)
-        else:
-            define_one = {bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float}
-            define_one.get(type(field.default), flags.DEFINE_string)(**arguments)
-
-
-def make_settings(values, settings_class):
-    """Reads the settings back from parsed flags. Raises InputError for values out of range."""
-    read = {}
-    for field in dataclasses.fields(settings_class):
-        value = values[field.name].value
-        if isinstance(field.default, tuple):
-            value = tuple(value) if field.metadata["choices"] else _whole_numbers(field.name, value)
-        read[field.name] = value
-    return settings_class(**read)
-
-
-def refuse_batch(values, data):
+def refuse_batch(values: flags.FlagValues, data: MultiModalData) -> None:
     """Raises InputError if a --batch_size that was given, be it the default's value, is more than all training items.
 
     A default that nobody gave shrinks, see tfxmr.runs.run.fit_batch.
@@ -59,12 +32,3 @@ def refuse_batch(values, data):
             f"--batch_size={values.batch_size}: the training set has {items} items; take at most that many, or leave "
             "the flag out, which takes all"
         )
-
-
-def _whole_numbers(name, value):
-    try:
-        return tuple(int(v) for v in value)
-    except ValueError:
-        raise flags.IllegalFlagValueError(
-            f"flag --{name}={','.join(value)}: give whole numbers with commas between them, such as 4096,2048"
-        ) from None

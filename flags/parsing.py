@@ -4,15 +4,16 @@ import pathlib
 import sys
 import warnings
 
-import tfxmr_flags.data
 import tfxmr_flags.model
-import tfxmr_flags.training
 from absl import flags
+from tfxmr_flags import declared
 
-from tfxmr.core import registry
+from tfxmr.core import registry, settings
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import explain
+from tfxmr.evaluation.protocol import UnseenOptions
 from tfxmr.extraction.preview import preview
+from tfxmr.runs import options
 
 
 def parse(command, arguments, define):
@@ -114,14 +115,14 @@ def asks_help(arguments):
 
 def define_common(values):
     """Defines the flags that every run has, whatever its method, in a FlagValues."""
-    for group in (tfxmr_flags.data, tfxmr_flags.model, tfxmr_flags.training):
-        group.define(values)
+    declared.define(values, *options.GROUPS)
+    tfxmr_flags.model.define(values)
 
 
 def define_run(values, method_class):
     """Defines the flags of a run of a method in a FlagValues."""
     define_common(values)
-    tfxmr_flags.model.define_settings(values, method_class.Settings)
+    declared.define(values, method_class.Settings)
 
 
 def known(method_class):
@@ -169,11 +170,11 @@ def parse_run(command, arguments, define_more=None):
 
 def _refuse_setting(name, method_class):
     """Raises InputError if a flag is a setting of other methods; absl would propose flags that look alike."""
-    settings = {name: {field.name for field in dataclasses.fields(m.Settings)} for name, m in registry.methods()}
+    known = {name: settings.options(m.Settings) for name, m in registry.methods()}
     for setting in (name, name.removeprefix("no")):  # --nojit_compile
-        others = [method for method, own in settings.items() if setting in own]
+        others = [method for method, own in known.items() if setting in own]
         if others:
-            own = ", ".join(f"--{field.name}" for field in dataclasses.fields(method_class.Settings))
+            own = ", ".join(f"--{own_name}" for own_name in settings.options(method_class.Settings))
             model = registry.name_of(method_class)
             raise InputError(
                 f"--{setting}: {model} has no such setting, but {', '.join(others)}; the settings of {model} are {own}"
@@ -196,9 +197,7 @@ def suitable(values):
         return []
     paired = not data.modalities or {"image", "text"} <= set(data.modalities)
     method = "sm" if not data.instances else "cca" if paired else "corr_ae"
-    asks_unseen = any(
-        values[name].present for name in ("class_split", "unseen_classes", "class_seed", "unseen_share")
-    )
+    asks_unseen = any(values[name].present for name in settings.options(UnseenOptions))
     found = {"model": method} | ({} if asks_unseen else {"protocol": "standard"})
     return [f"--{name}={value}" for name, value in found.items() if not values[name].present]
 

@@ -4,10 +4,8 @@ import pathlib
 import sys
 
 import tfxmr_flags.data
-import tfxmr_flags.model
-import tfxmr_flags.training
 from absl import flags
-from tfxmr_flags import parsing
+from tfxmr_flags import declared, parsing
 
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError
@@ -16,6 +14,7 @@ from tfxmr.data.multimodal import MultiModalData
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.extraction import identity
 from tfxmr.runs import run, selection
+from tfxmr.runs.options import FIRST, RunOptions
 from tfxmr.runs.run_folder import BACKUP, read_flags
 
 
@@ -45,8 +44,8 @@ class StoredRun:
 
     @property
     def options(self):
-        """The run's tfxmr.runs.run.RunOptions."""
-        return tfxmr_flags.training.make_options(self.flags)
+        """The run's tfxmr.runs.options.RunOptions."""
+        return declared.make(self.flags, RunOptions)
 
     def arguments(self):
         """The arguments of `tfxmr.runs.run.evaluate` and `restore`, in order."""
@@ -116,9 +115,9 @@ def read(run_dir, arguments=(), command="evaluate", define=None):
     path = flagfile(run_dir)
     own, lines, unknown = stored(path, command)
     values, method_class = parsing.parse_run(command, [*lines, *arguments], define)
-    settings = tfxmr_flags.model.make_settings(values, method_class.Settings)
+    settings = declared.make(values, method_class.Settings)
     data = tfxmr_flags.data.load(values)
-    options = tfxmr_flags.training.make_options(values)
+    options = declared.make(values, RunOptions)
     protocol = selection.declare(tfxmr_flags.data.make_protocol(values, data), settings, data, options)
     if protocol.unseen != tfxmr_flags.data.make_protocol(own, data).unseen:
         raise InputError(
@@ -143,7 +142,7 @@ def stored(path, command):
       InputError: the file cannot be read or is damaged, or a flag has a value that this version does not know.
     """
     lines = read_flags(path)
-    lacking = [name for name in ("dataset", "model", "protocol") if name not in lines]
+    lacking = [name for name in FIRST if name not in lines]
     if lacking:
         raise InputError(f"{path}: is damaged, or not of `tfxmr train` (it has no --{lacking[0]}); {BACKUP}")
     model = lines["model"].partition("=")[2]
@@ -155,7 +154,7 @@ def stored(path, command):
         unknown = {name: line for name, line in lines.items() if name not in known}
         lines = [line for name, line in lines.items() if name in known]
         values, method_class = parsing.parse_run(command, lines)
-        tfxmr_flags.model.make_settings(values, method_class.Settings)
+        declared.make(values, method_class.Settings)
     except (flags.Error, InputError) as error:
         raise InputError(f"{path}: is damaged or of another version: {error}; {BACKUP}") from error
     taken = [values[name].serialize() for name in values if not values[name].present]

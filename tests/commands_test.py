@@ -74,7 +74,7 @@ def test_lists(capsys):
 def test_unknown_names(capsys):
     assert "unknown command 'trian'; there are compare, datasets" in refusal(capsys, "trian")
     assert "--model=svm: no such method; there are acmr, c3l, cbt, cca" in refusal(capsys, "train", "--model=svm")
-    assert "--dataset=wiki: value should be one of <scenes|wikipedia|" in refusal(capsys, "train", "--dataset=wiki")
+    assert "|scenes|wikipedia|" in refusal(capsys, "train", "--dataset=wiki")
     assert "Unknown command line flag 'sed'" in refusal(capsys, "train", "--sed=1")
 
 
@@ -150,6 +150,10 @@ def test_other_modalities(capsys, train, folder):
 def test_unknown_class(capsys, train):
     message = refusal(capsys, *train, "--unseen_classes=history")
     assert "--unseen_classes: no class 'history'; dataset data has art, biology, music, royalty, sport" in message
+
+
+def test_unknown_split(capsys, train):
+    assert "--split=half: dataset npz has official, random, pku462" in refusal(capsys, *train, "--split=half")
 
 
 def test_prepare(capsys, folder):
@@ -229,20 +233,28 @@ def test_evaluate_in_other_ways(capsys, train, tmp_path):
 
 
 def test_run_of_an_earlier_version(capsys, train, tmp_path):
-    """Guards against a new flag after which no older run can be evaluated."""
+    """Guards against a new flag after which no older run can be evaluated or resumed."""
     assert main(train) == 0
     expected = capsys.readouterr().out.splitlines()[-4:-1]
     path = tmp_path / "run/flags.cfg"
     lines = path.read_text().splitlines(keepends=True)
-    older = [line for line in lines if not line.startswith("--bad_items")]
-    assert len(older) == len(lines) - 1
+    dropped = ("--bad_items", "--class_seed", "--ridge", "--steps_per_execution")
+    older = [line for line in lines if not line.startswith(dropped)]
+    assert len(older) == len(lines) - len(dropped)
     path.write_text("".join(older))
     assert main(["evaluate", f"--run_dir={tmp_path}/run"]) == 0
     printed = capsys.readouterr()
     assert set(expected) <= set(printed.out.splitlines())
-    assert f"{path}: lacks flags of this version, which takes --bad_items=refuse\n" in printed.err
-    assert main(["evaluate", f"--run_dir={tmp_path}/run", "--bad_items=skip"]) == 2
-    assert "--bad_items=skip here" in capsys.readouterr().err
+    assert f"{path}: lacks flags of this version, which takes --bad_items=refuse --class_seed=0 --ridge=" in printed.err
+    for flag in ("--bad_items=skip", "--class_seed=1"):
+        assert main(["evaluate", f"--run_dir={tmp_path}/run", flag]) == 2
+        assert f"there, {flag} here" in capsys.readouterr().err
+        assert f"there, {flag} here" in refusal(capsys, *train, flag)
+    assert main(train) == 0  # finished
+    (tmp_path / "run/results.json").unlink()
+    capsys.readouterr()
+    assert main(train) == 0  # resumed
+    assert set(expected) <= set(capsys.readouterr().out.splitlines())
 
 
 def test_run_of_a_later_version(capsys, train, tmp_path):

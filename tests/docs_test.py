@@ -7,10 +7,9 @@ import pytest
 import tfxmr_flags.data
 import tfxmr_flags.features
 import tfxmr_flags.figures
-import tfxmr_flags.model
 import tfxmr_flags.tuning
 from absl import flags as absl_flags
-from tfxmr_flags import parsing
+from tfxmr_flags import declared, parsing
 
 from tfxmr.commands import compare, evaluate
 from tfxmr.core import registry
@@ -29,7 +28,7 @@ def commands(path):
 
 def settings_of(arguments):
     values, method = parsing.parse_run("train", arguments)
-    return tfxmr_flags.model.make_settings(values, method.Settings)
+    return declared.make(values, method.Settings)
 
 
 def check(command, *arguments):

@@ -152,7 +152,7 @@ def test_refuses(make_data):
         fitted(data, weighting="both")
     with pytest.raises(InputError, match=r"CCA needs two or more modalities; dataset made up has text alone"):
         fitted(make_data(dims={"text": 3}))
-    with pytest.raises(InputError, match=r"--components=-1: the least value is 0"):
+    with pytest.raises(InputError, match=r"--components=-1: must be >= 0"):
         fitted(data, components=-1)
 
 

@@ -127,7 +127,7 @@ def test_sensitivity(capsys, workplace, tmp_path):
     (png, _) = paths(capsys, "--figure=sensitivity", f"--run_dir={runs[0]},{runs[1]}", f"--out={tmp_path}/new")
     assert png == tmp_path / "new/sensitivity.png" and png.exists()
     results = [json.loads((run / "results.json").read_text()) for run in runs]
-    rows = plot.factors.rows_of(results, plot.HARMLESS)
+    rows = plot.factors.rows_of(results, plot.affecting("nothing"))
     panel = plot.sensitivity.draw(rows)["sensitivity"].axes[0]
     assert panel.get_xlabel() == "components"
     x, y = panel.containers[0].lines[0].get_data()

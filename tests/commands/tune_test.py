@@ -144,7 +144,7 @@ def test_grid_file(capsys, tune, tmp_path):
 
 @pytest.mark.parametrize("arguments, message", [
     (["--grid=components=2,x"], "--grid=components=2,x: components has 'x'; write a whole number"),
-    (["--grid=ridge=-1"], "--grid=ridge=-1: --ridge=-1.0: the least value is 0"),
+    (["--grid=ridge=-1"], "--grid=ridge=-1: --ridge=-1.0: must be >= 0"),
     (["--grid=seed=1,2"], "--grid=seed=1,2: no setting 'seed'; this method has feature_norm, components, ridge"),
     (["--grid=ridge=1", "--grid=ridge=2"], "--grid=ridge=2: ridge is there twice"),
     (["--grid_file=no/such.txt"], "--grid_file=no/such.txt: cannot be read"),

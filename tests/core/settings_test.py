@@ -23,13 +23,13 @@ def test_limits_belong_to_the_range():
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"steps": 0}, r"--steps=0: the least value is 1"),
-    ({"rate": 1.5}, r"--rate=1\.5: the largest value is 1\.0"),
+    ({"steps": 0}, r"--steps=0: must be >= 1"),
+    ({"rate": 1.5}, r"--rate=1\.5: must be <= 1\.0"),
     ({"rate": float("nan")}, r"--rate=nan: give a finite number"),
     ({"rate": float("inf")}, r"--rate=inf: give a finite number"),
     ({"kind": "c"}, r"--kind=c: choose one of a, b"),
     ({"parts": ("x", "z")}, r"--parts=z: choose one of x, y"),
-    ({"units": (4, 0)}, r"--units=\(4, 0\): the least value is 1"),
+    ({"units": (4, 0)}, r"--units=\(4, 0\): must be >= 1"),
 ])
 def test_refuses(change, message):
     """Guards against a value outside its range that is found only hours later; the message names flag and remedy."""

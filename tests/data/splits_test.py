@@ -181,7 +181,7 @@ def test_refuses_a_file_that_is_no_text(wiki, tmp_path):
     ({"name": "random", "file": "order.txt"}, "--split_file=order.txt goes with --split=pku462, not with random"),
     ({"name": "pku462", "file": "order.txt"}, "--split_file=order.txt: there is no such file"),
     ({"name": "pku462", "file": __file__, "seed": 1}, "holds the order; give one of the two"),
-    ({"name": "random", "seed": -1}, "--split_seed=-1: the least value is 0"),
+    ({"name": "random", "seed": -1}, "--split_seed=-1: must be >= 0"),
     ({"name": "random", "sizes": (80, 10)}, "--split_sizes=80,10: give three numbers"),
     ({"name": "random", "sizes": (80, -10, 20)}, "--split_sizes=80,-10,20: give three numbers"),
     ({"name": "random", "sizes": ("most", "few", "few")}, "--split_sizes=most,few,few: give three numbers"),

@@ -8,9 +8,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tfxmr_flags.model
 from made_up import reached, weights
-from tfxmr_flags import parsing
+from tfxmr_flags import declared, parsing
 
 from tfxmr import evaluation
 from tfxmr.core.errors import InputError
@@ -483,7 +482,7 @@ def test_wrong_settings_are_refused():
         CBTSettings(hidden_units=(300, 200))
     with pytest.raises(InputError, match="--word_units=: give at least one width"):
         CBTSettings(word_units=())
-    with pytest.raises(InputError, match="--samples=1: the least value is 2"):
+    with pytest.raises(InputError, match="--samples=1: must be >= 2"):
         CBTSettings(samples=1)
 
 
@@ -491,7 +490,7 @@ def test_the_codes_own_training_parses():
     """Guards against flags in the docstring that are no longer there."""
     told = re.findall(r"--\S+", inspect.getdoc(CBTSettings).partition(":\n\n")[2])
     values, method = parsing.parse_run("train", ["--model=cbt", *told])
-    settings = tfxmr_flags.model.make_settings(values, method.Settings)
+    settings = declared.make(values, method.Settings)
     assert (settings.mode, settings.optimizer, settings.learning_rate, settings.epochs) == ("code", "sgd", 0.1, 10)
     assert settings.rewards_train_encoders and settings.init_stddev == settings.class_weight == 0.1
 

@@ -142,7 +142,7 @@ def test_singular_outputs():
 def test_length_and_refusals():
     assert make_model(steps=0, epochs=4).total_steps(80) == 4 * 2
     assert make_model(steps=5, epochs=4).total_steps(80) == 5
-    with pytest.raises(InputError, match=r"--ridge=0\.0: the least value is 1e-12"):
+    with pytest.raises(InputError, match=r"--ridge=0\.0: must be >= 1e-12"):
         make_model(ridge=0.0)
     data = views()
     split = Split(data.splits["train"].features, data.splits["train"].labels, unpaired=("image", "text"))

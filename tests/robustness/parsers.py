@@ -534,11 +534,13 @@ def _flagfile(folder):
 
 
 def _parse_flagfile(folder, name):
-    from tfxmr_flags import data, model, parsing, training
+    from tfxmr_flags import data, declared, parsing, training
+
+    from tfxmr.runs.options import RunOptions
 
     values, method = parsing.parse_run("train", [f"--flagfile={folder / name}"])
-    model.make_settings(values, method.Settings)
-    training.make_options(values)
+    declared.make(values, method.Settings)
+    declared.make(values, RunOptions)
     training.repeats(values)
     data.split_rule(values)
 

@@ -42,7 +42,7 @@ def test_file(tmp_path):
     path.write_text("# thresholds\n\n rate = 0.1, 1e-5, 1  # of the loss\nsteps=3,1\nunits = 8  4, 6\n")
     assert grid.read_file(path, Example) == {name: GRID[name] for name in ("rate", "steps", "units")}
     path.write_text("steps=3\nrate=2\n")
-    with pytest.raises(InputError, match=r"grid\.txt, line 2: --rate=2\.0: the largest value is 1\.0"):
+    with pytest.raises(InputError, match=r"grid\.txt, line 2: --rate=2\.0: must be <= 1\.0"):
         grid.read_file(path, Example)
     with pytest.raises(InputError, match=r"--grid_file=.*none\.txt: cannot be read"):
         grid.read_file(tmp_path / "none.txt", Example)
@@ -56,7 +56,7 @@ def test_file(tmp_path):
     (["steps=1,,2"], "line 1: steps has ''; write a whole number"),
     (["rate="], "line 1: rate has ''; write a number"),
     (["rate=nan"], "line 1: --rate=nan: give a finite number"),
-    (["steps=2", "rate=0.1,-1"], r"line 2: --rate=-1\.0: the least value is 0"),
+    (["steps=2", "rate=0.1,-1"], r"line 2: --rate=-1\.0: must be >= 0"),
     (["kind=a,c"], "line 1: --kind=c: choose one of a, b"),
     (["fast=yes"], "line 1: fast has 'yes'; write true or false"),
     (["units=4 x"], "line 1: units has '4 x'; write whole numbers with spaces"),
@@ -92,4 +92,4 @@ def test_the_papers_grid():
 
 
 def test_flag_lines():
-    assert [grid.flag_line("a", v) for v in (1e-5, True, False, (8, 4), ())] == ["--a=1e-05", "--a", "--noa", "--a=8,4", "--a="]
+    assert [settings.line("a", v) for v in (1e-5, True, False, (8, 4), ())] == ["--a=1e-05", "--a", "--noa", "--a=8,4", "--a="]

@@ -13,11 +13,13 @@ from tfxmr_flags import parsing
 
 from tfxmr.commands import train
 from tfxmr.commands.evaluate import FORMATS
+from tfxmr.core import registry
 from tfxmr.core.errors import InputError
 from tfxmr.reports.tables import comparison
-from tfxmr.runs.run_folder import HARMLESS, read_results
+from tfxmr.runs.options import affecting, completed
+from tfxmr.runs.run_folder import read_results
 
-IGNORED = (*HARMLESS, "metrics")
+IGNORED = (*affecting("nothing"), "metrics")  # a run with more measures is the same run
 
 
 def define(values):
@@ -106,7 +108,11 @@ def read(paths):
     results, errors = [], []
     for path in paths:
         try:
-            results.append(read_results(path) | {"path": str(path.parent)})  # for messages
+            found = read_results(path)
+            # A run of an older version lacks the flags of later options, and is no other run for that.
+            here = found["model"] in registry.names()  # no code of other people is imported for a table
+            flags = completed(found["flags"], registry.get(found["model"]) if here else None)
+            results.append(found | {"flags": flags, "path": str(path.parent)})  # the path is for messages
         except InputError as error:
             errors.append(error)
     if not results:

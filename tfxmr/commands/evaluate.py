@@ -16,8 +16,9 @@ from tfxmr.reports.tables import comparison
 from tfxmr.reports.tables.formats import to_csv, to_latex, to_markdown
 from tfxmr.reports.tables.rows import by_class_rows, metrics_rows, to_text
 from tfxmr.runs import selection
+from tfxmr.runs.options import affecting
 from tfxmr.runs.run import evaluate
-from tfxmr.runs.run_folder import HARMLESS, RunFolder
+from tfxmr.runs.run_folder import RunFolder
 
 FORMATS = {"text": to_text, "markdown": to_markdown, "latex": to_latex, "csv": to_csv}
 
@@ -103,7 +104,7 @@ def _evaluate_series(folders, arguments):
             "model": run.flags.model, "dataset": run.data.shown, "seed": run.flags.seed,
             "protocol": run.protocol.facts(run.data), "flags": parsing.serialise(run.flags), "metrics": metrics,
         })
-    rows, footnotes = comparison.summary(results, HARMLESS)
+    rows, footnotes = comparison.summary(results, affecting("nothing"))
     if output == "json":
         kept = [{name: result[name] for name in ("seed", "protocol", "metrics")} for result in results]
         print(json.dumps({"summary": rows, "footnotes": footnotes, "runs": kept}, indent=1))

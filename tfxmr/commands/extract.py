@@ -1,14 +1,19 @@
 """Makes features of a dataset's images and texts, in a feature folder for --dataset=features; resumes after a kill."""
 import numpy as np
 import tfxmr_flags.features
-from tfxmr_flags import parsing
+from tfxmr_flags import declared, parsing
 
+from tfxmr.core import settings
 from tfxmr.core.errors import InputError
-from tfxmr.data import splits
 from tfxmr.data.files import feature_folder
+from tfxmr.data.splits import SplitRule
+from tfxmr.evaluation.protocol import UnseenOptions
 from tfxmr.extraction import extract
+from tfxmr.extraction.dataset import MediaOptions
 from tfxmr.extraction.store import hint
+from tfxmr.features.image.fine_tuning_options import FineTuning
 from tfxmr.features.text import by_name
+from tfxmr.features.text.base import TextOptions
 
 VECTORS = {"image": "descriptor", "text": "tfidf300"}  # features that need neither weights nor other files
 MIN_CLASSES = 4  # of which a zero-shot protocol, the default with word vectors, can hold half unseen
@@ -19,11 +24,9 @@ def main(arguments):
     flags = parsing.parse("extract", arguments, tfxmr_flags.features.define_extract)
     if not flags.out:
         raise InputError("--out=DIR is missing: give the feature folder to write")
-    options = tfxmr_flags.features.text_options(flags)
-    tuning = tfxmr_flags.features.tuning(flags)
-    rule = splits.SplitRule(flags.split, flags.split_seed, flags.split_sizes, flags.split_file)
-    places = {name: flags[name].value for name in ("data_dir", "manual_dir", "bad_items", "text_items")}
-    data, read = extract.items(flags.dataset, **places, split=rule)
+    options, tuning = declared.make(flags, TextOptions), declared.make(flags, FineTuning)
+    places = {name: flags[name].value for name in settings.options(MediaOptions)}
+    data, read = extract.items(flags.dataset, **places, split=declared.make(flags, SplitRule))
     absent = [name for name in flags.fit_on if name not in data.splits]
     if absent:
         raise InputError(f"--fit_on={','.join(flags.fit_on)}: there is no split {', '.join(absent)}")
@@ -60,8 +63,7 @@ def _remedy(flags, features):
 def _needed(folder, flags, data):
     """The flags of `tfxmr train` that these features need beside the defaults for their data."""
     facts = feature_folder.facts_of_views(feature_folder.read_manifest(folder)).values()
-    held_back = [flags[name].serialize() for name in ("class_split", "unseen_classes", "class_seed", "unseen_share")
-                 if flags[name].present]
+    held_back = [flags[name].serialize() for name in settings.options(UnseenOptions) if flags[name].present]
     labels_used, needed = any(f["labels_used"] for f in facts), []
     if labels_used and held_back:
         needed = held_back

@@ -21,7 +21,8 @@ from tfxmr.reports.figures import (
     tsne,
 )
 from tfxmr.reports.tables import factors
-from tfxmr.runs.run_folder import HARMLESS, RunFolder, read_flags
+from tfxmr.runs.options import affecting
+from tfxmr.runs.run_folder import RunFolder, read_flags
 
 PLACES = (
     "data_dir", "manual_dir", "features", "word_vectors", "source_data_dir", "source_manual_dir", "source_features",
@@ -106,7 +107,8 @@ def _generation(flags):
 def _sensitivity(flags):
     if flags.table:
         return sensitivity.draw(factors.read_table(flags.table))
-    return sensitivity.draw(factors.rows_of([RunFolder(r).require_results() for r in flags.run_dir], HARMLESS))
+    results = [RunFolder(run_dir).require_results() for run_dir in flags.run_dir]
+    return sensitivity.draw(factors.rows_of(results, affecting("nothing")))
 
 
 def _curve(flags):

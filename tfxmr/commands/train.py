@@ -4,7 +4,7 @@ import sys
 import tfxmr_flags.data
 import tfxmr_flags.model
 import tfxmr_flags.training
-from tfxmr_flags import parsing
+from tfxmr_flags import declared, parsing
 
 from tfxmr.core.errors import InputError
 from tfxmr.engine import distribution, memory
@@ -12,8 +12,8 @@ from tfxmr.reports.tables import comparison
 from tfxmr.reports.tables.formats import Marked
 from tfxmr.reports.tables.rows import metrics_rows, to_text
 from tfxmr.runs import selection
+from tfxmr.runs.options import RunOptions, affecting
 from tfxmr.runs.run import ending, runner
-from tfxmr.runs.run_folder import HARMLESS
 
 
 def main(arguments):
@@ -24,7 +24,7 @@ def main(arguments):
     flags, method_class = parsing.parse_run("train", arguments)
     if not flags.run_dir:
         raise InputError("--run_dir is missing: give the folder for checkpoints and results, such as runs/first")
-    distribution.start(tfxmr_flags.training.make_options(flags))  # before anything uses TensorFlow
+    distribution.start(declared.make(flags, RunOptions))  # before anything uses TensorFlow
     # With several workers, one that lacks another would wait for it at the next seed.
     alone, results, failed = not flags.seeds or flags.strategy == "multi_worker", [], {}
     for repeat in tfxmr_flags.training.repeats(flags):
@@ -36,7 +36,7 @@ def main(arguments):
             failed[repeat.seed] = error
             print(f"tfxmr: seed {repeat.seed} failed: {error}", file=sys.stderr)
     if len(results) > 1 and all(results):
-        rows, footnotes = comparison.summary(results, HARMLESS)
+        rows, footnotes = comparison.summary(results, affecting("nothing"))
         print(to_text(rows, footnotes))
     if failed:
         print(f"tfxmr: {len(failed)} of {len(failed) + len(results)} seeds failed:", file=sys.stderr)
@@ -47,8 +47,8 @@ def main(arguments):
 def train(flags, method_class):
     """Trains one run, or one for each pair of many modalities, and prints its figures. Returns the results, if any."""
     memory.free()  # of the repeats before
-    settings = tfxmr_flags.model.make_settings(flags, method_class.Settings)
-    options = tfxmr_flags.training.make_options(flags)
+    settings = declared.make(flags, method_class.Settings)
+    options = declared.make(flags, RunOptions)
     data = tfxmr_flags.data.load(flags)
     protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings, data, options)
     print(f"method     {flags.model}: {method_class.paper}")

@@ -3,14 +3,14 @@ import dataclasses
 
 import tfxmr_flags.data
 import tfxmr_flags.model
-import tfxmr_flags.training
 import tfxmr_flags.tuning
-from tfxmr_flags import parsing
+from tfxmr_flags import declared, parsing
 
 from tfxmr.core.errors import InputError
 from tfxmr.engine import distribution
 from tfxmr.reports.tables.rows import to_text
 from tfxmr.runs import selection
+from tfxmr.runs.options import RunOptions
 from tfxmr.runs.run import fit_batch, runner
 from tfxmr.tuning import tuner
 
@@ -26,12 +26,12 @@ def main(arguments):
         raise InputError(f"--seeds={flags.seeds}: a search has one --seed, of its trials and of what it draws")
     if flags.strategy == "multi_worker":
         raise InputError("--strategy=multi_worker: a search runs in one process; take mirrored, or none")
-    distribution.start(tfxmr_flags.training.make_options(flags))  # before anything uses TensorFlow
+    distribution.start(declared.make(flags, RunOptions))  # before anything uses TensorFlow
     if "select" in flags and not flags["select"].present:
         flags.select = "validation"
-    settings = tfxmr_flags.model.make_settings(flags, method_class.Settings)
+    settings = declared.make(flags, method_class.Settings)
     search = tfxmr_flags.tuning.make_search(flags, settings)
-    options = tfxmr_flags.training.make_options(flags)
+    options = declared.make(flags, RunOptions)
     data = tfxmr_flags.data.load(flags)
     options = dataclasses.replace(options, test=False)
     protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings, data, options)

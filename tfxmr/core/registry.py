@@ -6,6 +6,7 @@ import pkgutil
 import sys
 from collections.abc import Iterator
 
+from tfxmr.core import settings
 from tfxmr.core.errors import InputError
 
 PACKAGES = {"tfxmr.models": "Method", "tfxmr.baselines": "Baseline"}  # and the base class of each, in its module `base`
@@ -42,7 +43,7 @@ def readers(views: list[str]) -> list[str]:
         default = method.Settings()
         changes = [([], {})]
         changes += [([f"--{f.name}={c}"], {f.name: c}) for f in dataclasses.fields(default)
-                    if isinstance(f.default, str) for c in f.metadata["choices"] or ()]
+                    if isinstance(f.default, str) for c in settings.choices_of(f) or ()]
         changes += [([f"--{f.name}"], {f.name: True}) for f in dataclasses.fields(default) if f.default is False]
         for flags, change in changes:
             try:

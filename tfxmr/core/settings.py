@@ -1,58 +1,142 @@
-"""A method's settings: one frozen dataclass, from which flags, checks and run folders are derived."""
+"""Declared options: frozen dataclasses, from which flags, checks, run folders and the comparison of runs are derived.
+
+A method's settings, and the options of a run, a protocol, a split, a data set and an extraction, are each one field of
+such a dataclass, made by `setting`. Everything else that has to know of an option asks the field:
+
+    flags/declared.py      the flag, its help, and its check when it is parsed
+    run folder             what may differ between a run and its resumption, and what a missing flag stands for
+    tables and figures     which flags tell two runs apart
+    tuning                 the grid
+"""
 import dataclasses
 import math
+import types
+import typing
+from collections.abc import Iterator
 
 from tfxmr.core.errors import InputError
 
+AFFECTS = ("result", "scoring", "nothing")
+MAX_SEED = 2**32 - 1  # that every library here takes
 
-def setting(default, help_text, *, choices=None, minimum=None, maximum=None, grid=()):
-    """Declares one setting of a method: a dataclass field that can be checked and turned into a flag.
+
+def setting(
+    default, help_text, *, choices=None, minimum=None, maximum=None, grid=(), affects="result", flag=None,
+) -> typing.Any:
+    """Declares one option: a dataclass field that can be checked and turned into a flag.
 
     Args:
-      default: the paper's value; its type (str, int, float, bool, tuple of ints; with `choices`, tuple of str) is the
-        setting's type.
+      default: of a method the paper's value. Its type (str, int, float, bool, tuple of ints; with `choices`, tuple of
+        str) is the option's type; that of None, and of tuples of names, is the annotation's: `int | None`,
+        `tuple[str, ...]`.
       help_text: what it does, its unit and range, and where the default comes from.
-      choices: the values allowed, in a tuple each of its values, or None for any.
+      choices: the values allowed, in a tuple each of its values; a function that gives them, where they are known only
+        when they are asked for; or None for any.
       minimum: the least value allowed, or None.
       maximum: the largest value allowed, or None.
-      grid: the values that `tfxmr tune` tries, in a tuple; () leaves the setting out of the method's own search.
+      grid: the values that `tfxmr tune` tries, in a tuple; () leaves the option out of the method's own search.
+      affects: what another value changes. "result": what is learnt, so it is another run; "scoring": how a trained
+        method is scored, so `tfxmr evaluate` takes it; "nothing": neither, and a run may be resumed with another one.
+        A place of data is of the last kind, since digests tell whether what lies there is the same.
+      flag: name of the flag, where it is not the field's.
     """
-    facts = {"help": help_text, "choices": choices, "minimum": minimum, "maximum": maximum, "grid": grid}
+    assert affects in AFFECTS, affects
+    facts = {"help": help_text, "choices": choices, "minimum": minimum, "maximum": maximum, "grid": grid,
+             "affects": affects, "flag": flag}
     return dataclasses.field(default=default, metadata=facts)
 
 
-def check(field, value):
-    """Checks a value of a setting against its choices and range.
+def seed_setting(help_text: str, default: int | None = 0, flag: str | None = None) -> typing.Any:
+    """Declares a seed, see `setting`."""
+    return setting(default, help_text, minimum=0, maximum=MAX_SEED, flag=flag)
+
+
+def name_of(field: dataclasses.Field) -> str:
+    """The flag's name of an option."""
+    return field.metadata.get("flag") or field.name
+
+
+def options(*classes: type) -> dict[str, dataclasses.Field]:
+    """Flag name -> field of every option that dataclasses declare; plain fields are none."""
+    fields = [field for declaring in classes for field in dataclasses.fields(declaring)]
+    return {name_of(field): field for field in fields if "help" in field.metadata}
+
+
+def choices_of(field: dataclasses.Field) -> tuple | None:
+    """The values that an option may have, or None for any."""
+    choices = field.metadata["choices"]
+    return choices() if callable(choices) else choices
+
+
+def kind(field: dataclasses.Field) -> type:
+    """The type of an option's values, None aside: str, int, float, bool or tuple."""
+    return _hint(field)[0]
+
+
+def part_kind(field: dataclasses.Field) -> type:
+    """The type of the parts of an option that is a tuple: int or str."""
+    return str if field.metadata["choices"] else _hint(field)[1]
+
+
+def _hint(field) -> tuple[type, type]:
+    """(The type of an option, that of its parts.)"""
+    found = next(_plain(field.type), str)
+    origin, parts = typing.get_origin(found) or found, typing.get_args(found)
+    return type(field.default) if field.default is not None else origin, parts[0] if parts else int
+
+
+def _plain(hint) -> Iterator[type]:
+    """The types of `int | None` and the like, None left out; none of an annotation that is a text."""
+    if isinstance(hint, types.UnionType):
+        for part in typing.get_args(hint):
+            yield from _plain(part)
+    elif not isinstance(hint, str) and hint is not types.NoneType:
+        yield hint
+
+
+def line(name: str, value) -> str:
+    """An option as a line of a flagfile, as absl writes it; "" for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return f"--{'' if value else 'no'}{name}"
+    return f"--{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+
+
+def check(field: dataclasses.Field, value) -> None:
+    """Checks a value of an option against its choices and range.
 
     Args:
       field: the dataclass field.
-      value: of the setting's type.
+      value: of the option's type, or None where that is the default.
 
     Raises:
       InputError: names the flag, value and remedy.
     """
-    facts = field.metadata
+    facts, flag, choices = field.metadata, name_of(field), choices_of(field)
+    if value is None and field.default is None:
+        return
     for number in value if isinstance(value, tuple) else (value,):
-        if facts["choices"] and number not in facts["choices"]:
-            raise InputError(f"--{field.name}={number}: choose one of {', '.join(map(str, facts['choices']))}")
+        if choices and number not in choices:
+            raise InputError(f"--{flag}={number}: choose one of {', '.join(map(str, choices))}")
         if isinstance(number, float) and not math.isfinite(number):
-            raise InputError(f"--{field.name}={value}: give a finite number")
+            raise InputError(f"--{flag}={value}: give a finite number")
         if facts["minimum"] is not None and number < facts["minimum"]:
-            raise InputError(f"--{field.name}={value}: the least value is {facts['minimum']}")
+            raise InputError(f"--{flag}={value}: must be >= {facts['minimum']}")
         if facts["maximum"] is not None and number > facts["maximum"]:
-            raise InputError(f"--{field.name}={value}: the largest value is {facts['maximum']}")
+            raise InputError(f"--{flag}={value}: must be <= {facts['maximum']}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Base of every method's settings; checks choices and ranges when it is made."""
+    """Base of every dataclass of options; checks choices and ranges when it is made."""
 
     def __post_init__(self):
         """Raises InputError for a value outside its choices or range, naming the flag, value and remedy."""
-        for field in dataclasses.fields(self):
+        for field in options(type(self)).values():
             check(field, getattr(self, field.name))
 
-    def remedies(self):
+    def remedies(self) -> list[str]:
         """What usually helps where numbers became too large with these settings: a list of flags as they are typed."""
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         found, rate = [], getattr(self, "learning_rate", 0.0)
@@ -66,7 +150,7 @@ class Settings:
             found.append(f"--ridge={10 * self.ridge:g} ({self.ridge:g} here)")
         return found
 
-    def advice(self):
+    def advice(self) -> str:
         """`remedies` as the end of a message; "" where there are none."""
         found = self.remedies()
         return f"; in another --run_dir, what usually helps: {' or '.join(found)}" if found else ""

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.settings import Settings, seed_setting, setting
 from tfxmr.data import memmap
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.views import ordered
 
-RULES = ("official", "random", "pku462")
 PARTS = ("train", "validation", "test")
 PKU_TEST, PKU_VALIDATION = 693, 231  # Wikipedia's official test items, and how many of them validate
 
 
 @dataclasses.dataclass(frozen=True)
-class SplitRule:
+class SplitRule(Settings):
     """How a dataset's items are divided.
 
     "official" keeps the dataset's own splits. "random" pools all items, permutes them by the seed and cuts the
@@ -30,25 +30,32 @@ class SplitRule:
     Any other name is one of several splits that a dataset is published with, which the dataset itself knows; see
     tfxmr.extraction.dataset.Dataset, which refuses the names that it does not.
 
-    Attributes:
-      name: one of RULES, or a published split's; None means "official".
-      seed: of the draw, from 0 on; None means 0.
-      sizes: for "random", the training, validation and test items: three whole numbers that add up to the number
-        of items (of each modality), or three fractions that add up to 1; () takes the official sizes.
-      file: for "pku462", a text file of 693 lines, the permutation: on each line the row of an official test item,
-        counted from 0, or its image or text id.
-
     Raises:
       InputError: arguments that contradict each other, or a file that is not there.
     """
 
-    name: str | None = None
-    seed: int | None = None
-    sizes: tuple = ()
-    file: str | None = None
+    name: str | None = setting(
+        None,
+        "official (default): the dataset's own; random: all items divided anew by --split_seed; pku462: "
+        "Wikipedia's 693 test items as 231 for validation and 462 for test, by --split_file or --split_seed; or one "
+        "of those that the dataset is published with, see `tfxmr datasets`.", flag="split",
+    )
+    seed: int | None = seed_setting("Seed of --split=random and pku462, from 0; default 0.", None, flag="split_seed")
+    sizes: tuple[str, ...] | None = setting(
+        None,
+        "Training, validation and test items of --split=random: numbers that add up to all items (of each modality), "
+        "such as 2173,231,462, or fractions that add up to 1, such as 0.8,0.1,0.1; default: the official sizes.",
+        flag="split_sizes",
+    )
+    file: str | None = setting(
+        None,
+        "Permutation for --split=pku462: 693 lines, on each the row (from 0) or the id of an official test item.",
+        affects="nothing", flag="split_file",
+    )
 
     def __post_init__(self):
-        """Checks what can be checked without the data."""
+        """Checks what can be checked without the data; the name becomes "official" for None, the sizes numbers."""
+        super().__post_init__()
         sizes = ",".join(map(str, self.sizes or ()))
         object.__setattr__(self, "name", self.name or "official")
         object.__setattr__(self, "sizes", _numbers(sizes) if sizes else ())
@@ -59,8 +66,6 @@ class SplitRule:
         ):
             if value is not None and self.name not in valid:
                 raise InputError(f"--{flag}={value} goes with --split={' or '.join(valid)}, not with {self.name}")
-        if self.seed is not None and self.seed < 0:
-            raise InputError(f"--split_seed={self.seed}: the least value is 0")
         if self.seed is not None and self.file is not None:
             raise InputError(f"--split_seed={self.seed}: --split_file={self.file} holds the order; give one of the two")
         if self.file is not None and not pathlib.Path(self.file).expanduser().is_file():

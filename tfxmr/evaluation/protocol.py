@@ -4,6 +4,9 @@ import dataclasses
 import numpy as np
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.settings import Settings, seed_setting, setting
+from tfxmr.evaluation.ranking import DENOMINATORS, NO_RELEVANT, TIES
+from tfxmr.evaluation.similarity import SIMILARITIES
 
 CLASS_SPLITS = ("parity", "random", "list")
 # Share of the classes that are to be unseen -> whether a zero-based label is (the rules of DADN's code). The true
@@ -37,6 +40,88 @@ PRESETS = {
     "pku462": _STANDARD,
 }
 SPLITS_OF = {"pku462": "pku462"}  # protocol -> the --split that it needs
+
+
+@dataclasses.dataclass(frozen=True)
+class UnseenOptions(Settings):
+    """Which classes are unseen."""
+
+    class_split: str = setting(
+        "parity",
+        "How zero_shot chooses the unseen classes: parity (even zero-based labels), random (a half, by --class_seed), "
+        "list (--unseen_classes).",
+        choices=CLASS_SPLITS,
+    )
+    unseen_share: float = setting(
+        0.5, "Share of unseen classes, 0.1, 0.3, 0.5, 0.7 or 0.9. With --class_split=parity by DADN's rules: labels "
+        "that 10, 3 or 2 divides are unseen, at 0.7 and 0.9 those that 3 or 10 does not; with random that share of "
+        "them.", choices=tuple(UNSEEN_SHARES),
+    )
+    unseen_classes: tuple[str, ...] = setting((), "Names or zero-based labels; implies --class_split=list.")
+    class_seed: int = seed_setting("Seed of --class_split=random.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ProtocolOptions(UnseenOptions):
+    """What is asked of a protocol; `make` finds what a dataset makes of it. None is the preset's own choice."""
+
+    protocol: str = setting(
+        "zero_shot",
+        "zero_shot: train on seen classes, query test items against training items within the unseen and within the "
+        "seen classes; generalised: the same queries, each against the training items of all classes; standard: train "
+        "on all, query test against test, the default for data without word vectors of the class names (unless unseen "
+        "classes are asked for). The others reproduce what the published code of that name does.",
+        choices=tuple(PRESETS), affects="scoring",
+    )
+    labels_per_class: int = setting(
+        0, "Training items of each class whose labels are known; the others are not trained on. 0: all.", minimum=0
+    )
+    labels_seed: int = seed_setting("Seed of the draw of --labels_per_class.")
+    gallery: str | None = setting(
+        None, "Split that is searched; default: the protocol's own.", choices=("train", "test"), affects="scoring"
+    )
+    similarity: str | None = setting(
+        None, "How representations are compared; l2: by distance. Default: the protocol's own, as of all flags below, "
+        "or where it has none the method's, which is cosine for most.",
+        choices=SIMILARITIES, affects="scoring",
+    )
+    cut: int | None = setting(
+        None, "Rank at which average precision stops; 0: none.", minimum=0, affects="scoring"
+    )
+    denominator: str | None = setting(
+        None, "What the sum of precisions is divided by: all relevant items of the gallery, at most the cut, or those "
+        "found up to the cut.", choices=DENOMINATORS, affects="scoring",
+    )
+    ties: str | None = setting(
+        None, "Equal similarities. group: they stand together at their last rank; index: in the gallery's order.",
+        choices=TIES, affects="scoring",
+    )
+    no_relevant: str | None = setting(
+        None, "Whether a query without a relevant item counts as 0 or is dropped; a warning says how many there are.",
+        choices=NO_RELEVANT, affects="scoring",
+    )
+    normalisation: str | None = setting(
+        None, "Z-score the representations before they are compared, by the statistics of the training items (train), "
+        "of each group of queries and each gallery by itself (group, as DADN's evaluation), or of the queries and of "
+        "them alone (query, as that of CM-GANs).", choices=ZSCORES, affects="scoring", flag="eval_znorm",
+    )
+    folds: int | None = setting(
+        None, "Data without classes: equal parts of the test items that are searched each by itself, the figures their "
+        "means; 5 for the 1K figures of mscoco's 5,000 test images. Default 1.", minimum=1, affects="scoring",
+    )
+    all_modalities: bool = setting(
+        False, "Adds tasks that search the items of all modalities together, without the query itself.",
+        affects="scoring",
+    )
+
+    def make(self, data, method_similarity: str | None = None) -> "Protocol":
+        """The Protocol that is asked for; see the function `make`, whose arguments these are."""
+        asked = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if self.unseen_classes:
+            asked["class_split"] = "list"
+        if self.normalisation not in (None, "none"):
+            asked["normalisation"] += "_zscore"
+        return make(asked.pop("protocol"), data, method_similarity=method_similarity, **asked)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -316,9 +401,8 @@ def make(
       unseen_share: one of UNSEEN_SHARES: another rule than "parity", or "random" in that share of the classes.
       method_similarity: how a method's representations are compared where neither the preset nor `changes` say it;
         None: by cosine.
-      **changes: fields of Protocol that differ from the preset's: gallery, similarity, cut, denominator, ties,
-        no_relevant, normalisation, all_modalities, folds, labels_per_class, labels_seed. None takes the preset's; a
-        cut of 0 is none.
+      **changes: fields of Protocol that differ from the preset's, see ProtocolOptions. None takes the preset's; a cut
+        of 0 is none.
 
     Raises:
       InputError: unknown names, or classes that leave nothing seen or unseen.

@@ -5,7 +5,6 @@ import pkgutil
 
 from tfxmr.core.errors import InputError
 from tfxmr.data.multimodal import MultiModalData
-from tfxmr.data.splits import RULES
 from tfxmr.extraction.dataset import Dataset, Request
 
 PACKAGE = "tfxmr_datasets"  # of whose folders each that has a module `dataset` holds a data set, or several
@@ -26,11 +25,6 @@ def datasets() -> dict[str, Dataset]:
 def names() -> tuple[str, ...]:
     """The names that --dataset takes."""
     return tuple(datasets())
-
-
-def splits() -> tuple[str, ...]:
-    """The names that --split takes: the rules, and the published splits of every data set."""
-    return tuple(dict.fromkeys([*RULES, *(name for dataset in datasets().values() for name in dataset.splits)]))
 
 
 def find(name: str) -> Dataset | None:

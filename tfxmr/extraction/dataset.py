@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.settings import Settings, setting
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.splits import OFFICIAL, SplitRule
 
@@ -22,36 +23,58 @@ Reader = Callable[[str, Sequence[str]], Iterable[np.ndarray | str | None]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class MediaOptions(Settings):
+    """Where a data set is, and how its images and texts are read."""
+
+    data_dir: Place = setting(
+        None, "Folder of the npz files, or folder or CSV of your images and texts; else of the built datasets (default "
+        "~/tensorflow_datasets).", affects="nothing",
+    )
+    manual_dir: Place = setting(
+        None, "Folder of the dataset's official files, as its owner publishes them.", affects="nothing"
+    )
+    bad_items: str = setting(
+        "refuse",
+        "--dataset=folder: whether unreadable images, empty texts, images or texts without the other, duplicate ids "
+        "and links out of the folder end the command or are left out; both count them.", choices=("refuse", "skip"),
+    )
+    text_items: str | None = setting(
+        None,
+        "Whether each sentence of an image is a text of its own, paired with that image, or all of them are one text, "
+        "where an image has several; default: the dataset's own choice, see `tfxmr datasets`.",
+        choices=("sentences", "joined"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Request(MediaOptions):
     """What is asked of a data set; each passes over what it has not got, except for the fields of CHOICES.
 
     Attributes:
-      data_dir: npz, folder: the folder of the files; else that of the built data sets (None: ~/tensorflow_datasets).
-      manual_dir: folder of the data set's official files, where it needs some.
-      image_features: name of the image features; None takes the data set's first.
-      text_features: name of the text features; None takes the data set's first.
-      text_items: "sentences" or "joined", for data sets with several sentences an image; None takes its first.
       views: names of views beyond the default ones that are wanted, such as "image.regions": a data set that makes its
         arrays makes those that it can, and no others. Files are read as they are, with all their views;
         MultiModalData.reading says which are missing.
       split: how the items are divided; the default keeps the data set's own splits.
-      word_vectors: word2vec file for the class embeddings; None takes the data set's own (scenes) or none.
-      features: folder of extracted or imported features, for the data set "features".
-      allow_leaks: True takes features that were fitted on test items.
-      bad_items: "refuse" or "skip", for the data set "folder"; see tfxmr.extraction.folder.
     """
 
-    data_dir: Place = None
-    manual_dir: Place = None
-    image_features: str | None = None
-    text_features: str | None = None
-    text_items: str | None = None
+    image_features: str | None = setting(
+        None, "Image features; default: the dataset's own choice, see `tfxmr datasets`."
+    )
+    text_features: str | None = setting(
+        None, "Text features; default: the dataset's own choice, see `tfxmr datasets`."
+    )
+    word_vectors: Place = setting(
+        None, "Word vectors for class names, word2vec binary or text format.", affects="nothing"
+    )
+    features: Place = setting(
+        None, "Folder that `tfxmr extract` or `tfxmr import` wrote, for --dataset=features.", affects="nothing"
+    )
+    allow_leaks: bool = setting(
+        False, "--dataset=features: takes features that were fitted on items that test, or by the labels of unseen "
+        "classes.",
+    )
     views: Sequence[str] = ()
     split: SplitRule = OFFICIAL
-    word_vectors: Place = None
-    features: Place = None
-    allow_leaks: bool = False
-    bad_items: str = "refuse"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +148,8 @@ class Dataset:
 
     def describe(self) -> str:
         """One line: what it is, the choices of its features, the default first, and what else it can make."""
-        choices = [f"--{kind}={'|'.join(getattr(self, kind))}" for kind in CHOICES if getattr(self, kind)]
+        taken = {kind: getattr(self, kind) for kind in CHOICES} | {"split": self.splits}
+        choices = [f"--{flag}={'|'.join(names)}" for flag, names in taken.items() if names]
         own = [f"also {', '.join(self.views)}"] if self.views else []
         return "; ".join([self.description, *choices, *own])
 

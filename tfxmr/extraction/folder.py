@@ -13,7 +13,6 @@ from tfxmr.extraction.dataset import Dataset, Reader, Request
 from tfxmr.features.image.descriptor import image_descriptor
 from tfxmr.features.text.bag_of_words import KINDS, TextVectorizer, warn_of_phrases, warn_of_unknown
 
-BAD_ITEMS = ("refuse", "skip")
 NAMED = 3  # items named for each kind of problem
 
 

@@ -38,6 +38,7 @@ class TransferSettings(OptimizerSettings):
     representation: str = setting(
         "probabilities", "What retrieval compares: class probabilities; or common: the output of fc9. It changes no "
         "loss, so `tfxmr evaluate` may choose another.", choices=("probabilities", "common"),
+        affects="scoring",
     )
 
 

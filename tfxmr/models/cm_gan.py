@@ -51,6 +51,7 @@ class CMGANSettings(MethodSettings):
     representation: str = setting(
         "common", "What retrieval compares. common: the output c of encoder 2; probabilities: the modality's own "
         "classifier on c.", choices=("common", "probabilities"),
+        affects="scoring",
     )
     gan_loss: str = setting("nonsaturating", "Generators' adversarial loss.", choices=losses.GAN_LOSSES)
     hidden_units: int = setting(1024, "Width of encoder 1 and of the decoder's hidden layer.", minimum=1)

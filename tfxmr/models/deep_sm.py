@@ -31,6 +31,7 @@ class DeepSMSettings(OptimizerSettings):
         "What retrieval compares: class probabilities; centred: these less their mean 1/C, whose cosine is the "
         "normalised correlation; logits. It changes no loss, so `tfxmr evaluate` may choose another.",
         choices=("probabilities", "centred", "logits"),
+        affects="scoring",
     )
 
 

@@ -58,16 +58,19 @@ class MCSMSettings(OptimizerSettings):
         "adaptive", "How the similarities of the branches become one. adaptive: each is weighted by the other, scaled "
         "to [0, 1] along a row; sum: they are added; image, text: one branch alone. `tfxmr evaluate` may change it.",
         choices=("adaptive", "sum", "image", "text"),
+        affects="scoring",
     )
     fusion_rows: str = setting(
         "query", "Along which rows --fusion=adaptive scales. query: the query's, over the gallery; image: each image's "
         "over all texts, as the authors do in both directions: a text's ranking depends on the other texts asked.",
         choices=("query", "image"),
+        affects="scoring",
     )
     fusion_weight: float = setting(
         0.5, "Share of the image branch's similarity in --fusion=adaptive and sum, in [0, 1]. Equal shares are the "
         "paper's formula; the authors' code takes the best of 101 on the test items, which this project does not: "
         "`tfxmr tune` searches it on validation items.", minimum=0.0, maximum=1.0, grid=(0.25, 0.5, 0.75),
+        affects="scoring",
     )
 
     def __post_init__(self):

@@ -58,6 +58,7 @@ class MS2GANSettings(MethodSettings):
         "What retrieval compares: specific (MSGAN1) or shared (MSGAN2) features, or both; or, which the paper does "
         "not, the classifier's class probabilities. It changes no loss, so `tfxmr evaluate` may choose another.",
         choices=("both", "specific", "shared", "probabilities"),
+        affects="scoring",
     )
     specific_units: tuple = setting((1024, 512, 128), "Widths of each modality's own layers.", minimum=1)
     shared_units: tuple = setting((128, 128), "Widths of the layers that all modalities share.", minimum=1)

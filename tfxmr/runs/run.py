@@ -17,51 +17,8 @@ from tfxmr.engine import distribution
 from tfxmr.evaluation import named
 from tfxmr.extraction import identity
 from tfxmr.runs import fitting, projector, selection
-from tfxmr.runs.run_folder import HARMLESS, RunFolder, content
-
-
-@dataclasses.dataclass(frozen=True)
-class RunOptions:
-    """How a run is carried out; none of these changes its result but `seed` and `validation_fraction`.
-
-    Attributes:
-      seed: of weights, batches and dropout.
-      validation_fraction: share of the training pairs held out for validation, in [0, 1); 0: none but what
-        tfxmr.runs.selection.held_out finds to be needed.
-      checkpoint_seconds: time between two checkpoints.
-      log_every: steps between two TensorBoard points.
-      eval_every: steps between two measurements of mAP while training; 0 measures only at the end.
-      metrics: names of measures beside mAP, see tfxmr.evaluation.named.
-      eval_memory: MiB for the similarities that are ranked at once.
-      strategy: one of tfxmr.engine.distribution.STRATEGIES.
-      logical_devices: CPU devices that TensorFlow is told to have, under "mirrored"; 0 takes the real devices.
-      workers: HOST:PORT of every process, under "multi_worker"; () takes the environment variable TF_CONFIG.
-      worker_index: this process's place in `workers`, from 0, or None.
-      steps_per_execution: steps that TensorFlow takes in one call, at most.
-      test: False leaves the test items alone, as a trial of a search does: results.json has no metrics but
-        what tfxmr.runs.selection.measured calls its score on the validation items.
-    """
-
-    seed: int = 0
-    validation_fraction: float = 0.0
-    checkpoint_seconds: float = 300.0
-    log_every: int = 10
-    eval_every: int = 0
-    metrics: tuple = ()
-    eval_memory: int = 512
-    strategy: str = "none"
-    logical_devices: int = 0
-    workers: tuple = ()
-    worker_index: int | None = None
-    steps_per_execution: int = 1
-    test: bool = True
-
-
-# Flags that change how a trained method is scored, not how it was trained.
-SCORING = (
-    "protocol", "gallery", "similarity", "cut", "denominator", "ties", "no_relevant", "eval_znorm", "all_modalities",
-    "metrics", "representation", "folds", "fusion", "fusion_rows", "fusion_weight",
-)
+from tfxmr.runs.options import RunOptions, affecting, defaults
+from tfxmr.runs.run_folder import RunFolder, content
 
 
 def run(method_class, settings, data, protocol, run_dir, options=None, flags=None):
@@ -102,7 +59,7 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
         if chief:
             print(f"batch      {shrunk}")
     tasks = protocol.tasks(data) if options.test else []
-    folder = RunFolder(run_dir)
+    folder, told = RunFolder(run_dir), (affecting("nothing", method_class=method_class), defaults(method_class))
     same = settings, dataclasses.replace(options, worker_index=None), {m: content(f) for m, f in facts.items()}
     distribution.require_same(strategy, same)
     finished = folder.results() if chief else None
@@ -113,11 +70,11 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
             raise InputError(
                 f"--run_dir={run_dir}: holds a trial of a search, without test figures; give another folder"
             )
-        folder.compare(flags, facts, HARMLESS)
+        folder.compare(flags, facts, *told)
         return finished
     with strategy.scope():
         method = method_class.of(training_data, settings, options.seed)
-    with folder.open(flags, facts, HARMLESS) if chief else contextlib.nullcontext():
+    with folder.open(flags, facts, *told) if chief else contextlib.nullcontext():
         training = fitting.learn(method, training_data, tasks, protocol, folder, options)
         if not chief:
             return None
@@ -306,7 +263,7 @@ def score(retriever, data, training_data, protocol, options):
 def evaluate(method_class, settings, data, protocol, run_dir, options=None, flags=None):
     """Evaluates a finished or stopped run again, without training; of selected weights, takes the best so far.
 
-    Args: as in `run`; the flags may differ from the run's in what HARMLESS and SCORING name.
+    Args: as in `run`; the flags may differ from the run's in what affects nothing, or the scoring alone.
 
     Returns:
       The list of metrics, as `tfxmr.evaluation.evaluate` gives it.
@@ -327,7 +284,8 @@ def restore(method_class, settings, data, protocol, run_dir, options=None, flags
     options, data = options or RunOptions(), needed(method_class, data, settings)
     folder = RunFolder(run_dir)
     if flags:
-        folder.compare(flags, manifest(data), HARMLESS + SCORING)
+        free = affecting("nothing", "scoring", method_class=method_class)
+        folder.compare(flags, manifest(data), free, defaults(method_class))
     data, training_data = prepare(data, protocol, settings, options)
     settings, _ = fit_batch(settings, training_data)
     method = method_class.of(training_data, settings, options.seed)

@@ -10,12 +10,6 @@ from tfxmr.runs.results import check
 
 BACKUP = "restore it from a backup, or train again in another --run_dir"  # remedy for a file that nothing can replace
 
-# Flags that may differ between a run and its resumption.
-HARMLESS = (
-    "run_dir", "data_dir", "dataset_name", "manual_dir", "split_file", "checkpoint_seconds", "log_every", "eval_every",
-    "word_vectors", "eval_memory", "features", "strategy", "logical_devices", "workers", "worker_index",
-    "steps_per_execution", "source_data_dir", "source_manual_dir", "source_features",
-)
 START = (  # come before flags.cfg; trial.json is a search's note on the run
     ".lock", "features_manifest.json", "features_manifest.json.tmp", "flags.cfg.tmp", "trial.json", "trial.json.tmp",
 )
@@ -36,13 +30,15 @@ class RunFolder:
         self.path = pathlib.Path(path)
         self.checkpoints = self.path / "checkpoints"
 
-    def open(self, flags, manifest, harmless=()):
+    def open(self, flags, manifest, harmless=(), defaults=None):
         """Claims the folder for a run, or finds that it holds the same run already.
 
         Args:
           flags: flag name -> serialised flag ("--seed=0"), all that define the run.
           manifest: facts on the features, a JSON dict; a resumed run must have the same.
           harmless: names of flags that may differ between a run and its resumption.
+          defaults: flag name -> its default as a serialised flag, which is that of a run begun by an older version
+            that had no such flag.
 
         Returns:
           A context manager that frees the folder at its end.
@@ -62,7 +58,7 @@ class RunFolder:
         self._lock()
         if (self.path / "flags.cfg").exists():
             try:
-                self.compare(flags, manifest, harmless)
+                self.compare(flags, manifest, harmless, defaults)
             except InputError:
                 self.close()
                 raise
@@ -71,9 +67,9 @@ class RunFolder:
             write_text(self.path / "flags.cfg", "".join(f"{line}\n" for line in flags.values() if line))
         return contextlib.closing(self)
 
-    def compare(self, flags, manifest, harmless=()):
+    def compare(self, flags, manifest, harmless=(), defaults=None):
         """Raises InputError if the folder's run has other flags or features; arguments as in `open`."""
-        self._compare(flags, harmless)
+        self._compare(flags, harmless, defaults or {})
         self._compare_manifest(manifest)
 
     def close(self):
@@ -87,12 +83,13 @@ class RunFolder:
         except BlockingIOError:
             raise InputError(f"--run_dir={self.path}: another process is running in this folder") from None
 
-    def _compare(self, flags, harmless):
-        old = read_flags(self.path / "flags.cfg", flags)
+    def _compare(self, flags, harmless, defaults):
+        found = read_flags(self.path / "flags.cfg", flags)
+        old = {name: found.get(name, defaults.get(name)) for name in sorted({*found, *flags})}
         differing = [
-            f"{old.get(name) or '(not set)'} there, {flags.get(name) or '(not set)'} here"
-            for name in sorted(set(old) | set(flags))
-            if name not in harmless and (old.get(name) or "") != (flags.get(name) or "")
+            f"{there or '(not set)'} there, {flags.get(name) or '(not set)'} here"
+            for name, there in old.items()
+            if name not in harmless and (there or "") != (flags.get(name) or "")
         ]
         if differing:
             raise InputError(

@@ -62,10 +62,10 @@ def parse(lines, settings_class):
 
 
 def _parse_value(field, text, place):
-    kind = type(field.default)
+    kind = settings.kind(field)
     try:
         if kind is tuple:
-            value = tuple(text.split()) if field.metadata["choices"] else tuple(int(part) for part in text.split())
+            value = tuple(map(settings.part_kind(field), text.split()))
         elif kind is bool:
             value = {"true": True, "false": False}[text.lower()]
         else:
@@ -93,10 +93,3 @@ def value_text(value):
     if isinstance(value, tuple):
         return " ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def flag_line(name, value):
-    """A setting as a line of a flagfile, as absl writes it."""
-    if isinstance(value, bool):
-        return f"--{'' if value else 'no'}{name}"
-    return f"--{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"

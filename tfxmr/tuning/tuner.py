@@ -15,13 +15,15 @@ import traceback
 from tfxmr.core import stopping
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import read_json, to_json, write_text
+from tfxmr.core.settings import line
 from tfxmr.engine import memory
 from tfxmr.reports.tables.formats import to_csv
 from tfxmr.runs import selection
+from tfxmr.runs.options import affecting, defaults
 from tfxmr.runs.run import RunOptions, fit_batch, manifest, needed, prepare, run
-from tfxmr.runs.run_folder import HARMLESS, RunFolder
+from tfxmr.runs.run_folder import RunFolder
 from tfxmr.tuning import hparams, oracles
-from tfxmr.tuning.grid import flag_line, to_text, value_text
+from tfxmr.tuning.grid import to_text, value_text
 
 OUTCOME = ("validation_mAP", "selected_step", "seconds", "status", "message")
 
@@ -80,21 +82,22 @@ def tune(method_class, settings, what, data, protocol, run_dir, options=None, fl
     held_out = selection.held_out(protocol, settings, data, options)  # the same of every trial, whatever it --select's
     options = dataclasses.replace(options, validation_fraction=held_out)
     if flags is None:
-        flags = {f.name: flag_line(f.name, getattr(settings, f.name)) for f in dataclasses.fields(settings)}
+        flags = {f.name: line(f.name, getattr(settings, f.name)) for f in dataclasses.fields(settings)}
     if held_out:
-        flags = flags | {"validation_fraction": flag_line("validation_fraction", held_out)}
+        flags = flags | {"validation_fraction": line("validation_fraction", held_out)}
     folder = RunFolder(run_dir)
     if not (folder.path / "trials").exists():
         check(method_class, _first(settings, what), data, protocol, options)
     own_flags = {"grid": to_text(what.grid), "search": what.kind, "max_trials": what.max_trials}
-    own_flags = flags | {name: flag_line(name, value) for name, value in own_flags.items()}
-    with folder.open(own_flags, manifest(needed(method_class, data, settings)), (*HARMLESS, "max_trials")):
+    own_flags = flags | {name: line(name, value) for name, value in own_flags.items()}
+    harmless = *affecting("nothing", method_class=method_class), "max_trials"
+    with folder.open(own_flags, manifest(needed(method_class, data, settings)), harmless, defaults(method_class)):
         hparams.write_space(folder.path, what.grid)
 
         def start(trial_dir, values):
             memory.free()  # of the trials before
             changed = flags | {"run_dir": f"--run_dir={trial_dir}"}
-            changed |= {name: flag_line(name, value) for name, value in values.items()}
+            changed |= {name: line(name, value) for name, value in values.items()}
             chosen = dataclasses.replace(settings, **values)
             return runner(method_class, chosen, data, protocol, trial_dir, options, changed)
 
@@ -257,7 +260,7 @@ def write(folder, trials, what, flags):
     if not leader:
         return
     flags = flags | {"run_dir": f"--run_dir={folder / 'best'}"}
-    flags |= {name: flag_line(name, value) for name, value in leader["values"].items()}
+    flags |= {name: line(name, value) for name, value in leader["values"].items()}
     step = f", weights of step {leader['selected_step']}" if leader["selected_step"] is not None else ""
     header = [
         f"Best of {len(trials)} trials of a {what.kind} search, by mean mAP on validation items (of seen classes, if",
@@ -266,5 +269,5 @@ def write(folder, trials, what, flags):
         f"Searched: {', '.join(what.grid)}; all trials are in {folder / 'trials.csv'}.",
         f"Command:  tfxmr train --flagfile={folder / 'best.cfg'}",
     ]
-    text = [*(f"# {line}" for line in header), *(line for line in flags.values() if line)]
+    text = [*(f"# {text}" for text in header), *filter(None, flags.values())]
     write_text(folder / "best.cfg", "\n".join(text) + "\n")

@@ -4,30 +4,33 @@ import hashlib
 
 import numpy as np
 
+from tfxmr.core.settings import Settings, seed_setting, setting
+
 
 @dataclasses.dataclass(frozen=True)
-class TextOptions:
-    """How texts become vectors.
+class TextOptions(Settings):
+    """How texts become vectors."""
 
-    Attributes:
-      seed: of everything that is drawn.
-      min_documents: a word in fewer of the fitted texts is left out of bowN, tfidfN and doc2vec.
-      mode: of Doc2Vec, "dbow" or "dm".
-      epochs: passes over the texts of doc2vec (20 if 0) and of sentence_cnn (10 if 0).
-      min_words: times that a word must occur in the fitted texts to be one of `words`.
-      max_length: words of a text at most for sequence, words and sentence_cnn; 0 takes the longest fitted text.
-      model: path of a Doc2Vec model that `tfxmr extract` wrote, to be used as it is; None trains one.
-      vectors: path of a word2vec file for word2vec, sequence and sentence_cnn; None trains vectors on the texts.
-    """
-
-    seed: int = 0
-    min_documents: int = 5
-    min_words: int = 4
-    mode: str = "dbow"
-    epochs: int = 0
-    max_length: int = 0
-    model: str | None = None
-    vectors: str | None = None
+    seed: int = seed_setting("Seed of everything that is drawn.")
+    min_documents: int = setting(
+        5, "Fitted texts that a word of bowN and tfidfN must be in; its occurrences for doc2vec.", minimum=1
+    )
+    min_words: int = setting(4, "Times that a word must occur in the fitted texts to be one of words.", minimum=1)
+    mode: str = setting("dbow", "PV-DBOW or PV-DM.", choices=("dbow", "dm"), flag="doc2vec_mode")
+    epochs: int = setting(
+        0, "Passes over the fitted texts; 0: 20 for doc2vec, 10 for sentence_cnn.", minimum=0, flag="text_epochs"
+    )
+    max_length: int = setting(
+        0, "Words of a text at most for sequence, words, sentence_cnn; 0: the longest fitted text.", minimum=0
+    )
+    model: str | None = setting(
+        None, "doc2vec.npz that an earlier extraction wrote, to be used instead of training one.", flag="doc2vec_model"
+    )
+    vectors: str | None = setting(
+        None,
+        "word2vec file: for class names, and for word2vec, sequence and sentence_cnn, which train their own without.",
+        flag="word_vectors",
+    )
 
 
 class TextFeature:

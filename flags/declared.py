@@ -1,0 +1,83 @@
+"""Flags of declared options: the one place where a dataclass of tfxmr.core.settings becomes flags, and comes back."""
+import functools
+from typing import TypeVar
+
+from absl import flags
+
+from tfxmr.core import settings
+from tfxmr.core.errors import InputError
+
+Options = TypeVar("Options", bound=settings.Settings)
+
+
+def define(values: flags.FlagValues, *groups: type[settings.Settings]) -> None:
+    """Defines a flag for every option of dataclasses, with its default, choices, help, and check when it is parsed.
+
+    Args:
+      values: the flags are defined in it.
+      groups: subclasses of Settings.
+    """
+    for group in groups:  # --help lists flags by the module of their group
+        for name, field in settings.options(group).items():
+            _define(name, field, flag_values=values, module_name=group.__module__)
+            flags.register_validator(name, functools.partial(_valid, field), flag_values=values)
+
+
+def help_text(field) -> str:
+    """An option's help with its range."""
+    least, most = field.metadata["minimum"], field.metadata["maximum"]
+    if least is None and most is None:
+        return field.metadata["help"]
+    limits = f"{least} to {most}" if None not in (least, most) else f">= {least}" if most is None else f"<= {most}"
+    return f"{field.metadata['help']} ({limits})"
+
+
+def make(values: flags.FlagValues, group: type[Options], **changes) -> Options:
+    """Reads the options of a dataclass back from parsed flags.
+
+    Args:
+      values: parsed FlagValues, with the group's flags.
+      group: a subclass of Settings.
+      **changes: fields that are not to be as their flags say.
+
+    Raises:
+      InputError: values out of range, or that do not go together.
+    """
+    found = {f.name: read(f, values[name].value) for name, f in settings.options(group).items()
+             if f.name not in changes and name in values}
+    return group(**found, **changes)
+
+
+def read(field, value):
+    """An option's value from its flag's. Raises InputError for a list that is not of whole numbers, but should be."""
+    if settings.kind(field) is not tuple or value is None:
+        return value
+    if settings.part_kind(field) is str:
+        return tuple(value)
+    try:
+        return tuple(int(part) for part in value)
+    except ValueError:
+        raise InputError(
+            f"--{settings.name_of(field)}={','.join(value)}: give whole numbers with commas between them, such as "
+            "4096,2048"
+        ) from None
+
+
+def _define(name, field, **arguments):
+    """Defines one flag; the arguments are those of absl's DEFINE functions that all of them take."""
+    kind, choices = settings.kind(field), settings.choices_of(field)
+    arguments |= {"name": name, "default": field.default, "help": help_text(field)}
+    if kind is tuple:
+        arguments["default"] = None if field.default is None else [str(v) for v in field.default]
+        flags.DEFINE_list(**arguments)
+    elif kind is str and choices:
+        flags.DEFINE_enum(enum_values=choices, **arguments)
+    else:
+        define_one = {bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+        define_one.get(kind, flags.DEFINE_string)(**arguments)
+
+
+def _valid(field, value):
+    """True, or InputError; absl asks it when flags have been parsed."""
+    settings.check(field, read(field, value))
+    return True

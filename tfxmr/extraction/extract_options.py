@@ -1,0 +1,58 @@
+"""The options of an extraction, apart from it, since flags are made of them before anything is read."""
+import dataclasses
+
+from tfxmr.core.settings import Settings, setting
+from tfxmr.evaluation.protocol import CLASS_SPLITS, UnseenOptions
+from tfxmr.extraction import catalogue
+from tfxmr.extraction.dataset import MediaOptions
+from tfxmr.features.text import by_name
+
+IMAGE_NAMES = (
+    "vgg19_fc7 (4,096), vgg19_fc6, vgg19_pool5 (a map of 49 x 512: the view image.regions), the same of vgg16, "
+    "descriptor (1,956, no weights), descriptor_regions (a map of 49 x 39), pixels (a map of 4,096 x 3: "
+    "the view image.pixels), or a network of keras.applications, such as ResNet50"
+)
+SEVERAL = "Several, joined by commas, become one view each."
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderOptions(Settings):
+    """Where a feature folder is written."""
+
+    out: str | None = setting(
+        None, "Feature folder to write; the same command goes on in it.", affects="nothing"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractOptions(MediaOptions, FolderOptions):
+    """Of which data which features are made."""
+
+    dataset: str = setting(
+        "scenes", "Dataset with images and texts.",
+        choices=lambda: tuple(name for name, dataset in catalogue.datasets().items() if dataset.has_media),
+    )
+    image_features: tuple[str, ...] = setting(("vgg19_fc7",), f"Image features: {IMAGE_NAMES}. {SEVERAL}")
+    image_layer: str | None = setting(
+        None, "Layer of the network, by its name in Keras; one with places is a map. Default: that of "
+        "--image_features.",
+    )
+    image_weights: str = setting(
+        "imagenet", "Weights of the network: imagenet (Keras downloads them), a file (.h5, .keras, .npz), or none "
+        "(random, for tests).",
+    )
+    text_features: tuple[str, ...] = setting(("doc2vec",), f"Text features: {by_name.NAMES}. {SEVERAL}")
+    text_corpus: str | None = setting(
+        None, "UTF-8 file, a text a line, on which text features are fitted, not on the dataset's."
+    )
+    fit_on: tuple[str, ...] = setting(("train",), "Splits whose texts text features are fitted on.")
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldBackOptions(UnseenOptions):
+    """Which classes features that learn by labels learn nothing of: those that are unseen in training."""
+
+    class_split: str | None = setting(
+        None, "As in `tfxmr train`: features that learn by labels (--finetune, sentence_cnn) learn nothing of items of "
+        "the classes that are unseen by it; default: they learn of all classes.", choices=CLASS_SPLITS,
+    )
