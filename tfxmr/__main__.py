@@ -1,6 +1,8 @@
 """`tfxmr <command> --flags`: each command is a module of tfxmr/commands."""
+import ast
 import contextlib
 import importlib
+import importlib.util
 import math
 import os
 import pkgutil
@@ -27,8 +29,9 @@ def usage():
     """The text of `tfxmr --help`: a line for every command."""
     lines = ["tfxmr: cross-media retrieval, many methods on one protocol", "", "usage: tfxmr COMMAND [--flags]", ""]
     for name in names():
-        module = importlib.import_module(f"tfxmr.commands.{name}")
-        lines.append(f"  {name:10} {module.__doc__.splitlines()[0]}")
+        # Read, not imported: for a list of commands nobody waits until TensorFlow is there.
+        source = importlib.util.find_spec(f"tfxmr.commands.{name}").loader.get_source(f"tfxmr.commands.{name}")
+        lines.append(f"  {name:10} {ast.get_docstring(ast.parse(source)).splitlines()[0]}")
     return "\n".join([*lines, "", "tfxmr COMMAND --help lists a command's flags."])
 
 

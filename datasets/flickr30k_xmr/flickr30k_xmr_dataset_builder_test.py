@@ -20,6 +20,11 @@ SMALL = {
 }
 
 
+def small():
+    """A few images of each split: the sizes of the invented files in place of the official ones."""
+    return mock.patch.object(official_files, "SIZES", SMALL)
+
+
 class Flickr30kTest(tfds.testing.DatasetBuilderTestCase):
     """TFDS's own checks, on the invented files."""
 
@@ -28,16 +33,14 @@ class Flickr30kTest(tfds.testing.DatasetBuilderTestCase):
     SPLITS = SMALL["karpathy"]
 
     def setUp(self):
-        patcher = mock.patch.object(official_files, "SIZES", SMALL)
-        patcher.start()
-        self.addCleanup(patcher.stop)
+        self.enterContext(small())
         super().setUp()
 
 
 @pytest.fixture
 def files(tmp_path):
     """A writable copy of the invented files."""
-    with mock.patch.object(official_files, "SIZES", SMALL):
+    with small():
         yield shutil.copytree(DUMMY, tmp_path / "manual")
 
 

@@ -89,9 +89,7 @@ class NusWideTest(tfds.testing.DatasetBuilderTestCase):
     SPLITS = SIZES
 
     def setUp(self):
-        stack = contextlib.ExitStack()
-        stack.enter_context(small())
-        self.addCleanup(stack.close)
+        self.enterContext(small())
         super().setUp()
 
 

@@ -23,6 +23,11 @@ SMALL = {
 }
 
 
+def small():
+    """Two classes of five images: the sizes of the invented files in place of the official ones."""
+    return mock.patch.multiple(official_files, **SMALL)
+
+
 class PascalSentenceTest(tfds.testing.DatasetBuilderTestCase):
     """TFDS's own checks, on the invented files."""
 
@@ -31,16 +36,14 @@ class PascalSentenceTest(tfds.testing.DatasetBuilderTestCase):
     SPLITS = {"train": 6, "validation": 2, "test": 2}
 
     def setUp(self):
-        patcher = mock.patch.multiple(official_files, **SMALL)
-        patcher.start()
-        self.addCleanup(patcher.stop)
+        self.enterContext(small())
         super().setUp()
 
 
 @pytest.fixture
 def files(tmp_path):
     """A writable copy of the invented files."""
-    with mock.patch.multiple(official_files, **SMALL):
+    with small():
         yield shutil.copytree(DUMMY, tmp_path / "manual")
 
 

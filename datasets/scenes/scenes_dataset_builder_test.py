@@ -3,6 +3,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -25,6 +26,11 @@ generator.example = deadly
 scenes_dataset_builder.ITEMS_PER_CLASS.update(train=8, test=4)
 scenes_dataset_builder.Builder(data_dir=sys.argv[1]).download_and_prepare()
 """
+
+
+def small():
+    """Two items of a class to train, one to test."""
+    return mock.patch.dict(scenes_dataset_builder.ITEMS_PER_CLASS, train=2, test=1)
 
 
 class ScenesTest(tfds.testing.DatasetBuilderTestCase):

@@ -22,6 +22,11 @@ DUMMY_SIZES = {"train": 4, "test": 2}
 real_files = pytest.mark.skipif(not REAL.is_dir(), reason=f"the real Wikipedia files are not in {REAL}")
 
 
+def small():
+    """Six articles: the sizes of the invented files in place of the official ones."""
+    return mock.patch.object(official_files, "SPLIT_SIZES", DUMMY_SIZES)
+
+
 class WikipediaXmrTest(tfds.testing.DatasetBuilderTestCase):
     """TFDS's own checks of all configs, on the invented files."""
 
@@ -31,16 +36,14 @@ class WikipediaXmrTest(tfds.testing.DatasetBuilderTestCase):
     SKIP_CHECKSUMS = True  # the archive is published without one
 
     def setUp(self):
-        patcher = mock.patch.object(official_files, "SPLIT_SIZES", DUMMY_SIZES)
-        patcher.start()
-        self.addCleanup(patcher.stop)
+        self.enterContext(small())
         super().setUp()
 
 
 @pytest.fixture
 def files(tmp_path):
     """A writable copy of the invented files."""
-    with mock.patch.object(official_files, "SPLIT_SIZES", DUMMY_SIZES):
+    with small():
         yield shutil.copytree(DUMMY, tmp_path / "manual")
 
 

@@ -41,6 +41,11 @@ def invented():
     return arrays
 
 
+def small():
+    """Matrices of few rows and columns: the sizes of the invented files in place of the official ones."""
+    return mock.patch.object(official_files, "MODALITIES", SMALL)
+
+
 class XMediaTest(tfds.testing.DatasetBuilderTestCase):
     """TFDS's own checks, on the invented files."""
 
@@ -49,16 +54,14 @@ class XMediaTest(tfds.testing.DatasetBuilderTestCase):
     SPLITS = {"train": 20, "validation": 20, "test": 20}
 
     def setUp(self):
-        patcher = mock.patch.object(official_files, "MODALITIES", SMALL)
-        patcher.start()
-        self.addCleanup(patcher.stop)
+        self.enterContext(small())
         super().setUp()
 
 
 @pytest.fixture
 def files(tmp_path):
     """A writable copy of the invented files."""
-    with mock.patch.object(official_files, "MODALITIES", SMALL):
+    with small():
         yield shutil.copytree(DUMMY, tmp_path / "manual")
 
 

@@ -5,8 +5,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from tfxmr_datasets import pascal_sentence
-from tfxmr_datasets.pascal_sentence import official_files
-from tfxmr_datasets.pascal_sentence.pascal_sentence_dataset_builder_test import SMALL
+from tfxmr_datasets.pascal_sentence.pascal_sentence_dataset_builder_test import small
 
 import tfxmr.data
 import tfxmr.extraction
@@ -20,7 +19,7 @@ from tfxmr.features.image.descriptor import image_descriptor
 def places(tmp_path):
     """The arguments for a copy of the invented files."""
     manual = shutil.copytree(f"{pascal_sentence.__path__[0]}/dummy_data", tmp_path / "manual")
-    with mock.patch.multiple(official_files, **SMALL):
+    with small():
         yield {"data_dir": tmp_path / "tfds", "manual_dir": manual}
 
 

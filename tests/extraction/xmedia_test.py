@@ -1,19 +1,17 @@
 """Tests of XMedia by its --dataset name, on the invented files of the builder's test."""
-from unittest import mock
 
 import numpy as np
 import pytest
 import scipy.io
-from tfxmr_datasets.xmedia import official_files
-from tfxmr_datasets.xmedia.xmedia_dataset_builder_test import DUMMY, SMALL, invented
+from tfxmr_datasets.xmedia.xmedia_dataset_builder_test import DUMMY, invented, small
 
 import tfxmr.extraction
 from tfxmr.__main__ import main
 
 
 @pytest.fixture(autouse=True)
-def small():
-    with mock.patch.object(official_files, "MODALITIES", SMALL):
+def invented_sizes():
+    with small():
         yield
 
 

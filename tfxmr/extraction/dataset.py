@@ -237,9 +237,9 @@ class Dataset:
         return importlib.import_module(f"{self.package}.{folder}_dataset_builder").Builder
 
     @property
-    def configs(self) -> list[str]:
-        """Names of the builder's configs, the default first; [] if it has none."""
-        return [config.name for config in self.builder_class().BUILDER_CONFIGS]
+    def configs(self) -> list[str | None]:
+        """Names of the builder's configs, the default first; [None] if it has none."""
+        return [config.name for config in self.builder_class().BUILDER_CONFIGS] or [None]
 
     def build(self, config: str | None, request: Request):
         """The TFDS builder of a config, None for the default, built where it is not built yet; see tfds_io.build."""
