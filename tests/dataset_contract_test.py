@@ -84,8 +84,6 @@ def holds_what_it_declares(dataset, data):
         for view in split.views:
             assert len(split.features[view]) == len(split.labels[view.partition(".")[0]])
             assert np.isfinite(split.features[view][:]).all()
-    for m, choices in (("image", dataset.image_features), ("text", dataset.text_features)):
-        assert not choices or len(set(choices)) == len(choices)
     assert all(data.features[view]["name"] and data.features[view]["source"] for view in data.views)
     assert dataset.fitted_on
 
