@@ -79,13 +79,14 @@ def main():
             method_class = registry.get(name)
             kinds = {k: type(getattr(method_class.Settings(), k)) for k in changes.get(name, {})}
             settings = method_class.Settings(**{k: kinds[k](v) for k, v in changes.get(name, {}).items()})
-            report(name, data, *timed(lambda kind=method_class, settings=settings, data=data: kind(settings).fit(data)))
+            method = method_class(settings)
+            report(name, data, *timed(lambda method=method, data=data: method.learn(data)))
     if options.sklearn_width:
         data = generate(min(2000, items), dict.fromkeys(widths, options.sklearn_width), options.classes)
         x, y = (data.splits["train"].features[m] for m in widths)
         theirs = sklearn.cross_decomposition.CCA(n_components=10, max_iter=500)
         report("scikit-learn's CCA", data, *timed(lambda: theirs.fit(x, y)))
-        report("cca, the same", data, *timed(lambda: registry.get("cca")().fit(data)))
+        report("cca, the same", data, *timed(lambda: registry.get("cca")().learn(data)))
 
 
 if __name__ == "__main__":

@@ -200,7 +200,7 @@ def test_train_evaluate_and_train_again(capsys, train, tmp_path, monkeypatch):
     def fail(*_):
         raise AssertionError("fitted again")
 
-    monkeypatch.setattr(CCA, "fit", fail)
+    monkeypatch.setattr(CCA, "learn", fail)
     before = (run / "results.json").read_bytes()
     assert main(train) == 0
     assert table(capsys.readouterr().out) == table(printed) and (run / "results.json").read_bytes() == before

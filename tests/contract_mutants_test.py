@@ -328,14 +328,14 @@ def test_hidden_generator():
 def test_closed_form_methods():
     """Guards against rules that closed-form methods are held to by name alone."""
     class Drifting(CCA):
-        def fit(self, data):
-            super().fit(data)
+        def learn(self, data):
+            super().learn(data)
             self.drift_ = np.random.normal(size=3)
             return self
 
     class Centred(CCA):
-        def transform(self, modality, features):
-            made = super().transform(modality, features)
+        def represent(self, modality, features):
+            made = super().represent(modality, features)
             return made - made.mean(axis=0)
 
     with pytest.raises(AssertionError, match="Drifting is not seeded: fitted twice on the same data, .* differs"):

@@ -119,7 +119,7 @@ def test_encoding(name, data):
     if issubclass(method_class, Method):
         encode = method_class(training, small(name)).encode
     else:
-        encode = method_class(small(name)).fit(training).transform
+        encode = method_class(small(name)).learn(training).represent
     widths = set()
     for m in training.modalities:
         held = training.splits["train"].of(m, np.arange(5))

@@ -187,7 +187,7 @@ def learns(method_class: type, data: MultiModalData | None = None, least: float 
         except NotFinite as error:
             raise AssertionError(f"{name} does not learn: {error}. Is a loss ascended?") from error
     else:
-        method.fit(training)
+        method.learn(training)
     for task, value in _scores(method, data, training, rule).items():
         untrained = f" (untrained {before[task]:.2f})" if before else ""
         assert value >= max(least, before.get(task, 0.0)), (
@@ -237,7 +237,7 @@ def drops_out_in_training_alone(method_class: type, data: MultiModalData | None 
     on = {key: 0.5 for key in switches} | settings
     if not issubclass(method_class, Method):
         method = _fitted(method_class, data, settings)
-        _encodes_items(name, method.transform, _read(method_class, data, quick(method_class, **settings)))
+        _encodes_items(name, method.represent, _read(method_class, data, quick(method_class, **settings)))
         return
     model, training = _made(method_class, data, on)
     _encodes_items(name, model.encode, training)
@@ -423,7 +423,7 @@ def reads_only_its_views(method_class: type, data: MultiModalData | None = None,
             model.retriever(training)
             encode = model.encode
         else:
-            training, encode = _read(method_class, data, made), _fitted(method_class, data, settings).transform
+            training, encode = _read(method_class, data, made), _fitted(method_class, data, settings).represent
         _encodes(encode, training)
     except KeyError as error:
         view = error.args[0] if error.args else None
@@ -455,7 +455,7 @@ def _read(method_class, data, settings, **sizes):
 def _fitted(method_class, data, settings):
     made = quick(method_class, **settings)
     data = _read(method_class, data, made)
-    return method_class.of(data, made, 0).fit(data)
+    return method_class.of(data, made, 0).learn(data)
 
 
 def _made(method_class, data, settings, seed=0):

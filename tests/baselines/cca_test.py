@@ -17,7 +17,7 @@ from tfxmr.evaluation import evaluate, protocol
 
 
 def fitted(data, **settings):
-    return CCA(CCASettings(**settings)).fit(data)
+    return CCA(CCASettings(**settings)).learn(data)
 
 
 def matrices(data):
@@ -25,7 +25,7 @@ def matrices(data):
 
 
 def projections(method, data):
-    return [method.transform(m, data.splits["train"].features[m]) for m in ("image", "text")]
+    return [method.represent(m, data.splits["train"].features[m]) for m in ("image", "text")]
 
 
 @pytest.mark.parametrize("ridge", [1e-9, 0.3])
@@ -140,11 +140,11 @@ def test_refuses(make_data):
     data = make_data()
     method = fitted(data)
     with pytest.raises(InputError, match=r"image features have the shape \(3, 5\); .* fitted on the width 6"):
-        method.transform("image", np.ones((3, 5)))
+        method.represent("image", np.ones((3, 5)))
     with pytest.raises(InputError, match=r"text features have the shape \(4,\); .* width 4"):
-        method.transform("text", np.ones(4))
+        method.represent("text", np.ones(4))
     with pytest.raises(InputError, match=r"CCA was not fitted on the modality audio"):
-        method.transform("audio", np.ones((3, 4)))
+        method.represent("audio", np.ones((3, 4)))
     three = make_data(dims={"image": 5, "text": 3, "audio": 3})
     with pytest.raises(InputError, match=r"CCA takes two .* has image, text, audio: choose two, such as --modalities=image,text"):
         fitted(three)
@@ -181,7 +181,7 @@ def test_features_that_do_not_vary(make_data, method, value):
     for kind in ("none", "zscore"):
         ready = normalise_features(data, kind, data.splits["train"])
         with pytest.raises(InputError, match="the text features of all 60 training items are the same"):
-            method().fit(ready)
+            method().learn(ready)
 
 
 def test_wikipedia(official_wikipedia):
@@ -204,4 +204,4 @@ def test_refuses_items_that_are_no_pairs(make_data):
     data = make_data()
     train = dataclasses.replace(data.splits["train"], unpaired=("image", "text"))
     with pytest.raises(InputError, match="CCA learns from items that have all of image, text; in dataset made up"):
-        CCA().fit(dataclasses.replace(data, splits={"train": train}))
+        CCA().learn(dataclasses.replace(data, splits={"train": train}))

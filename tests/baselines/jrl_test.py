@@ -12,7 +12,7 @@ from tfxmr.runs.run import RunOptions, run
 
 
 def fitted(data, unlabelled=None, **settings):
-    return JRL(JRLSettings(**{"neighbours": 5} | settings)).fit(data, unlabelled)
+    return JRL(JRLSettings(**{"neighbours": 5} | settings)).learn(data, unlabelled)
 
 
 def test_laplacian():
@@ -93,7 +93,7 @@ def test_the_release(make_data, dims, transductive):
     """Guards against another default than the authors' code: graph, weights, stopping, and the update that is returned."""
     data = make_data(train=30, test=12, classes=3, dims=dims, noise=1.0)
     unlabelled = data.splits["test"].features if transductive else None
-    method = JRL(JRLSettings(neighbours=5, transductive=transductive)).fit(data, unlabelled)
+    method = JRL(JRLSettings(neighbours=5, transductive=transductive)).learn(data, unlabelled)
     train, start = data.splits["train"], np.random.default_rng(1)
     features = {m: x.astype(float) for m, x in train.features.items()}
     first = {m: start.random((d, 3)) for m, d in dims.items()}
@@ -157,7 +157,7 @@ def test_posteriors(make_data):
     known = np.vstack([train.features[m] @ getattr(method, f"{m}_weights_") for m in data.modalities])
     labels = np.concatenate([train.labels[m] for m in data.modalities])
     for m in data.modalities:
-        for row, found in zip(test.features[m], method.transform(m, test.features[m]), strict=True):
+        for row, found in zip(test.features[m], method.represent(m, test.features[m]), strict=True):
             distances = np.linalg.norm(known - row @ getattr(method, f"{m}_weights_"), axis=1)
             votes = np.zeros(3)
             for i in np.argsort(distances)[:5]:
@@ -168,7 +168,7 @@ def test_posteriors(make_data):
 def test_projections_have_length_1(make_data):
     """Guards against projections whose dot product, the method's default similarity, is not their cosine."""
     data = make_data()
-    made = fitted(data, similarity_form="projection").transform("image", data.splits["test"].features["image"])
+    made = fitted(data, similarity_form="projection").represent("image", data.splits["test"].features["image"])
     np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1)
 
 
@@ -206,7 +206,7 @@ def test_transductive_runs(make_data, tmp_path):
 def test_wikipedia(official_wikipedia, settings, objectives, expected):
     """The release's objectives and figures on SIFT words and topics, which its code gives with the official split."""
     made = protocol.make("standard", official_wikipedia, method_similarity=JRL.default_similarity)
-    method = JRL(JRLSettings(**settings)).fit(official_wikipedia, official_wikipedia.splits["test"].features)
+    method = JRL(JRLSettings(**settings)).learn(official_wikipedia, official_wikipedia.splits["test"].features)
     np.testing.assert_allclose(method.objectives_, objectives, rtol=3e-4)
     values = [m["value"] for m in evaluate(method.retriever(None), made.tasks(official_wikipedia), made)]
     assert values == [pytest.approx(number, abs=0.005) for number in expected]
@@ -216,6 +216,6 @@ def test_held_out_weights_on_wikipedia(official_wikipedia):
     """The weights with which the graph counts for little, known from before: gamma 10, sigma .1, lambda .1, mu 1."""
     made = protocol.make("standard", official_wikipedia, method_similarity=JRL.default_similarity)
     settings = JRLSettings(gamma=10.0, sigma=0.1, lambda_pair=0.1, last_update=True)
-    method = JRL(settings).fit(official_wikipedia)
+    method = JRL(settings).learn(official_wikipedia)
     values = [m["value"] for m in evaluate(method.retriever(None), made.tasks(official_wikipedia), made)]
     assert values == [pytest.approx(0.317, abs=0.01), pytest.approx(0.233, abs=0.01)]

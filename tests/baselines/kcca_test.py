@@ -13,12 +13,12 @@ PAIR = ("image", "text")
 def test_linear_kernel(make_data):
     """With a linear kernel it is CCA; its ridge is relative to the total, CCA's to the mean variance."""
     data = make_data(dims={"image": 5, "text": 5}, noise=1.0)
-    plain = CCA(CCASettings(components=3, ridge=0.05)).fit(data)
-    kernel = KCCA(KCCASettings(components=3, ridge=0.01, kernel="linear")).fit(data)
+    plain = CCA(CCASettings(components=3, ridge=0.05)).learn(data)
+    kernel = KCCA(KCCASettings(components=3, ridge=0.01, kernel="linear")).learn(data)
     np.testing.assert_allclose(kernel.correlations_, plain.correlations_, rtol=1e-6)
     for m in PAIR:
         rows = data.splits["test"].features[m]
-        expected, found = plain.transform(m, rows), kernel.transform(m, rows)
+        expected, found = plain.represent(m, rows), kernel.represent(m, rows)
         signs = np.sign(np.sum(expected * found, axis=0))
         np.testing.assert_allclose(found * signs, expected, atol=1e-5)
 
@@ -37,7 +37,7 @@ def test_rbf_kernel(make_data):
     across = np.block([[np.zeros((25, 25)), kx @ ky / 25], [ky @ kx / 25, np.zeros((25, 25))]])
     inside = scipy.linalg.block_diag(*(k @ k / 25 + 0.1 * np.trace(k) / 25 * k for k in grams)) + 1e-11 * np.eye(50)
     rho = scipy.linalg.eigh(across, inside, eigvals_only=True)[::-1]
-    method = KCCA(KCCASettings(components=4, ridge=0.1)).fit(data)
+    method = KCCA(KCCASettings(components=4, ridge=0.1)).learn(data)
     np.testing.assert_allclose(method.correlations_, rho[:4], rtol=1e-5)
 
 
@@ -46,7 +46,7 @@ def test_landmarks(make_data):
     data = make_data(train=50, dims={"image": 5, "text": 4}, noise=1.0)
 
     def correlations(**settings):
-        return KCCA(KCCASettings(components=3, ridge=0.01, **settings)).fit(data).correlations_
+        return KCCA(KCCASettings(components=3, ridge=0.01, **settings)).learn(data).correlations_
 
     np.testing.assert_allclose(
         correlations(kernel="linear", landmarks=12), correlations(kernel="linear"), rtol=1e-5

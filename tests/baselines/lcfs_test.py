@@ -29,7 +29,7 @@ def objective(data, weights):
 
 
 def weights(data, **settings):
-    method = LCFS(LCFSSettings(**SETTINGS, **settings)).fit(data)
+    method = LCFS(LCFSSettings(**SETTINGS, **settings)).learn(data)
     return {m: getattr(method, f"{m}_weights_") for m in data.modalities}
 
 
@@ -67,7 +67,7 @@ def test_drops_features(make_data):
     """Guards against row norms that drop nothing: the weights of features that say nothing vanish."""
     data = make_data(train=100, classes=3, noise=0.3)
     data.splits["train"].features["image"][:, 3:] = np.random.default_rng(1).normal(size=(100, 3))
-    method = LCFS(LCFSSettings(lambda_sparse=20.0, iterations=100)).fit(data)
+    method = LCFS(LCFSSettings(lambda_sparse=20.0, iterations=100)).learn(data)
     norms = np.linalg.norm(method.image_weights_, axis=1)
     assert norms[3:].max() < 0.01 * norms[:3].max()
 
@@ -75,6 +75,6 @@ def test_drops_features(make_data):
 def test_wikipedia(official_wikipedia):
     """Known figures on SIFT words and topics: .268 image to text, .212 text to image; chance is .118."""
     made = protocol.make("standard", official_wikipedia)
-    method = LCFS(LCFSSettings(lambda_sparse=5.0, lambda_rank=0.1)).fit(official_wikipedia)
+    method = LCFS(LCFSSettings(lambda_sparse=5.0, lambda_rank=0.1)).learn(official_wikipedia)
     values = [m["value"] for m in evaluate(method.retriever(None), made.tasks(official_wikipedia), made)]
     assert values == [pytest.approx(0.268, abs=0.01), pytest.approx(0.212, abs=0.01)]

@@ -15,7 +15,7 @@ from tfxmr.runs.run import run
 def objective(data, method, m):
     """The objective of one modality for the best M >= 0, entry by entry: a hit beyond its target costs nothing."""
     train, value = data.splits["train"], 0.0
-    made = method.transform(m, train.features[m])
+    made = method.represent(m, train.features[m])
     for row, label in zip(made, train.labels[m], strict=True):
         for c, number in enumerate(row):
             value += 0.5 * (max(0.0, 1 - number) if c == label else max(0.0, number)) ** 2
@@ -26,7 +26,7 @@ def objective(data, method, m):
 
 
 def fitted(data, **settings):
-    return LGCFL(LGCFLSettings(**settings)).fit(data)
+    return LGCFL(LGCFLSettings(**settings)).learn(data)
 
 
 @pytest.mark.parametrize("method", [LGCFL, JRL])
@@ -94,7 +94,7 @@ def test_modalities_need_not_be_paired(make_data):
     loose = fitted(MultiModalData("x", {"train": other}, []))
     np.testing.assert_array_equal(plain.image_weights_, loose.image_weights_)
     with pytest.raises(InputError, match="not fitted on the modality audio"):
-        loose.transform("audio", np.ones((3, 3)))
+        loose.represent("audio", np.ones((3, 3)))
 
 
 def test_wikipedia(official_wikipedia):

@@ -22,28 +22,28 @@ def test_the_minimum(make_data, classes):
 
     best = scipy.optimize.minimize(cost, np.zeros(5 * classes), tol=1e-10).x
     expected = scipy.special.softmax(x @ best[: 4 * classes].reshape(4, classes) + best[4 * classes :], axis=1)
-    np.testing.assert_allclose(SM(SMSettings(penalty=3.0)).fit(data).transform("text", x), expected, atol=1e-3)
+    np.testing.assert_allclose(SM(SMSettings(penalty=3.0)).learn(data).represent("text", x), expected, atol=1e-3)
 
 
 def test_modalities_need_not_be_paired(make_data):
     """Guards against a common order of rows: other texts change nothing of the images' classifier."""
     data = make_data(classes=3, noise=1.0)
     images = data.splits["train"].features["image"]
-    plain = SM().fit(data).transform("image", images)
+    plain = SM().learn(data).represent("image", images)
     labels = data.splits["train"].labels["image"]
     split = Split({"image": images, "text": np.ones((3, 4), np.float32)}, {"image": labels, "text": np.arange(3)},
                   unpaired=("text",))
     loose = MultiModalData("x", {"train": split}, [])
-    np.testing.assert_array_equal(plain, SM().fit(loose).transform("image", images))
+    np.testing.assert_array_equal(plain, SM().learn(loose).represent("image", images))
     np.testing.assert_allclose(plain.sum(axis=1), 1)
     with pytest.raises(InputError, match="not fitted on the modality audio"):
-        SM().fit(data).transform("audio", images)
+        SM().learn(data).represent("audio", images)
 
 
 def test_wikipedia(official_wikipedia):
     """Known figures on SIFT words and topics: .278 image to text, .211 text to image; chance is .118."""
     data = official_wikipedia
     made = protocol.make("standard", data)
-    metrics = evaluate(SM().fit(data).retriever(None), made.tasks(data), made)
+    metrics = evaluate(SM().learn(data).retriever(None), made.tasks(data), made)
     values = {m["task"]: m["value"] for m in metrics}
     assert values == {"image->text": pytest.approx(0.278, abs=0.01), "text->image": pytest.approx(0.211, abs=0.01)}

@@ -156,9 +156,9 @@ def test_pretraining(data, rule, tmp_path, monkeypatch):
 @pytest.mark.parametrize("how", ["array", "error"])
 def test_a_closed_form(data, rule, tmp_path, monkeypatch, how):
     """Guards against arrays saved that nothing can be computed with, and a traceback of linear algebra."""
-    original, fits = CCA.fit, []
+    original, fits = CCA.learn, []
 
-    def fit(self, data):
+    def learn(self, data):
         fits.append(1)
         original(self, data)
         if how == "error":
@@ -166,7 +166,7 @@ def test_a_closed_form(data, rule, tmp_path, monkeypatch, how):
         self.image_weights_[:] = np.nan
         return self
 
-    monkeypatch.setattr(CCA, "fit", fit)
+    monkeypatch.setattr(CCA, "learn", learn)
     said = "the fit fails .did not converge." if how == "error" else "image_weights_ is not finite after the fit"
     for _ in range(2):
         with pytest.raises(NotFinite, match=rf"cca: {said}; in another --run_dir, what usually helps: --ridge="):

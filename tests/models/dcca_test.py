@@ -47,7 +47,7 @@ def test_parameter_counts():
 def test_linear_networks_reach_the_closed_form(outputs):
     """Full batch, no hidden layer: the maximum is the sum of CCA's correlations. Guards the objective's sign and scale."""
     data = views()
-    expected = CCA(CCASettings(components=outputs, ridge=1e-9)).fit(data).correlations_.sum()
+    expected = CCA(CCASettings(components=outputs, ridge=1e-9)).learn(data).correlations_.sum()
     model = make_model(data, units=(outputs,), batch_size=80, ridge=1e-9)
     model.compile(learning_rate=0.03)
     batch = next(iter(sampling.batches(data.splits["train"], 80, 0, 0, 1)))
@@ -67,13 +67,13 @@ def test_representation_is_the_closed_form_on_the_outputs():
             v.assign(v * scale)
         train = data.splits["train"]
         outputs = {m: model.networks[m](train.features[m]).numpy() for m in train.modalities}
-        top = CCA(CCASettings(components=3, ridge=1e-9)).fit(
+        top = CCA(CCASettings(components=3, ridge=1e-9)).learn(
             MultiModalData("outputs", {"train": Split.of_pairs(outputs, train.labels["image"])}, [])
         )
         retriever = model.retriever(data)
         codes = {m: retriever.represent(m, train.features[m]) for m in train.modalities}
         for m, code in codes.items():
-            np.testing.assert_allclose(code, top.transform(m, outputs[m]), atol=1e-4)
+            np.testing.assert_allclose(code, top.represent(m, outputs[m]), atol=1e-4)
     both = np.corrcoef(np.hstack([codes["image"], codes["text"]]).T)
     np.testing.assert_allclose(both[:3, :3], np.eye(3), atol=1e-3)
     assert make_model(components=2).encode("image", np.ones((4, 5))).shape == (4, 2)
@@ -98,7 +98,7 @@ def test_networks_beat_linear_maps():
     features = {"image": np.hstack([hidden, rng.normal(size=(300, 1))]),
                 "text": np.hstack([hidden**2, rng.normal(size=(300, 1))])}
     data = MultiModalData("squares", {"train": Split.of_pairs(features, np.arange(300) % 3)}, [])
-    assert CCA(CCASettings(components=1, ridge=1e-9)).fit(data).correlations_[0] < 0.4
+    assert CCA(CCASettings(components=1, ridge=1e-9)).learn(data).correlations_[0] < 0.4
     model = make_model(data, units=(16, 1), batch_size=300)
     model.compile(learning_rate=0.03)
     model.take_steps(sampling.batches(data.splits["train"], 300, 0, 0, 200))

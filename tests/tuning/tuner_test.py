@@ -252,9 +252,9 @@ def test_the_measure(data, tmp_path):
     training = rule.training_data(data, 0.3)
     assert set(training.splits["validation"].labels["image"]) == {0, 1, 2}  # numbered anew
     for trial in trials:
-        method = CCA(CCASettings(**trial["values"])).fit(training)
+        method = CCA(CCASettings(**trial["values"])).learn(training)
         held = training.splits["validation"]
-        x, t = (method.transform(m, held.features[m]) for m in ("image", "text"))
+        x, t = (method.represent(m, held.features[m]) for m in ("image", "text"))
         labels = held.labels["image"]
         expected = [evaluation.mean_average_precision(*pair, labels, labels) for pair in ((x, t), (t, x))]
         assert trial["validation_mAP"] == pytest.approx(np.mean(expected))

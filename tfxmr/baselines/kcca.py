@@ -1,14 +1,17 @@
 """Kernel canonical correlation analysis (Akaho 2001; Hardoon et al., Neural Computation 2004)."""
 import dataclasses
+from typing import Self
 
 import numpy as np
 import scipy.linalg
 import sklearn.metrics
+from numpy.typing import NDArray
 
 from tfxmr.baselines._linear import BLOCK, View, gram_root
 from tfxmr.baselines.base import Baseline, CommonSpaceSettings
 from tfxmr.baselines.cca import canonical_directions, check_varying
 from tfxmr.core.settings import setting
+from tfxmr.data.multimodal import MultiModalData
 
 DISTANCES = 1000  # items whose distances give the median
 
@@ -43,6 +46,17 @@ class KCCA(Baseline):
     and the problem is that of CCA on them. Of more items than `landmarks`, i runs over a random draw (Nystroem;
     Williams and Seeger, NIPS 2000), and all pairs give the covariances. Retrieval compares a(x) and b(y) by cosine.
     Kernel and ridge are open in the papers; the median distance as bandwidth is a common choice.
+
+    Example, of the upper and the lower halves of handwritten digits: find the lower halves of the same digit.
+
+    >>> from sklearn.datasets import load_digits
+    >>> from tfxmr.evaluation import mean_average_precision
+    >>> pixels, digit = load_digits(return_X_y=True)
+    >>> upper, lower = pixels[:, :32], pixels[:, 32:]
+    >>> method = KCCA(components=5).fit(upper[:900], lower[:900])
+    >>> queries, gallery = method.transform(upper[900:], lower[900:])
+    >>> round(mean_average_precision(queries, gallery, digit[900:], digit[900:]), 2)  # chance: 0.11
+    0.46
     """
 
     Settings = KCCASettings
@@ -51,12 +65,12 @@ class KCCA(Baseline):
     least_modalities = most_modalities = 2
     pairs = True
 
-    def check(self, data):
+    def check(self, data: MultiModalData) -> None:
         """Raises InputError if `data` are no pairs of two modalities, or the features of one do not vary."""
         super().check(data)
         check_varying(data, type(self).__name__)
 
-    def fit(self, data):
+    def learn(self, data: MultiModalData) -> Self:
         """Learns both functions from the pairs of the training split. Returns self."""
         self.check(data)
         features = data.splits["train"].features
@@ -69,18 +83,16 @@ class KCCA(Baseline):
         views, roots = [], []
         for m in data.modalities:
             landmarks = features[m][chosen].astype(np.float64)
-            setattr(self, f"{m}_landmarks_", landmarks)
-            setattr(self, f"{m}_gamma_", self._gamma(landmarks))
+            self.keep(m, landmarks=landmarks, gamma=self._gamma(landmarks))
             root = gram_root(self._kernel(m, landmarks))
             roots.append(root)
             views.append(View(self._blocks(m, features[m], lambda kernel, root=root: _solve(root, kernel.T).T)))
         weights, self.correlations_ = canonical_directions(views, self.settings.width(data), self.settings.ridge)
         for m, view, root, directions in zip(data.modalities, views, roots, weights, strict=True):
-            setattr(self, f"{m}_weights_", _solve(root, directions, trans="T"))
-            setattr(self, f"{m}_offset_", view.mean @ directions)
+            self.keep(m, weights=_solve(root, directions, trans="T"), offset=view.mean @ directions)
         return self
 
-    def transform(self, modality, features):
+    def represent(self, modality: str, features: NDArray) -> NDArray:
         """Maps features (n, d) of a modality to (n, components)."""
         landmarks, weights, offset = self.fitted(modality, "landmarks", "weights", "offset")
         features = self.check_width(modality, features, landmarks.shape[1])

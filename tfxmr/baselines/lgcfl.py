@@ -1,11 +1,13 @@
 """A method in the style of local group based consistent feature learning (Kang et al., IEEE TMM 2015)."""
 import dataclasses
+from typing import Self
 
 import numpy as np
 
 from tfxmr.baselines._linear import Regression, project
-from tfxmr.baselines.base import Baseline, BaselineSettings
+from tfxmr.baselines.base import BaselineSettings, LinearBaseline
 from tfxmr.core.settings import setting
+from tfxmr.data.multimodal import MultiModalData
 
 EPSILON = 1e-6  # smooths the group norms where they have a kink
 
@@ -23,7 +25,7 @@ class LGCFLSettings(BaselineSettings):
     iterations: int = setting(20, "Rounds of weights and targets.", minimum=1)
 
 
-class LGCFL(Baseline):
+class LGCFL(LinearBaseline):
     """Regresses every modality to labels that may be pulled apart, with groups of features that are dropped together.
 
     min over W_m, b_m, M_m >= 0:  sum_m  1/2 ||X_m W_m + 1 b_m' - (Y + B * M_m)||_F^2 + penalty sum_g ||W_m,g||_F
@@ -35,20 +37,32 @@ class LGCFL(Baseline):
 
     LGCFL-style: no code is public, and this formula is the paper's with a certainty of 45 %. The dragged targets are
     those of Xiang et al., IEEE TNNLS 2012. Modalities never meet in training, so they need not be paired.
+
+    Example, of the upper and the lower halves of handwritten digits: find the lower halves of the same digit.
+
+    >>> from sklearn.datasets import load_digits
+    >>> from tfxmr.evaluation import mean_average_precision
+    >>> pixels, digit = load_digits(return_X_y=True)
+    >>> upper, lower = pixels[:, :32], pixels[:, 32:]
+    >>> method = LGCFL(penalty=20.0).fit(upper[:900], lower[:900], labels=digit[:900])
+    >>> queries, gallery = method.transform(upper[900:], lower[900:])
+    >>> round(mean_average_precision(queries, gallery, digit[900:], digit[900:]), 2)  # chance: 0.11
+    0.52
     """
 
     Settings = LGCFLSettings
     paper = "Kang et al., IEEE TMM 2015"
     certainty = "45 %: no code is public"
+    supervised = True
+    linear = ("weights", "bias")
 
-    def fit(self, data):
+    def learn(self, data: MultiModalData) -> Self:
         """Learns one projection a modality from the training split. Returns self."""
         self.check(data)
         train = data.splits["train"]
         for m in data.modalities:
             weights, bias = self._regress(train.features[m], np.eye(data.num_classes)[train.labels[m]])
-            setattr(self, f"{m}_weights_", weights)
-            setattr(self, f"{m}_bias_", bias)
+            self.keep(m, weights=weights, bias=bias)
         return self
 
     def _regress(self, x, labels):
@@ -67,8 +81,3 @@ class LGCFL(Baseline):
             made = project(x, weights) + bias
             targets = labels + direction * np.maximum(0, direction * (made - labels))
         return weights, bias
-
-    def transform(self, modality, features):
-        """Projects features (n, d) of a modality to (n, C)."""
-        weights, bias = self.fitted(modality, "weights", "bias")
-        return self.check_width(modality, features, len(weights)) @ weights + bias

@@ -1,9 +1,13 @@
 """Semantic correlation matching (Rasiwasia et al., ACM MM 2010)."""
 import dataclasses
+from typing import Any, Self
+
+from numpy.typing import NDArray
 
 from tfxmr.baselines.base import Baseline
 from tfxmr.baselines.cca import CCA, CCASettings, check_varying
 from tfxmr.baselines.sm import SM, SMSettings
+from tfxmr.data.multimodal import MultiModalData
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,47 +23,60 @@ class SCM(Baseline):
     for each modality by itself: SM (tfxmr.baselines.sm) on the projections of CCA (tfxmr.baselines.cca). Retrieval
     compares the probabilities by cosine. (A widely used script divides the inner product by the sum of the norms
     instead of their product; that is not reproduced.)
+
+    Example, of the upper and the lower halves of handwritten digits: find the lower halves of the same digit.
+
+    >>> from sklearn.datasets import load_digits
+    >>> from tfxmr.evaluation import mean_average_precision
+    >>> pixels, digit = load_digits(return_X_y=True)
+    >>> upper, lower = pixels[:, :32], pixels[:, 32:]
+    >>> method = SCM(components=20, ridge=0.1).fit(upper[:900], lower[:900], labels=digit[:900])
+    >>> queries, gallery = method.transform(upper[900:], lower[900:])
+    >>> round(mean_average_precision(queries, gallery, digit[900:], digit[900:]), 2)  # chance: 0.11
+    0.7
     """
 
     Settings = SCMSettings
     paper = "Rasiwasia et al., ACM MM 2010"
     certainty = "textbook; the published figures are met"
     least_modalities = most_modalities = 2
-    pairs = True
+    pairs = supervised = True
 
-    def __init__(self, settings=None):
-        super().__init__(settings)
-        self.cca, self.sm = CCA(self.settings), SM(self.settings)
-
-    def check(self, data):
+    def check(self, data: MultiModalData) -> None:
         """Raises InputError if `data` are no pairs of two modalities that vary, or there is a single class."""
         super().check(data)
         check_varying(data, type(self).__name__)
-        self.cca.check(data)
-        self.sm.check(data)
+        for part in self._made().values():
+            part.check(data)
 
-    def fit(self, data):
+    def learn(self, data: MultiModalData) -> Self:
         """Learns projections and classifiers from the training split. Returns self."""
         self.check(data)
-        train = data.splits["train"]
-        self.cca.fit(data)
-        projected = {m: self.cca.transform(m, train.features[m]) for m in data.modalities}
+        train, self._parts = data.splits["train"], self._made()
+        cca = self._parts["cca"].learn(data)
+        projected = {m: cca.represent(m, train.features[m]) for m in data.modalities}
         split = dataclasses.replace(train, features=projected)
-        self.sm.fit(dataclasses.replace(data, splits={"train": split}))
+        self._parts["sm"].learn(dataclasses.replace(data, splits={"train": split}))
         return self
 
-    def transform(self, modality, features):
+    def represent(self, modality: str, features: NDArray) -> NDArray:
         """Maps features (n, d) of a modality to class probabilities (n, C)."""
-        return self.sm.transform(modality, self.cca.transform(modality, features))
+        parts = getattr(self, "_parts", self._made())
+        return parts["sm"].represent(modality, parts["cca"].represent(modality, features))
 
-    def arrays(self):
+    def arrays(self) -> dict[str, Any]:
         """The fitted arrays of both parts, by names that say which."""
-        parts = {"cca": self.cca.arrays(), "sm": self.sm.arrays()}
+        parts = {part: method.arrays() for part, method in getattr(self, "_parts", {}).items()}
         return {f"{part}_{name}": value for part, arrays in parts.items() for name, value in arrays.items()}
 
-    def set_arrays(self, arrays):
+    def set_arrays(self, arrays: dict[str, Any]) -> None:
         """Restores what `arrays` gave."""
-        for part in ("cca", "sm"):
-            getattr(self, part).set_arrays(
+        self._parts = self._made()
+        for part, method in self._parts.items():
+            method.set_arrays(
                 {name.removeprefix(f"{part}_"): value for name, value in arrays.items() if name.startswith(f"{part}_")}
             )
+
+    def _made(self):
+        """Both parts, not fitted yet."""
+        return {"cca": CCA(self.settings), "sm": SM(self.settings)}

@@ -24,20 +24,18 @@ def normalise_features(data, kind, train):
         return data
     measured = [view for view in data.views if views.kind(train.features[view]) != "tokens"]
     found = {view: statistics(train.features[view], kind) for view in measured}
-    splits = {
-        name: dataclasses.replace(
-            split, features=split.features | {view: _apply(split.features[view], *found[view]) for view in measured}
-        )
-        for name, split in data.splits.items()
-    }
+    splits = {}
+    for name, split in data.splits.items():
+        normalised = {view: apply(split.features[view], kind, *found[view]) for view in measured}
+        splits[name] = dataclasses.replace(split, features=split.features | normalised)
     facts = {view: {**data.features.get(view, {})} for view in data.views}
     facts |= {view: {**facts[view], "normalisation": kind} for view in measured}
     return dataclasses.replace(data, splits=splits, features=facts)
 
 
 def statistics(train, kind):
-    """(centre, scale) of the columns of a matrix or map of training items, scale above 0; None, None for "l2"."""
-    if kind == "l2":
+    """(centre, scale) of the columns of a matrix or map of training items, scale above 0; (None, None) without any."""
+    if kind in ("l2", "none"):
         return None, None
     if isinstance(train, memmap.MappedMatrix) or views.kind(train) == "map":
         return _statistics_by_blocks(train, kind)
@@ -71,9 +69,12 @@ def _scale(scale, extent):
     return np.where((extent > 0) & (scale > 0), scale, 1.0)
 
 
-def _apply(rows, centre, scale):
+def apply(rows, kind, centre, scale):
+    """A view's rows normalised with the (centre, scale) that `statistics` gave; "none" leaves them as they are."""
+    if kind == "none":
+        return rows
     if isinstance(rows, memmap.MappedMatrix):
-        return rows.map(lambda block: _apply(block, centre, scale))
+        return rows.map(lambda block: apply(block, kind, centre, scale))
     if views.kind(rows) == "map" and len(rows):  # by blocks, since centre and scale make float64 of all
         return np.concatenate([_apply_rows(block, centre, scale) for block in memmap.blocks(rows)])
     return _apply_rows(rows, centre, scale)

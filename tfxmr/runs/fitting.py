@@ -78,7 +78,7 @@ def _(method: Baseline, folder, data):
     try:
         method.set_arrays(archive.read_npz(path))
         for m in data.modalities:
-            if not np.isfinite(method.transform(m, data.splits["train"].of(m, np.arange(1)))).all():
+            if not np.isfinite(method.represent(m, data.splits["train"].of(m, np.arange(1)))).all():
                 raise ValueError("it holds NaN or infinite values")
     except (ValueError, AttributeError, TypeError, IndexError) as error:  # InputError, which is a ValueError, too
         raise InputError(f"{path}: is damaged ({error}); {BACKUP}") from error
@@ -205,7 +205,7 @@ def fit_finite(method, data, seen):
     """Fits a closed-form method; `seen` are further arguments. Raises NotFinite if what comes of it is not finite."""
     name = type(method).__name__.lower()
     try:
-        method.fit(data, **seen)
+        method.learn(data, **seen)
     except InputError:
         raise
     except ValueError as error:  # numpy.linalg.LinAlgError, and SciPy's on a matrix with infs or NaNs
