@@ -4,6 +4,7 @@ Of a data set that needs official files the invented ones in its folder's dummy_
 `small` in the test of its builder, where there is one, makes the official sizes those of these files.
 """
 import contextlib
+import dataclasses
 import importlib
 import importlib.util
 import itertools
@@ -132,6 +133,45 @@ def refuses_what_it_has_not(dataset, asked):
 @pytest.mark.parametrize("name", FOLDERS)
 def test_contract(name, tmp_path):
     keeps_all(catalogue.get(name), tmp_path)
+
+
+class ByRow(type(catalogue.get("scenes"))):
+    """Shows the first item for any first id: what a module does that goes by rows."""
+
+    def reader(self, request):
+        read = super().reader(request)
+        return lambda modality, ids: read(modality, sorted(ids))
+
+
+class OtherItems(type(catalogue.get("scenes"))):
+    """Lists items of other classes than it loads."""
+
+    def listed(self, request):
+        data = self.arrays(request)
+        splits = {
+            name: dataclasses.replace(split, labels={m: labels[::-1] for m, labels in split.labels.items()})
+            for name, split in data.splits.items()
+        }
+        return dataclasses.replace(data, splits=splits)
+
+
+SCENES = type(catalogue.get("scenes"))
+MUTANTS = {  # what is broken -> the values that change, the class, and the rule that finds it
+    "a view that it does not make": ({"views": ("image.regions", "image.others")}, SCENES, holds_what_it_declares),
+    "no word on what features are fitted on": ({"fitted_on": ""}, SCENES, holds_what_it_declares),
+    "other items": ({}, OtherItems, lists_the_items_that_it_loads),
+    "media by row": ({}, ByRow, shows_what_ids_name),
+    "a name with a space": ({"name": "some scenes"}, SCENES, describes_itself),
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_broken_data_sets_are_found(mutant, tmp_path):
+    """Guards against a contract that holds of anything."""
+    change, made, rule = MUTANTS[mutant]
+    with pytest.raises(AssertionError) as error:
+        keeps_all(made(**{**vars(catalogue.get("scenes")), **change}), tmp_path)
+    assert rule.__name__ in [entry.name for entry in error.traceback]
 
 
 def test_every_folder_holds_a_data_set():
