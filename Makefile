@@ -36,6 +36,7 @@ bench: $(READY)  ## times what must be fast, half an hour on an idle machine
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 $(READY): setup.py pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=python3.11"'

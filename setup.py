@@ -25,6 +25,7 @@ setuptools.setup(
     packages=packages(),
     package_dir={"": ".", **PACKAGE_DIRS},
     package_data={
+        "tfxmr": ["py.typed"],
         "tfxmr_datasets": ["*/*.md", "*/*.bib", "*/*.txt", "*/*.tsv", "*/*.list"],
         "tfxmr_flags": ["*/*.cfg"],
     },
@@ -51,8 +52,8 @@ setuptools.setup(
         "bench": ["torch>=2.13"],  # a rival of benchmarks/training_step.py
         "fast": ["numba>=0.68"],  # several times faster ranking of large galleries
         "test": [
-            "dill>=0.4", "hypothesis>=6.170", "import-linter>=2.17", "numba>=0.68", "pytest>=9.2", "pytest-xdist>=3.8",
-            "ruff>=0.17",
+            "dill>=0.4", "hypothesis>=6.170", "import-linter>=2.17", "mypy>=2.4", "numba>=0.68", "pytest>=9.2",
+            "pytest-xdist>=3.8", "ruff>=0.17",
         ],
     },
     entry_points={"console_scripts": ["tfxmr = tfxmr.__main__:run"]},

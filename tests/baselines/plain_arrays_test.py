@@ -163,7 +163,7 @@ def test_refuses(make_data):
         fitted.transform(None, x)
     with pytest.raises(InputError, match="CCA has no parameter width; it has feature_norm, components, ridge, weighting"):
         fitted.set_params(width=3)
-    with pytest.raises(InputError, match="--components=-1: the least value is 0"):
+    with pytest.raises(InputError, match="--components=-1: must be >= 0"):
         CCA(CCASettings(), components=-1)
     with pytest.raises(InputError, match=r"--transductive: the items that are searched are needed; give learn\(data, unlabelled="):
         JRL(transductive=True).fit(x, y, labels=labels)

@@ -1,14 +1,18 @@
 """Linear algebra that the closed-form methods share: float64 in blocks of rows, solved on the smaller side."""
+from typing import Any
+
 import numpy as np
 import scipy.linalg
+from numpy.typing import NDArray
 
 from tfxmr.data import memmap
 
+Matrix = NDArray | memmap.MappedMatrix
 BLOCK = 4096  # rows that are made float64 at once, so that a large float32 matrix is never copied whole
 DENSE = 512  # up to this size all singular vectors are computed
 
 
-def cross(x, y, centre_x=0.0, centre_y=0.0):
+def cross(x: Matrix, y: Matrix, centre_x: NDArray | float = 0.0, centre_y: NDArray | float = 0.0) -> NDArray:
     """(x - centre_x)' (y - centre_y) in float64: (n, d), (n, e) -> (d, e)."""
     total = np.zeros((x.shape[1], y.shape[1]))
     for start in range(0, len(x), BLOCK):
@@ -18,20 +22,20 @@ def cross(x, y, centre_x=0.0, centre_y=0.0):
     return total
 
 
-def project(x, weights):
+def project(x: Matrix, weights: NDArray) -> NDArray:
     """x @ weights in float64: (n, d), (d, k) -> (n, k)."""
     return np.concatenate(
         [np.asarray(x[i : i + BLOCK], np.float64) @ weights for i in range(0, max(len(x), 1), BLOCK)]
     )
 
 
-def constant(x):
+def constant(x: Matrix) -> bool:
     """True if all rows of x (n, d) are equal; x is an array or a MappedMatrix."""
     first = np.asarray(x[:1])
     return all(np.array_equal(block, np.broadcast_to(first, block.shape)) for block in memmap.blocks(x))
 
 
-def gram_root(gram):
+def gram_root(gram: NDArray) -> NDArray:
     """The Cholesky factor L of products of rows, K = L L' (n, n), overwritten.
 
     Rows that depend on each other, as centred ones do, need a trace of jitter; in such a direction anything of the form
@@ -56,7 +60,7 @@ class View:
       width: d.
     """
 
-    def __init__(self, x):
+    def __init__(self, x: NDArray) -> None:
         self.width = x.shape[1]
         self.mean = x.mean(axis=0, dtype=np.float64)
         self.rows, self.centre, self.wide = x, self.mean, None
@@ -64,18 +68,18 @@ class View:
             self.wide = x - self.mean
             self.rows, self.centre = gram_root(self.wide @ self.wide.T), 0.0
 
-    def cross(self, other):
+    def cross(self, other: "View") -> NDArray:
         """The product of the centred rows of two views, in their bases; of a view with itself its scatter matrix."""
         return cross(self.rows, other.rows, self.centre, other.centre)
 
-    def lift(self, weights):
+    def lift(self, weights: NDArray) -> NDArray:
         """Directions in the view's basis as directions of the features, (d, k)."""
         if self.wide is None:
             return weights
         return self.wide.T @ scipy.linalg.solve_triangular(self.rows, weights, lower=True, trans="T")
 
 
-def leading_svd(matrix, k):
+def leading_svd(matrix: NDArray, k: int) -> tuple[NDArray, NDArray, NDArray]:
     """The k largest singular values and their vectors: (m, n) -> (m, k), (k,) in falling order, (k, n)."""
     smaller = min(matrix.shape)
     if smaller <= max(DENSE, 8 * k):
@@ -101,7 +105,9 @@ class Regression:
       inner: X' N X (d, d) where it is known; then `metric` is not needed.
     """
 
-    def __init__(self, x, centre=0.0, metric=None, inner=None):
+    def __init__(
+        self, x: Matrix, centre: NDArray | float = 0.0, metric: Any = None, inner: NDArray | None = None,
+    ) -> None:
         self.x, self.centre, self.metric, self.inner = x, centre, metric, inner
         if inner is not None:
             return
@@ -112,7 +118,10 @@ class Regression:
         else:
             self.inner = cross(x, metric @ (np.asarray(x, np.float64) - centre), centre)
 
-    def solve(self, targets, penalties, scale=1.0, basis=None, gains=None):
+    def solve(
+        self, targets: NDArray, penalties: NDArray, scale: float = 1.0, basis: NDArray | None = None,
+        gains: NDArray | None = None,
+    ) -> NDArray:
         """U for B = targets.
 
         Args:

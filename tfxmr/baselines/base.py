@@ -57,7 +57,8 @@ class Baseline(Trained, sklearn.base.BaseEstimator):
       **parameters: settings by name, which replace those of `settings`.
     """
 
-    Settings: type[Settings] = BaselineSettings
+    Settings: type[BaselineSettings] = BaselineSettings
+    settings: BaselineSettings
     takes_source = needs_source = False  # whether it learns from a second domain
     in_memory = True  # a closed form needs all rows at once
     strategies = False
@@ -66,9 +67,8 @@ class Baseline(Trained, sklearn.base.BaseEstimator):
     supervised = False  # whether it learns from the classes, so that `fit` needs labels
     needs_class_embeddings = False
     zero_shot = True
-    transductive: bool | property = False  # True: `learn` has an argument `unlabelled`, modality -> searched features
 
-    def __init__(self, settings: Settings | None = None, **parameters: Any) -> None:
+    def __init__(self, settings: BaselineSettings | None = None, **parameters: Any) -> None:
         self.settings = dataclasses.replace(settings or self.Settings(), **parameters)
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -154,7 +154,7 @@ class Baseline(Trained, sklearn.base.BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return bool(self.arrays())
 
-    def _data(self, names, views, labels):
+    def _data(self, names: list[str], views: tuple[ArrayLike, ...], labels: ArrayLike | None) -> MultiModalData:
         """Plain arrays as training data. Raises ValueError as `fit` does."""
         name = type(self).__name__
         if not self.least_modalities <= len(views) <= self.most_modalities:
@@ -172,8 +172,13 @@ class Baseline(Trained, sklearn.base.BaseEstimator):
         classes, numbers = np.unique(labels, return_inverse=True)
         return MultiModalData("given as arrays", {"train": Split.of_pairs(features, numbers)}, list(map(str, classes)))
 
+    @property
+    def transductive(self) -> bool:
+        """True if `learn` has an argument `unlabelled`, modality -> features of the items that are searched."""
+        return False
+
     @classmethod
-    def of(cls, data: MultiModalData, settings: Settings, seed: int) -> Self:
+    def of(cls, data: MultiModalData, settings: BaselineSettings, seed: int) -> Self:
         """Makes the method for training data. Raises InputError if it cannot learn from them."""
         method = cls(settings)
         method.check(data)
@@ -250,6 +255,6 @@ class LinearBaseline(Baseline):
         return made + held["bias"] if "bias" in held else made
 
 
-def _matrix(name, x, least=1):
+def _matrix(name: str, x: ArrayLike, least: int = 1) -> NDArray:
     """A plain array as float32 (n, d). Raises ValueError for anything else, fewer rows, values that are not finite."""
     return sklearn.utils.validation.check_array(x, dtype=np.float32, input_name=name, ensure_min_samples=least)

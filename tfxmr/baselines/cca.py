@@ -1,9 +1,11 @@
 """Canonical correlation analysis (Hotelling 1936; for image-text retrieval: Rasiwasia et al., ACM MM 2010)."""
 import dataclasses
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
 import scipy.linalg
+from numpy.typing import NDArray
 
 from tfxmr.baselines._linear import View, constant, leading_svd
 from tfxmr.baselines.base import CommonSpaceSettings, LinearBaseline
@@ -50,6 +52,7 @@ class CCA(LinearBaseline):
     """
 
     Settings = CCASettings
+    settings: CCASettings
     paper = "Hotelling 1936; Rasiwasia et al., ACM MM 2010"
     certainty = "textbook"
     least_modalities = most_modalities = 2
@@ -79,7 +82,7 @@ class CCA(LinearBaseline):
         return self
 
 
-def check_varying(data, method):
+def check_varying(data: MultiModalData, method: str) -> None:
     """Raises InputError if a modality's features are the same for all training items, so that nothing correlates."""
     for m in data.modalities:
         if constant(data.splits["train"].features[m]):
@@ -89,7 +92,9 @@ def check_varying(data, method):
             )
 
 
-def canonical_directions(views, components, ridge, parts=(1, 1), flag="ridge"):
+def canonical_directions(
+    views: Sequence[View], components: int, ridge: float, parts: Sequence[float] = (1, 1), flag: str = "ridge",
+) -> tuple[list[NDArray], NDArray]:
     """Solves the problem of CCA for two views of the same n items.
 
     Args:
@@ -117,7 +122,7 @@ def canonical_directions(views, components, ridge, parts=(1, 1), flag="ridge"):
     return sides, correlations
 
 
-def _factor(covariance, ridge, part, flag):
+def _factor(covariance: NDArray, ridge: float, part: float, flag: str) -> NDArray:
     """Cholesky factor of a covariance with `ridge` times its trace / `part` on the diagonal."""
     total = np.trace(covariance)
     try:

@@ -37,6 +37,7 @@ class CFA(LinearBaseline):
     """
 
     Settings = CFASettings
+    settings: CFASettings
     paper = "Li et al., ACM Multimedia 2003"
     certainty = "90 %: no code is public"
     least_modalities = most_modalities = 2

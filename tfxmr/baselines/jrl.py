@@ -1,7 +1,7 @@
 """Joint representation learning (Zhai et al., IEEE TCSVT 2014)."""
 import dataclasses
 import itertools
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse
@@ -85,13 +85,14 @@ class JRL(LinearBaseline):
     """
 
     Settings = JRLSettings
+    settings: JRLSettings
     paper = "Zhai et al., IEEE TCSVT 2014"
     certainty = "the authors' code"
     default_similarity = "dot"
     supervised = True
 
     @property
-    def transductive(self):
+    def transductive(self) -> bool:
         """True if `learn` needs `unlabelled`."""
         return self.settings.transductive
 
@@ -109,7 +110,7 @@ class JRL(LinearBaseline):
         if self.transductive and not unlabelled:
             raise InputError("--transductive: the items that are searched are needed; give learn(data, unlabelled=...)")
         train = data.splits["train"]
-        extra = unlabelled if self.transductive else {}
+        extra = unlabelled if self.transductive and unlabelled else {}
         partners = {m: [b for b in group if b != m] for group in train.groups for m in group}
         views = {m: _View(train.features[m], extra.get(m), len(partners[m]), self.settings) for m in data.modalities}
         labels = {m: np.eye(data.num_classes)[train.labels[m]] for m in data.modalities}
@@ -131,7 +132,10 @@ class JRL(LinearBaseline):
         self.training_labels_ = np.concatenate([labels[m] for m in views])
         return self
 
-    def _objective(self, views, weights, made, labels, partners):
+    def _objective(
+        self, views: dict[str, "_View"], weights: dict[str, NDArray], made: dict[str, NDArray],
+        labels: dict[str, NDArray], partners: dict[str, list[str]],
+    ) -> float:
         pairs = [(a, b) for a, b in itertools.combinations(views, 2) if b in partners[a]]
         return (
             sum(self.settings.gamma * np.sum(np.linalg.norm(p, axis=1)) for p in weights.values())
@@ -155,7 +159,7 @@ class JRL(LinearBaseline):
 class _View:
     """One modality, paired with so many others: its items, those without labels after them, and their graph."""
 
-    def __init__(self, labelled, unlabelled, partners, settings):
+    def __init__(self, labelled: NDArray, unlabelled: NDArray | None, partners: int, settings: JRLSettings) -> None:
         self.settings, self.labelled = settings, len(labelled)
         self.items = labelled if unlabelled is None else np.concatenate([labelled, unlabelled])
         attraction, dense = settings.lambda_pair * partners + settings.mu, settings.laplacian == "dense"
@@ -169,14 +173,14 @@ class _View:
             inner = settings.sigma * self.scatter + attraction * cross(labelled, labelled)
             self.regression = Regression(self.items, inner=inner)
 
-    def update(self, weights, labels, others):
+    def update(self, weights: NDArray, labels: NDArray, others: list[NDArray]) -> NDArray:
         """The next projection (d, C); `others` are the projected items of the paired modalities."""
         targets = np.zeros((len(self.items), labels.shape[1]))
         targets[: self.labelled] = self.settings.lambda_pair * sum(others) + self.settings.mu * labels
         penalties = self.settings.gamma / (2 * np.maximum(np.linalg.norm(weights, axis=1), TINY))
         return self.regression.solve(targets, penalties)
 
-    def roughness(self, weights):
+    def roughness(self, weights: NDArray) -> float:
         """tr(P'Z'LZP)."""
         if self.laplacian is None:
             return float(np.sum(weights * (self.scatter @ weights)))
@@ -184,7 +188,7 @@ class _View:
         return float(np.sum(made * (self.laplacian @ made)))
 
 
-def laplacian(items, neighbours, dense=True):
+def laplacian(items: NDArray, neighbours: int, dense: bool = True) -> Any:
     """L = I - D^-1/2 K D^-1/2 of items (n, d), as (n, n); see JRL.
 
     Args:
@@ -200,7 +204,7 @@ def laplacian(items, neighbours, dense=True):
     return np.eye(len(items)) - scale[:, None] * _weights(items, items) * scale
 
 
-def scatter(items, neighbours, dense=True):
+def scatter(items: NDArray, neighbours: int, dense: bool = True) -> NDArray:
     """Z'LZ (d, d) of items Z (n, d), arguments as in `laplacian`; K of all pairs is never in memory as a whole."""
     graph, items = neighbour_graph(items, neighbours), np.asarray(items, np.float64)
     if not dense:
@@ -215,7 +219,7 @@ def scatter(items, neighbours, dense=True):
     return items.T @ items - half - half.T
 
 
-def neighbour_graph(items, neighbours):
+def neighbour_graph(items: NDArray, neighbours: int) -> scipy.sparse.csr_array:
     """Distances of neighbours, sparse (n, n): i is among the nearest of j, or j of i; no item is its own neighbour."""
     count = min(neighbours, len(items) - 1)
     if not count:
@@ -226,12 +230,12 @@ def neighbour_graph(items, neighbours):
     return graph.maximum(graph.T)
 
 
-def _scale(graph):
+def _scale(graph: scipy.sparse.csr_array) -> NDArray:
     """D^-1/2 (n,) of the numbers of neighbours."""
     return 1 / np.sqrt(np.maximum(np.diff(graph.indptr), 1))
 
 
-def _normalised(graph):
+def _normalised(graph: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
     """D^-1/2 K D^-1/2 of neighbours alone; by logarithms, since K of far items is 0."""
     logs, rows = scipy.special.log_expit(-graph.data), np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
     largest = np.full(graph.shape[0], -np.inf)
@@ -241,7 +245,7 @@ def _normalised(graph):
     return scipy.sparse.csr_array((values, graph.indices, graph.indptr), graph.shape)
 
 
-def _weights(some, items):
+def _weights(some: NDArray, items: NDArray) -> NDArray:
     """K (k, n) of the first k items (k, d) and all of them (n, d)."""
     weights = sklearn.metrics.pairwise.euclidean_distances(np.asarray(some, np.float64), np.asarray(items, np.float64))
     np.fill_diagonal(weights, 0)  # of an item to itself rounding may leave more

@@ -1,5 +1,7 @@
 """Kernel canonical correlation analysis (Akaho 2001; Hardoon et al., Neural Computation 2004)."""
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -60,6 +62,7 @@ class KCCA(Baseline):
     """
 
     Settings = KCCASettings
+    settings: KCCASettings
     paper = "Akaho 2001; Hardoon et al., Neural Computation 2004"
     certainty = "textbook"
     least_modalities = most_modalities = 2
@@ -86,7 +89,7 @@ class KCCA(Baseline):
             self.keep(m, landmarks=landmarks, gamma=self._gamma(landmarks))
             root = gram_root(self._kernel(m, landmarks))
             roots.append(root)
-            views.append(View(self._blocks(m, features[m], lambda kernel, root=root: _solve(root, kernel.T).T)))
+            views.append(View(self._blocks(m, features[m], functools.partial(_whitened, root))))
         weights, self.correlations_ = canonical_directions(views, self.settings.width(data), self.settings.ridge)
         for m, view, root, directions in zip(data.modalities, views, roots, weights, strict=True):
             self.keep(m, weights=_solve(root, directions, trans="T"), offset=view.mean @ directions)
@@ -98,20 +101,20 @@ class KCCA(Baseline):
         features = self.check_width(modality, features, landmarks.shape[1])
         return self._blocks(modality, features, lambda kernel: kernel @ weights) - offset
 
-    def _gamma(self, landmarks):
+    def _gamma(self, landmarks: NDArray) -> float:
         """1 / (2 s^2) of the rbf kernel."""
         sample = landmarks[np.linspace(0, len(landmarks) - 1, min(DISTANCES, len(landmarks))).astype(int)]
         squares = sklearn.metrics.pairwise.euclidean_distances(sample, squared=True)
         median = np.median(squares[np.triu_indices_from(squares, 1)])
         return 1 / (2 * self.settings.bandwidth**2 * (median or 1.0))
 
-    def _kernel(self, modality, rows):
+    def _kernel(self, modality: str, rows: NDArray) -> NDArray:
         landmarks = getattr(self, f"{modality}_landmarks_")
         if self.settings.kernel == "linear":
             return rows @ landmarks.T
         return sklearn.metrics.pairwise.rbf_kernel(rows, landmarks, gamma=float(getattr(self, f"{modality}_gamma_")))
 
-    def _blocks(self, modality, features, function):
+    def _blocks(self, modality: str, features: NDArray, function: Callable[[NDArray], NDArray]) -> NDArray:
         """function(k(x, landmarks)), in blocks of rows."""
         blocks = range(0, max(len(features), 1), BLOCK)
         return np.concatenate(
@@ -119,5 +122,10 @@ class KCCA(Baseline):
         )
 
 
-def _solve(root, right, trans="N"):
+def _whitened(root: NDArray, kernel: NDArray) -> NDArray:
+    """k(x, .) L'^-1 of rows of the kernel, whose products are the kernel's."""
+    return _solve(root, kernel.T).T
+
+
+def _solve(root: NDArray, right: NDArray, trans: str = "N") -> NDArray:
     return scipy.linalg.solve_triangular(root, right, lower=True, trans=trans)

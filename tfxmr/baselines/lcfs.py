@@ -57,6 +57,7 @@ class LCFS(LinearBaseline):
     """
 
     Settings = LCFSSettings
+    settings: LCFSSettings
     paper = "Wang et al., ICCV 2013"
     certainty = "90 %: no code is public"
     pairs = supervised = True

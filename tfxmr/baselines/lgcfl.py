@@ -3,6 +3,7 @@ import dataclasses
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.baselines._linear import Regression, project
 from tfxmr.baselines.base import BaselineSettings, LinearBaseline
@@ -51,6 +52,7 @@ class LGCFL(LinearBaseline):
     """
 
     Settings = LGCFLSettings
+    settings: LGCFLSettings
     paper = "Kang et al., IEEE TMM 2015"
     certainty = "45 %: no code is public"
     supervised = True
@@ -65,7 +67,7 @@ class LGCFL(LinearBaseline):
             self.keep(m, weights=weights, bias=bias)
         return self
 
-    def _regress(self, x, labels):
+    def _regress(self, x: NDArray, labels: NDArray) -> tuple[NDArray, NDArray]:
         """(W, b) of one modality."""
         mean = x.mean(axis=0, dtype=np.float64) if self.settings.bias else np.zeros(x.shape[1])
         regression = Regression(x, centre=mean)

@@ -37,6 +37,7 @@ class SCM(Baseline):
     """
 
     Settings = SCMSettings
+    settings: SCMSettings
     paper = "Rasiwasia et al., ACM MM 2010"
     certainty = "textbook; the published figures are met"
     least_modalities = most_modalities = 2
@@ -77,6 +78,6 @@ class SCM(Baseline):
                 {name.removeprefix(f"{part}_"): value for name, value in arrays.items() if name.startswith(f"{part}_")}
             )
 
-    def _made(self):
+    def _made(self) -> dict[str, Baseline]:
         """Both parts, not fitted yet."""
         return {"cca": CCA(self.settings), "sm": SM(self.settings)}

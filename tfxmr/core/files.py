@@ -6,16 +6,18 @@ import json
 import os
 import pathlib
 import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 from tfxmr.core.errors import InputError
 
 
-def to_json(value):
+def to_json(value: Any) -> str:
     """JSON text, readable, with a final newline."""
     return json.dumps(value, indent=1) + "\n"
 
 
-def read_json(path, remedy, kind=dict):
+def read_json(path: pathlib.Path, remedy: str, kind: type | tuple[type, ...] = dict) -> Any:
     """Reads a JSON file of this project's own.
 
     Args:
@@ -45,19 +47,19 @@ def read_json(path, remedy, kind=dict):
     return value
 
 
-def write_text(path, text):
+def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a text file in UTF-8 as `replacing` does; bytes of file names that are no UTF-8 stay as they are."""
     write_bytes(path, text.encode(errors="surrogateescape"))
 
 
-def write_bytes(path, content):
+def write_bytes(path: pathlib.Path, content: bytes) -> None:
     """Writes a file as `replacing` does."""
     with replacing(path) as file:
         file.write(content)
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: pathlib.Path) -> Iterator[BinaryIO]:
     """Opens a binary file that takes the place of `path` (pathlib.Path) at the end of the `with` block.
 
     A reader, or a kill at any moment, finds the old content or the new one whole; an error in the block leaves the old.
@@ -100,7 +102,7 @@ REMEDIES = {
 def explain(error: OSError) -> str:
     """One line on an error of the system: the path, what is wrong, and what usually helps."""
     path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
-    remedy = REMEDIES.get(error.errno, "see to that disk or file")
+    remedy = REMEDIES.get(error.errno or 0, "see to that disk or file")
     parts = [path, f"{error.strerror or error}; {remedy}, and give the same command again"]
     return ": ".join(part for part in parts if part)
 
@@ -118,10 +120,10 @@ def system_error(error: Exception, path: str | os.PathLike | None = None) -> OSE
     numbers = (*REMEDIES, errno.EIO, errno.ESTALE)
     number = next((n for n in numbers if os.strerror(n).lower() in str(error).lower()), None)
     found = re.search(r"(/[^;]+); ", str(error))
-    return number and OSError(number, os.strerror(number), str(path or (found[1] if found else "a file")))
+    return OSError(number, os.strerror(number), str(path or (found[1] if found else "a file"))) if number else None
 
 
-def digest_file(path):
+def digest_file(path: str | os.PathLike) -> str:
     """SHA-256 of a file's content, as hexadecimal digits."""
     with open(pathlib.Path(path).expanduser(), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,6 +5,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from tfxmr.core import settings
 from tfxmr.core.errors import InputError
@@ -21,7 +22,7 @@ def names(package: str | None = None) -> list[str]:
     return sorted(found)
 
 
-def methods() -> Iterator[tuple[str, type]]:
+def methods() -> Iterator[tuple[str, type[Any]]]:
     """Yields the name and class of each method, and warns of a module that holds none."""
     for name in names():
         try:
@@ -30,7 +31,7 @@ def methods() -> Iterator[tuple[str, type]]:
             print(f"tfxmr: warning: left out: {error}", file=sys.stderr)
 
 
-def readers(views: list[str]) -> list[str]:
+def readers(views: list[str]) -> list[list[str]]:
     """The flags of methods that read views by their names, all of them among `views`; see Trained.reads.
 
     By a method's defaults, or with one setting changed.
@@ -41,7 +42,7 @@ def readers(views: list[str]) -> list[str]:
     found = []
     for name, method in methods():
         default = method.Settings()
-        changes = [([], {})]
+        changes: list[tuple[list[str], dict[str, Any]]] = [([], {})]
         changes += [([f"--{f.name}={c}"], {f.name: c}) for f in dataclasses.fields(default)
                     if isinstance(f.default, str) for c in settings.choices_of(f) or ()]
         changes += [([f"--{f.name}"], {f.name: True}) for f in dataclasses.fields(default) if f.default is False]
@@ -56,7 +57,7 @@ def readers(views: list[str]) -> list[str]:
     return found
 
 
-def get(name: str, package: str | None = None) -> type:
+def get(name: str, package: str | None = None) -> type[Any]:
     """The class of a method: the one subclass of the package's base that its module defines.
 
     Args:
@@ -88,17 +89,17 @@ def name_of(method_class: type) -> str:
     return module if package in PACKAGES else f"{method_class.__module__}:{method_class.__qualname__}"
 
 
-def _base(package):
+def _base(package: str) -> type[Any]:
     """The base class of a package's methods."""
     return getattr(importlib.import_module(f"{package}.base"), PACKAGES[package])
 
 
-def _is_method(value, *bases):
+def _is_method(value: object, *bases: type) -> bool:
     """True for a class that is derived from one of the bases, and none of them."""
     return isinstance(value, type) and issubclass(value, bases) and value not in bases
 
 
-def _outside(name):
+def _outside(name: str) -> type[Any]:
     """The class MODULE:CLASS. Raises InputError if it cannot be imported, or is no method."""
     module_name, _, class_name = name.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), class_name]):
@@ -121,7 +122,7 @@ def _outside(name):
             f"--model={name}: importing the module fails ({what}); `python -c 'import {module_name}'` shows where"
         ) from error
     bases = [_base(package) for package in PACKAGES]
-    value = getattr(module, class_name, None)
+    value: Any = getattr(module, class_name, None)
     if not _is_method(value, *bases):
         there = [n for n, v in vars(module).items() if _is_method(v, *bases)]
         what = "is not there" if value is None else f"is no subclass of {' or '.join(PACKAGES.values())}"

@@ -2,27 +2,29 @@
 import contextlib
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-asked = []  # those of them that have come since the command's handlers were set
+asked: list[int] = []  # those of them that have come since the command's handlers were set
 
 
 class Stopped(KeyboardInterrupt):
     """A signal, by its number, that asks to stop."""
 
-    def __init__(self, number):
+    def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
 
 
-def check():
+def check() -> None:
     """Raises Stopped if a signal has come: Python drops the exception of one that falls into a finalizer."""
     if asked:
         raise Stopped(asked[0])
 
 
 @contextlib.contextmanager
-def held():
+def held() -> Iterator[None]:
     """Holds back the signals that ask to stop until the end of the `with` block; a second Ctrl-C is not held.
 
     Python runs a signal's handler between any two of its operations. An exception that one raises while TensorFlow
@@ -32,15 +34,16 @@ def held():
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came = []
+    came: list[int] = []
 
-    def hold(number, frame):
+    def hold(number: int, frame: Any) -> None:
         came.append(number)
         if came.count(signal.SIGINT) > 1:
             before[number](number, frame)
 
     # A signal that ends the process at once, or is ignored, has no handler that is a function.
-    before = {number: handler for number in NUMBERS if callable(handler := signal.getsignal(number))}
+    handlers = ((number, signal.getsignal(number)) for number in NUMBERS)
+    before: dict[int, Callable] = {number: handler for number, handler in handlers if callable(handler)}
     for number in before:
         signal.signal(number, hold)
     try:

@@ -1,13 +1,19 @@
 """Feature normalisation with statistics of the training items only."""
 import dataclasses
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.data import memmap, views
+from tfxmr.data.multimodal import MultiModalData, Split
+
+Statistics = tuple[NDArray | None, NDArray | None]  # centre and scale of the columns, if any
 
 
-def normalise_features(data, kind, train):
+def normalise_features(data: MultiModalData, kind: str, train: Split) -> MultiModalData:
     """Normalises every view of every split of a dataset, but tokens, which are word ids.
 
     Args:
@@ -33,7 +39,7 @@ def normalise_features(data, kind, train):
     return dataclasses.replace(data, splits=splits, features=facts)
 
 
-def statistics(train, kind):
+def statistics(train: Any, kind: str) -> Statistics:
     """(centre, scale) of the columns of a matrix or map of training items, scale above 0; (None, None) without any."""
     if kind in ("l2", "none"):
         return None, None
@@ -46,9 +52,9 @@ def statistics(train, kind):
     return train.min(axis=0), _scale(extent, extent)
 
 
-def _statistics_by_blocks(train, kind):
+def _statistics_by_blocks(train: Any, kind: str) -> tuple[NDArray, NDArray]:
     """As `statistics`, of a matrix or map that is never in memory as a whole, or not as float64."""
-    def blocks():
+    def blocks() -> Iterator[NDArray]:
         return (block.reshape(-1, train.shape[-1]) for block in memmap.blocks(train))
 
     count = math.prod(train.shape[:-1])
@@ -64,12 +70,12 @@ def _statistics_by_blocks(train, kind):
     return centre, _scale(np.sqrt(squares / count), highest - lowest)
 
 
-def _scale(scale, extent):
+def _scale(scale: NDArray, extent: NDArray) -> NDArray:
     """What columns are divided by, 1 for constant ones; rounding may leave these a deviation above 0."""
     return np.where((extent > 0) & (scale > 0), scale, 1.0)
 
 
-def apply(rows, kind, centre, scale):
+def apply(rows: Any, kind: str, centre: NDArray | None, scale: NDArray | None) -> Any:
     """A view's rows normalised with the (centre, scale) that `statistics` gave; "none" leaves them as they are."""
     if kind == "none":
         return rows
@@ -80,7 +86,7 @@ def apply(rows, kind, centre, scale):
     return _apply_rows(rows, centre, scale)
 
 
-def _apply_rows(rows, centre, scale):
+def _apply_rows(rows: NDArray, centre: NDArray | None, scale: NDArray | None) -> NDArray:
     if centre is None:
         norms = np.linalg.norm(rows, axis=-1, keepdims=True)
         return (rows / np.where(norms > 0, norms, 1.0)).astype(np.float32)

@@ -1,13 +1,19 @@
 """What a random ranking scores, in closed form: printed beside every figure, as unequal classes raise it."""
+from collections.abc import Callable
+
 import numpy as np
 import scipy.stats
+from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks
 from tfxmr.evaluation.measures import check_name
 from tfxmr.evaluation.ranking import check, is_relevant
 
 
-def chance_level(query_labels, gallery_labels, cut=None, denominator="relevant", own=False):
+def chance_level(
+    query_labels: ArrayLike, gallery_labels: ArrayLike, cut: int | None = None, denominator: str = "relevant",
+    own: bool = False,
+) -> float:
     """Expected mean average precision of a random ranking, in closed form.
 
     With R of n items relevant, the item at rank j is relevant with probability R/n, and then 1 + (j-1)(R-1)/(n-1)
@@ -35,7 +41,7 @@ def chance_level(query_labels, gallery_labels, cut=None, denominator="relevant",
     return _mean(lambda relevant: _chance(relevant, n, k, denominator), query_labels, gallery_labels, own)
 
 
-def chance_of(name, query_labels, gallery_labels, own=False):
+def chance_of(name: str, query_labels: ArrayLike, gallery_labels: ArrayLike, own: bool = False) -> float | None:
     """Expected value of one of `tfxmr.evaluation.named.NAMES` under a random ranking.
 
     An item is relevant with probability R/n at every rank. So P@k is expected to be R/n, R@k to be k/n, and the
@@ -55,9 +61,9 @@ def chance_of(name, query_labels, gallery_labels, own=False):
     own = checks.truth("own", own)
     if name == "median_rank":
         return _median_rank(query_labels, gallery_labels, own)
-    kind, _, k = name.partition("@")
+    kind, _, number = name.partition("@")
     n = len(gallery_labels) - own
-    wanted = int(k or n)
+    wanted = int(number or n)
     k = min(wanted, n)
     discounts = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
     expected = {
@@ -71,13 +77,13 @@ def chance_of(name, query_labels, gallery_labels, own=False):
     return _mean(expected[kind], query_labels, gallery_labels, own)
 
 
-def _mean(value, query_labels, gallery_labels, own):
+def _mean(value: Callable[[int], float], query_labels: NDArray, gallery_labels: NDArray, own: bool) -> float:
     """Mean over the queries of value(number of relevant items in the gallery)."""
     relevant, counts = _relevant(query_labels, gallery_labels, own)
     return float(np.average([value(int(number)) for number in relevant], weights=counts))
 
 
-def _relevant(query_labels, gallery_labels, own):
+def _relevant(query_labels: NDArray, gallery_labels: NDArray, own: bool) -> tuple[NDArray, NDArray]:
     """(different numbers of relevant items in the gallery, the number of queries with each)."""
     patterns, counts = np.unique(query_labels, axis=0, return_counts=True)
     numbers = [int(is_relevant(pattern[None], gallery_labels).sum()) for pattern in patterns]
@@ -86,7 +92,7 @@ def _relevant(query_labels, gallery_labels, own):
     return relevant, np.bincount(of_number, weights=counts)
 
 
-def _median_rank(query_labels, gallery_labels, own):
+def _median_rank(query_labels: NDArray, gallery_labels: NDArray, own: bool) -> float:
     relevant, counts = _relevant(query_labels, gallery_labels, own)
     n = len(gallery_labels) - own
     hits = scipy.stats.hypergeom.sf(0, n, relevant[:, None], np.arange(1, n + 1))
@@ -94,7 +100,7 @@ def _median_rank(query_labels, gallery_labels, own):
     return float(np.argmax(reached) + 1 if reached.any() else n + 1)
 
 
-def _chance(relevant, n, k, denominator):
+def _chance(relevant: int, n: int, k: int, denominator: str) -> float:
     if not relevant:
         return 0.0
     if denominator == "hits" and k < n:

@@ -4,8 +4,11 @@ Every function here raises ValueError with the argument's name, and never anothe
 """
 import numbers
 import operator
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 NUMERIC, TEXT = "biuf", "US"  # kinds of NumPy's dtypes
 SHAPES = {1: "a list", 2: "a matrix"}
@@ -13,7 +16,7 @@ LARGEST = 2**63 - 1  # of NumPy's whole numbers
 EXACT = 2**53  # whole numbers beyond it are not told apart as float64
 
 
-def array(name: str, values, ndim: int, what: str = "", finite: bool = True) -> np.ndarray:
+def array(name: str, values: Any, ndim: int, what: str = "", finite: bool = True) -> np.ndarray:
     """Real numbers as an array of `ndim` axes, none of them empty.
 
     Args:
@@ -36,12 +39,14 @@ def array(name: str, values, ndim: int, what: str = "", finite: bool = True) -> 
     return found
 
 
-def floats(name: str, values) -> np.ndarray:
+def floats(name: str, values: Any) -> np.ndarray:
     """Finite real numbers as float64 (n,), n >= 1."""
     return array(name, values, 1).astype(np.float64)
 
 
-def labels(query, gallery, num_queries: int | None = None, gallery_size: int | None = None):
+def labels(
+    query: Any, gallery: Any, num_queries: int | None = None, gallery_size: int | None = None,
+) -> tuple[NDArray, NDArray]:
     """Labels of the queries and of the gallery, as arrays that can be compared.
 
     Args:
@@ -74,7 +79,7 @@ def labels(query, gallery, num_queries: int | None = None, gallery_size: int | N
     return query, gallery
 
 
-def _labels(side, values, size):
+def _labels(side: str, values: Any, size: int | None) -> NDArray:
     name = f"{side}_labels"
     found = _array(name, values)
     if found.dtype.kind == "O":
@@ -106,14 +111,14 @@ def _labels(side, values, size):
     return found
 
 
-def _refuse_vector(side, found, shape):
+def _refuse_vector(side: str, found: NDArray, shape: str) -> NoReturn:
     raise ValueError(
         f"{side}_labels has the shape {found.shape}, a {shape}; give one label an item as (n,), which "
         f"{side}_labels.ravel() is"
     )
 
 
-def ids(query, num_queries: int, gallery, gallery_size: int):
+def ids(query: Any, num_queries: int, gallery: Any, gallery_size: int) -> tuple[list[str] | None, list[str] | None]:
     """Ids of the queries and of the gallery as two lists of texts; (None, None) without any."""
     if query is None and gallery is None:
         return None, None
@@ -125,13 +130,13 @@ def ids(query, num_queries: int, gallery, gallery_size: int):
                 f"{side}_ids has the shape {shape}; give ids of both sides, one a row: {side} has {size} rows"
             )
         found.append([str(name) for name in given])
-    return tuple(found)
+    return found[0], found[1]
 
 
-def whole(name: str, value, least: int = 1) -> int:
+def whole(name: str, value: Any, least: int = 1) -> int:
     """The whole number `value`, from `least` to 2^63 - 1; 2.0 is one, True is none."""
     try:
-        found = operator.index(value)
+        found: int | None = operator.index(value)
     except TypeError:
         is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
         found = int(value) if is_whole else None
@@ -140,12 +145,12 @@ def whole(name: str, value, least: int = 1) -> int:
     return found
 
 
-def optional_whole(name: str, value) -> int | None:
+def optional_whole(name: str, value: Any) -> int | None:
     """As `whole`, from 1 on; None stays None."""
     return None if value is None else whole(name, value)
 
 
-def number(name: str, value, low: float, high: float, remedy: str) -> float:
+def number(name: str, value: Any, low: float, high: float, remedy: str) -> float:
     """The real number `value` in [low, high]; `remedy` ends the message."""
     real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
     if not real or not low <= value <= high:
@@ -153,21 +158,21 @@ def number(name: str, value, low: float, high: float, remedy: str) -> float:
     return float(value)
 
 
-def choice(name: str, value, choices) -> str:
+def choice(name: str, value: Any, choices: Iterable[str]) -> str:
     """`value`, which is one of `choices` (texts)."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}={short(value)}: choose one of {', '.join(choices)}")
     return value
 
 
-def truth(name: str, value) -> bool:
+def truth(name: str, value: Any) -> bool:
     """`value`, which is True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name}={short(value)}: give True or False")
     return bool(value)
 
 
-def length(name: str, values) -> int:
+def length(name: str, values: Any) -> int:
     """len(values)."""
     try:
         return len(values)
@@ -175,13 +180,13 @@ def length(name: str, values) -> int:
         raise ValueError(f"{name}={short(values)}: an array of at least one row is needed") from None
 
 
-def short(value) -> str:
+def short(value: Any) -> str:
     """A value's repr on one line of at most 40 characters; of a NumPy number the number alone."""
     text = " ".join(repr(value.item() if isinstance(value, np.generic) else value).split())
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _array(name, values):
+def _array(name: str, values: Any) -> NDArray:
     try:
         found = np.asarray(values)
     except (ValueError, TypeError, OverflowError):  # rows of unlike lengths, above all
@@ -191,7 +196,7 @@ def _array(name, values):
     return found
 
 
-def _of_objects(name, objects):
+def _of_objects(name: str, objects: NDArray) -> NDArray:
     """An array of objects as one of texts or of whole numbers, if all are; else itself."""
     for kinds in ((str,), (bytes,), (int, np.integer)):
         if objects.size and all(isinstance(item, kinds) for item in objects.ravel()):
@@ -199,7 +204,7 @@ def _of_objects(name, objects):
     return objects
 
 
-def _kind(found):
+def _kind(found: NDArray) -> str:
     return {
         "O": "Python objects (such as None, lists or unlike types)", "U": "texts", "S": "texts", "c": "complex numbers",
         "M": "dates", "m": "durations", "V": "records",

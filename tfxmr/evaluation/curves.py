@@ -1,15 +1,22 @@
 """Precision-recall curves averaged over queries, and those of a random ranking."""
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks, order
 from tfxmr.evaluation.measures import eleven_point_of
 from tfxmr.evaluation.ranking import check, is_relevant, over_queries
+from tfxmr.evaluation.similarity import Similarity
 
 PERCENT = np.arange(1, 101)
 RECALLS = {"11-point": np.arange(11) / 10, "uninterpolated": PERCENT / 100}
 
 
-def mean_curve(kind, query, gallery, query_labels, gallery_labels, similarity="cosine", *, ties="group", **choices):
+def mean_curve(
+    kind: str, query: Any, gallery: Any, query_labels: ArrayLike, gallery_labels: ArrayLike,
+    similarity: Similarity = "cosine", *, ties: str = "group", **choices: Any,
+) -> tuple[NDArray, NDArray]:
     """The mean over the queries of their precision at each recall.
 
     Args:
@@ -29,7 +36,7 @@ def mean_curve(kind, query, gallery, query_labels, gallery_labels, similarity="c
     _check(kind)
     check(ties=ties)
 
-    def work(scores, relevant):
+    def work(scores: NDArray, relevant: NDArray) -> NDArray:
         pairs = zip(scores, relevant, strict=True)
         return np.stack([_curve(kind, *order.hits_and_ranks(-row, wanted, ties)) for row, wanted in pairs])
 
@@ -37,7 +44,9 @@ def mean_curve(kind, query, gallery, query_labels, gallery_labels, similarity="c
     return RECALLS[kind], curves.mean(axis=0)
 
 
-def chance_curve(kind, query_labels, gallery_labels, draws=400, seed=0):
+def chance_curve(
+    kind: str, query_labels: ArrayLike, gallery_labels: ArrayLike, draws: int = 400, seed: int = 0,
+) -> tuple[NDArray, NDArray]:
     """`mean_curve` of random rankings, by seeded draws, as no closed form of the interpolated one is known.
 
     Args:
@@ -65,7 +74,7 @@ def chance_curve(kind, query_labels, gallery_labels, draws=400, seed=0):
     return RECALLS[kind], np.average(curves, axis=0, weights=queries)
 
 
-def _curve(kind, hits, ranks):
+def _curve(kind: str, hits: NDArray, ranks: NDArray) -> NDArray:
     """Precision at RECALLS of one ranking, of the hits and ranks of its relevant items."""
     if kind == "11-point":
         return eleven_point_of(hits, ranks)
@@ -75,6 +84,6 @@ def _curve(kind, hits, ranks):
     return (hits / ranks)[needed - 1]
 
 
-def _check(kind):
+def _check(kind: str) -> None:
     if not isinstance(kind, str) or kind not in RECALLS:
         raise ValueError(f"no curve {checks.short(kind)}; there are {', '.join(RECALLS)}")

@@ -1,11 +1,14 @@
 """Instance-level measures: how high is the one item, or one of the few, that belongs to a query?"""
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks
 from tfxmr.evaluation.similarity import blocks, scorer
 
 
-def instance_ranks(similarity, correct):
+def instance_ranks(similarity: ArrayLike, correct: NDArray[np.bool_] | Sequence) -> NDArray[np.int_]:
     """Rank of each query's best-ranked correct item, 1 + the number of wrong items that score at least as high.
 
     So ties count against the method: one whose similarities are all equal is last, not first.
@@ -28,23 +31,26 @@ def instance_ranks(similarity, correct):
     return best_ranks(similarity, correct)
 
 
-def best_ranks(similarity, correct):
+def best_ranks(similarity: NDArray, correct: NDArray) -> NDArray[np.int_]:
     """As `instance_ranks`, without its checks: of a query without a correct item, 1 + the number of items."""
     best = np.max(similarity, axis=1, keepdims=True, where=correct, initial=-np.inf)
     return 1 + np.sum((similarity >= best) & ~correct, axis=1)
 
 
-def recall_at_ranks(ranks, k):
+def recall_at_ranks(ranks: ArrayLike, k: int) -> float:
     """Recall@k of instance retrieval: the share of queries whose `instance_ranks` are at most k, in [0, 1]."""
     return float(np.mean(_ranks("ranks", ranks) <= checks.whole("k", k)))
 
 
-def median_rank(ranks):
+def median_rank(ranks: ArrayLike) -> float:
     """Median of `instance_ranks`; of an even number of queries the mean of the middle two (VSE++ rounds it down)."""
     return float(np.median(_ranks("ranks", ranks)))
 
 
-def image_sentence_recalls(image, text, captions_per_image=5, folds=1, ks=(1, 5, 10), similarity="cosine"):
+def image_sentence_recalls(
+    image: ArrayLike, text: ArrayLike, captions_per_image: int = 5, folds: int = 1, ks: Sequence[int] = (1, 5, 10),
+    similarity: str = "cosine",
+) -> dict[str, dict[str, float]]:
     """Recall@k and median rank of images and their captions, both ways, averaged over folds of the images.
 
     From image to text, any of the image's captions counts. MSCOCO's "5k" is 5,000 images in 1 fold; its "1k" is the
@@ -75,7 +81,7 @@ def image_sentence_recalls(image, text, captions_per_image=5, folds=1, ks=(1, 5,
     size = len(image) // folds
     images = np.arange(size)
     owners = np.repeat(images, captions_per_image)
-    ranks = {"image->text": [], "text->image": []}
+    ranks: dict[str, list[NDArray]] = {"image->text": [], "text->image": []}
     for fold in range(folds):
         fold_image = image[fold * size:(fold + 1) * size]
         fold_text = text[fold * len(owners):(fold + 1) * len(owners)]
@@ -88,7 +94,7 @@ def image_sentence_recalls(image, text, captions_per_image=5, folds=1, ks=(1, 5,
     }
 
 
-def _ranks(name, ranks):
+def _ranks(name: str, ranks: ArrayLike) -> NDArray:
     """Ranks from 1 on as an array (Q,)."""
     ranks = checks.array(name, ranks, 1)
     if ranks.min() < 1:
@@ -96,7 +102,9 @@ def _ranks(name, ranks):
     return ranks
 
 
-def _ranks_by_id(query, gallery, query_ids, gallery_ids, similarity):
+def _ranks_by_id(
+    query: NDArray, gallery: NDArray, query_ids: NDArray, gallery_ids: NDArray, similarity: str,
+) -> NDArray:
     if not isinstance(similarity, str):
         raise ValueError("similarity must be a name here; score a matrix or a function with instance_ranks")
     score, *shape = scorer(query, gallery, similarity)
@@ -104,7 +112,7 @@ def _ranks_by_id(query, gallery, query_ids, gallery_ids, similarity):
     return np.concatenate([instance_ranks(score(part), query_ids[part, None] == gallery_ids) for part in parts])
 
 
-def _correct_mask(correct, shape):
+def _correct_mask(correct: NDArray[np.bool_] | Sequence, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     if isinstance(correct, np.ndarray) and correct.dtype == bool and correct.ndim == 2:
         if correct.shape != shape:
             raise ValueError(f"correct has the shape {correct.shape} and similarity {shape}; they must agree")

@@ -3,8 +3,10 @@
 A ranking's relevance is 0/1 (n,), best first. A query with nothing to find scores 0 wherever average precision would.
 """
 import re
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks
 
@@ -12,7 +14,7 @@ NAMES = "P@k, R@k, hit@k, nDCG, nDCG@k (k from 1 on), 11-point and median_rank"
 LARGEST = 1e150  # the product of two such numbers is finite
 
 
-def check_name(name):
+def check_name(name: str) -> None:
     """Raises ValueError if tfxmr.evaluation.named has no measure of this name; k has nine digits at most."""
     if not isinstance(name, str) or not re.fullmatch(
         r"(P|R|hit|nDCG)@[1-9][0-9]{0,8}|nDCG|11-point|median_rank", name
@@ -20,7 +22,7 @@ def check_name(name):
         raise ValueError(f"no measure {checks.short(name)}; there are {NAMES}")
 
 
-def precision_recall(relevance):
+def precision_recall(relevance: ArrayLike) -> tuple[NDArray, NDArray]:
     """Raw precision-recall curve of one ranking: both after each relevant item.
 
     Args:
@@ -35,7 +37,7 @@ def precision_recall(relevance):
     return hits / ranks, hits / max(len(ranks), 1)
 
 
-def eleven_point(relevance):
+def eleven_point(relevance: ArrayLike) -> NDArray:
     """Interpolated precision at recall 0, .1, ..., 1: the highest precision at any recall r' >= r.
 
     Manning, Raghavan and Schuetze, Introduction to Information Retrieval, section 8.4.
@@ -50,7 +52,7 @@ def eleven_point(relevance):
     return eleven_point_of(np.arange(1, len(ranks) + 1), ranks)
 
 
-def eleven_point_of(hits, ranks):
+def eleven_point_of(hits: NDArray, ranks: NDArray) -> NDArray:
     """As `eleven_point`, of the relevant items' hits and ranks, see `tfxmr.evaluation.order.hits_and_ranks`."""
     if not len(ranks):
         return np.zeros(11)
@@ -60,23 +62,23 @@ def eleven_point_of(hits, ranks):
     return highest[np.maximum(needed, 1) - 1]
 
 
-def precision_at(relevance, k):
+def precision_at(relevance: ArrayLike, k: int) -> float:
     """Share of relevant items among the first k; a ranking shorter than k counts as filled up with irrelevant ones."""
     k = checks.whole("k", k)
     return float(np.sum(ranking(relevance)[:k]) / k)
 
 
-def recall_at(relevance, k):
+def recall_at(relevance: ArrayLike, k: int) -> float:
     """Share of all relevant items that are among the first k; 0 if nothing is relevant.
 
     At class level, that is: the recall@k of image-sentence papers asks whether any correct item is there, which is
     `tfxmr.evaluation.instance.recall_at_ranks`.
     """
-    relevance = ranking(relevance)
-    return float(np.sum(relevance[: checks.whole("k", k)]) / max(np.sum(relevance), 1))
+    found = ranking(relevance)
+    return float(np.sum(found[: checks.whole("k", k)]) / max(int(np.sum(found)), 1))
 
 
-def ndcg(gains, k=None):
+def ndcg(gains: ArrayLike, k: int | None = None) -> float:
     """Normalised discounted cumulative gain of one ranking: DCG = sum_i gain_i / log2(i + 1), over the ideal DCG.
 
     Jaervelin and Kekaelaeinen, ACM TOIS 2002, with the discount of scikit-learn's `ndcg_score`: gains enter as they
@@ -101,7 +103,7 @@ def ndcg(gains, k=None):
     return float(gains @ discount / ideal) if ideal else 0.0
 
 
-def mean_by_class(values, labels):
+def mean_by_class(values: ArrayLike, labels: ArrayLike) -> dict[Any, float]:
     """Mean of the queries' values in each class, such as the mAP a class from `average_precisions`.
 
     Args:
@@ -120,14 +122,14 @@ def mean_by_class(values, labels):
     return {label.item(): float(values[labels == label].mean()) for label in np.unique(labels)}
 
 
-def harmonic_mean(seen, unseen):
+def harmonic_mean(seen: float, unseen: float) -> float:
     """2 s u / (s + u) of the figures on seen and unseen classes (Xian et al., TPAMI 2019); 0 if either is 0."""
     for name, value in (("seen", seen), ("unseen", unseen)):
         checks.number(name, value, 0, LARGEST, "must be a number of at least 0")
     return 2 * seen * unseen / (seen + unseen) if seen and unseen else 0.0
 
 
-def ranking(relevance):
+def ranking(relevance: ArrayLike) -> NDArray[np.bool_]:
     """One ranking's relevance, 0/1 (n,), as bool (n,); n may be 0. Raises ValueError if it is none."""
     if checks.length("relevance", relevance) == 0:
         return np.zeros(0, bool)

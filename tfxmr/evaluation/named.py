@@ -1,11 +1,15 @@
 """Measures by name, over all queries: P@10, R@10, hit@10, nDCG, nDCG@10, 11-point, median_rank."""
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks, instance, order, ranking
 from tfxmr.evaluation.chance import chance_of
 from tfxmr.evaluation.measures import NAMES, check_name, eleven_point_of
+from tfxmr.evaluation.similarity import Similarity
 
 INSTANCE = ("hit@1", "hit@5", "hit@10", "median_rank")  # of data without classes, where each item has its counterparts
 
@@ -13,7 +17,10 @@ INSTANCE = ("hit@1", "hit@5", "hit@10", "median_rank")  # of data without classe
 check = check_name
 
 
-def measure(names, query, gallery, query_labels, gallery_labels, similarity="cosine", *, ties="group", **choices):
+def measure(
+    names: Sequence[str], query: Any, gallery: Any, query_labels: ArrayLike, gallery_labels: ArrayLike,
+    similarity: Similarity = "cosine", *, ties: str = "group", **choices: Any,
+) -> dict[str, tuple[float, float | None]]:
     """Computes measures of the rankings, from one sort a query.
 
     P@k is the share of relevant items among the first k, R@k the share of the relevant items that are there, nDCG the
@@ -56,11 +63,11 @@ def measure(names, query, gallery, query_labels, gallery_labels, similarity="cos
     }
 
 
-def _of_ranks(name, ranks):
+def _of_ranks(name: str, ranks: NDArray) -> NDArray:
     return ranks.astype(float) if name == "median_rank" else (ranks <= int(name.partition("@")[2])).astype(float)
 
 
-def _values(names, ties, scores, relevant):
+def _values(names: Sequence[str], ties: str, scores: NDArray, relevant: NDArray) -> NDArray:
     """The measures of some queries: similarities and relevance (n, items) to (n, names)."""
     total = relevant.sum(axis=1)
     ranks = instance.best_ranks(scores, relevant)

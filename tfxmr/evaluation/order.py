@@ -5,11 +5,15 @@ by one sort of integers a query; it takes float32 alone and needs numba (the ext
 """
 import functools
 import importlib.util
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def precision_sums(scores, relevant, ties="group", cut=None):
+def precision_sums(
+    scores: NDArray, relevant: NDArray, ties: str = "group", cut: int | None = None,
+) -> tuple[NDArray, NDArray]:
     """Sums the precision at each relevant item.
 
     Args:
@@ -31,7 +35,7 @@ def precision_sums(scores, relevant, ties="group", cut=None):
     return sums, counts
 
 
-def hits_and_ranks(costs, relevant, ties="group"):
+def hits_and_ranks(costs: NDArray, relevant: NDArray, ties: str = "group") -> tuple[NDArray, NDArray]:
     """Where one query's relevant items stand.
 
     Args:
@@ -50,7 +54,7 @@ def hits_and_ranks(costs, relevant, ties="group"):
     return np.searchsorted(found, found, "right"), np.searchsorted(np.sort(costs), found, "right")
 
 
-def ranked_relevance(scores, relevant, ties="group"):
+def ranked_relevance(scores: NDArray, relevant: NDArray, ties: str = "group") -> NDArray:
     """The relevance at each rank, best first.
 
     Args:
@@ -70,7 +74,9 @@ def ranked_relevance(scores, relevant, ties="group"):
     return ranked
 
 
-def precision_sums_compiled(scores, relevant, ties="group", cut=None):
+def precision_sums_compiled(
+    scores: NDArray, relevant: NDArray, ties: str = "group", cut: int | None = None,
+) -> tuple[NDArray, NDArray]:
     """As `precision_sums`, bit for bit, of float32 scores, which are overwritten.
 
     The bits of a float, read as an integer and with those below the sign flipped in negative ones, sort as the float
@@ -87,20 +93,20 @@ def precision_sums_compiled(scores, relevant, ties="group", cut=None):
     return sums, counts
 
 
-def can_compile():
+def can_compile() -> bool:
     """True if numba is installed."""
     return importlib.util.find_spec("numba") is not None
 
 
 @functools.cache
-def _kernels():
+def _kernels() -> tuple[Callable, ...]:
     """Compiles the loops; they release the interpreter's lock."""
     import numba
 
     one, below_sign = np.int32(1), np.int32(0x7FFFFFFF)  # NumPy's, else numba computes in 64 bits
 
     @numba.njit(nogil=True)
-    def pack(bits, relevant):
+    def pack(bits: NDArray, relevant: NDArray) -> NDArray:
         for q in range(bits.shape[0]):
             for i in range(bits.shape[1]):
                 b = bits[q, i]
@@ -109,7 +115,7 @@ def _kernels():
         return bits
 
     @numba.njit(nogil=True)
-    def pack_wide(bits, relevant, indexed):
+    def pack_wide(bits: NDArray, relevant: NDArray, indexed: bool) -> NDArray:
         keys = np.empty(bits.shape, np.int64)
         shift, step = (32, 2) if indexed else (1, 0)
         for q in range(bits.shape[0]):
@@ -120,7 +126,7 @@ def _kernels():
         return keys
 
     @numba.njit(nogil=True)
-    def add_up(keys, cut, sums, counts):
+    def add_up(keys: NDArray, cut: int, sums: NDArray, counts: NDArray) -> None:
         places = np.empty(keys.shape[1] + 1, np.int32)
         for q in range(keys.shape[0]):
             found = 0

@@ -6,12 +6,16 @@ what the sum of precisions is divided by, and what equal similarities mean.
 import concurrent.futures
 import os
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks, order
 from tfxmr.evaluation import similarity as similarity_module
 from tfxmr.evaluation.measures import ranking as one_ranking
+from tfxmr.evaluation.similarity import Similarity
 
 DENOMINATORS = ("relevant", "min(relevant, k)", "hits")
 TIES = ("group", "index")
@@ -20,7 +24,9 @@ ROWS = 16  # queries that a thread ranks before it takes the next ones
 COMPILE_FROM = 5e7  # similarities from which on compiling the fast path is worth its second
 
 
-def average_precision(relevance, cut=None, denominator="relevant", num_relevant=None):
+def average_precision(
+    relevance: ArrayLike, cut: int | None = None, denominator: str = "relevant", num_relevant: int | None = None,
+) -> float:
     """Average precision of one ranking, AP = 1/D sum_k rel_k * (relevant among the first k) / k.
 
     Args:
@@ -48,16 +54,9 @@ def average_precision(relevance, cut=None, denominator="relevant", num_relevant=
 
 
 def mean_average_precision(
-    query,
-    gallery,
-    query_labels,
-    gallery_labels,
-    similarity="cosine",
-    cut=None,
-    denominator="relevant",
-    block_size=None,
-    **choices,
-):
+    query: Any, gallery: Any, query_labels: ArrayLike, gallery_labels: ArrayLike, similarity: Similarity = "cosine",
+    cut: int | None = None, denominator: str = "relevant", block_size: int | None = None, **choices: Any,
+) -> float:
     """Mean over the queries of the average precision of the ranked gallery.
 
     Args:
@@ -80,22 +79,11 @@ def mean_average_precision(
 
 
 def average_precisions(
-    query,
-    gallery,
-    query_labels,
-    gallery_labels,
-    similarity="cosine",
-    cut=None,
-    denominator="relevant",
-    block_size=None,
-    *,
-    ties="group",
-    no_relevant="zero",
-    query_ids=None,
-    gallery_ids=None,
-    threads=None,
-    memory=None,
-):
+    query: Any, gallery: Any, query_labels: ArrayLike, gallery_labels: ArrayLike, similarity: Similarity = "cosine",
+    cut: int | None = None, denominator: str = "relevant", block_size: int | None = None, *, ties: str = "group",
+    no_relevant: str = "zero", query_ids: Sequence | None = None, gallery_ids: Sequence | None = None,
+    threads: int | None = None, memory: int | None = None,
+) -> NDArray[np.float64]:
     """The average precision of each query.
 
     float32 representations are compared and ranked in float32, float64 ones in float64, which takes several times
@@ -131,7 +119,7 @@ def average_precisions(
     compiled = num_queries * items >= COMPILE_FROM and order.can_compile()
     cut = cut and min(cut, items)  # the compiled path's ranks have 64 bits
 
-    def average(scores, relevant):
+    def average(scores: NDArray, relevant: NDArray) -> NDArray:
         add_up = order.precision_sums_compiled if compiled and scores.dtype == np.float32 else order.precision_sums
         sums, hits = add_up(scores, relevant, ties, cut)
         total = np.array([np.count_nonzero(r) for r in relevant])  # faster than axis=1
@@ -147,9 +135,11 @@ def average_precisions(
 
 
 def over_queries(
-    work, query, gallery, query_labels, gallery_labels, similarity="cosine", block_size=None, *, query_ids=None,
-    gallery_ids=None, threads=None, memory=None,
-):
+    work: Callable[[NDArray, NDArray], NDArray], query: Any, gallery: Any, query_labels: ArrayLike,
+    gallery_labels: ArrayLike, similarity: Similarity = "cosine", block_size: int | None = None, *,
+    query_ids: Sequence | None = None, gallery_ids: Sequence | None = None, threads: int | None = None,
+    memory: int | None = None,
+) -> NDArray:
     """Applies a function to the similarities of a few queries at a time, on several threads.
 
     Args:
@@ -169,18 +159,17 @@ def over_queries(
     query_labels, gallery_labels = checks.labels(query_labels, gallery_labels, num_queries, gallery_size)
     if query_labels.ndim == 1:
         query_labels, gallery_labels = _codes(query_labels, gallery_labels)
-    query_ids, gallery_ids = checks.ids(query_ids, num_queries, gallery_ids, gallery_size)
-    if query_ids is not None:
-        query_ids, gallery_ids = _codes(query_ids, gallery_ids)
+    names, gallery_names = checks.ids(query_ids, num_queries, gallery_ids, gallery_size)
+    codes = None if names is None or gallery_names is None else _codes(names, gallery_names)
 
-    def one_part(scores, queries):
+    def one_part(scores: NDArray, queries: slice) -> NDArray:
         relevant = is_relevant(query_labels[queries], gallery_labels)
-        if query_ids is not None:
-            own = query_ids[queries, None] == gallery_ids
+        if codes is not None:
+            own = codes[0][queries, None] == codes[1]
             scores[own], relevant[own] = -np.inf, False
         return work(scores, relevant)
 
-    found = []
+    found: list[NDArray] = []
     with concurrent.futures.ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         for block in similarity_module.blocks(num_queries, gallery_size, block_size, memory):
             scores = score(block)  # the product has threads of its own
@@ -190,27 +179,29 @@ def over_queries(
     return np.concatenate(found)
 
 
-def _divisor(total, hits, cut, denominator):
+def _divisor(total: Any, hits: Any, cut: int | None, denominator: str) -> Any:
     """What a sum of precisions is divided by, of one query or many; may be 0."""
     if denominator == "relevant":
         return total
     return np.minimum(total, cut or total) if denominator == "min(relevant, k)" else hits
 
 
-def is_relevant(query_labels, gallery_labels):
+def is_relevant(query_labels: NDArray, gallery_labels: NDArray) -> NDArray[np.bool_]:
     """bool (q, G): equal labels, or a label in common."""
     if query_labels.ndim == 1:
         return query_labels[:, None] == gallery_labels
     return (query_labels.astype(np.float32) @ gallery_labels.T.astype(np.float32)) > 0
 
 
-def _codes(query, gallery):
+def _codes(query: NDArray | list[str], gallery: NDArray | list[str]) -> tuple[NDArray, NDArray]:
     """Equal values as equal numbers of 32 bits, which compare fast."""
     codes = np.unique(np.concatenate((query, gallery)), return_inverse=True)[1].astype(np.int32)
     return codes[: len(query)], codes[len(query) :]
 
 
-def check(*, denominator="relevant", ties="group", no_relevant="zero", **counts):
+def check(
+    *, denominator: str = "relevant", ties: str = "group", no_relevant: str = "zero", **counts: Any,
+) -> list[int | None]:
     """Raises ValueError for a choice that there is not, or a count below 1. Returns the counts, as int or None."""
     checks.choice("denominator", denominator, DENOMINATORS)
     checks.choice("ties", ties, TIES)

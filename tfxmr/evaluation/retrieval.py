@@ -1,21 +1,28 @@
 """Runs a protocol's retrieval tasks with a trained method."""
 import dataclasses
 import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.evaluation import checks, named, statistics
 from tfxmr.evaluation.chance import chance_level
 from tfxmr.evaluation.measures import harmonic_mean, mean_by_class
+from tfxmr.evaluation.protocol import Protocol, Task
 from tfxmr.evaluation.ranking import average_precisions
-from tfxmr.evaluation.retriever import OWN, Gallery, Rows
-from tfxmr.evaluation.similarity import ZeroVectors
+from tfxmr.evaluation.retriever import OWN, Gallery, Retriever, Rows
+from tfxmr.evaluation.similarity import Similarity, ZeroVectors
 
 NORMALISATIONS = ("none", "train_zscore", "group_zscore", "query_zscore")
 
 
-def evaluate(retriever, tasks, protocol, training=None, metrics=(), memory=None):
+def evaluate(
+    retriever: Retriever, tasks: Sequence[Task], protocol: Protocol, training: Any = None, metrics: Sequence[str] = (),
+    memory: int | None = None,
+) -> list[dict[str, Any]]:
     """Measures mean average precision, and further measures, of every task.
 
     Args:
@@ -62,16 +69,17 @@ class Representations:
       zero: how many zero vectors there are, in words, for each group of items that has some.
     """
 
-    def __init__(self, retriever, protocol, training=None):
-        self.retriever, self.protocol, self.training, self.zero = retriever, protocol, training, []
-        self._found = {}
+    def __init__(self, retriever: Retriever, protocol: Protocol, training: Any = None) -> None:
+        self.retriever, self.protocol, self.training = retriever, protocol, training
+        self.zero: list[str] = []
+        self._found: dict[Any, Any] = {}
 
-    def query(self, task):
+    def query(self, task: Task) -> NDArray | Rows:
         """The queries of a Task: (Q, k), or Rows if the retriever compares in a way of its own."""
         made = self._of(task, task.query_split, task.query_modality, task.query_rows, "query")
         return Rows(made) if self.own else made
 
-    def gallery(self, task):
+    def gallery(self, task: Task) -> NDArray | Gallery:
         """The gallery of a Task: (G, k), or Gallery."""
         # where all modalities are searched, CM-GANs' evaluation z-scores both sides, each modality by itself
         side = "gallery" if len(task.gallery_modalities) == 1 else "query"
@@ -79,11 +87,11 @@ class Representations:
         return Gallery([Rows(part) for part in made]) if self.own else np.concatenate(made)
 
     @property
-    def own(self):
+    def own(self) -> bool:
         """True if the retriever's own similarity compares."""
         return self.protocol.similarity == OWN
 
-    def similarity(self, task, queries):
+    def similarity(self, task: Task, queries: Any) -> str | Callable:
         """How a Task compares, as tfxmr.evaluation.ranking takes it. Raises InputError if the retriever cannot.
 
         Args:
@@ -96,7 +104,7 @@ class Representations:
             raise InputError("the protocol leaves the comparison to the method, and it has none of its own")
         return self.retriever.comparison(task.query_modality, task.gallery_modalities, queries)
 
-    def _of(self, task, split, modality, rows, side):
+    def _of(self, task: Task, split: str, modality: str, rows: NDArray, side: str) -> Any:
         items = id(task.splits[split]), modality, rows.tobytes()
         key = *items, side
         if key not in self._found:
@@ -108,7 +116,7 @@ class Representations:
                 self.zero.append(f"{count} of {len(made)} {modality} {which} ({task.classes} classes)")
         return self._found[key]
 
-    def _normalised(self, made, modality, side):
+    def _normalised(self, made: Any, modality: str, side: str) -> Any:
         kind, reference = self.protocol.normalisation, None
         if isinstance(made, dict):
             if not self.own:
@@ -132,7 +140,10 @@ class Representations:
         return normalise(made, kind, side, reference)
 
 
-def _measure_folds(task, query, gallery, protocol, represented, metrics, memory):
+def _measure_folds(
+    task: Task, query: Any, gallery: Any, protocol: Protocol, represented: Representations, metrics: Sequence[str],
+    memory: int | None,
+) -> list[dict[str, Any]]:
     """The measures of one task, whose queries and gallery are encoded; of several folds their means."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZeroVectors)  # `evaluate` counts them once, with their modality
@@ -144,7 +155,7 @@ def _measure_folds(task, query, gallery, protocol, represented, metrics, memory)
     return parts[0] if protocol.folds == 1 else _mean_of_folds(parts)
 
 
-def _folds(task, folds):
+def _folds(task: Task, folds: int) -> Iterator[tuple[Task, Any, Any]]:
     """Yields each fold's labels and ids as a Task, its rows of the queries and of the gallery."""
     if folds == 1:
         yield task, slice(None), slice(None)
@@ -161,10 +172,13 @@ def _folds(task, folds):
         yield part, q, g
 
 
-def _measure(task, query, gallery, protocol, similarity, metrics, memory):
+def _measure(
+    task: Task, query: Any, gallery: Any, protocol: Protocol, similarity: Similarity, metrics: Sequence[str],
+    memory: int | None,
+) -> list[dict[str, Any]]:
     """The measures of one task, or fold of one, whose queries and gallery are encoded."""
     problem = query, gallery, task.query_labels, task.gallery_labels, similarity
-    choices = {"ties": protocol.ties, "memory": memory}
+    choices: dict[str, Any] = {"ties": protocol.ties, "memory": memory}
     choices |= {"query_ids": task.query_ids, "gallery_ids": task.gallery_ids}
     values = average_precisions(*problem, cut=protocol.cut, denominator=protocol.denominator,
                                 no_relevant=protocol.no_relevant, **choices)
@@ -192,7 +206,7 @@ def _measure(task, query, gallery, protocol, similarity, metrics, memory):
     return results
 
 
-def _mean_of_folds(parts):
+def _mean_of_folds(parts: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """One list of measures from those of each fold: means, without an interval; the gallery is that of a fold."""
     results = []
     for same in zip(*parts, strict=True):
@@ -204,14 +218,14 @@ def _mean_of_folds(parts):
     return results
 
 
-def map_name(protocol):
+def map_name(protocol: Protocol) -> str:
     """What a table calls the protocol's mean average precision: "mAP", or "mAP@50" with a cut."""
     return "mAP" if protocol.cut is None else f"mAP@{protocol.cut}"
 
 
-def harmonic_means(results):
+def harmonic_means(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The harmonic mean of each measure on seen and on unseen classes, of results as `evaluate` gives them."""
-    groups = {}
+    groups: dict[tuple[str, str], dict[str, Any]] = {}
     for result in results:
         groups.setdefault((result["task"], result["metric"]), {})[result["classes"]] = result
     found = []
@@ -227,7 +241,7 @@ def harmonic_means(results):
     return found
 
 
-def normalise(representations, kind, side, training=None):
+def normalise(representations: NDArray, kind: str, side: str, training: NDArray | None = None) -> NDArray:
     """Normalises representations (n, k) before they are compared.
 
     Args:

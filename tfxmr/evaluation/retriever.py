@@ -2,8 +2,10 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 
@@ -42,7 +44,7 @@ class Retriever:
     captions: Callable | None = None
     drawings: Callable | None = None
 
-    def comparison(self, query_modality: str, gallery_modalities: tuple, queries=None) -> Callable:
+    def comparison(self, query_modality: str, gallery_modalities: tuple, queries: Any = None) -> Callable:
         """The own similarity as tfxmr.evaluation.ranking takes it: of a block of `Rows`, and of a `Gallery`.
 
         Args:
@@ -50,9 +52,10 @@ class Retriever:
           gallery_modalities: of the parts of the gallery, in order.
           queries: Rows of all queries, on which the similarity may depend.
         """
-        known = (None, [])  # the gallery of the last call, and what `context` said of its parts
+        # The gallery of the last call, and what `context` said of its parts.
+        known: tuple[Gallery | None, list[tuple]] = (None, [])
 
-        def compare(block, gallery):
+        def compare(block: "Rows", gallery: "Gallery") -> NDArray:
             nonlocal known
             parts = [(m, part.held) for m, part in zip(gallery_modalities, gallery.parts, strict=True) if len(part)]
             if self.whole_gallery and len(parts) > 1:
@@ -60,8 +63,9 @@ class Retriever:
             if self.context and known[0] is not gallery:
                 known = gallery, [(self.context(query_modality, queries.held, m, held),) for m, held in parts]
             contexts = known[1] or [()] * len(parts)
+            compared: Any = self.similarity  # a retriever without one is not asked
             found = [
-                self.similarity(query_modality, block.held, m, held, *context)
+                compared(query_modality, block.held, m, held, *context)
                 for (m, held), context in zip(parts, contexts, strict=True)
             ]
             return np.concatenate(found, axis=1)
@@ -83,27 +87,33 @@ class Trained:
         Retriever.
     """
 
-    modalities = ()
-    inputs = ()
+    settings: Any
+    modalities: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
     least_modalities = 1
-    most_modalities = math.inf
+    most_modalities: float = math.inf
     joint = False
     pairs = False
-    default_similarity = None
-    similarity = context = points = carried = captions = drawings = None
+    default_similarity: str | None = None
+    similarity: Any = None
+    context: Any = None
+    points: Any = None
+    carried: Any = None
+    captions: Any = None
+    drawings: Any = None
     whole_gallery = False
 
     @classmethod
-    def reads(cls, settings) -> tuple:
+    def reads(cls, settings: Any) -> tuple:
         """Names of the views that it reads with these settings: `inputs`, unless a method overrides it."""
         return cls.inputs
 
     @classmethod
-    def needs_pairs(cls, settings) -> bool:
+    def needs_pairs(cls, settings: Any) -> bool:
         """Whether it learns from pairs with these settings: `pairs`, unless a method overrides it."""
         return cls.pairs
 
-    def check_modalities(self, data, name: str):
+    def check_modalities(self, data: Any, name: str) -> None:
         """Raises InputError if `data` lack modalities or pairs that this method needs, or have more than it takes.
 
         Args:
@@ -122,7 +132,7 @@ class Trained:
         if self.needs_pairs(self.settings):
             data.require_pairs(found, name)
 
-    def measure(self, split) -> dict:
+    def measure(self, split: Any) -> dict:
         """What a trained method tells of a split's items beside retrieval, name -> float; by default nothing.
 
         A run keeps it, of the test items, as "measured" in results.json.
@@ -142,13 +152,13 @@ class Rows:
       held: (n, k), or name -> (n, ...).
     """
 
-    def __init__(self, held):
+    def __init__(self, held: Any) -> None:
         self.held = held
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(next(iter(self.held.values()))) if isinstance(self.held, dict) else len(self.held)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> "Rows":
         if isinstance(self.held, dict):
             return Rows({name: array[rows] for name, array in self.held.items()})
         return Rows(self.held[rows])
@@ -161,13 +171,13 @@ class Gallery:
       parts: list of Rows.
     """
 
-    def __init__(self, parts):
+    def __init__(self, parts: list[Rows]) -> None:
         self.parts = parts
 
-    def __len__(self):
+    def __len__(self) -> int:
         return sum(map(len, self.parts))
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> "Gallery":
         rows, ends = np.arange(len(self))[rows], np.cumsum([0, *map(len, self.parts)])
         kept = (rows[(rows >= a) & (rows < b)] - a for a, b in zip(ends, ends[1:], strict=False))
         return Gallery([part[own] for part, own in zip(self.parts, kept, strict=True)])

@@ -1,10 +1,14 @@
 """Similarities of queries to a gallery, in blocks of queries."""
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks
 
+Similarity = str | NDArray | Callable[..., NDArray]  # a name, a matrix (Q, G), or a function of queries and gallery
 SIMILARITIES = ("cosine", "dot", "l2")
 MEMORY = 512 * 2**20  # bytes that a block's similarities may take
 
@@ -13,7 +17,7 @@ class ZeroVectors(UserWarning):
     """Some representations are zero vectors, whose cosine similarity to everything counts as 0."""
 
 
-def unit_rows(rows):
+def unit_rows(rows: NDArray) -> tuple[NDArray, NDArray]:
     """Scales rows to unit length; a zero vector, which has no direction, stays one.
 
     So its cosine similarity to everything is 0, a tie, as scikit-learn's `cosine_similarity` has it.
@@ -35,11 +39,11 @@ def unit_rows(rows):
     return (rows / np.where(zero, 1.0, norms)[:, None]).astype(rows.dtype, copy=False), zero
 
 
-def _norms(rows):
+def _norms(rows: NDArray) -> NDArray:
     return np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
 
 
-def prepare(name, rows, similarity):
+def prepare(name: str, rows: ArrayLike, similarity: str) -> NDArray:
     """Checks representations (n, d) and, for cosine, scales each row to unit length; zero vectors stay, with a warning.
 
     Returns:
@@ -65,7 +69,7 @@ def prepare(name, rows, similarity):
     return rows
 
 
-def scorer(query, gallery, similarity):
+def scorer(query: Any, gallery: Any, similarity: Similarity) -> tuple[Callable[[slice], NDArray], int, int]:
     """Makes a function that scores a block of queries against the whole gallery.
 
     A matrix product rounds two equal gallery rows differently when they lie in different tiles (in 8 % of the cases
@@ -92,7 +96,7 @@ def scorer(query, gallery, similarity):
         if not num_queries or not gallery_size:
             raise ValueError(f"{'gallery' if num_queries else 'query'} is empty; nothing can be ranked")
 
-        def score_by_function(block):
+        def score_by_function(block: slice) -> NDArray:
             scores = _own(checks.array("similarity", similarity(query[block], gallery), 2, "it must give (q, G)"))
             if scores.shape != (len(query[block]), gallery_size):
                 raise ValueError(
@@ -114,7 +118,7 @@ def scorer(query, gallery, similarity):
     squares = np.sum(rows**2, axis=1)
     buffer = np.empty((0, len(rows)), np.result_type(query, rows))
 
-    def score(block):
+    def score(block: slice) -> NDArray:
         nonlocal buffer
         queries = query[block]
         if len(buffer) < len(queries):
@@ -129,7 +133,9 @@ def scorer(query, gallery, similarity):
     return score, len(query), len(gallery)
 
 
-def blocks(num_queries, gallery_size, block_size=None, memory=None):
+def blocks(
+    num_queries: int, gallery_size: int, block_size: int | None = None, memory: int | None = None,
+) -> list[slice]:
     """Cuts the queries into blocks whose similarities fit into the memory.
 
     Args:
@@ -147,7 +153,7 @@ def blocks(num_queries, gallery_size, block_size=None, memory=None):
     return [slice(i, min(i + block_size, num_queries)) for i in range(0, num_queries, block_size)]
 
 
-def _distinct(rows):
+def _distinct(rows: NDArray) -> tuple[NDArray, NDArray | None]:
     """(distinct rows, where each row is among them), or (rows, None) when no two rows are equal."""
     rows = np.ascontiguousarray(rows + 0)  # + 0 makes -0.0 the 0.0 that it equals
     words = rows.view(np.uint32)
@@ -159,7 +165,7 @@ def _distinct(rows):
     return distinct, place.ravel()
 
 
-def _own(scores):
+def _own(scores: NDArray) -> NDArray:
     """A copy of similarities that may be overwritten."""
     wide = scores.dtype.itemsize > 8  # longdouble
     return np.array(scores, dtype=np.float64 if wide else np.result_type(scores.dtype, np.float32))

@@ -3,13 +3,14 @@ import math
 
 import numpy as np
 import scipy.stats
+from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks
 
 BLOCK = 2**20  # resampled values held at once: 8 MiB of indices and as much of values
 
 
-def mean_and_deviation(values):
+def mean_and_deviation(values: ArrayLike) -> tuple[float, float]:
     """Mean and sample standard deviation (divided by n - 1) over runs.
 
     Args:
@@ -22,7 +23,7 @@ def mean_and_deviation(values):
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
 
-def wilcoxon(a, b):
+def wilcoxon(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
     """Exact two-sided Wilcoxon signed-rank test of paired runs: are a and b equally good?
 
     W is the smaller of the rank sums of the positive and the negative differences. Under the null hypothesis all 2^n
@@ -59,7 +60,7 @@ def wilcoxon(a, b):
     return float(statistic), min(1.0, 2 * float(_rank_sum_probabilities(ranks)[: round(2 * statistic) + 1].sum()))
 
 
-def _rank_sum_probabilities(ranks):
+def _rank_sum_probabilities(ranks: NDArray) -> NDArray:
     """P(2 * rank sum = s) for s = 0, 1, ... when each rank (n,) is counted or not by a fair coin."""
     probabilities = np.ones(1)
     for double in np.round(2 * ranks).astype(int):  # a mean rank is whole or a half
@@ -68,7 +69,7 @@ def _rank_sum_probabilities(ranks):
     return probabilities
 
 
-def bonferroni(p_values):
+def bonferroni(p_values: ArrayLike) -> NDArray[np.float64]:
     """Bonferroni's adjustment for m comparisons: min(1, m p).
 
     Args:
@@ -81,13 +82,13 @@ def bonferroni(p_values):
     return np.minimum(1.0, len(p_values) * p_values)
 
 
-def bonferroni_threshold(comparisons, level=0.05):
+def bonferroni_threshold(comparisons: int, level: float = 0.05) -> float:
     """What an unadjusted p-value must not exceed, level / comparisons: .05 / 12 = .0042 in MS2GAN's table 2."""
     comparisons = checks.whole("comparisons", comparisons)
     return _inside("level", level) / comparisons
 
 
-def holm(p_values):
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """Holm's step-down adjustment (Scandinavian Journal of Statistics 1979): never larger than Bonferroni's.
 
     The i-th smallest of m values is multiplied by m - i + 1, and none is smaller than one before it.
@@ -105,12 +106,14 @@ def holm(p_values):
     return np.minimum(1.0, adjusted)
 
 
-def runs_needed(threshold):
+def runs_needed(threshold: float) -> int:
     """The least number n of pairs by which `wilcoxon` can reach a threshold in (0, 1): 2^(1-n) is its least p."""
     return max(1, math.ceil(1 - math.log2(_inside("threshold", threshold))))
 
 
-def bootstrap_interval(values, confidence=0.95, resamples=2000, seed=0):
+def bootstrap_interval(
+    values: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0,
+) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean over queries (Efron and Tibshirani 1993, chapter 13).
 
     It speaks of other queries drawn alike, with this trained model; it does not cover the spread over runs, and it is
@@ -136,14 +139,14 @@ def bootstrap_interval(values, confidence=0.95, resamples=2000, seed=0):
     return float(low), float(high)
 
 
-def _probabilities(p_values):
+def _probabilities(p_values: ArrayLike) -> NDArray:
     p_values = checks.floats("p_values", p_values)
     if not ((p_values >= 0) & (p_values <= 1)).all():
         raise ValueError("p_values must lie in [0, 1]")
     return p_values
 
 
-def _inside(name, value):
+def _inside(name: str, value: float) -> float:
     """A number between 0 and 1, neither of them."""
     remedy = "must be a number between 0 and 1, neither of them"
     return checks.number(name, value, math.nextafter(0, 1), math.nextafter(1, 0), remedy)
