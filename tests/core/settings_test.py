@@ -4,7 +4,7 @@ import dataclasses
 import pytest
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import Settings, setting
+from tfxmr.core.settings import Settings, changed, options, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,3 +41,36 @@ def test_frozen():
     """Guards against settings that change after they were checked and written down."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         Example().steps = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Other(Example):
+    steps: int = changed(7, "A choice.")
+    rate: float = changed(grid=(0.1, 0.2))
+    kind: str = changed("c", help_text="Other kind.", choices=("b", "c"))
+    own: int = setting(1, "Own.", affects="scoring")
+
+
+def test_a_subclass_says_only_what_it_changes():
+    """Guards against a range, choices or an order of options that are lost where a subclass changes a default."""
+    base, found = options(Example), options(Other)
+    assert list(found) == [*base, "own"]
+    assert (Other().steps, Other().rate, Other().kind, Other().units) == (7, 0.5, "c", (4, 2))
+    assert found["steps"].metadata == base["steps"].metadata | {"help": "Steps. A choice."}
+    assert found["rate"].metadata == base["rate"].metadata | {"grid": (0.1, 0.2)}
+    assert found["kind"].metadata == base["kind"].metadata | {"help": "Other kind.", "choices": ("b", "c")}
+    assert base["steps"].metadata["help"] == "Steps." and Example().steps == 5  # the base is as it was
+    with pytest.raises(InputError, match="--steps=0: must be >= 1"):
+        Other(steps=0)
+
+
+def test_what_no_base_declares_is_not_changed():
+    with pytest.raises(TypeError, match=r"Wrong\.stpes: no base declares it"):
+        class Wrong(Example):
+            stpes: int = changed(3)
+
+
+def test_affects_is_one_of_three():
+    """Guards against a kind that no comparison of runs knows, by which an option would be passed over."""
+    with pytest.raises(AssertionError, match="score"):
+        setting(1, "One.", affects="score")

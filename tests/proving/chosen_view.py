@@ -4,7 +4,7 @@ import dataclasses
 import tensorflow as tf
 
 from proving.settings import ProvingSettings
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.models.base import Method
 
 
@@ -13,7 +13,7 @@ class ChosenViewSettings(ProvingSettings):
     """Settings of ChosenView."""
 
     steps: int = setting(200, "Training steps.", minimum=1)
-    learning_rate: float = setting(3e-3, "Adam's base learning rate.", minimum=0.0)
+    learning_rate: float = changed(3e-3)
     places: str = setting("mean", "What of an image is read.", choices=("mean", "none"))
 
 

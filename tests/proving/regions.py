@@ -4,7 +4,7 @@ import dataclasses
 import tensorflow as tf
 
 from proving.settings import ProvingSettings
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses, randomness
 from tfxmr.engine.parts.attention import Attention
 from tfxmr.models.base import Method
@@ -15,7 +15,7 @@ class RegionsSettings(ProvingSettings):
     """Settings of Regions."""
 
     steps: int = setting(200, "Training steps.", minimum=1)
-    learning_rate: float = setting(3e-3, "Adam's base learning rate.", minimum=0.0)
+    learning_rate: float = changed(3e-3)
     units: int = setting(48, "Width of the common space.", minimum=1)
     keep: float = setting(0.9, "Probability that dropout keeps an entry of the attention.", minimum=1e-3, maximum=1.0)
 

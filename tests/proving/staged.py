@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from proving.settings import ProvingSettings
-from tfxmr.core.settings import setting
-from tfxmr.models.base import Method, Stage, selection_setting
+from tfxmr.core.settings import changed, setting
+from tfxmr.models.base import Method, Stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,9 +16,8 @@ class StagedSettings(ProvingSettings):
 
     steps: int = setting(100, "Training steps of the last stage.", minimum=1)
     stage_steps: int = setting(100, "Training steps of each stage before.", minimum=1)
-    learning_rate: float = setting(3e-3, "Adam's base learning rate.", minimum=0.0)
+    learning_rate: float = changed(3e-3)
     units: int = setting(16, "Width of the common space.", minimum=1)
-    select: str = selection_setting("last")
 
 
 class Staged(Method):

@@ -4,7 +4,7 @@ import dataclasses
 import tensorflow as tf
 
 from proving.settings import ProvingSettings
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import randomness
 from tfxmr.engine.parts.batch_norm import BatchNorm
 from tfxmr.engine.parts.recurrent import LSTMStack
@@ -15,7 +15,7 @@ from tfxmr.models.base import Method
 class WordsLSTMSettings(ProvingSettings):
     """Settings of WordsLSTM."""
 
-    learning_rate: float = setting(3e-3, "Adam's base learning rate.", minimum=0.0)
+    learning_rate: float = changed(3e-3)
     dropout_keep: float = setting(0.8, "Probability that dropout keeps a unit.", minimum=1e-3, maximum=1.0)
 
 

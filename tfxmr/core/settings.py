@@ -46,6 +46,40 @@ def setting(
     return dataclasses.field(default=default, metadata=facts)
 
 
+def changed(default=dataclasses.MISSING, why: str = "", **facts) -> typing.Any:
+    """Declares what a subclass of Settings changes of an option that its base declares; all else is the base's.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Base(Settings):
+    ...     epochs: int = setting(100, "Training epochs.", minimum=0)
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Method(Base):
+    ...     epochs: int = changed(200, "The paper is silent.", grid=(100, 200))
+    >>> Method().epochs, options(Method)["epochs"].metadata["help"]
+    (200, 'Training epochs. The paper is silent.')
+
+    Args:
+      default: the subclass's; left out, it is the base's.
+      why: what the base's help does not say of it, such as where the default comes from; follows that help.
+      **facts: arguments of `setting` that take the place of the base's.
+    """
+    if "help_text" in facts:
+        facts["help"] = facts.pop("help_text")
+    return dataclasses.field(default=default, metadata={"changes": facts, "why": why})
+
+
+def _merged(cls, name, field):
+    """The field that `changed` stands for in a class that is being made."""
+    bases = (vars(base).get("__dataclass_fields__", {}) for base in cls.__mro__[1:])
+    base = next((fields[name] for fields in bases if name in fields), None)
+    if base is None:
+        raise TypeError(f"{cls.__name__}.{name}: no base declares it; use setting(...)")
+    facts = {**base.metadata, **field.metadata["changes"]}
+    facts["help"] = f"{facts['help']} {field.metadata['why']}".strip()
+    default = base.default if field.default is dataclasses.MISSING else field.default
+    return dataclasses.field(default=default, metadata=facts)
+
+
 def seed_setting(help_text: str, default: int | None = 0, flag: str | None = None) -> typing.Any:
     """Declares a seed, see `setting`."""
     return setting(default, help_text, minimum=0, maximum=MAX_SEED, flag=flag)
@@ -130,6 +164,13 @@ def check(field: dataclasses.Field, value) -> None:
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """Base of every dataclass of options; checks choices and ranges when it is made."""
+
+    def __init_subclass__(cls, **arguments):
+        """Puts whole declarations in the place of `changed`, before the class becomes a dataclass."""
+        super().__init_subclass__(**arguments)
+        for name, field in [*vars(cls).items()]:
+            if isinstance(field, dataclasses.Field) and "changes" in field.metadata:
+                setattr(cls, name, _merged(cls, name, field))
 
     def __post_init__(self):
         """Raises InputError for a value outside its choices or range, naming the flag, value and remedy."""

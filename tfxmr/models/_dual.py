@@ -5,7 +5,7 @@ import keras
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses, randomness
 from tfxmr.engine.optimizers import BySteps
 from tfxmr.models.base import Method, MethodSettings
@@ -17,10 +17,9 @@ LARGE = 5000  # training pairs from which on a dataset gets the long default bud
 class DualSettings(MethodSettings):
     """Settings of both methods; the defaults are DANZCR's paper's, or DADN's code's where it is silent."""
 
-    steps: int = setting(0, "Training steps (batches); 0 takes --epochs.", minimum=0)
-    epochs: int = setting(
-        0, "Training epochs, if --steps is 0; 0 takes 1000 steps, or 2500 from 5000 training pairs on. The paper is "
-        "silent.", minimum=0,
+    epochs: int = changed(
+        0, help_text="Training epochs, if --steps is 0; 0 takes 1000 steps, or 2500 from 5000 training pairs on. The "
+        "paper is silent."
     )
     learning_rate_decay: float = setting(
         0.96, "Factor on the learning rate every --decay_epochs epochs, whatever --schedule; 1 switches it off.",

@@ -4,24 +4,21 @@ import dataclasses
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses, randomness
 from tfxmr.engine.layers import reversal_ramp
 from tfxmr.engine.parts.batch_norm import BatchNorm, DenseNormReLU, InputNorm
-from tfxmr.models.base import Method, OptimizerSettings, selection_setting
+from tfxmr.models.base import Method, OptimizerSettings
 
 
 @dataclasses.dataclass(frozen=True)
 class TransferSettings(OptimizerSettings):
     """Settings of both methods; the defaults are those of the authors' code."""
 
-    optimizer: str = setting("sgd", "The optimizer: sgd with --momentum, or adam.", choices=("adam", "sgd"))
-    learning_rate: float = setting(1e-2, "The optimizer's base learning rate.", minimum=0.0, grid=(1e-3, 3e-3, 1e-2))
-    weight_decay: float = setting(
-        5e-4, "Times the weight matrices, is added to their gradient: the derivative of half their squared norm.",
-        minimum=0.0,
-    )
-    select: str = selection_setting("validation")
+    optimizer: str = changed("sgd")
+    learning_rate: float = changed(1e-2, grid=(1e-3, 3e-3, 1e-2))
+    weight_decay: float = changed(5e-4)
+    select: str = changed("validation")
     units: int = setting(4096, "Width of the layers fc6 to fc9.", minimum=1)
     adversary_units: tuple = setting((1024, 1024), "Widths of a discriminator's hidden layers.", minimum=1)
     pairwise_weight: float = setting(

@@ -4,10 +4,10 @@ import dataclasses
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import distribution, losses
 from tfxmr.engine.layers import reversal_ramp, reverse_gradient
-from tfxmr.models.base import Method, MethodSettings, selection_setting
+from tfxmr.models.base import Method, MethodSettings
 
 WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 
@@ -16,10 +16,10 @@ WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 class ACMRSettings(MethodSettings):
     """Settings of ACMR; the defaults are those of the authors' code for Wikipedia but for what ACMR says."""
 
-    epochs: int = setting(200, "Training epochs at most, if --steps is 0; 50 in the triplet code.", minimum=0)
-    beta_1: float = setting(0.5, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
-    learning_rate: float = setting(1e-4, "Adam's base learning rate.", minimum=0.0, grid=(1e-4, 2e-4, 5e-4, 1e-3))
-    select: str = selection_setting("validation")
+    epochs: int = changed(200, "50 in the triplet code.")
+    beta_1: float = changed(0.5)
+    learning_rate: float = changed(grid=(1e-4, 2e-4, 5e-4, 1e-3))
+    select: str = changed("validation")
     acmr_form: str = setting(
         "paper",
         "paper: the adversary reaches the projectors and the label classifier is trained; code: neither, as in the "

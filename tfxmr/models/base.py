@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError, NotFinite
-from tfxmr.core.settings import Settings, setting
+from tfxmr.core.settings import Settings, changed, setting
 from tfxmr.data.memmap import MappedMatrix
 from tfxmr.data.views import modality_of
 from tfxmr.engine import distribution, randomness
@@ -17,18 +17,6 @@ from tfxmr.engine.layers import INITS, Tower
 from tfxmr.engine.logs import SHOWN
 from tfxmr.engine.optimizers import SGD, Adam, ByStages, RMSprop
 from tfxmr.evaluation.retriever import Retriever, Trained
-
-
-def selection_setting(default):
-    """The setting `select`, whose default differs by method."""
-    return setting(
-        default,
-        "Weights that are kept. last: the last step's; validation: those of the epoch with the best mAP on the "
-        "validation split, averaged over all directions, or for data without classes the best sum of recalls at 1, 5 "
-        "and 10; without such a split, on a tenth of the training items "
-        "(--validation_fraction), which are held out.",
-        choices=("last", "validation"),
-    )
 
 
 def init_setting(default):
@@ -53,7 +41,14 @@ class MethodSettings(Settings):
     )
     learning_rate: float = setting(1e-4, "Adam's base learning rate.", minimum=0.0)
     beta_1: float = setting(0.9, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
-    select: str = selection_setting("last")
+    select: str = setting(
+        "last",
+        "Weights that are kept. last: the last step's; validation: those of the epoch with the best mAP on the "
+        "validation split, averaged over all directions, or for data without classes the best sum of recalls at 1, 5 "
+        "and 10; without such a split, on a tenth of the training items "
+        "(--validation_fraction), which are held out.",
+        choices=("last", "validation"),
+    )
     patience: int = setting(
         20, "With --select=validation, epochs without a better one that end the training; 0: none do.",
         minimum=0,
@@ -83,7 +78,7 @@ class OptimizerSettings(MethodSettings):
     """MethodSettings of a method whose optimizer can be chosen; a method overrides the defaults by its paper's."""
 
     optimizer: str = setting("adam", "The optimizer: adam, or sgd with --momentum.", choices=("adam", "sgd"))
-    learning_rate: float = setting(1e-3, "The optimizer's base learning rate.", minimum=0.0)
+    learning_rate: float = changed(1e-3, help_text="The optimizer's base learning rate.")
     half_life: int = setting(
         0, "Steps t_h of the decay: the learning rate is divided by 1 + t / t_h at step t; 0: it is constant.",
         minimum=0,

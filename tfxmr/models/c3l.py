@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.data.views import PIXELS
 from tfxmr.engine import distribution, losses, randomness
 from tfxmr.engine.parts.dcgan import ImagePainter, ImageReader
@@ -15,7 +15,7 @@ from tfxmr.engine.parts.feature_generator import FeatureGenerator
 from tfxmr.engine.parts.sentence_encoder import END, START, SentenceEncoder, with_marks
 from tfxmr.engine.parts.triplet import different, triplet
 from tfxmr.engine.parts.word_decoder import WordDecoder
-from tfxmr.models.base import Method, MethodSettings, Stage, selection_setting
+from tfxmr.models.base import Method, MethodSettings, Stage
 
 WORDS = "text.words"
 WIDTH = 300  # of word vectors
@@ -26,12 +26,12 @@ leaky = functools.partial(tf.nn.leaky_relu, alpha=0.2)
 class C3LSettings(MethodSettings):
     """Settings of C3L. No code is public: all numbers but for what C3L names are this project's."""
 
-    learning_rate: float = setting(1e-4, "Adam's base learning rate.", minimum=0.0, grid=(1e-4, 3e-4, 1e-3))
+    learning_rate: float = changed(grid=(1e-4, 3e-4, 1e-3))
     gan_rate: float = setting(2.0, "Factor on the learning rate of the discriminator and the generator.", minimum=0.0)
     gan_beta_1: float = setting(
         0.5, "Adam's decay of the mean gradient of these two, in [0, .999].", minimum=0.0, maximum=0.999
     )
-    select: str = selection_setting("validation")
+    select: str = changed("validation")
     margin: float = setting(0.5, "Margin lambda of the correlation loss.", minimum=0.0, grid=(0.2, 0.5))
     negatives: str = setting(
         "one", "Items of a batch from which an item is kept away: one that is drawn, or all, of other classes (of data "

@@ -4,13 +4,13 @@ import dataclasses
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import randomness
 from tfxmr.engine.parts.attention import Attention
 from tfxmr.engine.parts.recurrent import LSTMStack
 from tfxmr.engine.parts.reinforce import cosine_reward, reinforce
 from tfxmr.engine.parts.text_convolution import Convolution, max_pool, valid_windows
-from tfxmr.models.base import Method, OptimizerSettings, selection_setting
+from tfxmr.models.base import Method, OptimizerSettings
 
 VIEWS = {  # encoder -> what it reads
     "rcbt": ("image", "image.regions", "text", "text.words"), "cbt": ("image.regions", "text.words"), "global": (),
@@ -28,14 +28,13 @@ class CBTSettings(OptimizerSettings):
         --optimizer=sgd --learning_rate=0.1 --momentum=0 --steps=0 --epochs=10
     """
 
-    steps: int = setting(300, "Training steps (batches); 0 takes --epochs.", minimum=0)
-    epochs: int = setting(10, "Training epochs at most, if --steps is 0.", minimum=0)
-    batch_size: int = setting(200, "Pairs in a batch.", minimum=2)
-    learning_rate: float = setting(
-        3e-4, "The optimizer's base learning rate; the code's is .1, of sgd without momentum.", minimum=0.0,
-        grid=(1e-4, 3e-4, 1e-3),
+    steps: int = changed(300)
+    epochs: int = changed(10)
+    batch_size: int = changed(200)
+    learning_rate: float = changed(
+        3e-4, "The code's is .1, of sgd without momentum.", grid=(1e-4, 3e-4, 1e-3)
     )
-    select: str = selection_setting("validation")
+    select: str = changed("validation")
     encoder: str = setting(
         "rcbt",
         "What an item is to the translators. rcbt: its vector beside its regions or words, which an LSTM reads and "

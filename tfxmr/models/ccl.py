@@ -5,12 +5,12 @@ import itertools
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses
 from tfxmr.engine.optimizers import SGD, Adam
 from tfxmr.models._boltzmann import Descent
 from tfxmr.models._deepnet import DeepNet, DeepNetSettings, Scaling, deepnet_recipes, rows_of
-from tfxmr.models.base import Stage, selection_setting
+from tfxmr.models.base import Stage
 
 # the authors' descent in the stages of networks but the last, which is Caffe's
 DESCENTS = {
@@ -25,31 +25,28 @@ CODES_RATE = 3e-4
 class CCLSettings(DeepNetSettings):
     """Settings of CCL: widths, margin, batch and rates of the released code; the length is our choice."""
 
-    steps: int = setting(
-        0, "Training steps of the last stage, and of those whose own are not given; 0 takes --epochs. The released "
-        "code takes 20000 in the last.", minimum=0,
+    steps: int = changed(
+        help_text="Training steps of the last stage, and of those whose own are not given; 0 takes --epochs. The "
+        "released code takes 20000 in the last."
     )
-    epochs: int = setting(100, "Training epochs of each stage at most, if --steps is 0.", minimum=0)
+    epochs: int = changed(help_text="Training epochs of each stage at most, if --steps is 0.")
     codes_steps: int = setting(
         0, "Steps of the codes that restore their items; the authors' are 10000. 0: as --steps.", minimum=0
     )
     semantic_steps: int = setting(
         0, "Steps of the classifying networks; the authors' are 50000. 0: as --steps.", minimum=0
     )
-    batch_size: int = setting(80, "Items in a batch.", minimum=2)
-    optimizer: str = setting(
-        "adam", "The optimizer: adam; or sgd, with --variant=staged the authors', of each stage its own rate, "
-        "decay, momentum and weight decay.", choices=("adam", "sgd"),
+    batch_size: int = changed(80)
+    optimizer: str = changed(
+        help_text="The optimizer: adam; or sgd, with --variant=staged the authors', of each stage its own rate, "
+        "decay, momentum and weight decay."
     )
-    learning_rate: float = setting(
-        3e-4, "The optimizer's base learning rate. The authors' sgd has 1e-4: that of the last stage, to which the "
-        "rates of the others keep their ratio.", minimum=0.0, grid=(1e-4, 3e-4, 1e-3),
+    learning_rate: float = changed(
+        3e-4, "The authors' sgd has 1e-4: that of the last stage, to which the rates of the others keep their ratio.",
+        grid=(1e-4, 3e-4, 1e-3),
     )
-    select: str = selection_setting("validation")
-    feature_norm: str = setting(
-        "zscore", "How features are normalised, with statistics of the training split.",
-        choices=("none", "l2", "zscore", "minmax"),
-    )
+    select: str = changed("validation")
+    feature_norm: str = changed("zscore")
     variant: str = setting(
         "staged", "staged: one stage after another, as the paper, with a classifying network a modality; together: "
         "this project's, codes and common networks at once, without those (it suits --feature_norm=l2 --margin=4 "

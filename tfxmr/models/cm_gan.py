@@ -5,7 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses, randomness
 from tfxmr.engine.optimizers import BySteps
 from tfxmr.engine.parts.batch_norm import NormTower
@@ -18,12 +18,12 @@ ADVERSARIES = {"both": ("inter", "intra"), "inter": ("inter",), "intra": ("intra
 class CMGANSettings(MethodSettings):
     """Settings of CM-GANs; the defaults are those of the authors' code, but for what CMGAN says."""
 
-    epochs: int = setting(
-        1000, "Training epochs of ceil(items / --batch_size) batches, if --steps is 0. The released script has 2000, "
-        "of which the second half learns at 1e-6 and less.", minimum=0,
+    epochs: int = changed(
+        1000, help_text="Training epochs of ceil(items / --batch_size) batches, if --steps is 0. The released "
+        "script has 2000, of which the second half learns at 1e-6 and less."
     )
-    learning_rate: float = setting(1e-3, "Adam's base learning rate.", minimum=0.0)
-    beta_1: float = setting(0.5, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
+    learning_rate: float = changed(1e-3)
+    beta_1: float = changed(0.5)
     learning_rate_decay: float = setting(
         0.5, "Factor on the learning rate at each epoch, counted from 1, that --decay_epochs divides; 1 switches it "
         "off.", minimum=0.0, maximum=1.0,

@@ -4,12 +4,12 @@ import dataclasses
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses
 from tfxmr.engine.optimizers import Adam
 from tfxmr.models._boltzmann import Descent
 from tfxmr.models._deepnet import DeepNet, DeepNetSettings, Scaling, deepnet_recipes, rows_of
-from tfxmr.models.base import Stage, selection_setting
+from tfxmr.models.base import Stage
 
 # the authors' descent in the stages of networks, by the first word of their names
 DESCENTS = {
@@ -26,8 +26,10 @@ class CMDNSettings(DeepNetSettings):
     """Settings of CMDN: widths of the released code; optimizer and length are this project's choice."""
 
     # not epochs: on 200 pairs 100 of them are 100 steps, after which logistic codes tell nothing apart yet
-    steps: int = setting(1500, "Training steps of each stage whose own are not given; 0 takes --epochs.", minimum=0)
-    epochs: int = setting(100, "Training epochs of each stage at most, if --steps is 0.", minimum=0)
+    steps: int = changed(
+        1500, help_text="Training steps of each stage whose own are not given; 0 takes --epochs."
+    )
+    epochs: int = changed(help_text="Training epochs of each stage at most, if --steps is 0.")
     autoencoder_steps: int = setting(
         0, "Steps of each stage of autoencoders below the classifying networks; the authors' are 100000. 0: as "
         "--steps.", minimum=0,
@@ -35,20 +37,17 @@ class CMDNSettings(DeepNetSettings):
     semantic_steps: int = setting(
         0, "Steps of the classifying networks; the authors' are 50000. 0: as --steps.", minimum=0
     )
-    batch_size: int = setting(128, "Items in a batch.", minimum=2)
-    optimizer: str = setting(
-        "sgd", "The optimizer: adam; or sgd, with --variant=staged the authors', of each stage its own rate, "
-        "decay, momentum and weight decay, but Adam in stages of autoencoders.", choices=("adam", "sgd"),
+    batch_size: int = changed(128)
+    optimizer: str = changed(
+        "sgd", help_text="The optimizer: adam; or sgd, with --variant=staged the authors', of each stage its own rate, "
+        "decay, momentum and weight decay, but Adam in stages of autoencoders."
     )
-    learning_rate: float = setting(
-        0.01, "The optimizer's base learning rate. With --optimizer=sgd --variant=staged that of the classifying "
-        "networks, to which the rates of the other stages keep their ratio.", minimum=0.0, grid=(3e-3, 1e-2),
+    learning_rate: float = changed(
+        0.01, "With --optimizer=sgd --variant=staged that of the classifying networks, to which the rates of the other "
+        "stages keep their ratio.", grid=(3e-3, 1e-2),
     )
-    select: str = selection_setting("validation")
-    feature_norm: str = setting(
-        "zscore", "How features are normalised, with statistics of the training split.",
-        choices=("none", "l2", "zscore", "minmax"),
-    )
+    select: str = changed("validation")
+    feature_norm: str = changed("zscore")
     variant: str = setting(
         "staged", "staged: one stage after another, as the paper; together: this project's, all stages at once, of "
         "tanh units, without machines (it suits --optimizer=adam --learning_rate=3e-4 --feature_norm=l2 --end_to_end).",

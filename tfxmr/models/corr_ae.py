@@ -4,9 +4,9 @@ import itertools
 
 import tensorflow as tf
 
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.models._deepnet import CORR_AE_RECIPES, DeepNet, DeepNetSettings
-from tfxmr.models.base import Stage, selection_setting
+from tfxmr.models.base import Stage
 
 PAPER_ALPHA = {"corr": 0.8, "cross": 0.2, "full": 0.8}
 
@@ -15,18 +15,12 @@ PAPER_ALPHA = {"corr": 0.8, "cross": 0.2, "full": 0.8}
 class CorrAESettings(DeepNetSettings):
     """Settings of Corr-AE: widths, alpha, batch and decay of the authors' configuration for Wikipedia."""
 
-    epochs: int = setting(100, "Training epochs at most, if --steps is 0; a choice of this project.", minimum=0)
-    batch_size: int = setting(193, "Items in a batch.", minimum=2)
-    learning_rate: float = setting(
-        1e-3, "The optimizer's base learning rate; of Adam by this project's choice.", minimum=0.0,
-        grid=(1e-4, 3e-4, 1e-3),
-    )
-    weight_decay: float = setting(1e-4, "Times the weight matrices, is added to their gradient.", minimum=0.0)
-    select: str = selection_setting("validation")
-    feature_norm: str = setting(
-        "zscore", "How features are normalised, with statistics of the training split.",
-        choices=("none", "l2", "zscore", "minmax"),
-    )
+    epochs: int = changed(why="A choice of this project.")
+    batch_size: int = changed(193)
+    learning_rate: float = changed(why="Of Adam by this project's choice.", grid=(1e-4, 3e-4, 1e-3))
+    weight_decay: float = changed(1e-4)
+    select: str = changed("validation")
+    feature_norm: str = changed("zscore")
     variant: str = setting(
         "corr", "corr: a code restores its own modality; cross: the others; full: all of them.",
         choices=("corr", "cross", "full"),
@@ -47,11 +41,9 @@ class CorrAESettings(DeepNetSettings):
         0.5, "Momentum of sgd at first, in [0, .999]; it rises to --momentum as m - (m - m_0) exp(-t / 10000).",
         minimum=0.0, maximum=0.999,
     )
-    rbm_units: tuple = setting((1024, 1024), "Hidden units of each modality's machines, the lowest first.", minimum=1)
-    rbm_count_units: int = setting(
-        0, "Hidden units of the lowest machine of --rbm_counts; 0: as --rbm_units.", minimum=0
-    )
-    rbm_batch_size: int = setting(500, "Items in a batch there; all, if there are fewer.", minimum=2)
+    rbm_units: tuple = changed((1024, 1024))
+    rbm_count_units: int = changed(0)
+    rbm_batch_size: int = changed(500)
 
 
 class CorrAE(DeepNet):

@@ -6,10 +6,10 @@ import itertools
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses
 from tfxmr.engine.layers import reverse_gradient
-from tfxmr.models.base import Method, MethodSettings, selection_setting
+from tfxmr.models.base import Method, MethodSettings
 
 WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 
@@ -18,11 +18,11 @@ WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 class DAMLSettings(MethodSettings):
     """Settings of DAML; all are this project's choices after MS2GAN and ACMR, see DAML."""
 
-    epochs: int = setting(200, "Training epochs at most, if --steps is 0.", minimum=0)
-    batch_size: int = setting(128, "Items in a batch.", minimum=2)
-    beta_1: float = setting(0.5, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
-    learning_rate: float = setting(1e-4, "Adam's base learning rate.", minimum=0.0, grid=(1e-4, 2e-4, 5e-4, 1e-3))
-    select: str = selection_setting("validation")
+    epochs: int = changed(200)
+    batch_size: int = changed(128)
+    beta_1: float = changed(0.5)
+    learning_rate: float = changed(grid=(1e-4, 2e-4, 5e-4, 1e-3))
+    select: str = changed("validation")
     tau: float = setting(
         4.0, "Squared distance that divides pairs of one class from others.", minimum=0.0, grid=(2.0, 4.0, 8.0, 16.0)
     )

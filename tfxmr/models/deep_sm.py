@@ -3,22 +3,18 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfxmr.core.settings import setting
-from tfxmr.models.base import Method, OptimizerSettings, selection_setting
+from tfxmr.core.settings import changed, setting
+from tfxmr.models.base import Method, OptimizerSettings
 
 
 @dataclasses.dataclass(frozen=True)
 class DeepSMSettings(OptimizerSettings):
     """Settings of Deep-SM. Its code is not public; the widths, batch and length are this project's choice."""
 
-    optimizer: str = setting("sgd", "sgd with --momentum, or adam.", choices=("adam", "sgd"))
-    learning_rate: float = setting(
-        1e-2, "The optimizer's base learning rate.", minimum=0.0, grid=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
-    )
-    weight_decay: float = setting(
-        5e-4, "Times the weight matrices, is added to their gradient.", minimum=0.0, grid=(5e-4, 5e-3, 5e-2)
-    )
-    select: str = selection_setting("validation")
+    optimizer: str = changed("sgd")
+    learning_rate: float = changed(1e-2, grid=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1))
+    weight_decay: float = changed(5e-4, grid=(5e-4, 5e-3, 5e-2))
+    select: str = changed("validation")
     image_units: tuple = setting((1024,), "Widths of the image network's hidden layers; empty: none.", minimum=1)
     text_units: tuple = setting(
         (1024, 512), "Widths of the hidden layers of each other modality's network; empty: none.", minimum=1

@@ -5,20 +5,20 @@ import itertools
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses
-from tfxmr.models.base import Method, MethodSettings, init_setting, selection_setting
+from tfxmr.models.base import Method, MethodSettings, init_setting
 
 
 @dataclasses.dataclass(frozen=True)
 class DSCMRSettings(MethodSettings):
     """Settings of DSCMR; the defaults are those of the authors' code."""
 
-    epochs: int = setting(500, "Training epochs at most, if --steps is 0.", minimum=0)
-    batch_size: int = setting(100, "Items in a batch.", minimum=2)
-    beta_1: float = setting(0.5, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
-    learning_rate: float = setting(1e-4, "Adam's base learning rate.", minimum=0.0, grid=(1e-4, 2e-4, 5e-4, 1e-3))
-    select: str = selection_setting("validation")
+    epochs: int = changed(500)
+    batch_size: int = changed(100)
+    beta_1: float = changed(0.5)
+    learning_rate: float = changed(grid=(1e-4, 2e-4, 5e-4, 1e-3))
+    select: str = changed("validation")
     init: str = init_setting("torch")
     alpha: float = setting(
         1e-3, "Weight of the similarity of classes in the common space, J2.", minimum=0.0,

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import randomness
 from tfxmr.engine.parts.attention import Attention, masked_softmax
 from tfxmr.engine.parts.recurrent import LSTMStack
@@ -22,14 +22,14 @@ TEXT_WINDOWS = ((15, 5), (9, 5), (7, 6))  # of each stage of convolution: words 
 class MCSMSettings(OptimizerSettings):
     """Settings of MCSM; the defaults are those of the authors' code."""
 
-    steps: int = setting(10_000, "Training steps of each branch; 0 takes --epochs.", minimum=0)
-    batch_size: int = setting(40, "Items in a batch.", minimum=2)
-    optimizer: str = setting(
-        "rmsprop", "The optimizer: rmsprop, with a mean square that keeps .99 a step and an epsilon of 1e-8 "
+    steps: int = changed(10_000, help_text="Training steps of each branch; 0 takes --epochs.")
+    batch_size: int = changed(40)
+    optimizer: str = changed(
+        "rmsprop", help_text="The optimizer: rmsprop, with a mean square that keeps .99 a step and an epsilon of 1e-8 "
         "outside the root, as Torch has it; adam, with --beta_1; or sgd, with --momentum.",
         choices=("rmsprop", "adam", "sgd"),
     )
-    learning_rate: float = setting(1e-4, "The optimizer's base learning rate.", minimum=0.0, grid=(1e-4, 3e-4, 1e-3))
+    learning_rate: float = changed(1e-4, grid=(1e-4, 3e-4, 1e-3))
     margin: float = setting(0.5, "Margin alpha of the hinge losses.", minimum=0.0, grid=(0.2, 0.5))
     joint_units: int = setting(4096, "Width of each branch's space.", minimum=1)
     image_lstm_units: tuple = setting((512, 512), "Widths of the LSTMs over an image's regions.", minimum=1)

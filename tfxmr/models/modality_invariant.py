@@ -7,14 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import randomness
 from tfxmr.engine.layers import reversal_ramp, reverse_gradient
 from tfxmr.engine.optimizers import BySteps
 from tfxmr.engine.parts.recurrent import INITS
 from tfxmr.engine.parts.sentence_encoder import END, START, SentenceEncoder, with_marks
 from tfxmr.engine.parts.triplet import NEGATIVES, different, triplet
-from tfxmr.models.base import Method, MethodSettings, Stage, selection_setting
+from tfxmr.models.base import Method, MethodSettings, Stage
 
 WORDS = "text.words"
 STAGES = ("embedding", "classifier", "joint")
@@ -26,15 +26,13 @@ LEAST_STEPS = 100  # of small data an epoch is a few steps, in which no embeddin
 class ModalityInvariantSettings(MethodSettings):
     """Settings of the modality-invariant embedding; the defaults of the encoders are VSE++'s, the paper's not known."""
 
-    epochs: int = setting(30, "Training epochs of all stages together, if --steps is 0.", minimum=0)
+    epochs: int = changed(30, help_text="Training epochs of all stages together, if --steps is 0.")
     stages: tuple = setting(
         (15, 2, 13), "Shares of the training of its three stages: the embedding alone; the modality classifier alone; "
         "both. 0 leaves a stage out: 1,0,0 is the embedding without an adversary.", minimum=0,
     )
-    batch_size: int = setting(128, "Items (an image with one of its sentences) in a batch.", minimum=2)
-    learning_rate: float = setting(
-        2e-4, "Adam's base learning rate; 1e-3 on a few thousand items.", minimum=0.0, grid=(2e-4, 5e-4, 1e-3)
-    )
+    batch_size: int = changed(128, "An item is an image with one of its sentences.")
+    learning_rate: float = changed(2e-4, "Take 1e-3 on a few thousand items.", grid=(2e-4, 5e-4, 1e-3))
     decay_epochs: int = setting(
         15, "Epochs after which the encoders' learning rate is divided by 10, each time; 0: never. The modality "
         "classifier keeps its own.", minimum=0,
@@ -43,7 +41,7 @@ class ModalityInvariantSettings(MethodSettings):
         2.0, "Largest norm of the gradient of both encoders together, of the loss per example; 0: any. VSE++ clips the "
         "sum over a batch at 2, which it is at every step: .0156 here at its batch of 128.", minimum=0.0,
     )
-    select: str = selection_setting("validation")
+    select: str = changed("validation")
     units: int = setting(1024, "Width of the embedding and of the GRU.", minimum=1)
     word_table: str = setting(
         "learned", "Vectors of the words. learned: uniform in +-.1 at first; data: those that come with the view "

@@ -5,10 +5,10 @@ import functools
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses
 from tfxmr.engine.layers import reversal_ramp, reverse_gradient
-from tfxmr.models.base import Method, MethodSettings, selection_setting
+from tfxmr.models.base import Method, MethodSettings
 
 LOSSES = ("sd", "c", "lm", "adv")
 THRESHOLDS = tuple(float(t) for t in range(1, 11))  # the paper's grid (section 4.3)
@@ -19,17 +19,14 @@ WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 class MS2GANSettings(MethodSettings):
     """Settings of MS2GAN; the defaults are the paper's (section 4.3), or its ancestor ACMR's where it is silent."""
 
-    epochs: int = setting(200, "Training epochs at most, if --steps is 0. The paper is silent.", minimum=0)
-    batch_size: int = setting(128, "Items in a batch (U).", minimum=2)
-    beta_1: float = setting(
-        0.5, "Adam's decay of the mean gradient, in [0, .999]; ACMR's, the paper is silent.", minimum=0.0, maximum=0.999
-    )
-    learning_rate: float = setting(
+    epochs: int = changed(200, "The paper is silent.")
+    batch_size: int = changed(128, "U in the paper.")
+    beta_1: float = changed(0.5, "ACMR's, the paper is silent.")
+    learning_rate: float = changed(
         # validation mAP with alpha 1 over four sets of features: 1e-4 .417, 3e-4 .413, 1e-3 .348
-        1e-4, "Adam's base learning rate; ACMR's, the paper is silent. On raw features take 1e-3 with --alpha=0.01.",
-        minimum=0.0, grid=(1e-4, 2e-4, 5e-4, 1e-3),
+        why="ACMR's, the paper is silent. On raw features take 1e-3 with --alpha=0.01.", grid=(1e-4, 2e-4, 5e-4, 1e-3)
     )
-    select: str = selection_setting("validation")
+    select: str = changed("validation")
     tau: float = setting(
         4.0, "Threshold of the contrastive loss (eq. 3), a squared distance.", minimum=0.0, grid=THRESHOLDS
     )

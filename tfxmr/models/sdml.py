@@ -5,26 +5,26 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses, randomness
-from tfxmr.models.base import Method, MethodSettings, init_setting, selection_setting
+from tfxmr.models.base import Method, MethodSettings, init_setting
 
 
 @dataclasses.dataclass(frozen=True)
 class SDMLSettings(MethodSettings):
     """Settings of SDML; the defaults are those of the authors' code."""
 
-    epochs: int = setting(200, "Training epochs at most, if --steps is 0.", minimum=0)
-    batch_size: int = setting(100, "Items in a batch; the authors take 500 from 100 classes on.", minimum=2)
-    beta_1: float = setting(0.5, "Adam's decay of the mean gradient, in [0, .999].", minimum=0.0, maximum=0.999)
-    learning_rate: float = setting(
-        1e-4, "Adam's base learning rate of the images' networks.", minimum=0.0, grid=(1e-4, 2e-4, 5e-4, 1e-3)
+    epochs: int = changed(200)
+    batch_size: int = changed(100, "The authors take 500 from 100 classes on.")
+    beta_1: float = changed(0.5)
+    learning_rate: float = changed(
+        help_text="Adam's base learning rate of the images' networks.", grid=(1e-4, 2e-4, 5e-4, 1e-3)
     )
     other_learning_rate: float = setting(
         2e-4, "Adam's base learning rate of all other modalities' networks.", minimum=0.0,
         grid=(1e-4, 2e-4, 5e-4, 1e-3),
     )
-    select: str = selection_setting("validation")
+    select: str = changed("validation")
     init: str = init_setting("torch")
     alpha: float = setting(
         0.5, "Share of the reconstruction in the loss, in [0, 1]; the rest is the anchors'.", minimum=0.0, maximum=1.0,

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses
 from tfxmr.engine.layers import reverse_gradient
 from tfxmr.engine.optimizers import BySteps, InverseDecay
@@ -20,7 +20,7 @@ MEDIA = ("image", "text")
 class TPCKTSettings(TransferSettings):
     """Settings of TPCKT; the defaults are those of the authors' code but for what TPCKT says."""
 
-    steps: int = setting(500, "Training steps of the joint stage.", minimum=1)
+    steps: int = changed(500, help_text="Training steps of the joint stage.", minimum=1)
     source_steps: int = setting(5000, "Training steps of the source by itself.", minimum=0)
     target_steps: int = setting(100, "Training steps of the target by itself.", minimum=0)
     progressive_steps: int = setting(10, "Stages on selected classes.", minimum=0)
