@@ -11,15 +11,11 @@ from tfxmr.core import registry
 from tfxmr.extraction import load
 from tfxmr.models.danzcr import DANZCR
 from tfxmr.runs import run
+from tfxmr.testing import narrow
 
 TWO = [name for name, method in registry.methods() if method.most_modalities == 2]
 DIMS = {"text": 9, "video": 14, "audio": 11}
-SMALL = {
-    "acmr": ["--text_units=12,8", "--image_units=12,8"],
-    "cbt": ["--encoder=global", "--hidden_units=12,8,6"],
-    "danzcr": ["--generator_units=12,8", "--discriminator_units=12,8"],
-    "dcca": ["--units=12,5", "--batch_size=40"],
-}
+SMALL = {"cbt": ["--encoder=global"], "dcca": ["--units=12,5", "--batch_size=40"]}
 
 
 def write(folder, dims, unpaired=()):
@@ -40,10 +36,12 @@ def write(folder, dims, unpaired=()):
 
 def command(name, folder, *flags):
     """The arguments that train a method shortly on the data of a folder, in its `run`."""
-    short = ["--steps=4"] * hasattr(registry.get(name).Settings(), "steps")
-    words = [f"--word_vectors={folder}/words.txt"] * registry.get(name).needs_class_embeddings
+    method = registry.get(name)
+    widths = [f"--{key}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for key, v in narrow(method, 12).items()]
+    short = ["--steps=4"] * hasattr(method.Settings(), "steps")
+    words = [f"--word_vectors={folder}/words.txt"] * method.needs_class_embeddings
     data = ["--dataset=npz", f"--data_dir={folder}", "--protocol=standard", f"--run_dir={folder}/run"]
-    return ["train", f"--model={name}", *SMALL.get(name, ()), *short, *words, *data, *flags]
+    return ["train", f"--model={name}", *widths, *SMALL.get(name, ()), *short, *words, *data, *flags]
 
 
 def tasks(folder):
