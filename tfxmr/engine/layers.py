@@ -1,5 +1,7 @@
 """Building blocks that several methods share."""
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -29,14 +31,17 @@ class Dense(keras.layers.Layer):
 
     row_axis = -2
 
-    def __init__(self, input_dims, units, stddev, seed, init="glorot", **kwargs):
+    def __init__(
+        self, input_dims: Sequence[int], units: int, stddev: float | None, seed: int, init: str = "glorot",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         inputs = sum(input_dims)
 
-        def uniform(limit, i):
+        def uniform(limit: float, i: int) -> keras.initializers.Initializer:
             return keras.initializers.RandomUniform(-limit, limit, seed=seed + i)
 
-        def kernel(i):
+        def kernel(i: int) -> keras.initializers.Initializer:
             if stddev is not None:
                 normal = keras.initializers.TruncatedNormal if init == "truncated" else keras.initializers.RandomNormal
                 return normal(0.0, stddev, seed=seed + i)
@@ -53,7 +58,7 @@ class Dense(keras.layers.Layer):
         self.bias = self.add_weight(shape=(units,), initializer=bias, name="bias")
         self.built = True
 
-    def call(self, *parts):
+    def call(self, *parts: tf.Tensor) -> tf.Tensor:
         """Parts (..., d_i) to (..., units)."""
         products = [matmul(x, tf.convert_to_tensor(kernel)) for x, kernel in zip(parts, self.kernels, strict=True)]
         return sum(products[1:], products[0]) + self.bias
@@ -79,9 +84,10 @@ class Tower(keras.layers.Layer):
     row_axis = -2  # of the items: layers treat them one by one
 
     def __init__(
-        self, input_dims, units, *, activation=tf.nn.relu, output_activation=None, keep=1.0, stddev=0.02, seed=0,
-        init="glorot", by_layers=False, **kwargs,
-    ):
+        self, input_dims: int | Sequence[int], units: Sequence[int], *, activation: Callable = tf.nn.relu,
+        output_activation: Callable | None = None, keep: float = 1.0, stddev: float | None = 0.02, seed: int = 0,
+        init: str = "glorot", by_layers: bool = False, **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.activation = activation
         self.output_activation = output_activation
@@ -95,11 +101,13 @@ class Tower(keras.layers.Layer):
             ]
         self.built = True
 
-    def row_parts(self):
+    def row_parts(self) -> list[keras.layers.Layer]:
         """What several devices shard by rows: dropout masks are drawn between the layers, for whole batches."""
         return self.layers if self.rate or self.by_layers else [self]
 
-    def call(self, *parts, seed=None, hidden=False):
+    def call(
+        self, *parts: tf.Tensor, seed: tf.Tensor | None = None, hidden: bool = False,
+    ) -> tf.Tensor | list[tf.Tensor]:
         """Runs the tower.
 
         Args:
@@ -123,7 +131,7 @@ class Tower(keras.layers.Layer):
         return [*found, x] if hidden else x
 
 
-def reverse_gradient(x, scale=1.0):
+def reverse_gradient(x: tf.Tensor, scale: float | tf.Tensor = 1.0) -> tf.Tensor:
     """Returns x unchanged, and multiplies the gradient that comes back by -scale.
 
     The gradient reversal layer (Ganin and Lempitsky, ICML 2015, section 3): what comes after x descends a loss, what
@@ -135,13 +143,13 @@ def reverse_gradient(x, scale=1.0):
     """
 
     @tf.custom_gradient
-    def identity(x):
+    def identity(x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         return tf.identity(x), lambda upstream: -scale * upstream
 
     return identity(x)
 
 
-def reversal_ramp(progress):
+def reversal_ramp(progress: float | tf.Tensor) -> tf.Tensor:
     """2 / (1 + exp(-10 p)) - 1, by which the reversal grows from 0 to 1 (Ganin and Lempitsky, section 4).
 
     Args:
@@ -151,7 +159,7 @@ def reversal_ramp(progress):
 
 
 @tf.custom_gradient
-def matmul(x, kernel):
+def matmul(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
     """x (..., d) times the tensor kernel (d, units), with the fastest of TensorFlow's CPU products each way.
 
     MatMul with a transposed kernel leaves oneDNN for a product that is three times slower at 64 rows; BatchMatMul
@@ -160,7 +168,7 @@ def matmul(x, kernel):
     rows = tf.reshape(x, (-1, kernel.shape[0]))
     shape = tf.concat((tf.shape(x)[:-1], (kernel.shape[1],)), 0)
 
-    def backward(upstream):
+    def backward(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         upstream = tf.reshape(upstream, (-1, kernel.shape[1]))
         to_x = tf.raw_ops.BatchMatMulV2(x=upstream[None], y=kernel[None], adj_y=True)
         return tf.reshape(to_x, tf.shape(x)), tf.matmul(rows, upstream, transpose_a=True)

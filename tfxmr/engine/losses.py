@@ -3,6 +3,7 @@
 Discriminators give logits z, never probabilities; D = 1 / (1 + exp(-z)) is the probability of "real".
 """
 import itertools
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -14,17 +15,17 @@ CONTRASTIVE_THIRDS = ("cross", "symmetric", "literal")
 REFERENCE_BATCH = 64
 
 
-def real_loss(logits):
+def real_loss(logits: tf.Tensor) -> tf.Tensor:
     """-log D: what a discriminator pays for a real pair. Logits and result: (..., B)."""
     return tf.nn.softplus(-logits)
 
 
-def fake_loss(logits):
+def fake_loss(logits: tf.Tensor) -> tf.Tensor:
     """-log(1 - D): what a discriminator pays for a fake pair. Logits and result: (..., B)."""
     return tf.nn.softplus(logits)
 
 
-def generator_loss(logits, kind="nonsaturating"):
+def generator_loss(logits: tf.Tensor, kind: str = "nonsaturating") -> tf.Tensor:
     """What a generator pays for a fake that the discriminator scores with `logits` (..., B).
 
     Args:
@@ -37,7 +38,7 @@ def generator_loss(logits, kind="nonsaturating"):
     return tf.nn.softplus(-logits) if kind == "nonsaturating" else -tf.nn.softplus(logits)
 
 
-def recovery(generated, target, kind="tf_l2_loss"):
+def recovery(generated: tf.Tensor, target: tf.Tensor, kind: str = "tf_l2_loss") -> tf.Tensor:
     """Distance of generated vectors to their targets, DANZCR eq. 3, in one of four readings.
 
     The paper writes E||a - b||_2; the code of its successor sums half squares over the batch, which at the
@@ -63,7 +64,7 @@ def recovery(generated, target, kind="tf_l2_loss"):
     return distance * REFERENCE_BATCH if kind in ("tf_l2_loss", "l2_sum") else distance
 
 
-def semantic_discrimination(logits, labels):
+def semantic_discrimination(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """L_sd of MS2GAN, eq. 1: the cross-entropy of an item's class, summed over its modalities.
 
     Args:
@@ -77,7 +78,7 @@ def semantic_discrimination(logits, labels):
     return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), axis=0)
 
 
-def squared_distances(a, b):
+def squared_distances(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """||a_u - b_v||^2 of all rows, by ||a||^2 + ||b||^2 - 2ab; rounding below 0 is cut off.
 
     Args:
@@ -91,7 +92,7 @@ def squared_distances(a, b):
     return tf.maximum(squares - 2 * tf.matmul(a, b, transpose_b=True), 0.0)
 
 
-def row_distances(a, b):
+def row_distances(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """||a - b|| of corresponding rows, with a finite gradient where they are equal.
 
     Args:
@@ -104,7 +105,7 @@ def row_distances(a, b):
     return tf.sqrt(tf.reduce_sum((a - b) ** 2, axis=-1) + 1e-12)
 
 
-def contrastive_distances(specific, shared, third="cross"):
+def contrastive_distances(specific: tf.Tensor, shared: tf.Tensor, third: str = "cross") -> tf.Tensor:
     """d_c(u, v) of MS2GAN, eq. 2, for all ordered pairs of a batch.
 
     With f the specific and s the shared features of the modalities m, and the pairs a < b of modalities in their
@@ -137,7 +138,7 @@ def contrastive_distances(specific, shared, third="cross"):
     return tf.reduce_sum(squared_distances(specific, specific), axis=0) + tf.reduce_sum(between, axis=0)
 
 
-def contrastive(distances, labels, threshold, margin=0.0):
+def contrastive(distances: tf.Tensor, labels: tf.Tensor, threshold: float, margin: float = 0.0) -> tf.Tensor:
     """L_c of MS2GAN, eq. 3: items of one class nearer than a threshold, of different classes farther.
 
     The mean of max(0, d_c - tau) over the ordered pairs (u, v) of equal labels, (u, u) among them, plus the mean of
@@ -163,7 +164,7 @@ def contrastive(distances, labels, threshold, margin=0.0):
     return near / tf.maximum(tf.reduce_sum(same), 1) + far / tf.maximum(tf.reduce_sum(other), 1)
 
 
-def margin_contrastive(distances, labels, margin):
+def margin_contrastive(distances: tf.Tensor, labels: tf.Tensor, margin: float) -> tf.Tensor:
     """Contrastive loss of all pairs of a batch (Hadsell et al., CVPR 2006, eq. 4; between modalities in CCL).
 
     Row u pays the sum over columns v of d^2 / 2 where the labels agree, and of max(0, margin - d)^2 / 2 where they
@@ -183,7 +184,7 @@ def margin_contrastive(distances, labels, margin):
 
 
 @tf.custom_gradient
-def trace_norm(matrix):
+def trace_norm(matrix: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """Sum of the singular values of a matrix (m, n), a scalar.
 
     Its gradient is U V', without the division by differences of singular values that the gradient of a general
@@ -193,7 +194,7 @@ def trace_norm(matrix):
     return tf.reduce_sum(values), lambda upstream: upstream * tf.matmul(left, right, transpose_b=True)
 
 
-def total_correlation(x, y, ridge):
+def total_correlation(x: tf.Tensor, y: tf.Tensor, ridge: float) -> tf.Tensor:
     """Sum of the canonical correlations of two views, what deep CCA maximises (Andrew et al., ICML 2013, eq. 10).
 
     With S the covariances (divisor n - 1) and S_xx + ridge I = L L', S_yy + ridge I = M M', it is the trace norm of
@@ -210,7 +211,7 @@ def total_correlation(x, y, ridge):
     kind, divisor = x.dtype, tf.cast(tf.shape(x)[0] - 1, tf.float64)
     x, y = (v - tf.reduce_mean(v, axis=0) for v in (tf.cast(x, tf.float64), tf.cast(y, tf.float64)))
 
-    def whiten(view, columns):
+    def whiten(view: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
         covariance = tf.matmul(view, view, transpose_a=True) / divisor
         factor = tf.linalg.cholesky(covariance + ridge * tf.eye(view.shape[-1], dtype=tf.float64))
         return tf.linalg.triangular_solve(factor, columns)
@@ -219,7 +220,7 @@ def total_correlation(x, y, ridge):
     return tf.cast(trace_norm(whiten(y, tf.transpose(half))), kind)
 
 
-def large_margin(specific, shared, threshold):
+def large_margin(specific: tf.Tensor, shared: tf.Tensor, threshold: float) -> tf.Tensor:
     """L_lm of MS2GAN, eq. 4 and 5: max(0, zeta - ||m^f - m^s||^2), summed over an item's modalities m.
 
     It pushes an item's specific and shared features apart.
@@ -236,7 +237,7 @@ def large_margin(specific, shared, threshold):
     return tf.reduce_sum(tf.nn.relu(threshold - distances), axis=0)
 
 
-def modality_classification(logits):
+def modality_classification(logits: tf.Tensor) -> tf.Tensor:
     """L_adv of MS2GAN, eq. 7: the cross-entropy of the modality of each of an item's features, summed over them.
 
     Args:
@@ -249,12 +250,12 @@ def modality_classification(logits):
     return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(modalities, logits), axis=0)
 
 
-def pairwise_l2(a, b):
+def pairwise_l2(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """||a_n - b_n||^2 / 2 of the rows of (B, d) and (B, d), >= 0: Caffe's contrastive loss of pairs that all match."""
     return recovery(a, b, "sq_mean")
 
 
-def sigmoid_modality(logits, modalities):
+def sigmoid_modality(logits: tf.Tensor, modalities: tf.Tensor) -> tf.Tensor:
     """Sigmoid cross-entropy of M outputs against the one-hot modality, summed over the outputs (MHTN).
 
     Args:
@@ -268,7 +269,7 @@ def sigmoid_modality(logits, modalities):
     return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(targets, logits), axis=-1)
 
 
-def least_squares_domain(outputs, domain):
+def least_squares_domain(outputs: tf.Tensor, domain: float | tf.Tensor) -> tf.Tensor:
     """(o - domain)^2 / 2: a discriminator of domains as TPCKT trains it.
 
     Args:

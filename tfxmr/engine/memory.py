@@ -4,7 +4,7 @@ from tensorflow.python.eager.polymorphic_function import polymorphic_function
 from tensorflow.python.framework import ops
 
 
-def free():
+def free() -> None:
     """Frees networks that nobody uses any more, of all runs before.
 
     TensorFlow's registry of gradients holds on to every graph that was traced through a tf.custom_gradient, and by it

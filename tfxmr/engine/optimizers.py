@@ -2,6 +2,9 @@
 
 And learning rates: Caffe's, a player's, and one that follows the steps of the training, not one optimizer's updates.
 """
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -20,11 +23,11 @@ class Adam(keras.optimizers.Adam):
         .03 at first and .8 at step 1,000.
     """
 
-    def __init__(self, *args, l2=0.0, epsilon_corrected=False, **kwargs):
+    def __init__(self, *args: Any, l2: float = 0.0, epsilon_corrected: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.l2, self.epsilon_corrected = l2, epsilon_corrected
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
         """Updates one variable and its two slots; `gradient` has the variable's shape."""
         i = self._get_variable_index(variable)
         step = tf.cast(self.iterations + 1, variable.dtype)
@@ -57,11 +60,13 @@ class SGD(keras.optimizers.SGD):
       rise: steps.
     """
 
-    def __init__(self, *args, l2=0.0, initial_momentum=None, rise=10_000, **kwargs):
+    def __init__(
+        self, *args: Any, l2: float = 0.0, initial_momentum: float | None = None, rise: int = 10_000, **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.l2, self.initial_momentum, self.rise = l2, initial_momentum, rise
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
         """Updates one variable and its slot; `gradient` has the variable's shape."""
         gradient = penalised(gradient, variable, self.l2)
         if self.initial_momentum is None:
@@ -92,13 +97,15 @@ class RMSprop(keras.optimizers.RMSprop):
       ValueError: momentum or centered is asked for.
     """
 
-    def __init__(self, learning_rate=1e-3, rho=0.99, epsilon=1e-8, *, l2=0.0, **kwargs):
+    def __init__(
+        self, learning_rate: Any = 1e-3, rho: float = 0.99, epsilon: float = 1e-8, *, l2: float = 0.0, **kwargs: Any,
+    ) -> None:
         if kwargs.get("momentum") or kwargs.get("centered"):
             raise ValueError("RMSprop with epsilon outside the root takes no momentum, no centered: omit them")
         super().__init__(learning_rate, rho=rho, epsilon=epsilon, **kwargs)
         self.l2 = l2
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
         """Updates one variable and its slot; `gradient` has the variable's shape."""
         gradient = penalised(tf.convert_to_tensor(gradient), variable, self.l2)
         velocity = self._velocities[self._get_variable_index(variable)]
@@ -116,15 +123,15 @@ class InverseDecay(keras.optimizers.schedules.LearningRateSchedule):
       power: >= 0.
     """
 
-    def __init__(self, rate: float, gamma=1e-4, power=0.75):
+    def __init__(self, rate: float, gamma: float = 1e-4, power: float = 0.75) -> None:
         super().__init__()
         self.rate, self.gamma, self.power = rate, gamma, power
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> tf.Tensor:
         """The rate at `step`, a scalar float32 tensor."""
         return self.rate * (1 + self.gamma * tf.cast(step, tf.float32)) ** -self.power
 
-    def get_config(self):
+    def get_config(self) -> dict[str, float]:
         """The arguments."""
         return {"rate": self.rate, "gamma": self.gamma, "power": self.power}
 
@@ -140,11 +147,11 @@ class BySteps(keras.optimizers.schedules.LearningRateSchedule):
       step: tf.Variable, steps trained so far.
     """
 
-    def __init__(self, schedule, step):
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, step: Any) -> None:
         super().__init__()
         self.schedule, self.step = schedule, step
 
-    def __call__(self, updates):
+    def __call__(self, updates: Any) -> tf.Tensor:
         """The rate at the present step, whatever the number of `updates`."""
         return self.schedule(self.step)
 
@@ -159,17 +166,17 @@ class ByStages(keras.optimizers.schedules.LearningRateSchedule):
       factors: of each stage.
     """
 
-    def __init__(self, rate, step, ends, factors):
+    def __init__(self, rate: Any, step: Any, ends: Sequence[int], factors: Sequence[float]) -> None:
         super().__init__()
         self.rate, self.step, self.ends, self.factors = rate, step, list(ends), list(factors)
 
-    def __call__(self, updates):
+    def __call__(self, updates: Any) -> tf.Tensor:
         """The rate at the present step, after a number of updates."""
         stage = tf.reduce_sum(tf.cast(self.step >= tf.constant(self.ends, tf.int64), tf.int32)) if self.ends else 0
         rate = self.rate if isinstance(self.rate, float) else self.rate(updates)
         return tf.cast(rate, tf.float32) * tf.gather(tf.constant(self.factors, tf.float32), stage)
 
 
-def penalised(gradient, variable, l2):
+def penalised(gradient: tf.Tensor, variable: Any, l2: float) -> tf.Tensor:
     """The gradient of loss + l2 / 2 ||W||^2 for a weight matrix W; biases and other vectors are not penalised."""
     return gradient + l2 * tf.convert_to_tensor(variable) if l2 and len(variable.shape) > 1 else gradient

@@ -1,17 +1,26 @@
 """Batches as a function of (seed, step) alone."""
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.data.memmap import MappedMatrix
+from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.views import modality_of
 from tfxmr.engine import randomness
 
+Pick = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # labels (B,) and a random state to rows (B,)
 _BATCHES, _SOURCE = 0, 1  # what the seeds of the streams are derived for
 SAMPLERS = ("items", "repaired", "classes", "contrasted")
 
 
-def batches(split, batch_size, seed, start, stop, sampler="items", source=None, numbers=None):
+def batches(
+    split: Split, batch_size: int, seed: int, start: int | Callable[[], int], stop: int | Callable[[], int],
+    sampler: str = "items", source: Split | None = None, numbers: NDArray | None = None,
+) -> tf.data.Dataset:
     """Yields the batches of the steps `start` to `stop` - 1 of a training run.
 
     Each batch depends on nothing but the seed and the step: a resumed run sees what it would have seen. Samplers:
@@ -56,14 +65,16 @@ def batches(split, batch_size, seed, start, stop, sampler="items", source=None, 
         for name, part, stream, how in parts
     }
 
-    def draw(step):
+    def draw(step: tf.Tensor) -> dict[str, Any]:
         batch = draws[""](step)
         return batch | {name: own(step) for name, own in draws.items() if name}
 
     return _steps(start, stop).map(draw, num_parallel_calls=1).prefetch(2)
 
 
-def stage_batches(method, data, seed, start, stop):
+def stage_batches(
+    method: Any, data: MultiModalData, seed: int, start: int | Callable[[], int], stop: int | Callable[[], int],
+) -> tf.data.Dataset:
     """The batches of the present stage of a method from a step to another, as `batches`.
 
     Args:
@@ -82,7 +93,7 @@ def stage_batches(method, data, seed, start, stop):
     return batches(split, size, seed, start, stop, stage.sampler, source, item_numbers(method, data, split))
 
 
-def item_numbers(method, data, split):
+def item_numbers(method: Any, data: MultiModalData, split: Split) -> NDArray | None:
     """Which item each row of a split of pairs is of, int (n,), for a method that `takes_items`; else None.
 
     Args:
@@ -95,7 +106,9 @@ def item_numbers(method, data, split):
     return split.items_of(data.repeated[0])[1] if data.repeated else np.arange(len(split))
 
 
-def _drawer(split, batch_size, seed, sampler, item_of=None):
+def _drawer(
+    split: Split, batch_size: int, seed: int, sampler: str, item_of: NDArray | None = None,
+) -> Callable[[tf.Tensor], dict[str, Any]]:
     """Prepares to draw batches of one domain: a function of the step, giving a dict as `batches` yields."""
     split.require_classes()
     groups = [[m] for m in reversed(split.modalities)] if sampler == "repaired" else split.groups
@@ -103,7 +116,7 @@ def _drawer(split, batch_size, seed, sampler, item_of=None):
     gather = {view: _gather(split.features[view]) for view in split.views}
     same_class = [_same_class(split.labels[group[0]]) for group in groups]
 
-    def items(rows, label):
+    def items(rows: list[tf.Tensor], label: tf.Tensor) -> dict[str, Any]:
         rows_of = {m: r for group, r in zip(groups, rows, strict=True) for m in group}
         found = {view: read(rows_of[modality_of(view)]) for view, read in gather.items()} | {"label": label}
         return found if item_of is None else found | {"item": tf.gather(tf.constant(item_of, tf.int32), rows[0])}
@@ -113,12 +126,12 @@ def _drawer(split, batch_size, seed, sampler, item_of=None):
     labels, numbers = tf.constant(split.labels[groups[0][0]]), tf.range(len(split))
     other_class = _other_class(split.labels[groups[0][0]]) if sampler == "contrasted" else None
 
-    def joined(row, state):
+    def joined(row: tf.Tensor, state: tf.Tensor) -> dict[str, Any]:
         label = tf.gather(labels, row)
         others = [pick(label, randomness.fold_in(state, i)) for i, pick in enumerate(same_class[1:])]
         return items([row, *others], label)
 
-    def draw(step):
+    def draw(step: tf.Tensor) -> dict[str, Any]:
         state = randomness.step_seed(seed, step)
         row = tf.random.experimental.stateless_shuffle(numbers, state)[:batch_size]
         batch = joined(row, state)
@@ -130,16 +143,19 @@ def _drawer(split, batch_size, seed, sampler, item_of=None):
     return draw
 
 
-def _by_classes(split, batch_size, seed, same_class, items):
+def _by_classes(
+    split: Split, batch_size: int, seed: int, same_class: list[Pick],
+    items: Callable[[list[tf.Tensor], tf.Tensor], dict[str, Any]],
+) -> Callable[[tf.Tensor], dict[str, Any]]:
     """As `_drawer`, of pairs of items of two classes."""
     classes = np.unique(split.labels[split.modalities[0]]).astype(np.int32)
     if len(classes) < 2:
         raise InputError("the training items are of one class, and items of two are to be drawn; add another class")
 
-    def draw(step):
+    def draw(step: tf.Tensor) -> dict[str, Any]:
         state = randomness.step_seed(seed, step)
 
-        def uniform(low, high, number):
+        def uniform(low: int, high: int, number: int) -> tf.Tensor:
             return tf.random.stateless_uniform((batch_size,), randomness.fold_in(state, number), low, high, tf.int32)
 
         right = uniform(0, len(classes), 0)
@@ -154,56 +170,56 @@ def _by_classes(split, batch_size, seed, same_class, items):
     return draw
 
 
-def _steps(start, stop):
+def _steps(start: int | Callable[[], int], stop: Any) -> tf.data.Dataset:
     """The numbers of the steps, int64, as a tf.data.Dataset."""
     if not callable(start):
         return tf.data.Dataset.range(start, stop)
     return tf.data.Dataset.from_generator(lambda: range(start(), stop()), output_signature=tf.TensorSpec((), tf.int64))
 
 
-def _gather(matrix):
+def _gather(matrix: NDArray | MappedMatrix) -> Callable[[tf.Tensor], tf.Tensor]:
     """Prepares to read rows of a view (n, ...): a function of row numbers (B,), giving (B, ...)."""
     if not isinstance(matrix, MappedMatrix):
         array = tf.constant(matrix)
         return lambda rows: tf.gather(array, rows)
 
-    def read(rows):
+    def read(rows: tf.Tensor) -> tf.Tensor:
         batch = tf.numpy_function(matrix.__getitem__, [rows], matrix.dtype, stateful=False)
         return tf.ensure_shape(batch, (rows.shape[0], *matrix.shape[1:]))
 
     return read
 
 
-def _by_class(labels):
+def _by_class(labels: NDArray) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Rows (n,) sorted by class, and of each class the place of its first in them and their number, as tensors."""
     counts = np.bincount(labels).astype(np.int32)
     rows = np.argsort(labels, kind="stable")
     return tf.constant(rows, tf.int32), tf.constant(np.cumsum(counts) - counts, tf.int32), tf.constant(counts)
 
 
-def _any_number(shape, state):
+def _any_number(shape: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
     """Random int32 of a shape."""
     return tf.random.stateless_uniform(shape, state, minval=None, maxval=None, dtype=tf.int32)
 
 
-def _same_class(labels):
+def _same_class(labels: NDArray) -> Pick:
     """Prepares draws from items with labels (n,): a function of labels (B,) and a random state, giving rows (B,)."""
     rows, firsts, counts = _by_class(labels)
 
-    def pick(label, state):
+    def pick(label: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
         number = tf.math.floormod(_any_number(tf.shape(label), state), tf.gather(counts, label))
         return tf.gather(rows, tf.gather(firsts, label) + number)
 
     return pick
 
 
-def _other_class(labels):
+def _other_class(labels: NDArray) -> Pick:
     """As `_same_class`, of the items of all other classes, each as likely as any other."""
     if labels.min() == labels.max():
         raise InputError("the training items are of one class, and items of another are to be drawn; add another class")
     rows, firsts, counts = _by_class(labels)
 
-    def pick(label, state):
+    def pick(label: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
         first, own = tf.gather(firsts, label), tf.gather(counts, label)
         number = tf.math.floormod(_any_number(tf.shape(label), state), len(labels) - own)
         return tf.gather(rows, tf.where(number < first, number, number + own))  # past the own class's place

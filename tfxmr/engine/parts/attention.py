@@ -1,4 +1,6 @@
 """Attention over the places of a map or the words of a sentence."""
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -31,7 +33,10 @@ class Attention(keras.layers.Layer):
 
     row_axis = 0
 
-    def __init__(self, dim: int, *, seed: int, hidden=True, keep=1.0, stddev=None, **kwargs):
+    def __init__(
+        self, dim: int, *, seed: int, hidden: bool = True, keep: float = 1.0, stddev: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.rate = 1.0 - keep
         weights = randomness.derive(seed, 0)
@@ -42,11 +47,13 @@ class Attention(keras.layers.Layer):
         self.vector = self.add_weight(shape=(dim, 1), initializer=initial, name="vector")
         self.built = True
 
-    def row_parts(self):
+    def row_parts(self) -> list[keras.layers.Layer]:
         """The layer itself; with dropout, which is drawn for the whole batch, W alone."""
         return [self] if not self.rate else [self.hidden] if self.hidden else []
 
-    def call(self, h, valid=None, seed=None):
+    def call(
+        self, h: tf.Tensor, valid: tf.Tensor | None = None, seed: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Pools the places.
 
         Args:

@@ -1,4 +1,7 @@
 """Batch normalisation, and the fully connected blocks around it that MHTN, TPCKT and CM-GANs are built of."""
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -19,11 +22,13 @@ class BatchNorm(keras.layers.Layer):
       epsilon: > 0, added to the variance.
     """
 
-    def __init__(self, dim: int, *, scale=False, momentum=0.9, epsilon=1e-5, **kwargs):
+    def __init__(
+        self, dim: int, *, scale: bool = False, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.momentum, self.epsilon = momentum, epsilon
 
-        def weight(name, value, trainable):
+        def weight(name: str, value: Any, trainable: bool) -> tf.Variable:
             # every replica has the whole batch, hence the same statistics: the first one's are everyone's
             aggregation = None if trainable else "only_first_replica"
             return self.add_weight(
@@ -36,7 +41,7 @@ class BatchNorm(keras.layers.Layer):
         self.moving_variance = weight("moving_variance", "ones", False)
         self.built = True
 
-    def call(self, x, training=False):
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Normalises x (..., dim) over all its leading axes.
 
         Args:
@@ -57,7 +62,7 @@ class BatchNorm(keras.layers.Layer):
         x = (x - mean) * tf.math.rsqrt(variance + self.epsilon)
         return x if self.gamma is None else x * self.gamma + self.beta
 
-    def _move(self, moving, value):
+    def _move(self, moving: Any, value: Any) -> None:
         moving.assign(self.momentum * moving + (1 - self.momentum) * tf.stop_gradient(value))
 
 
@@ -72,14 +77,14 @@ class InputNorm(BatchNorm):
       **kwargs: as of BatchNorm.
     """
 
-    def __init__(self, dim: int, **kwargs):
+    def __init__(self, dim: int, **kwargs: Any) -> None:
         super().__init__(dim, scale=True, **kwargs)
         self.varied = self.add_weight(
             shape=(dim,), initializer="zeros", trainable=False, name="varied", autocast=False,
             aggregation="only_first_replica",
         )
 
-    def call(self, x, training=False):
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """As of BatchNorm."""
         x, varied = tf.cast(x, tf.float32), tf.convert_to_tensor(self.varied)
         if training:
@@ -104,7 +109,7 @@ class DenseNormReLU(keras.layers.Layer):
       **kwargs: `dtype` of the product; the normalisation has 32 bits.
     """
 
-    def __init__(self, input_dim: int, units: int, *, seed: int, sources=("",), **kwargs):
+    def __init__(self, input_dim: int, units: int, *, seed: int, sources: Sequence[str] = ("",), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dense = Dense((input_dim,), units, (2 / input_dim) ** 0.5, seed, name="dense", dtype=self.dtype_policy)
         self.norms = {
@@ -112,11 +117,11 @@ class DenseNormReLU(keras.layers.Layer):
         }
         self.built = True
 
-    def row_parts(self):
+    def row_parts(self) -> list[keras.layers.Layer]:
         """The product may be computed by rows, the statistics are those of the whole batch."""
         return [self.dense]
 
-    def call(self, x, training=False, linear=False, source=""):
+    def call(self, x: tf.Tensor, training: bool = False, linear: bool = False, source: str = "") -> tf.Tensor:
         """(B, input_dim) to (B, units).
 
         Args:
@@ -147,11 +152,12 @@ class NormTower(keras.layers.Layer):
     """
 
     def __init__(
-        self, input_dims: int | tuple, units: int, outputs=0, *, seed: int, init="torch", sources=("",), **kwargs
-    ):
+        self, input_dims: int | tuple, units: int, outputs: int = 0, *, seed: int, init: str = "torch",
+        sources: Sequence[str] = ("",), **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
 
-        def dense(name, dims, width, number):
+        def dense(name: str, dims: Sequence[int], width: int, number: int) -> Dense:
             return Dense(dims, width, None, randomness.derive(seed, number), init, name=name, dtype=self.dtype_policy)
 
         factor = keras.initializers.RandomNormal(1.0, 0.02, seed=randomness.derive(seed, 2))
@@ -164,11 +170,11 @@ class NormTower(keras.layers.Layer):
         self.last = dense("last", (units,), outputs, 1) if outputs else None
         self.built = True
 
-    def row_parts(self):
+    def row_parts(self) -> list[keras.layers.Layer]:
         """As DenseNormReLU."""
         return [self.dense, self.last] if self.last else [self.dense]
 
-    def call(self, *parts, source="", training=False):
+    def call(self, *parts: tf.Tensor, source: str = "", training: bool = False) -> tf.Tensor:
         """Parts (B, d_i) to float32 (B, units), or (B, outputs).
 
         Args:

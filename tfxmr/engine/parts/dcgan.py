@@ -5,6 +5,7 @@ An image is a map of its pixels, float (..., 4096, 3), rows first, of each red, 
 network is sharded by rows among devices, since their output has no axis of the pixels to be joined along.
 """
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -19,7 +20,7 @@ KERNEL, LEVELS = 5, 4  # pixels a side of the kernels; layers, of which each hal
 SMALLEST = SIDE // 2**LEVELS
 
 
-def _initial(seed, i):
+def _initial(seed: int, i: int) -> keras.initializers.Initializer:
     """He normal weights: without normalisation DCGAN's deviation of .02 would leave narrow layers without a signal."""
     return keras.initializers.HeNormal(seed=randomness.derive(seed, i))
 
@@ -34,7 +35,7 @@ class ImageReader(keras.layers.Layer):
       seed: of the initial weights.
     """
 
-    def __init__(self, channels: int, *, seed: int, **kwargs):
+    def __init__(self, channels: int, *, seed: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.layers, given = [], 3
         for i in range(LEVELS):
@@ -48,7 +49,7 @@ class ImageReader(keras.layers.Layer):
         self.width = SMALLEST**2 * given
         self.built = True
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> tf.Tensor:
         """Images (..., 4096, 3) to float32 (..., width), width = 16 x 8 channels."""
         leading = tf.shape(images)[:-2]
         x = 2 * tf.reshape(images, (-1, SIDE, SIDE, 3)) - 1
@@ -70,7 +71,9 @@ class ImagePainter(keras.layers.Layer):
       seed: of the initial weights.
     """
 
-    def __init__(self, condition_dim: int, *, noise_dim=100, channels=16, seed: int, **kwargs):
+    def __init__(
+        self, condition_dim: int, *, noise_dim: int = 100, channels: int = 16, seed: int, **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         policy, self.noise_dim = self.dtype_policy, noise_dim
         widths = [channels * 2**i for i in reversed(range(LEVELS))]
@@ -88,7 +91,7 @@ class ImagePainter(keras.layers.Layer):
             self.layers.append(layer)
         self.built = True
 
-    def call(self, condition, seed=None, training=False):
+    def call(self, condition: tf.Tensor, seed: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """Draws images.
 
         Args:

@@ -1,4 +1,6 @@
 """Dropout whose masks depend on the seed given alone, never on a generator hidden in the layer."""
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -30,13 +32,13 @@ class Dropout(keras.layers.Layer):
       ValueError: another rate.
     """
 
-    def __init__(self, rate: float, **kwargs):
+    def __init__(self, rate: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not 0 <= rate < 1:
             raise ValueError(f"rate={rate}: must be >= 0 and < 1")
         self.rate = rate
         self.built = True
 
-    def call(self, x, seed=None):
+    def call(self, x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """See `dropout`."""
         return dropout(x, self.rate, seed)

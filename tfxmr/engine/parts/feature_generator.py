@@ -1,4 +1,6 @@
 """A generator of feature vectors from a condition and noise, as a conditional GAN has it."""
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -20,8 +22,9 @@ class FeatureGenerator(keras.layers.Layer):
     """
 
     def __init__(
-        self, condition_dim: int, output_dim: int, *, noise_dim=100, units=1024, nonnegative=False, seed: int, **kwargs
-    ):
+        self, condition_dim: int, output_dim: int, *, noise_dim: int = 100, units: int = 1024,
+        nonnegative: bool = False, seed: int, **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.noise_dim, self.nonnegative = noise_dim, nonnegative
         policy, first, last = self.dtype_policy, randomness.derive(seed, 0), randomness.derive(seed, 1)
@@ -30,11 +33,11 @@ class FeatureGenerator(keras.layers.Layer):
         self.output_layer = Dense((units,), output_dim, None, last, name="output", dtype=policy)
         self.built = True
 
-    def row_parts(self):
+    def row_parts(self) -> list[keras.layers.Layer]:
         """The products; the normalisation needs the whole batch."""
         return [self.hidden, self.output_layer]
 
-    def call(self, condition, seed=None, training=False):
+    def call(self, condition: tf.Tensor, seed: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """Generates features.
 
         Args:

@@ -47,7 +47,7 @@ def linear_mmd(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     gamma = tf.stop_gradient((count**2 - count) / tf.maximum(total, 1e-12))
     half = tf.minimum(tf.shape(a)[0], tf.shape(b)[0]) // 2
 
-    def kernel(x, y):
+    def kernel(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         return tf.exp(-gamma * tf.reduce_sum((x - y) ** 2, axis=-1))
 
     (a, a_next), (b, b_next) = ((x[: 2 * half : 2], x[1 : 2 * half : 2]) for x in (a, b))
@@ -71,7 +71,7 @@ def mixture_mmd(
       (...), >= 0 up to rounding, at most 2 len(bandwidths); 0 of equal samples.
     """
 
-    def mean_kernel(distances):
+    def mean_kernel(distances: tf.Tensor) -> tf.Tensor:
         kernel = sum(tf.exp(-distances / (2 * sigma**2)) for sigma in bandwidths)
         return tf.reduce_mean(kernel, axis=(-2, -1))
 

@@ -3,6 +3,9 @@
 The input's product with its weights is done once for all steps; a step multiplies the state alone. Keras' layers are
 not used: those with dropout hide a random generator.
 """
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -11,6 +14,8 @@ from tfxmr.engine.layers import matmul
 from tfxmr.engine.parts.dropout import dropout
 
 INITS = ("glorot", "torch")
+
+Product = Callable[[tf.Tensor], tf.Tensor]  # h -> h U
 
 
 class _Recurrent(keras.layers.Layer):
@@ -23,7 +28,7 @@ class _Recurrent(keras.layers.Layer):
     gates: int  # products of the input and of the state, one beside the other
     states: int
 
-    def __init__(self, input_dim: int, units: int, *, seed: int, init="glorot", **kwargs):
+    def __init__(self, input_dim: int, units: int, *, seed: int, init: str = "glorot", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if init not in INITS:
             raise ValueError(f"init={init}: must be one of {', '.join(INITS)}")
@@ -34,13 +39,13 @@ class _Recurrent(keras.layers.Layer):
         self.recurrent = self._weight(1, "recurrent", (units, width), lambda s: keras.initializers.Orthogonal(seed=s))
         self.bias = self._weight(2, "bias", (width,), lambda seed: self.first_bias)
 
-    def _weight(self, i, name, shape, initializer):
+    def _weight(self, i: int, name: str, shape: tuple[int, ...], initializer: Callable[[int], Any]) -> tf.Variable:
         seed = randomness.derive(self.seed, i)
         limit = self.units**-0.5
         made = keras.initializers.RandomUniform(-limit, limit, seed=seed) if self.init == "torch" else initializer(seed)
         return self.add_weight(shape=shape, initializer=made, name=name)
 
-    def call(self, x, valid=None, initial=None):
+    def call(self, x: tf.Tensor, valid: tf.Tensor | None = None, initial: tf.Tensor | None = None) -> tf.Tensor:
         """Runs over the places of x.
 
         Args:
@@ -57,17 +62,19 @@ class _Recurrent(keras.layers.Layer):
         outputs = self._run(projected, tf.convert_to_tensor(self.recurrent), states, keep)
         return tf.ensure_shape(tf.transpose(outputs, (1, 0, 2)), (x.shape[0], x.shape[1], self.units))
 
-    def _run(self, projected, recurrent, states, keep):
+    def _run(
+        self, projected: tf.Tensor, recurrent: tf.Tensor, states: list[tf.Tensor], keep: tf.Tensor | None,
+    ) -> tf.Tensor:
         """The outputs (T, B, units). The gradient of the recurrent weights is one product, not a sum over the steps."""
         first, *others = states
 
         @tf.custom_gradient
-        def run(projected, recurrent, first):
+        def run(projected: tf.Tensor, recurrent: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, Callable]:
             with tf.GradientTape(persistent=True) as tape:  # several players may ask for their gradients
                 tape.watch((projected, first))
                 outputs = self._loop(projected, recurrent, [first, *others], keep)
 
-            def backward(upstream):
+            def backward(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
                 to_projected, to_first = tape.gradient(outputs, (projected, first), upstream)
                 before = tf.reshape(tf.concat((first[None], outputs[:-1]), 0), (-1, self.units))
                 to_product = self.product_gradient(to_projected)
@@ -79,14 +86,16 @@ class _Recurrent(keras.layers.Layer):
 
         return run(projected, recurrent, first)
 
-    def _loop(self, projected, recurrent, states, keep):
+    def _loop(
+        self, projected: tf.Tensor, recurrent: tf.Tensor, states: list[tf.Tensor], keep: tf.Tensor | None,
+    ) -> tf.Tensor:
         product = _constant_product(recurrent)
         length = tf.shape(projected)[0] if projected.shape[0] is None else projected.shape[0]
         # the gradient of projected[t] would fill a whole array at each step
         inputs = tf.TensorArray(tf.float32, length).unstack(projected)
         outputs = tf.TensorArray(tf.float32, length, element_shape=(None, self.units))
 
-        def body(t, states, outputs):
+        def body(t: tf.Tensor, states: list[tf.Tensor], outputs: tf.TensorArray) -> tuple:
             after = self.advance(inputs.read(t), states, product)
             if keep is not None:
                 after = [tf.where(keep[t], new, old) for new, old in zip(after, states, strict=True)]
@@ -95,38 +104,38 @@ class _Recurrent(keras.layers.Layer):
         start = (tf.constant(0), states, outputs)
         return tf.while_loop(lambda t, *_: t < length, body, start, maximum_iterations=length)[2].stack()
 
-    def project(self, x):
+    def project(self, x: tf.Tensor) -> tf.Tensor:
         """All of a step that does not depend on the state: x (..., input_dim) to float32 (..., n)."""
         kernel = tf.convert_to_tensor(self.kernel)
         return tf.cast(matmul(tf.cast(x, kernel.dtype), kernel), tf.float32) + tf.cast(self.bias, tf.float32)
 
-    def product_gradient(self, to_projected):
+    def product_gradient(self, to_projected: tf.Tensor) -> tf.Tensor:
         """The gradient of the state's product with its weights, of that of what `project` gives."""
         return to_projected
 
-    def first_states(self, rows, initial=None):
+    def first_states(self, rows: int | tf.Tensor, initial: tf.Tensor | None = None) -> list[tf.Tensor]:
         """The list of states (rows, units) before the first place, the output first."""
         zeros = tf.zeros((rows, self.units))
         output = zeros if initial is None else tf.cast(initial, tf.float32)
         return [output] + [zeros] * (self.states - 1)
 
-    def step(self, x, states):
+    def step(self, x: tf.Tensor, states: list[tf.Tensor]) -> list[tf.Tensor]:
         """One place alone: x (B, input_dim) and the list of states to the new list, the output first."""
         recurrent = tf.convert_to_tensor(self.recurrent)
 
-        def product(h):
+        def product(h: tf.Tensor) -> tf.Tensor:
             return tf.cast(matmul(tf.cast(h, recurrent.dtype), recurrent), tf.float32)
 
         return self.advance(self.project(x), states, product)
 
 
-def _constant_product(recurrent):
+def _constant_product(recurrent: tf.Tensor) -> Product:
     """h -> h U (float32) whose gradient reaches h alone."""
     transposed = tf.transpose(recurrent)  # once, not in each step
 
     @tf.custom_gradient
-    def product(h):
-        def backward(upstream):
+    def product(h: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def backward(upstream: tf.Tensor) -> tf.Tensor:
             return tf.cast(tf.matmul(tf.cast(upstream, recurrent.dtype), transposed), tf.float32)
 
         return tf.cast(tf.matmul(tf.cast(h, recurrent.dtype), recurrent), tf.float32), backward
@@ -153,16 +162,18 @@ class LSTM(_Recurrent):
 
     gates, states = 4, 2
 
-    def __init__(self, input_dim: int, units: int, *, seed: int, init="glorot", forget_bias=1.0, **kwargs):
+    def __init__(
+        self, input_dim: int, units: int, *, seed: int, init: str = "glorot", forget_bias: float = 1.0, **kwargs: Any,
+    ) -> None:
         self.forget_bias = forget_bias
         super().__init__(input_dim, units, seed=seed, init=init, **kwargs)
         self.built = True
 
-    def first_bias(self, shape, dtype=None):
+    def first_bias(self, shape: tuple[int, ...], dtype: Any = None) -> tf.Tensor:
         """Zeros but for the forget gate's."""
         return tf.repeat((0.0, float(self.forget_bias), 0.0, 0.0), self.units)
 
-    def advance(self, projected, states, product):
+    def advance(self, projected: tf.Tensor, states: list[tf.Tensor], product: Product) -> list[tf.Tensor]:
         """The new [h, c] of what `project` gives, the old [h, c] and the function h -> h U."""
         h, c = states
         i, f, g, o = tf.split(projected + product(h), 4, axis=-1)
@@ -185,16 +196,16 @@ class GRU(_Recurrent):
 
     gates, states = 3, 1
 
-    def __init__(self, input_dim: int, units: int, *, seed: int, init="glorot", **kwargs):
+    def __init__(self, input_dim: int, units: int, *, seed: int, init: str = "glorot", **kwargs: Any) -> None:
         super().__init__(input_dim, units, seed=seed, init=init, **kwargs)
         self.recurrent_bias = self._weight(3, "recurrent_bias", (3 * units,), lambda seed: "zeros")
         self.built = True
 
-    def first_bias(self, shape, dtype=None):
+    def first_bias(self, shape: tuple[int, ...], dtype: Any = None) -> tf.Tensor:
         """Zeros."""
         return tf.zeros(shape)
 
-    def project(self, x):
+    def project(self, x: tf.Tensor) -> tf.Tensor:
         """Columns z, r with both biases; n with b_n; and b'_n, to which the reset gate is applied: (..., 4 u)."""
         projected, bias = super().project(x), tf.cast(self.recurrent_bias, tf.float32)
         gates, new = projected[..., : 2 * self.units], projected[..., 2 * self.units :]
@@ -202,11 +213,11 @@ class GRU(_Recurrent):
             (gates + bias[: 2 * self.units], new, tf.broadcast_to(bias[2 * self.units :], tf.shape(new))), -1
         )
 
-    def product_gradient(self, to_projected):
+    def product_gradient(self, to_projected: tf.Tensor) -> tf.Tensor:
         """Without that of the input's part of n, which is no part of the state's product."""
         return tf.concat((to_projected[..., : 2 * self.units], to_projected[..., 3 * self.units :]), -1)
 
-    def advance(self, projected, states, product):
+    def advance(self, projected: tf.Tensor, states: list[tf.Tensor], product: Product) -> list[tf.Tensor]:
         """The new [h] of what `project` gives, the old [h] and the function h -> h U."""
         (h,) = states
         z, r, from_input, bias = tf.split(projected, 4, axis=-1)
@@ -230,7 +241,10 @@ class LSTMStack(keras.layers.Layer):
       **options: `init` and `forget_bias` of LSTM, `dtype`.
     """
 
-    def __init__(self, input_dim: int, units, *, seed: int, keep=1.0, init="glorot", forget_bias=1.0, **kwargs):
+    def __init__(
+        self, input_dim: int, units: Sequence[int], *, seed: int, keep: float = 1.0, init: str = "glorot",
+        forget_bias: float = 1.0, **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.rate = 1.0 - keep
         self.layers = [
@@ -242,11 +256,11 @@ class LSTMStack(keras.layers.Layer):
         ]
         self.built = True
 
-    def row_parts(self):
+    def row_parts(self) -> list[keras.layers.Layer]:
         """The LSTMs: dropout between them is drawn for the whole batch."""
         return self.layers
 
-    def call(self, x, valid=None, seed=None):
+    def call(self, x: tf.Tensor, valid: tf.Tensor | None = None, seed: tf.Tensor | None = None) -> tf.Tensor:
         """(B, T, input_dim) to float32 (B, T, units[-1]); zeros at places left out.
 
         Args:
@@ -276,13 +290,15 @@ class RecurrentEncoder(keras.layers.Layer):
 
     row_axis = 0
 
-    def __init__(self, input_dim: int, units: int, *, kind="gru", seed: int, init="glorot", **kwargs):
+    def __init__(
+        self, input_dim: int, units: int, *, kind: str = "gru", seed: int, init: str = "glorot", **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if kind not in LAYERS:
             raise ValueError(f"kind={kind}: must be one of {', '.join(LAYERS)}")
         self.layer = LAYERS[kind](input_dim, units, seed=seed, init=init, name=kind, dtype=self.dtype_policy)
         self.built = True
 
-    def call(self, x, valid=None):
+    def call(self, x: tf.Tensor, valid: tf.Tensor | None = None) -> tf.Tensor:
         """Word vectors (B, T, input_dim) and bool (B, T) to float32 (B, units)."""
         return self.layer(x, valid)[:, -1]  # places left out keep the state

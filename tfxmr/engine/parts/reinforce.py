@@ -2,7 +2,7 @@
 import tensorflow as tf
 
 
-def cosine_reward(a, b, damping=(0.0, 0.0)):
+def cosine_reward(a: tf.Tensor, b: tf.Tensor, damping: tuple[float, float] = (0.0, 0.0)) -> tf.Tensor:
     """log(cos(a, b) / 2 + 1/2) of corresponding vectors: 0 of equal directions, log(1/2) of orthogonal ones.
 
     Args:

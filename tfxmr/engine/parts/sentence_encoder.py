@@ -1,6 +1,9 @@
 """Sentences as states of a GRU, and the marks before their first and after their last word."""
+from typing import Any
+
 import keras
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxmr.engine import randomness
 from tfxmr.engine.parts.recurrent import RecurrentEncoder
@@ -33,7 +36,10 @@ class SentenceEncoder(keras.layers.Layer):
 
     row_axis = 0
 
-    def __init__(self, words: int, units: int, *, width=300, table=None, init="glorot", cut=False, seed: int, **kwargs):
+    def __init__(
+        self, words: int, units: int, *, width: int = 300, table: NDArray | None = None, init: str = "glorot",
+        cut: bool = False, seed: int, **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.cut = cut
         policy = self.dtype_policy
@@ -45,7 +51,7 @@ class SentenceEncoder(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, words):
+    def call(self, words: tf.Tensor) -> tf.Tensor:
         """Word numbers int (B, T), 0 after the last, to float32 (B, units)."""
         if self.cut:
             longest = tf.reduce_max(tf.reduce_sum(tf.cast(words > 0, tf.int32), axis=1))

@@ -1,4 +1,7 @@
 """Convolutions over the word vectors of a text, with masks."""
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -13,7 +16,7 @@ def valid_windows(valid: tf.Tensor, width: int, stride: int = 1) -> tf.Tensor:
     return counts[..., 0] > 0
 
 
-def max_pool(x: tf.Tensor, valid: tf.Tensor, width: int, stride: int | None = None):
+def max_pool(x: tf.Tensor, valid: tf.Tensor, width: int, stride: int | None = None) -> tuple[tf.Tensor, tf.Tensor]:
     """The largest value of each feature among the valid places of each window.
 
     Args:
@@ -45,7 +48,10 @@ class Convolution(keras.layers.Layer):
 
     row_axis = 0
 
-    def __init__(self, dim: int, filters: int, width: int, *, seed: int, stddev=None, bias=0.0, **kwargs):
+    def __init__(
+        self, dim: int, filters: int, width: int, *, seed: int, stddev: float | None = None, bias: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.width = width
         normal = keras.initializers.RandomNormal(0.0, stddev, seed=seed) if stddev is not None else None
@@ -54,7 +60,7 @@ class Convolution(keras.layers.Layer):
         self.bias = self.add_weight(shape=(filters,), initializer=keras.initializers.Constant(bias), name="bias")
         self.built = True
 
-    def call(self, x, valid=None):
+    def call(self, x: tf.Tensor, valid: tf.Tensor | None = None) -> tf.Tensor:
         """(B, T, dim), T >= width, and bool (B, T) to float32 (B, T - width + 1, filters); see `valid_windows`."""
         kernel = tf.convert_to_tensor(self.kernel)
         x = x if valid is None else tf.where(valid[..., None], x, 0.0)
@@ -76,7 +82,7 @@ class TextConvolutions(keras.layers.Layer):
 
     row_axis = 0
 
-    def __init__(self, dim: int, filters: int, widths=(3, 4, 5), *, seed: int, **kwargs):
+    def __init__(self, dim: int, filters: int, widths: Sequence[int] = (3, 4, 5), *, seed: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.layers = [
             Convolution(
@@ -86,7 +92,7 @@ class TextConvolutions(keras.layers.Layer):
         ]
         self.built = True
 
-    def call(self, x, valid=None):
+    def call(self, x: tf.Tensor, valid: tf.Tensor | None = None) -> tf.Tensor:
         """(B, T, dim) and bool (B, T) to float32 (B, filters * len(widths)); zeros for a text without words."""
         valid = tf.ones(tf.shape(x)[:2], tf.bool) if valid is None else valid
         short = max(0, max(layer.width for layer in self.layers) - x.shape[1])
@@ -113,7 +119,7 @@ class ConvolutionStages(keras.layers.Layer):
       seed: of the initial weights.
     """
 
-    def __init__(self, dim: int, stages, *, same=False, seed: int, **kwargs):
+    def __init__(self, dim: int, stages: Sequence, *, same: bool = False, seed: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.windows = [(width, pool) for _, width, pool in stages]
         self.same = same
@@ -127,11 +133,11 @@ class ConvolutionStages(keras.layers.Layer):
         self.norms = [BatchNorm(n, scale=True, name=f"norm_{i}", dtype="float32") for i, n in enumerate(filters)]
         self.built = True
 
-    def row_parts(self):
+    def row_parts(self) -> list[keras.layers.Layer]:
         """The convolutions: statistics are those of the whole batch."""
         return self.convolutions
 
-    def call(self, x, valid, training=False):
+    def call(self, x: tf.Tensor, valid: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """(B, T, dim) and bool (B, T) to float32 (B, T', filters[-1]) and bool (B, T'), see `fields`."""
         for convolution, norm, (width, pool) in zip(self.convolutions, self.norms, self.windows, strict=True):
             margin = width // 2 if self.same else 0

@@ -13,7 +13,10 @@ def different(ids: tf.Tensor) -> tf.Tensor:
     return ids[:, None] != ids[None, :]
 
 
-def triplet(similarities, allowed, margin, negatives="all", seed=None):
+def triplet(
+    similarities: tf.Tensor, allowed: tf.Tensor, margin: float | tf.Tensor, negatives: str = "all",
+    seed: tf.Tensor | None = None,
+) -> tf.Tensor:
     """max(0, margin - S[n, n] + S[n, v]) of each row n, v its negatives.
 
     The other direction is `triplet` of both transposed matrices. A row without an allowed column pays 0.

@@ -1,7 +1,11 @@
 """A generator of sentences: log p(w_1 ... w_T | c) = sum over t of log p(w_t | w_1 ... w_(t - 1), c)."""
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxmr.engine import randomness
 from tfxmr.engine.layers import Dense
@@ -31,8 +35,9 @@ class WordDecoder(keras.layers.Layer):
     row_axis = 0
 
     def __init__(
-        self, words: int, units: int, *, start: int, end: int, seed: int, word_dim=300, table=None, **kwargs
-    ):
+        self, words: int, units: int, *, start: int, end: int, seed: int, word_dim: int = 300,
+        table: NDArray | None = None, **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not (1 <= start <= words and 1 <= end <= words and start != end):
             raise ValueError(f"start={start}, end={end}: must be two ids in 1 to {words}")
@@ -50,7 +55,7 @@ class WordDecoder(keras.layers.Layer):
         self.output_layer = Dense((units,), words, None, randomness.derive(seed, 2), name="output", dtype=policy)
         self.built = True
 
-    def call(self, condition, sentences):
+    def call(self, condition: tf.Tensor, sentences: tf.Tensor) -> tf.Tensor:
         """-log p of each sentence, every word given its true predecessors.
 
         Args:
@@ -66,7 +71,7 @@ class WordDecoder(keras.layers.Layer):
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(targets - 1, 0), logits)
         return tf.reduce_sum(tf.where(targets > 0, losses, 0.0), axis=1)
 
-    def greedy(self, condition, length: int):
+    def greedy(self, condition: tf.Tensor, length: int) -> tf.Tensor:
         """Sentences of which each word is the most likely one after the words before it.
 
         Args:
@@ -78,7 +83,7 @@ class WordDecoder(keras.layers.Layer):
         """
         return self._generate(condition, length, lambda t, logits: tf.argmax(logits, axis=1, output_type=tf.int32))
 
-    def sample(self, condition, length: int, seed):
+    def sample(self, condition: tf.Tensor, length: int, seed: tf.Tensor) -> tf.Tensor:
         """Sentences drawn word by word from the decoder's distribution; see `greedy`.
 
         Args:
@@ -87,19 +92,23 @@ class WordDecoder(keras.layers.Layer):
           seed: int32 (2,).
         """
 
-        def draw(t, logits):
+        def draw(t: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
             drawn = tf.random.stateless_categorical(logits, 1, randomness.fold_in(seed, t), dtype=tf.int32)
             return drawn[:, 0]
 
         return self._generate(condition, length, draw)
 
-    def _generate(self, condition, length, choose):
+    def _generate(
+        self, condition: tf.Tensor, length: int, choose: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    ) -> tf.Tensor:
         rows = tf.shape(condition)[0]
         never = tf.one_hot(self.start - 1, self.output_layer.bias.shape[0], on_value=np.inf, off_value=0.0)
         ids = tf.TensorArray(tf.int32, length, element_shape=condition.shape[:1])
         last = tf.fill((rows,), self.start)
 
-        def body(t, last, ended, states, ids):
+        def body(
+            t: tf.Tensor, last: tf.Tensor, ended: tf.Tensor, states: list[tf.Tensor], ids: tf.TensorArray,
+        ) -> tuple:
             states = self.lstm.step(tf.gather(self.table, last), states)
             word = choose(t, tf.cast(self.output_layer(states[0]), tf.float32) - never) + 1
             word = tf.where(ended, 0, word)

@@ -1,7 +1,11 @@
 """Vectors of words by their numbers, learned or fixed."""
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 
 def look_up(table: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
@@ -17,8 +21,8 @@ def look_up(table: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
     rows = table.shape[0]
 
     @tf.custom_gradient
-    def read(table):
-        def backward(upstream):
+    def read(table: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def backward(upstream: tf.Tensor) -> tf.Tensor:
             flat = tf.reshape(tf.cast(upstream, tf.float32), (-1, upstream.shape[-1]))
             return tf.cast(tf.math.unsorted_segment_sum(flat, tf.reshape(ids, (-1,)), rows), table.dtype)
 
@@ -42,7 +46,9 @@ class WordTable(keras.layers.Layer):
 
     row_axis = 0
 
-    def __init__(self, words: int, width: int = 300, *, table=None, seed: int = 0, **kwargs):
+    def __init__(
+        self, words: int, width: int = 300, *, table: NDArray | None = None, seed: int = 0, **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if table is not None and len(table) != words + 1:
             raise ValueError(f"table of {len(table)} rows: must have {words + 1}, padding first")
@@ -55,6 +61,6 @@ class WordTable(keras.layers.Layer):
         self.width = self.table.shape[1]
         self.built = True
 
-    def call(self, ids):
+    def call(self, ids: tf.Tensor) -> tf.Tensor:
         """int (..., T) to float (..., T, e)."""
         return look_up(tf.convert_to_tensor(self.table), ids)
