@@ -179,7 +179,16 @@ class Baseline(Trained, sklearn.base.BaseEstimator):
 
     @classmethod
     def of(cls, data: MultiModalData, settings: BaselineSettings, seed: int) -> Self:
-        """Makes the method for training data. Raises InputError if it cannot learn from them."""
+        """Makes the method for training data. Raises InputError if it cannot learn from them.
+
+        Args:
+          data: the training data.
+          settings: of the class's `Settings`.
+          seed: of the run; closed-form methods draw nothing by it.
+
+        Returns:
+          The method, not fitted yet.
+        """
         method = cls(settings)
         method.check(data)
         return method

@@ -196,6 +196,9 @@ def laplacian(items: NDArray, neighbours: int, dense: bool = True) -> Any:
       neighbours: nearest items of each, itself left out.
       dense: True takes K of all pairs, and as D the numbers of neighbours; such an L may have eigenvalues below 0.
         False takes K of neighbours alone, sparse, and as D its row sums.
+
+    Returns:
+      (n, n), an array or sparse.
     """
     graph = neighbour_graph(items, neighbours)
     if not dense:

@@ -1,16 +1,18 @@
 """A second domain: labelled items of other classes, or of another dataset, from which some methods learn as well."""
 import dataclasses
 import hashlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from tfxmr.core.errors import InputError
 from tfxmr.data import memmap
-from tfxmr.data.multimodal import MultiModalData
+from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.views import kind, modality_of
 
 
-def of_training_items(source: MultiModalData, classes=()) -> MultiModalData:
+def of_training_items(source: MultiModalData, classes: Sequence[str | int] = ()) -> MultiModalData:
     """A dataset as a second domain: its training items alone, perhaps of some classes, which are numbered anew.
 
     Args:
@@ -24,7 +26,7 @@ def of_training_items(source: MultiModalData, classes=()) -> MultiModalData:
     return dataclasses.replace(source, splits={"train": source.splits["train"]}).of_classes(kept)
 
 
-def needed(method_class: type, name: str, data: MultiModalData) -> MultiModalData | None:
+def needed(method_class: type[Any], name: str, data: MultiModalData) -> MultiModalData | None:
     """What of the second domain a method reads: the views that both domains have, of its `source_modalities`.
 
     Args:
@@ -93,8 +95,8 @@ def refuse_leaks(data: MultiModalData, allow: bool = False) -> None:
             )
 
 
-def _digests(split, views):
+def _digests(split: Split, views: Sequence[str]) -> set[bytes]:
     """Digests of a split's items by some views; without those of one value throughout, such as texts without a word."""
-    columns = [[(hashlib.sha256(row).digest(), np.ptp(row) > 0) for block in memmap.blocks(split.features[view])
+    columns = [[(hashlib.sha256(row.data).digest(), np.ptp(row) > 0) for block in memmap.blocks(split.features[view])
                 for row in map(np.ascontiguousarray, block)] for view in views]
     return {b"".join(d for d, _ in item) for item in zip(*columns, strict=True) if any(told for _, told in item)}

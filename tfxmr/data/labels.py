@@ -1,8 +1,9 @@
 """Labels as others store them: class numbers, class names, one-hot rows or columns."""
 import numpy as np
+from numpy.typing import NDArray
 
 
-def one_hot(labels):
+def one_hot(labels: NDArray) -> NDArray | None:
     """The classes of a one-hot matrix, or None if the array is none.
 
     Args:
@@ -23,12 +24,12 @@ def one_hot(labels):
     return None
 
 
-def _marks(labels):
+def _marks(labels: NDArray) -> bool:
     """True if an array says by 0 and 1, or by -1 and 1, which classes an item has."""
     return labels.dtype.kind in "biuf" and any(np.isin(labels, values).all() for values in ((0, 1), (-1, 1)))
 
 
-def advice(labels):
+def advice(labels: NDArray) -> str:
     """What makes a vector (n,) of integers of labels that are none, in a sentence or two.
 
     Args:

@@ -1,7 +1,10 @@
 """Aligned multi-modal arrays: what every method trains on and every protocol selects from."""
 import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.data import memmap, views
@@ -26,7 +29,7 @@ class Split:
     unpaired: tuple = ()
 
     @classmethod
-    def of_pairs(cls, features, labels, ids=None):
+    def of_pairs(cls, features: dict[str, Any], labels: ArrayLike, ids: Sequence[str] | None = None) -> "Split":
         """Builds a split whose item n is the same thing in every modality.
 
         Args:
@@ -43,7 +46,7 @@ class Split:
         )
 
     @property
-    def modalities(self):
+    def modalities(self) -> list[str]:
         """Modality names in the standard order."""
         return ordered(self.labels)
 
@@ -52,12 +55,12 @@ class Split:
         """Names of the views in order, see tfxmr.data.views."""
         return ordered(self.features)
 
-    def views_of(self, modality) -> list:
+    def views_of(self, modality: str) -> list:
         """Names of the views of a modality, its default view first if it has one."""
         return [view for view in self.views if modality_of(view) == modality]
 
     @property
-    def groups(self):
+    def groups(self) -> list[list[str]]:
         """The modalities in groups that share their rows: in a group, item n is the same thing in every modality.
 
         There is one group of several modalities at most: those not in `unpaired`, if their labels agree.
@@ -68,15 +71,15 @@ class Split:
         return ([shared] if shared else []) + [[m] for m in self.modalities if m not in shared]
 
     @property
-    def paired(self):
+    def paired(self) -> bool:
         """True if all modalities share their rows (image n belongs to text n)."""
         return len(self.groups) == 1
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Number of items of the largest modality; of pairs, where items are paired."""
         return max(len(labels) for labels in self.labels.values())
 
-    def require_classes(self, names=()):
+    def require_classes(self, names: Sequence[str] = ()) -> None:
         """Raises InputError if a modality has no item of a class of which another one has some.
 
         Args:
@@ -92,7 +95,7 @@ class Split:
                     f"some, or leave out the class or all {m} items"
                 )
 
-    def permute(self, rng):
+    def permute(self, rng: np.random.Generator) -> dict[str, NDArray]:
         """Draws an order of the items.
 
         Args:
@@ -101,17 +104,17 @@ class Split:
         Returns:
           modality -> its n_m row numbers in random order, the same order for modalities that share their rows.
         """
-        orders = {}
+        orders: dict[str, NDArray] = {}
         for group in self.groups:
             orders |= dict.fromkeys(group, rng.permutation(len(self.labels[group[0]])))
         return orders
 
-    def of_classes(self, classes):
+    def of_classes(self, classes: Iterable[int]) -> "Split":
         """Keeps the items whose label is in `classes` (any iterable of ints); labels are not renumbered."""
         keep = {m: np.flatnonzero(np.isin(self.labels[m], sorted(classes))) for m in self.modalities}
         return self.take(keep)
 
-    def take(self, rows):
+    def take(self, rows: Any) -> "Split":
         """Selects items.
 
         Args:
@@ -126,7 +129,7 @@ class Split:
             unpaired=self.unpaired,
         )
 
-    def of(self, modality, rows=None):
+    def of(self, modality: str, rows: Any = None) -> Any:
         """What a method reads of a modality: its matrix, or view -> array where it reads others than the default one.
 
         Args:
@@ -138,7 +141,7 @@ class Split:
             held = {v: memmap.take(x, rows) for v, x in held.items()}
         return held[modality] if set(held) == {modality} else held
 
-    def items_of(self, modality):
+    def items_of(self, modality: str) -> tuple[NDArray, NDArray]:
         """Which rows of a modality with ids are the same item: those of one id.
 
         Returns:
@@ -148,12 +151,12 @@ class Split:
         items = np.array([number[name] for name in self.ids[modality]])
         return np.unique(items, return_index=True)[1], items
 
-    def distinct(self, repeated):
+    def distinct(self, repeated: Sequence[str]) -> "Split":
         """Keeps one row of each item of the modalities `repeated`, see MultiModalData; then nothing is paired."""
         rows = {m: np.arange(len(self.labels[m])) for m in self.modalities}
         return self.take(rows | {m: self.items_of(m)[0] for m in repeated}) if repeated else self
 
-    def only(self, modalities):
+    def only(self, modalities: Sequence[str]) -> "Split":
         """Keeps some modalities (names)."""
         return Split(
             features={view: x for view, x in self.features.items() if modality_of(view) in modalities},
@@ -203,12 +206,12 @@ class MultiModalData:
     media: bool = False
 
     @property
-    def shown(self):
+    def shown(self) -> str:
         """What tables and figures call the data: the title, or else the name."""
         return self.title or self.name
 
     @property
-    def modalities(self):
+    def modalities(self) -> list[str]:
         """Modality names in the standard order."""
         return self.splits["train"].modalities
 
@@ -217,23 +220,23 @@ class MultiModalData:
         """Names of the views in order, see tfxmr.data.views."""
         return self.splits["train"].views
 
-    def views_of(self, modality) -> list:
+    def views_of(self, modality: str) -> list:
         """Names of the views of a modality, its default view first if it has one."""
         return self.splits["train"].views_of(modality)
 
     @property
-    def dims(self):
+    def dims(self) -> dict[str, Any]:
         """View -> the shape of one item: the width d of a vector, (places, d) of a map, (T,) of tokens."""
         return {view: views.dim(self.splits["train"].features[view]) for view in self.views}
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         """C: the number of class names, or else one more than the largest label."""
         if self.class_names:
             return len(self.class_names)
         return 1 + max(int(labels.max()) for s in self.splits.values() for labels in s.labels.values())
 
-    def only(self, modalities):
+    def only(self, modalities: Sequence[str]) -> "MultiModalData":
         """Keeps some modalities. Raises InputError if it has not got one, or for fewer than two."""
         unknown = [m for m in modalities if m not in self.modalities]
         if unknown or len(set(modalities)) < 2:
@@ -244,7 +247,7 @@ class MultiModalData:
         splits = {name: split.only(ordered(modalities)) for name, split in self.splits.items()}
         return self._with(splits)
 
-    def reading(self, wanted=(), method="this method"):
+    def reading(self, wanted: Sequence[str] = (), method: str = "this method") -> "MultiModalData":
         """Keeps the views that a method reads, and the modalities that they are of.
 
         Args:
@@ -270,11 +273,11 @@ class MultiModalData:
         }
         return self._with(splits)
 
-    def _with(self, splits):
+    def _with(self, splits: dict[str, Split]) -> "MultiModalData":
         """The data with splits of fewer modalities or views, and without the facts and tables of the others."""
         dropped = {*self.views, *self.modalities}.difference(splits["train"].views)
 
-        def remaining(entries):
+        def remaining(entries: dict[str, Any]) -> dict[str, Any]:
             return {name: entry for name, entry in entries.items() if name not in dropped}
 
         repeated = tuple(m for m in self.repeated if m in splits["train"].modalities)
@@ -283,7 +286,7 @@ class MultiModalData:
             vocabularies=remaining(self.vocabularies),
         )
 
-    def of_classes(self, classes):
+    def of_classes(self, classes: Iterable[int]) -> "MultiModalData":
         """The items of some classes (labels), which are numbered anew in their order."""
         kept = sorted(set(classes))
         number = np.full(self.num_classes, -1, np.int32)
@@ -297,7 +300,7 @@ class MultiModalData:
             class_embeddings=None if self.class_embeddings is None else self.class_embeddings[kept],
         )
 
-    def labels_of(self, names, flag):
+    def labels_of(self, names: Sequence[str | int], flag: str) -> list[int]:
         """The labels of classes by their names or zero-based labels; raises InputError, naming `flag`, for others."""
         found = set()
         for name in map(str.strip, map(str, names)):
@@ -310,7 +313,7 @@ class MultiModalData:
                 raise InputError(f"{flag}: no class {name!r}; dataset {self.shown} has {valid}")
         return sorted(found)
 
-    def as_instances(self):
+    def as_instances(self) -> "MultiModalData":
         """The same pairs without their classes: an item is found by its counterparts alone.
 
         Returns:
@@ -337,13 +340,13 @@ class MultiModalData:
             features={view: facts for view, facts in self.features.items() if view != "class_embeddings"},
         )
 
-    def size(self, split):
+    def size(self, split: str) -> str:
         """How many items a split (a name) has: "800 items", or "4000 pairs (800 image items)" if some are repeated."""
         found = self.splits[split]
         distinct = ", ".join(f"{len(found.items_of(m)[0])} {m} items" for m in self.repeated)
         return f"{len(found)} pairs ({distinct})" if distinct else f"{len(found)} items"
 
-    def require(self, modalities, method):
+    def require(self, modalities: Sequence[str], method: str) -> None:
         """Raises InputError if one of the modalities that `method` (a name) needs is missing."""
         missing = [m for m in modalities if m not in self.modalities]
         if missing:
@@ -352,7 +355,7 @@ class MultiModalData:
                 f"{', '.join(self.modalities)}. Use another --model or add {', '.join(missing)}."
             )
 
-    def require_pairs(self, modalities, method):
+    def require_pairs(self, modalities: Sequence[str], method: str) -> None:
         """Raises InputError if the training items of the modalities that `method` (a name) needs are no pairs."""
         if not any(set(modalities) <= set(group) for group in self.splits["train"].groups):
             raise InputError(

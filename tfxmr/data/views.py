@@ -9,6 +9,8 @@ is always a vector. What an array is follows from its type and shape:
 """
 import re
 import shlex
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -35,32 +37,32 @@ def is_default(view: str) -> bool:
     return "." not in view
 
 
-def ordered(names) -> list:
+def ordered(names: Iterable[str]) -> list:
     """Sorts names of modalities or views: the standard modalities first, then others; default views first."""
     rank = {name: i for i, name in enumerate(MODALITIES)}
     return sorted(names, key=lambda name: (rank.get(modality_of(name), len(rank)), modality_of(name), name))
 
 
-def kind(array) -> str:
+def kind(array: Any) -> str:
     """What a view's array (n, ...) is, also a MappedMatrix: "vector", "map" or "tokens"."""
     if array.ndim == 3:
         return "map"
     return "tokens" if array.dtype.kind in "iu" else "vector"
 
 
-def dim(array):
+def dim(array: Any) -> int | tuple[int, ...]:
     """The shape of one item: d of a vector, (places, d) of a map, (T,) of tokens."""
     return array.shape[1] if kind(array) == "vector" else tuple(array.shape[1:])
 
 
-def typed(view: str, array) -> np.ndarray:
+def typed(view: str, array: Any) -> np.ndarray:
     """An array as a view holds it, contiguous: int32 for whole numbers (n, T) of a view with a name, else float32."""
     array = np.asarray(array)
     tokens = not is_default(view) and array.ndim == 2 and kind(array) == "tokens"
     return np.ascontiguousarray(array, np.int32 if tokens else np.float32)
 
 
-def refusal(data, view: str, wanted, method: str, reason: str = "") -> InputError:
+def refusal(data: Any, view: str, wanted: Iterable[str], method: str, reason: str = "") -> InputError:
     """The InputError of data that lack a view which a method reads.
 
     Args:
@@ -79,16 +81,16 @@ def refusal(data, view: str, wanted, method: str, reason: str = "") -> InputErro
     )
 
 
-def extract_line(dataset: str, wanted) -> str:
+def extract_line(dataset: str, wanted: Iterable[str]) -> str:
     """The command that makes views of a data set, all of them in FEATURES.
 
     Args:
       dataset: its name.
       wanted: names of the views.
     """
-    flags = {}
+    features: dict[str, list[str]] = {}
     for view in ordered(wanted):
-        flags.setdefault(modality_of(view), []).append(FEATURES[view])
-    flags = [f"--{modality}_features={','.join(names)}" for modality, names in flags.items()]
+        features.setdefault(modality_of(view), []).append(FEATURES[view])
+    flags = [f"--{modality}_features={','.join(names)}" for modality, names in features.items()]
     place = ["--data_dir=DATA"] if dataset == "folder" else []
     return shlex.join(["tfxmr", "extract", f"--dataset={dataset}", *place, *flags, "--out=DIR"])

@@ -16,12 +16,20 @@ REFERENCE_BATCH = 64
 
 
 def real_loss(logits: tf.Tensor) -> tf.Tensor:
-    """-log D: what a discriminator pays for a real pair. Logits and result: (..., B)."""
+    """-log D: what a discriminator pays for a real pair. Logits and result: (..., B).
+
+    >>> round(float(real_loss(0.0)), 4)  # -log 1/2
+    0.6931
+    """
     return tf.nn.softplus(-logits)
 
 
 def fake_loss(logits: tf.Tensor) -> tf.Tensor:
-    """-log(1 - D): what a discriminator pays for a fake pair. Logits and result: (..., B)."""
+    """-log(1 - D): what a discriminator pays for a fake pair. Logits and result: (..., B).
+
+    >>> round(float(fake_loss(0.0)), 4)  # -log 1/2
+    0.6931
+    """
     return tf.nn.softplus(logits)
 
 
@@ -34,6 +42,9 @@ def generator_loss(logits: tf.Tensor, kind: str = "nonsaturating") -> tf.Tensor:
 
     Returns:
       (..., B), to be minimised.
+
+    >>> round(float(generator_loss(0.0)), 4), round(float(generator_loss(0.0, "saturating")), 4)
+    (0.6931, -0.6931)
     """
     return tf.nn.softplus(-logits) if kind == "nonsaturating" else -tf.nn.softplus(logits)
 
@@ -58,6 +69,10 @@ def recovery(generated: tf.Tensor, target: tf.Tensor, kind: str = "tf_l2_loss") 
 
     Returns:
       (B,), at least 0.
+
+    >>> made, target = tf.constant([[3.0, 4.0]]), tf.zeros((1, 2))
+    >>> [float(recovery(made, target, kind)[0]) for kind in ("l2_mean", "sq_mean", "tf_l2_loss")]
+    [5.0, 12.5, 800.0]
     """
     squares = tf.reduce_sum(tf.square(generated - target), axis=-1)
     distance = tf.sqrt(squares + 1e-12) if kind.startswith("l2") else 0.5 * squares
@@ -73,6 +88,9 @@ def semantic_discrimination(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
     Returns:
       (B,), at least 0; M ln C at equal logits.
+
+    >>> round(float(semantic_discrimination(tf.zeros((2, 1, 4)), [3])[0]), 4)  # 2 ln 4
+    2.7726
     """
     labels = tf.broadcast_to(labels, tf.shape(logits)[:2])
     return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), axis=0)
@@ -87,6 +105,9 @@ def squared_distances(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
     Returns:
       (..., U, V), at least 0.
+
+    >>> squared_distances(tf.constant([[0.0, 0.0]]), tf.constant([[3.0, 4.0], [1.0, 0.0]])).numpy().tolist()
+    [[25.0, 1.0]]
     """
     squares = tf.reduce_sum(a**2, axis=-1)[..., :, None] + tf.reduce_sum(b**2, axis=-1)[..., None, :]
     return tf.maximum(squares - 2 * tf.matmul(a, b, transpose_b=True), 0.0)
@@ -101,6 +122,9 @@ def row_distances(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
     Returns:
       (...), at least 1e-6.
+
+    >>> float(row_distances(tf.constant([3.0, 4.0]), tf.zeros(2)))
+    5.0
     """
     return tf.sqrt(tf.reduce_sum((a - b) ** 2, axis=-1) + 1e-12)
 
@@ -129,6 +153,10 @@ def contrastive_distances(specific: tf.Tensor, shared: tf.Tensor, third: str = "
 
     Returns:
       (B, B), at least 0; row u, column v.
+
+    >>> shared = tf.constant([[[0.0], [1.0]], [[0.0], [3.0]]])  # of two modalities, two items
+    >>> contrastive_distances(tf.zeros((2, 2, 1)), shared).numpy().tolist()
+    [[0.0, 9.0], [1.0, 4.0]]
     """
     first, second = zip(*itertools.combinations(range(shared.shape[0]), 2), strict=True)
     a, b = tf.gather(shared, first), tf.gather(shared, second)
@@ -156,6 +184,10 @@ def contrastive(distances: tf.Tensor, labels: tf.Tensor, threshold: float, margi
 
     Returns:
       A scalar, at least 0.
+
+    >>> distances = tf.constant([[0.0, 1.0], [1.0, 0.0]])
+    >>> float(contrastive(distances, tf.constant([0, 1]), threshold=3.0))  # both pairs of two classes are 2 too near
+    2.0
     """
     same = tf.cast(labels[:, None] == labels[None, :], distances.dtype)
     other = 1 - same
@@ -177,6 +209,10 @@ def margin_contrastive(distances: tf.Tensor, labels: tf.Tensor, margin: float) -
 
     Returns:
       (B,), at least 0.
+
+    >>> distances = tf.constant([[4.0, 1.0], [1.0, 4.0]])
+    >>> margin_contrastive(distances, tf.constant([0, 1]), 3.0).numpy().tolist()  # 4/2 + (3 - 1)^2 / 2
+    [4.0, 4.0]
     """
     same = labels[:, None] == labels[None, :]
     short = tf.nn.relu(margin - tf.sqrt(distances + 1e-12))  # the square root has no slope at 0
@@ -189,6 +225,9 @@ def trace_norm(matrix: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.T
 
     Its gradient is U V', without the division by differences of singular values that the gradient of a general
     singular value decomposition needs.
+
+    >>> round(float(trace_norm(tf.constant([[3.0, 0.0], [0.0, -4.0]]))), 4)
+    7.0
     """
     values, left, right = tf.linalg.svd(matrix)
     return tf.reduce_sum(values), lambda upstream: upstream * tf.matmul(left, right, transpose_b=True)
@@ -207,6 +246,10 @@ def total_correlation(x: tf.Tensor, y: tf.Tensor, ridge: float) -> tf.Tensor:
 
     Returns:
       A scalar in [0, min(k, l)], of x's type.
+
+    >>> x = tf.constant([[1.0], [2.0], [4.0]])
+    >>> round(float(total_correlation(x, -2 * x, ridge=1e-9)), 4)
+    1.0
     """
     kind, divisor = x.dtype, tf.cast(tf.shape(x)[0] - 1, tf.float64)
     x, y = (v - tf.reduce_mean(v, axis=0) for v in (tf.cast(x, tf.float64), tf.cast(y, tf.float64)))
@@ -232,6 +275,9 @@ def large_margin(specific: tf.Tensor, shared: tf.Tensor, threshold: float) -> tf
 
     Returns:
       (B,), at least 0.
+
+    >>> large_margin(tf.zeros((2, 1, 1)), tf.constant([[[1.0]], [[3.0]]]), 4.0).numpy().tolist()  # 4 - 1, and 0
+    [3.0]
     """
     distances = tf.reduce_sum((specific - shared) ** 2, axis=-1)
     return tf.reduce_sum(tf.nn.relu(threshold - distances), axis=0)
@@ -245,13 +291,20 @@ def modality_classification(logits: tf.Tensor) -> tf.Tensor:
 
     Returns:
       (B,), at least 0; M ln M at equal logits.
+
+    >>> round(float(modality_classification(tf.zeros((2, 1, 2)))[0]), 4)  # 2 ln 2
+    1.3863
     """
     modalities = tf.repeat(tf.range(tf.shape(logits)[0])[:, None], tf.shape(logits)[1], axis=1)
     return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(modalities, logits), axis=0)
 
 
 def pairwise_l2(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """||a_n - b_n||^2 / 2 of the rows of (B, d) and (B, d), >= 0: Caffe's contrastive loss of pairs that all match."""
+    """||a_n - b_n||^2 / 2 of the rows of (B, d) and (B, d), >= 0: Caffe's contrastive loss of pairs that all match.
+
+    >>> float(pairwise_l2(tf.constant([3.0, 4.0]), tf.zeros(2)))
+    12.5
+    """
     return recovery(a, b, "sq_mean")
 
 
@@ -264,6 +317,9 @@ def sigmoid_modality(logits: tf.Tensor, modalities: tf.Tensor) -> tf.Tensor:
 
     Returns:
       (B,), >= 0; M ln 2 at zero logits.
+
+    >>> round(float(sigmoid_modality(tf.zeros((1, 2)), [0])[0]), 4)  # 2 ln 2
+    1.3863
     """
     targets = tf.one_hot(modalities, logits.shape[-1], dtype=logits.dtype)
     return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(targets, logits), axis=-1)
@@ -278,5 +334,8 @@ def least_squares_domain(outputs: tf.Tensor, domain: float | tf.Tensor) -> tf.Te
 
     Returns:
       (...), >= 0.
+
+    >>> float(least_squares_domain(tf.constant(3.0), 1.0))
+    2.0
     """
     return tf.square(outputs - domain) / 2

@@ -28,7 +28,7 @@ class Adam(keras.optimizers.Adam):
         self.l2, self.epsilon_corrected = l2, epsilon_corrected
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
-        """Updates one variable and its two slots; `gradient` has the variable's shape."""
+        """Updates one variable and its two slots; `gradient` has its shape, `learning_rate` is a scalar."""
         i = self._get_variable_index(variable)
         step = tf.cast(self.iterations + 1, variable.dtype)
         beta2_power = tf.pow(tf.constant(self.beta_2, variable.dtype), step)
@@ -67,7 +67,7 @@ class SGD(keras.optimizers.SGD):
         self.l2, self.initial_momentum, self.rise = l2, initial_momentum, rise
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
-        """Updates one variable and its slot; `gradient` has the variable's shape."""
+        """Updates one variable and its slot; `gradient` has its shape, `learning_rate` is a scalar."""
         gradient = penalised(gradient, variable, self.l2)
         if self.initial_momentum is None:
             super().update_step(gradient, variable, learning_rate)
@@ -106,7 +106,7 @@ class RMSprop(keras.optimizers.RMSprop):
         self.l2 = l2
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
-        """Updates one variable and its slot; `gradient` has the variable's shape."""
+        """Updates one variable and its slot; `gradient` has its shape, `learning_rate` is a scalar."""
         gradient = penalised(tf.convert_to_tensor(gradient), variable, self.l2)
         velocity = self._velocities[self._get_variable_index(variable)]
         velocity.assign(self.rho * velocity + (1 - self.rho) * tf.square(gradient))
@@ -178,5 +178,5 @@ class ByStages(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def penalised(gradient: tf.Tensor, variable: Any, l2: float) -> tf.Tensor:
-    """The gradient of loss + l2 / 2 ||W||^2 for a weight matrix W; biases and other vectors are not penalised."""
+    """The gradient of loss + l2 / 2 ||W||^2 for a `variable` W, a matrix; biases and other vectors stay as they are."""
     return gradient + l2 * tf.convert_to_tensor(variable) if l2 and len(variable.shape) > 1 else gradient

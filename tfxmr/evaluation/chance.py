@@ -33,6 +33,9 @@ def chance_level(
 
     Raises:
       ValueError: labels that do not fit, an unknown denominator, a cut that is no whole number from 1 on.
+
+    >>> chance_level([0], [0, 1])  # the one relevant item of two stands first or second: (1 + 1/2) / 2
+    0.75
     """
     (cut,) = check(denominator=denominator, cut=cut)
     query_labels, gallery_labels = checks.labels(query_labels, gallery_labels)

@@ -25,6 +25,9 @@ def array(name: str, values: Any, ndim: int, what: str = "", finite: bool = True
       ndim: 1 or 2.
       what: for the message on a wrong shape: "representations are (items, width)".
       finite: refuses NaN and infinite values.
+
+    Returns:
+      The array, of any real type.
     """
     found = _array(name, values)
     if found.dtype.kind not in NUMERIC:
@@ -134,7 +137,7 @@ def ids(query: Any, num_queries: int, gallery: Any, gallery_size: int) -> tuple[
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:
-    """The whole number `value`, from `least` to 2^63 - 1; 2.0 is one, True is none."""
+    """The whole number `value`, from `least` to 2^63 - 1; 2.0 is one, True is none. `name` is for the message."""
     try:
         found: int | None = operator.index(value)
     except TypeError:
@@ -151,7 +154,7 @@ def optional_whole(name: str, value: Any) -> int | None:
 
 
 def number(name: str, value: Any, low: float, high: float, remedy: str) -> float:
-    """The real number `value` in [low, high]; `remedy` ends the message."""
+    """The real number `value` in [low, high]; `name` begins the message, `remedy` ends it."""
     real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
     if not real or not low <= value <= high:
         raise ValueError(f"{name}={short(value)}: {remedy}")
@@ -159,7 +162,7 @@ def number(name: str, value: Any, low: float, high: float, remedy: str) -> float
 
 
 def choice(name: str, value: Any, choices: Iterable[str]) -> str:
-    """`value`, which is one of `choices` (texts)."""
+    """`value`, which is one of `choices` (texts). `name` is for the message."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}={short(value)}: choose one of {', '.join(choices)}")
     return value

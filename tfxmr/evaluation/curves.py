@@ -32,6 +32,10 @@ def mean_curve(
 
     Raises:
       ValueError: an unknown kind; and as `average_precisions`.
+
+    >>> recall, precision = mean_curve("11-point", [[1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]], [0], [0, 0])
+    >>> recall[[0, 10]].tolist(), precision[[0, 10]].tolist()  # both items are relevant
+    ([0.0, 1.0], [1.0, 1.0])
     """
     _check(kind)
     check(ties=ties)
@@ -60,6 +64,10 @@ def chance_curve(
 
     Raises:
       ValueError: an unknown kind, labels that do not fit, draws or a seed that are no whole numbers.
+
+    >>> recall, precision = chance_curve("11-point", [0], [0, 0, 0])
+    >>> precision.min().item()
+    1.0
     """
     _check(kind)
     draws, rng = checks.whole("draws", draws), np.random.default_rng(checks.whole("seed", seed, 0))

@@ -22,6 +22,9 @@ def instance_ranks(similarity: ArrayLike, correct: NDArray[np.bool_] | Sequence)
 
     Raises:
       ValueError: shapes that do not fit, values that are not finite, a query without a correct item.
+
+    >>> instance_ranks([[0.9, 0.5, 0.7], [0.1, 0.2, 0.2]], [[2], [1]]).tolist()  # one is better; one is equal
+    [2, 2]
     """
     similarity = checks.array("similarity", similarity, 2, "a matrix (Q, G) of finite numbers is needed")
     similarity = similarity.astype(np.result_type(similarity, np.float32), copy=False)
@@ -38,12 +41,20 @@ def best_ranks(similarity: NDArray, correct: NDArray) -> NDArray[np.int_]:
 
 
 def recall_at_ranks(ranks: ArrayLike, k: int) -> float:
-    """Recall@k of instance retrieval: the share of queries whose `instance_ranks` are at most k, in [0, 1]."""
+    """Recall@k of instance retrieval: the share of queries whose `instance_ranks` (Q,) are at most k, in [0, 1].
+
+    >>> recall_at_ranks([1, 4, 2, 30], 5)
+    0.75
+    """
     return float(np.mean(_ranks("ranks", ranks) <= checks.whole("k", k)))
 
 
 def median_rank(ranks: ArrayLike) -> float:
-    """Median of `instance_ranks`; of an even number of queries the mean of the middle two (VSE++ rounds it down)."""
+    """Median of `instance_ranks` (Q,); of an even number of queries the mean of the middle two (VSE++ rounds it down).
+
+    >>> median_rank([1, 4, 2, 30])
+    3.0
+    """
     return float(np.median(_ranks("ranks", ranks)))
 
 
@@ -69,6 +80,11 @@ def image_sentence_recalls(
 
     Raises:
       ValueError: shapes that do not fit, NaN or infinite values.
+
+    >>> image, text = [[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.1], [0.1, 1.0]]
+    >>> found = image_sentence_recalls(image, text, captions_per_image=1, ks=(1,))
+    >>> found["image->text"]
+    {'R@1': 1.0, 'median_rank': 1.0}
     """
     image, text = checks.array("image", image, 2, finite=False), checks.array("text", text, 2, finite=False)
     captions_per_image, folds = checks.whole("captions_per_image", captions_per_image), checks.whole("folds", folds)

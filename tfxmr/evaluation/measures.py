@@ -31,6 +31,10 @@ def precision_recall(relevance: ArrayLike) -> tuple[NDArray, NDArray]:
     Returns:
       (precision (R,), recall (R,)), each in (0, 1]; empty if nothing is relevant. The mean of the precision is the
       average precision.
+
+    >>> precision, recall = precision_recall([1, 0, 0, 1])
+    >>> precision.tolist(), recall.tolist()
+    ([1.0, 0.5], [0.5, 1.0])
     """
     ranks = np.flatnonzero(ranking(relevance)) + 1
     hits = np.arange(1, len(ranks) + 1)
@@ -47,6 +51,9 @@ def eleven_point(relevance: ArrayLike) -> NDArray:
 
     Returns:
       float (11,) in [0, 1], never rising; zeros if nothing is relevant.
+
+    >>> eleven_point([1, 0, 0, 1])[[0, 5, 6, 10]].tolist()
+    [1.0, 1.0, 0.5, 0.5]
     """
     ranks = np.flatnonzero(ranking(relevance)) + 1
     return eleven_point_of(np.arange(1, len(ranks) + 1), ranks)
@@ -63,16 +70,25 @@ def eleven_point_of(hits: NDArray, ranks: NDArray) -> NDArray:
 
 
 def precision_at(relevance: ArrayLike, k: int) -> float:
-    """Share of relevant items among the first k; a ranking shorter than k counts as filled up with irrelevant ones."""
+    """Share of relevant items among the first k, of relevance 0/1 (n,).
+
+    A ranking shorter than k counts as filled up with irrelevant ones.
+
+    >>> precision_at([1, 0, 0, 1], 2)
+    0.5
+    """
     k = checks.whole("k", k)
     return float(np.sum(ranking(relevance)[:k]) / k)
 
 
 def recall_at(relevance: ArrayLike, k: int) -> float:
-    """Share of all relevant items that are among the first k; 0 if nothing is relevant.
+    """Share of all relevant items that are among the first k, of relevance 0/1 (n,); 0 if nothing is relevant.
 
     At class level, that is: the recall@k of image-sentence papers asks whether any correct item is there, which is
     `tfxmr.evaluation.instance.recall_at_ranks`.
+
+    >>> recall_at([1, 0, 0, 1], 2)
+    0.5
     """
     found = ranking(relevance)
     return float(np.sum(found[: checks.whole("k", k)]) / max(int(np.sum(found)), 1))
@@ -93,6 +109,9 @@ def ndcg(gains: ArrayLike, k: int | None = None) -> float:
 
     Raises:
       ValueError: gains that are negative, NaN or infinite.
+
+    >>> ndcg([0, 0, 1])  # 1 / log2(4), over 1 / log2(2)
+    0.5
     """
     gains = checks.floats("gains", gains)
     if (gains < 0).any():
@@ -112,6 +131,9 @@ def mean_by_class(values: ArrayLike, labels: ArrayLike) -> dict[Any, float]:
 
     Returns:
       {label: mean}, labels ascending.
+
+    >>> mean_by_class([0.25, 0.75, 1.0], ["boat", "boat", "tree"])
+    {'boat': 0.5, 'tree': 1.0}
     """
     values = checks.array("values", values, 1, finite=False).astype(np.float64)
     if np.isnan(values).any():
@@ -123,7 +145,11 @@ def mean_by_class(values: ArrayLike, labels: ArrayLike) -> dict[Any, float]:
 
 
 def harmonic_mean(seen: float, unseen: float) -> float:
-    """2 s u / (s + u) of the figures on seen and unseen classes (Xian et al., TPAMI 2019); 0 if either is 0."""
+    """2 s u / (s + u) of the figures on seen and unseen classes (Xian et al., TPAMI 2019); 0 if either is 0.
+
+    >>> harmonic_mean(0.25, 0.75)
+    0.375
+    """
     for name, value in (("seen", seen), ("unseen", unseen)):
         checks.number(name, value, 0, LARGEST, "must be a number of at least 0")
     return 2 * seen * unseen / (seen + unseen) if seen and unseen else 0.0

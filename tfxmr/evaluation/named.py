@@ -44,6 +44,9 @@ def measure(
 
     Raises:
       ValueError: unknown names; and as `average_precisions`.
+
+    >>> measure(["P@1", "hit@2"], [[1.0, 0.0]], [[1.0, 0.1], [0.1, 1.0]], [0], [1, 0])  # the wrong item is nearer
+    {'P@1': (0.0, 0.5), 'hit@2': (1.0, 1.0)}
     """
     if not checks.length("names", names):
         raise ValueError(f"names is empty; there are {NAMES}")

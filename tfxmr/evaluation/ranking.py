@@ -42,6 +42,9 @@ def average_precision(
 
     Raises:
       ValueError: relevance that is no ranking of 0s and 1s, an unknown choice, a cut or R that cannot be.
+
+    >>> average_precision([1, 0, 0, 1])  # (1/1 + 2/4) / 2
+    0.75
     """
     (cut,) = check(denominator=denominator, cut=cut)
     relevance = one_ranking(relevance)
@@ -69,6 +72,10 @@ def mean_average_precision(
 
     Raises:
       ValueError: as `average_precisions`; or no query has a relevant item and such queries are dropped.
+
+    >>> gallery = [[1.0, 0.1], [1.0, 1.0], [0.5, 1.0], [0.0, 1.0]]
+    >>> mean_average_precision([[1.0, 0.0]], gallery, [0], [0, 1, 1, 0])  # ranks 1 and 4: (1/1 + 2/4) / 2
+    0.75
     """
     values = average_precisions(
         query, gallery, query_labels, gallery_labels, similarity, cut, denominator, block_size, **choices
@@ -113,6 +120,9 @@ def average_precisions(
 
     Raises:
       ValueError: shapes that do not fit, unknown choices, NaN or infinite values.
+
+    >>> average_precisions([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.1], [0.1, 1.0]], [0, 0], [0, 1]).tolist()
+    [1.0, 0.5]
     """
     (cut,) = check(denominator=denominator, ties=ties, no_relevant=no_relevant, cut=cut)
     num_queries, items = checks.length("query_labels", query_labels), checks.length("gallery_labels", gallery_labels)

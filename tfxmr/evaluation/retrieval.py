@@ -97,6 +97,9 @@ class Representations:
         Args:
           task: Task.
           queries: all that are asked, as `query` gives them, or those of a fold.
+
+        Returns:
+          A name, or a function of queries and gallery to (q, G).
         """
         if not self.own:
             return self.protocol.similarity

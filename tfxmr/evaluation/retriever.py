@@ -33,6 +33,10 @@ class Retriever:
         sentences that it generates from them.
       drawings: None; or a function of the features of n texts to those of the images that it generates from them, view
         -> (n, ...).
+
+    >>> halves = Retriever(represent=lambda modality, features: features[:, :2])
+    >>> halves.represent("image", np.eye(3)).shape
+    (3, 2)
     """
 
     represent: Callable
@@ -51,6 +55,9 @@ class Retriever:
           query_modality: the queries'.
           gallery_modalities: of the parts of the gallery, in order.
           queries: Rows of all queries, on which the similarity may depend.
+
+        Returns:
+          A function of Rows of some queries and a Gallery to (q, G).
         """
         # The gallery of the last call, and what `context` said of its parts.
         known: tuple[Gallery | None, list[tuple]] = (None, [])

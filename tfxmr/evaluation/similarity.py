@@ -46,6 +46,11 @@ def _norms(rows: NDArray) -> NDArray:
 def prepare(name: str, rows: ArrayLike, similarity: str) -> NDArray:
     """Checks representations (n, d) and, for cosine, scales each row to unit length; zero vectors stay, with a warning.
 
+    Args:
+      name: "query" or "gallery", for messages.
+      rows: (n, d).
+      similarity: one of SIMILARITIES.
+
     Returns:
       (n, d), float64 if the rows are, or for "l2", whose differences of large numbers need it; else float32.
     """

@@ -18,6 +18,9 @@ def mean_and_deviation(values: ArrayLike) -> tuple[float, float]:
 
     Returns:
       (mean, deviation); the deviation of a single run is NaN: one run says nothing of the spread.
+
+    >>> mean_and_deviation([1.0, 2.0, 3.0])
+    (2.0, 1.0)
     """
     values = checks.floats("values", values)
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
@@ -43,6 +46,9 @@ def wilcoxon(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
 
     Raises:
       ValueError: lengths that differ, no pair, NaN or infinite values.
+
+    >>> wilcoxon([0.1, 0.2, 0.3, 0.5, 0.7], [0.2, 0.4, 0.6, 0.9, 1.2])  # all five differ the same way: 2 / 2^5
+    (0.0, 0.0625)
     """
     a, b = checks.floats("a", a), checks.floats("b", b)
     if len(a) != len(b):
@@ -77,13 +83,20 @@ def bonferroni(p_values: ArrayLike) -> NDArray[np.float64]:
 
     Returns:
       float (m,); significant at a level where at most the level.
+
+    >>> bonferroni([0.25, 0.75]).tolist()
+    [0.5, 1.0]
     """
     p_values = _probabilities(p_values)
     return np.minimum(1.0, len(p_values) * p_values)
 
 
 def bonferroni_threshold(comparisons: int, level: float = 0.05) -> float:
-    """What an unadjusted p-value must not exceed, level / comparisons: .05 / 12 = .0042 in MS2GAN's table 2."""
+    """What an unadjusted p-value must not exceed, level / comparisons: .05 / 12 = .0042 in MS2GAN's table 2.
+
+    >>> bonferroni_threshold(5)
+    0.01
+    """
     comparisons = checks.whole("comparisons", comparisons)
     return _inside("level", level) / comparisons
 
@@ -98,6 +111,9 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
     Returns:
       float (m,), in the order given; significant at a level where at most the level.
+
+    >>> holm([0.5, 0.25]).tolist()  # 2 x .25; then the larger of .5 and that
+    [0.5, 0.5]
     """
     p_values = _probabilities(p_values)
     order = np.argsort(p_values, kind="stable")
@@ -107,7 +123,11 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 
 def runs_needed(threshold: float) -> int:
-    """The least number n of pairs by which `wilcoxon` can reach a threshold in (0, 1): 2^(1-n) is its least p."""
+    """The least number n of pairs by which `wilcoxon` can reach a threshold in (0, 1): 2^(1-n) is its least p.
+
+    >>> runs_needed(0.05)  # 2^-5 = .03; of 5 pairs 2^-4 = .06 is the least
+    6
+    """
     return max(1, math.ceil(1 - math.log2(_inside("threshold", threshold))))
 
 
@@ -127,6 +147,10 @@ def bootstrap_interval(
 
     Returns:
       (low, high).
+
+    >>> low, high = bootstrap_interval([0.0, 1.0] * 50)
+    >>> 0.3 < low < 0.5 < high < 0.7
+    True
     """
     values, confidence = checks.floats("values", values), _inside("confidence", confidence)
     resamples, rng = checks.whole("resamples", resamples), np.random.default_rng(checks.whole("seed", seed, 0))

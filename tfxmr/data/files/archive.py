@@ -89,7 +89,7 @@ def read_npy(path, mapped=False):
 
 
 def refusal(path, name, error):
-    """The InputError of a file, or of an array in it, at which an error was raised."""
+    """The InputError of an error that was raised at a file's `path`, or at the array `name` in it (None: no array)."""
     if isinstance(error, OSError) and error.strerror:
         return InputError(f"{path}: cannot be read ({error.strerror}); make it readable")
     if isinstance(error, zipfile.BadZipFile) and name is None:

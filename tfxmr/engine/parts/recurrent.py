@@ -174,7 +174,7 @@ class LSTM(_Recurrent):
         return tf.repeat((0.0, float(self.forget_bias), 0.0, 0.0), self.units)
 
     def advance(self, projected: tf.Tensor, states: list[tf.Tensor], product: Product) -> list[tf.Tensor]:
-        """The new [h, c] of what `project` gives, the old [h, c] and the function h -> h U."""
+        """The new [h, c] of `projected`, as `project` gives it, the old `states` [h, c] and the `product` h -> h U."""
         h, c = states
         i, f, g, o = tf.split(projected + product(h), 4, axis=-1)
         c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
@@ -218,7 +218,7 @@ class GRU(_Recurrent):
         return tf.concat((to_projected[..., : 2 * self.units], to_projected[..., 3 * self.units :]), -1)
 
     def advance(self, projected: tf.Tensor, states: list[tf.Tensor], product: Product) -> list[tf.Tensor]:
-        """The new [h] of what `project` gives, the old [h] and the function h -> h U."""
+        """The new [h] of `projected`, as `project` gives it, the old `states` [h] and the `product` h -> h U."""
         (h,) = states
         z, r, from_input, bias = tf.split(projected, 4, axis=-1)
         from_z, from_r, from_n = tf.split(product(h), 3, axis=-1)

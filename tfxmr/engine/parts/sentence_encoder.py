@@ -13,7 +13,7 @@ START, END = "<start>", "<end>"  # as `tfxmr extract --text_features=words` call
 
 
 def with_marks(words: tf.Tensor, start: int, end: int) -> tf.Tensor:
-    """Word numbers int (B, T), 0 after the last, with marks before the first and after the last: (B, T + 2)."""
+    """`words`, int (B, T), 0 after the last, between the marks `start` and `end`: (B, T + 2)."""
     count = tf.reduce_sum(tf.cast(words > 0, tf.int32), axis=1, keepdims=True)
     place = tf.range(words.shape[1] + 2)[None]
     marked = tf.where(place == count + 1, end, tf.pad(words, ((0, 0), (1, 1))))
