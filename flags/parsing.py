@@ -12,7 +12,7 @@ from tfxmr.core import registry, settings
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import explain
 from tfxmr.evaluation.protocol import UnseenOptions
-from tfxmr.extraction.preview import preview
+from tfxmr.extraction import Request, catalogue
 from tfxmr.runs import options
 
 
@@ -190,7 +190,7 @@ def suitable(values):
     Returns:
       list of str; of the flags that were given, none.
     """
-    data = preview(values.dataset, data_dir=values.data_dir, features=values.features)
+    data = catalogue.get(values.dataset).preview(Request(data_dir=values.data_dir, features=values.features))
     if values.instances:
         data = dataclasses.replace(data, class_vectors=False, instances=True)
     if values.word_vectors or data.class_vectors:

@@ -78,6 +78,21 @@ class Request(MediaOptions):
 
 
 @dataclasses.dataclass(frozen=True)
+class Preview:
+    """What decides which method and which protocol suit a data set, before it is loaded.
+
+    Attributes:
+      class_vectors: True if it brings word vectors of its class names.
+      instances: True if it has no classes.
+      modalities: their names; () where the files do not tell, or cannot be read.
+    """
+
+    class_vectors: bool = False
+    instances: bool = False
+    modalities: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Dataset:
     """What --dataset stands for.
 
@@ -152,6 +167,10 @@ class Dataset:
         choices = [f"--{flag}={'|'.join(names)}" for flag, names in taken.items() if names]
         own = [f"also {', '.join(self.views)}"] if self.views else []
         return "; ".join([self.description, *choices, *own])
+
+    def preview(self, request: Request) -> Preview:
+        """What is known of it without loading it; what is wrong with its files is for `load` to say."""
+        return Preview(self.class_vectors, self.instances)
 
     def load(self, request: Request) -> MultiModalData:
         """Loads it as arrays, divided and with class embeddings; builds it first where it is not built yet.

@@ -1,11 +1,13 @@
 """One's own data that are arrays already: `--dataset=npz --data_dir=DIR` and `--dataset=features --features=DIR`."""
 import dataclasses
+import pathlib
+import zipfile
 
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import feature_folder, npz
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.extraction import catalogue
-from tfxmr.extraction.dataset import Dataset, Request
+from tfxmr.extraction.dataset import Dataset, Preview, Request
 
 
 class Npz(Dataset):
@@ -14,6 +16,11 @@ class Npz(Dataset):
     def arrays(self, request: Request) -> MultiModalData:
         """Reads train.npz, test.npz and perhaps validation.npz."""
         return npz.load(request.data_dir)
+
+    def preview(self, request: Request) -> Preview:
+        """Looks at the names of the arrays."""
+        arrays = _array_names(pathlib.Path(request.data_dir or "").expanduser())
+        return Preview(False, npz.without_labels(arrays), npz.modalities_of(arrays))
 
 
 class Features(Dataset):
@@ -33,6 +40,29 @@ class Features(Dataset):
         owner = catalogue.find(data.name) or self
         owner.check_split(request.split)
         return owner.finished(data, request)
+
+    def preview(self, request: Request) -> Preview:
+        """Looks at the manifest and the names of the arrays."""
+        folder = pathlib.Path(request.features or "").expanduser()
+        try:
+            manifest = feature_folder.read_manifest(folder)
+        except InputError:
+            return Preview()
+        owner = catalogue.find(manifest["dataset"]) or self
+        vectors = "class_embeddings" in manifest or owner.class_vectors
+        instances = bool(manifest.get("instances")) or npz.without_labels(_array_names(folder))
+        return Preview(vectors, instances, tuple(manifest["modalities"]))
+
+
+def _array_names(folder):
+    """Names of the arrays of the training split in a folder; () if there are none."""
+    if (folder / "train").is_dir():
+        return tuple(path.stem for path in (folder / "train").glob("*.npy"))
+    try:
+        with zipfile.ZipFile(folder / "train.npz") as file:
+            return tuple(name.removesuffix(".npy") for name in file.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return ()
 
 
 NPZ = Npz(

@@ -5,7 +5,6 @@ from tfxmr.core import settings
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, seed_setting, setting
 from tfxmr.data.splits import SplitRule
-from tfxmr.engine import distribution
 from tfxmr.evaluation import named
 from tfxmr.evaluation.protocol import ProtocolOptions
 from tfxmr.extraction.options import DataOptions, SecondDomain
@@ -43,7 +42,7 @@ class RunOptions(Settings):
         "Devices that train together; --batch_size is the batch of all of them, and the result that of one, but for "
         "rounding. none: one device; mirrored: all GPUs of this machine; multi_worker: several processes or machines, "
         "by --workers or TF_CONFIG, of which the first alone evaluates and writes --run_dir.",
-        choices=tuple(distribution.STRATEGIES), affects="nothing",
+        choices=("none", "mirrored", "multi_worker"), affects="nothing",
     )
     logical_devices: int = setting(
         0, "Devices that the CPU is divided into under --strategy=mirrored, to try it without GPUs; 0: the real "
