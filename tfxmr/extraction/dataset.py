@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -201,7 +202,7 @@ class Dataset:
         Raises:
           InputError: features, text items or a folder of features that it has not got.
         """
-        filled = {}
+        filled: dict[str, Any] = {}
         for kind in CHOICES:
             value, valid = getattr(request, kind), getattr(self, kind)
             if value is not None and value not in valid:
@@ -214,7 +215,8 @@ class Dataset:
             raise InputError(
                 f"--dataset={self.name} --features={request.features}: --features=DIR goes with --dataset=features"
             )
-        return dataclasses.replace(request, **filled, views=tuple(v for v in request.views if v in self.views))
+        filled["views"] = tuple(view for view in request.views if view in self.views)
+        return dataclasses.replace(request, **filled)
 
     def check_split(self, split: SplitRule) -> None:
         """Raises InputError if a rule names no split of this data set."""
@@ -250,7 +252,7 @@ class Dataset:
 
     # Its TFDS builder.
 
-    def builder_class(self) -> type:
+    def builder_class(self) -> Any:
         """The class `Builder` of the module <folder>_dataset_builder in its folder."""
         folder = self.package.rpartition(".")[2]
         return importlib.import_module(f"{self.package}.{folder}_dataset_builder").Builder
@@ -260,7 +262,7 @@ class Dataset:
         """Names of the builder's configs, the default first; [None] if it has none."""
         return [config.name for config in self.builder_class().BUILDER_CONFIGS] or [None]
 
-    def build(self, config: str | None, request: Request):
+    def build(self, config: str | None, request: Request) -> Any:
         """The TFDS builder of a config, None for the default, built where it is not built yet; see tfds_io.build."""
         from tfxmr.extraction import tfds_io
 

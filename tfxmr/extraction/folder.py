@@ -95,7 +95,8 @@ class Folder(Dataset):
         if not request.data_dir:
             return lambda modality, ids: [None] * len(ids)
         root, found, _ = media_files.find(request.data_dir)
-        by_id, of_image = {item.text_id: [item] for item in found}, {}
+        by_id = {item.text_id: [item] for item in found}
+        of_image: dict[str, list] = {}
         for item in found:
             of_image.setdefault(item.id, []).append(item)
 

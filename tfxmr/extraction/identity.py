@@ -45,7 +45,7 @@ def words(data: MultiModalData, view: str) -> dict:
     """
     found = {}
     if view in data.tables:
-        found["table_sha256"] = hashlib.sha256(np.ascontiguousarray(data.tables[view])).hexdigest()
+        found["table_sha256"] = hashlib.sha256(np.ascontiguousarray(data.tables[view]).data).hexdigest()
     if view in data.vocabularies:
         found["words_sha256"] = hashlib.sha256("\n".join(data.vocabularies[view]).encode()).hexdigest()
     return found

@@ -25,11 +25,11 @@ class Source:
     """Where the items of a published split are.
 
     Attributes:
-      config: of the builder.
+      config: of the builder; None: its only one.
       parts: "train", "test", perhaps "validation" -> the TFDS split that it is; {}: each under its own name.
     """
 
-    config: str
+    config: str | None
     parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 

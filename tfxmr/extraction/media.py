@@ -38,7 +38,7 @@ def media(
       A list, for each item: uint8 (height, width, 3), a picture; or str, a text or, failing all else, a name such as
       "image 17" (its row) or "image train_cat_003" (its id).
     """
-    found = [None] * len(rows)
+    found: list[np.ndarray | str | None] = [None] * len(rows)
     ids = names(data, split, modality, rows)
     known = catalogue.find(data.name)
     if known and known.has_media and modality in data.splits[split].ids:

@@ -8,7 +8,7 @@ from tfxmr.core.settings import Settings, setting
 from tfxmr.data import domains
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.extraction import catalogue
-from tfxmr.extraction.dataset import Request
+from tfxmr.extraction.dataset import Place, Request
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +119,7 @@ class SecondDomain(Settings):
         return dataclasses.replace(source, title=called)
 
 
-def place_name(name: str, place: str | None) -> str:
+def place_name(name: str, place: Place) -> str:
     """A known data set's name, or else that of the folder or file `place`."""
     if name not in catalogue.OWN_NAMES or place is None:
         return name
