@@ -12,7 +12,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tfxmr.core.errors import InputError
 
@@ -21,7 +21,9 @@ MAX_SEED = 2**32 - 1  # that every library here takes
 
 
 def setting(
-    default, help_text, *, choices=None, minimum=None, maximum=None, grid=(), affects="result", flag=None,
+    default: typing.Any, help_text: str, *, choices: tuple | Callable[[], tuple] | None = None,
+    minimum: float | None = None, maximum: float | None = None, grid: tuple = (), affects: str = "result",
+    flag: str | None = None,
 ) -> typing.Any:
     """Declares one option: a dataclass field that can be checked and turned into a flag.
 
@@ -46,7 +48,7 @@ def setting(
     return dataclasses.field(default=default, metadata=facts)
 
 
-def changed(default=dataclasses.MISSING, why: str = "", **facts) -> typing.Any:
+def changed(default: typing.Any = dataclasses.MISSING, why: str = "", **facts: typing.Any) -> typing.Any:
     """Declares what a subclass of Settings changes of an option that its base declares; all else is the base's.
 
     >>> @dataclasses.dataclass(frozen=True)
@@ -68,7 +70,7 @@ def changed(default=dataclasses.MISSING, why: str = "", **facts) -> typing.Any:
     return dataclasses.field(default=default, metadata={"changes": facts, "why": why})
 
 
-def _merged(cls, name, field):
+def _merged(cls: type, name: str, field: dataclasses.Field) -> dataclasses.Field:
     """The field that `changed` stands for in a class that is being made."""
     bases = (vars(base).get("__dataclass_fields__", {}) for base in cls.__mro__[1:])
     base = next((fields[name] for fields in bases if name in fields), None)
@@ -112,14 +114,14 @@ def part_kind(field: dataclasses.Field) -> type:
     return str if field.metadata["choices"] else _hint(field)[1]
 
 
-def _hint(field) -> tuple[type, type]:
+def _hint(field: dataclasses.Field) -> tuple[type, type]:
     """(The type of an option, that of its parts.)"""
     found = next(_plain(field.type), str)
     origin, parts = typing.get_origin(found) or found, typing.get_args(found)
     return type(field.default) if field.default is not None else origin, parts[0] if parts else int
 
 
-def _plain(hint) -> Iterator[type]:
+def _plain(hint: typing.Any) -> Iterator[type]:
     """The types of `int | None` and the like, None left out; none of an annotation that is a text."""
     if isinstance(hint, types.UnionType):
         for part in typing.get_args(hint):
@@ -128,7 +130,7 @@ def _plain(hint) -> Iterator[type]:
         yield hint
 
 
-def line(name: str, value) -> str:
+def line(name: str, value: typing.Any) -> str:
     """An option as a line of a flagfile, as absl writes it; "" for None."""
     if value is None:
         return ""
@@ -137,7 +139,7 @@ def line(name: str, value) -> str:
     return f"--{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
 
 
-def check(field: dataclasses.Field, value) -> None:
+def check(field: dataclasses.Field, value: typing.Any) -> None:
     """Checks a value of an option against its choices and range.
 
     Args:
@@ -165,21 +167,21 @@ def check(field: dataclasses.Field, value) -> None:
 class Settings:
     """Base of every dataclass of options; checks choices and ranges when it is made."""
 
-    def __init_subclass__(cls, **arguments):
+    def __init_subclass__(cls, **arguments: typing.Any) -> None:
         """Puts whole declarations in the place of `changed`, before the class becomes a dataclass."""
         super().__init_subclass__(**arguments)
         for name, field in [*vars(cls).items()]:
             if isinstance(field, dataclasses.Field) and "changes" in field.metadata:
                 setattr(cls, name, _merged(cls, name, field))
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises InputError for a value outside its choices or range, naming the flag, value and remedy."""
         for field in options(type(self)).values():
             check(field, getattr(self, field.name))
 
     def remedies(self) -> list[str]:
         """What usually helps where numbers became too large with these settings: a list of flags as they are typed."""
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        defaults: dict[str, typing.Any] = {field.name: field.default for field in dataclasses.fields(self)}
         found, rate = [], getattr(self, "learning_rate", 0.0)
         if rate:
             found.append(f"--learning_rate={min(defaults['learning_rate'], rate / 10):g} ({rate:g} here)")
@@ -187,8 +189,8 @@ class Settings:
             found.append("--precision=bfloat16")
         if getattr(self, "feature_norm", "") == "none":
             found.append("--feature_norm=zscore")
-        if getattr(self, "ridge", 0.0):
-            found.append(f"--ridge={10 * self.ridge:g} ({self.ridge:g} here)")
+        if ridge := getattr(self, "ridge", 0.0):
+            found.append(f"--ridge={10 * ridge:g} ({ridge:g} here)")
         return found
 
     def advice(self) -> str:

@@ -5,8 +5,10 @@ import math
 import pathlib
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, seed_setting, setting
@@ -53,7 +55,7 @@ class SplitRule(Settings):
         affects="nothing", flag="split_file",
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Checks what can be checked without the data; the name becomes "official" for None, the sizes numbers."""
         super().__post_init__()
         sizes = ",".join(map(str, self.sizes or ()))
@@ -72,7 +74,7 @@ class SplitRule(Settings):
             raise InputError(f"--split_file={self.file}: there is no such file")
 
     @property
-    def holds_out(self):
+    def holds_out(self) -> bool:
         """True if the rule itself asks for validation items."""
         return self.name == "pku462" or bool(self.sizes and self.sizes[1])
 
@@ -118,7 +120,8 @@ class SplitRule(Settings):
                 f"{data.repeated[0]}) and are not divided anew; use its own split, or --text_items=joined"
             )
         rng = np.random.default_rng(self.seed or 0)
-        facts = {"name": self.name} | ({"source": str(self.file)} if self.file else {"seed": self.seed or 0})
+        facts: dict[str, Any] = {"name": self.name}
+        facts |= {"source": str(self.file)} if self.file else {"seed": self.seed or 0}
         if self.name == "random":
             splits = self._random(data, rng)
             facts["features_fitted_on"] = fitted_on or "not known: the matrices are taken as they are"
@@ -135,7 +138,7 @@ class SplitRule(Settings):
         _check(divided, drawn=True)
         return divided
 
-    def _random(self, data, rng):
+    def _random(self, data: MultiModalData, rng: np.random.Generator) -> dict[str, Split]:
         pool = _pool([data.splits[part] for part in PARTS if part in data.splits])
         pieces = {
             m: np.split(order, np.cumsum(self._counts(data, m, len(order)))[:2])
@@ -144,27 +147,28 @@ class SplitRule(Settings):
         splits = {part: pool.take({m: rows[i] for m, rows in pieces.items()}) for i, part in enumerate(PARTS)}
         return {part: split for part, split in splits.items() if len(split)}
 
-    def _counts(self, data, modality, total):
+    def _counts(self, data: MultiModalData, modality: str, total: int) -> list[int]:
         """The numbers of training, validation and test items of a modality with `total` items."""
         if not self.sizes:
             return [len(data.splits[part].labels[modality]) if part in data.splits else 0 for part in PARTS]
-        said = f"--split_sizes={','.join(map(str, self.sizes))}"
-        if all(isinstance(size, int) for size in self.sizes):
-            counts = self.sizes
+        sizes: Any = self.sizes  # numbers, since the rule was made
+        said = f"--split_sizes={','.join(map(str, sizes))}"
+        if all(isinstance(size, int) for size in sizes):
+            counts = sizes
             if sum(counts) != total:
                 raise InputError(
                     f"{said}: adds up to {sum(counts)}, and dataset {data.name} has {total} {modality} items in all. "
                     "Every item belongs to one part: give numbers that add up to it, or fractions such as 0.8,0.1,0.1"
                 )
         else:
-            ends = np.cumsum((0, *self.sizes))
+            ends = np.cumsum((0, *sizes))
             counts = np.diff(np.rint(ends / ends[-1] * total).astype(int)).tolist()
-        for part, size, count in zip(PARTS, self.sizes, counts, strict=True):
+        for part, size, count in zip(PARTS, sizes, counts, strict=True):
             if size and not count:
                 raise InputError(f"{said}: leaves no {part} item of {total} {modality} items; give a larger share")
         return counts
 
-    def _pku462(self, data, rng):
+    def _pku462(self, data: MultiModalData, rng: np.random.Generator) -> dict[str, Split]:
         test = data.splits["test"]
         if "validation" in data.splits or not test.paired or len(test) != PKU_TEST:
             raise InputError(
@@ -183,7 +187,7 @@ class SplitRule(Settings):
 OFFICIAL = SplitRule()
 
 
-def class_counts(data):
+def class_counts(data: MultiModalData) -> str:
     """A text table of the items a class: a line a class; a column a split and group of modalities that share rows."""
     columns = {}
     for name, split in data.splits.items():
@@ -198,7 +202,7 @@ def class_counts(data):
     return "\n".join(lines)
 
 
-def _numbers(sizes):
+def _numbers(sizes: str) -> tuple[float, ...]:
     """Three whole numbers or fractions from the text of --split_sizes."""
     try:
         numbers = tuple(float(size) for size in sizes.split(","))
@@ -216,7 +220,7 @@ def _numbers(sizes):
     return numbers
 
 
-def _pool(splits):
+def _pool(splits: Sequence[Split]) -> Split:
     """One Split of the items of several with the same modalities, in their order."""
     modalities = splits[0].modalities
     named = [m for m in modalities if all(m in split.ids for split in splits)]
@@ -228,7 +232,7 @@ def _pool(splits):
     )
 
 
-def _read_order(path, split):
+def _read_order(path: str, split: Split) -> NDArray:
     """Reads a permutation of the items of a split of pairs from a file: an (n,) array of their rows."""
     try:
         text = pathlib.Path(path).expanduser().read_text(encoding="utf-8-sig")
@@ -238,7 +242,7 @@ def _read_order(path, split):
     namings = [[str(row) for row in range(len(split))], *split.ids.values()]
     rows_of = [{name: row for row, name in enumerate(naming)} for naming in namings]
     row_of = max(rows_of, key=lambda rows: sum(line in rows for line in lines))  # the naming that the file means
-    first = {}
+    first: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         if line not in row_of:
             raise InputError(
@@ -253,7 +257,7 @@ def _read_order(path, split):
     return np.array([row_of[line] for line in lines])
 
 
-def _check(data, drawn):
+def _check(data: MultiModalData, drawn: bool) -> None:
     """Refuses a drawn split, and warns of an official one, that tests classes which it does not train.
 
     Warns of items with one name in two splits: an item that trains may not test.
@@ -262,8 +266,8 @@ def _check(data, drawn):
     for m in data.modalities:
         trained, tested = (set(data.splits[part].labels[m].tolist()) for part in ("train", "test"))
         if tested - trained and not data.instances:
-            names = ", ".join(str(data.class_names[c] if data.class_names else c) for c in sorted(tested - trained))
-            untrained.append(f"no {m} item trains class {names}, which has test items")
+            lacking = ", ".join(str(data.class_names[c] if data.class_names else c) for c in sorted(tested - trained))
+            untrained.append(f"no {m} item trains class {lacking}, which has test items")
         names = [set(split.ids.get(m, ())) for split in data.splits.values()]
         repeated = set().union(*(a & b for a, b in itertools.combinations(names, 2)))
         if repeated:

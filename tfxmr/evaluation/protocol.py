@@ -1,7 +1,10 @@
 """Protocols: which classes train, who queries, who is searched, and how similarity is measured."""
 import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, seed_setting, setting
@@ -26,7 +29,7 @@ ZSCORES = ("none", "train", "group", "query")
 # at Peking University searches 462 of Wikipedia's 693 test pairs.
 _ZERO_SHOT = {"gallery": "train"}
 _STANDARD = {"gallery": "test"}
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "zero_shot": _ZERO_SHOT,
     "generalised": _ZERO_SHOT | {"generalised": True},
     "standard": _STANDARD,
@@ -114,7 +117,7 @@ class ProtocolOptions(UnseenOptions):
         affects="scoring",
     )
 
-    def make(self, data, method_similarity: str | None = None) -> "Protocol":
+    def make(self, data: Any, method_similarity: str | None = None) -> "Protocol":
         """The Protocol that is asked for; see the function `make`, whose arguments these are."""
         asked = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         if self.unseen_classes:
@@ -157,18 +160,18 @@ class Task:
     gallery_ids: list | None = None
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The task as tables call it: "image->text", or "image->all"."""
         other = self.gallery_modalities[0] if len(self.gallery_modalities) == 1 else "all"
         return f"{self.query_modality}->{other}"
 
     @property
-    def query(self):
+    def query(self) -> Any:
         """The queries' features, as Split.of gives them."""
         return self.splits[self.query_split].of(self.query_modality, self.query_rows)
 
     @property
-    def gallery(self):
+    def gallery(self) -> dict[str, Any]:
         """The gallery's features, modality -> as Split.of gives them."""
         return {m: self.splits[self.gallery_split].of(m, self.gallery_rows[m]) for m in self.gallery_modalities}
 
@@ -218,7 +221,7 @@ class Protocol:
     labels_per_class: int = 0
     labels_seed: int = 0
 
-    def training_data(self, data, validation_fraction=0.0, seed=0):
+    def training_data(self, data: Any, validation_fraction: float = 0.0, seed: int = 0) -> Any:
         """Restricts data to what a method may train on.
 
         Unseen classes are gone altogether: their items, names and class embeddings. The seen ones are numbered
@@ -263,18 +266,21 @@ class Protocol:
             features={view: facts for view, facts in data.features.items() if view in data.views},
         )
 
-    def tasks(self, data, queries="test"):
+    def tasks(self, data: Any, queries: str = "test") -> list[Task]:
         """Lists the retrieval tasks on `data`: every ordered pair of modalities, within each class group.
 
         Args:
           data: MultiModalData.
           queries: split of the queries.
+
+        Returns:
+          list of Task.
         """
-        groups = {"all": range(data.num_classes)}
+        groups: dict[str, Iterable[int]] = {"all": range(data.num_classes)}
         if self.unseen:
             seen = [c for c in range(data.num_classes) if c not in self.unseen]
             groups = {"unseen": self.unseen, "seen": seen}
-        found = []
+        found: list[Task] = []
         for group, classes in groups.items():
             searched = range(data.num_classes) if self.generalised else classes
             query = _rows(data.splits[queries], classes, data.repeated)
@@ -287,7 +293,10 @@ class Protocol:
                 )
         return found
 
-    def _task(self, splits, modality, modalities, group, queries, query, gallery):
+    def _task(
+        self, splits: dict[str, Any], modality: str, modalities: tuple[str, ...], group: str, queries: str, query: Any,
+        gallery: Any,
+    ) -> Task:
         query_labels = splits[queries].labels[modality][query[modality]]
         labels = np.concatenate([splits[self.gallery].labels[m][gallery[m]] for m in modalities])
         if not len(query_labels) or not len(labels):
@@ -305,7 +314,7 @@ class Protocol:
             modality, modalities, group, splits, queries, rows[0], self.gallery, rows[1], query_labels, labels, **ids
         )
 
-    def facts(self, data):
+    def facts(self, data: Any) -> dict[str, Any]:
         """What results.json stores of the protocol; class names stand for labels where they are known."""
         facts = dataclasses.asdict(self)
         facts["split"] = data.split_facts.get("name", "official")
@@ -315,7 +324,7 @@ class Protocol:
         return facts
 
 
-def _rows(split, classes, repeated):
+def _rows(split: Any, classes: Any, repeated: Sequence[str]) -> dict[str, NDArray]:
     """The rows of a split's items of some classes, modality -> (n,); one row of each item that is `repeated`."""
     found = {}
     for m in split.modalities:
@@ -324,11 +333,11 @@ def _rows(split, classes, repeated):
     return found
 
 
-def _names(modality, rows):
+def _names(modality: str, rows: NDArray) -> list[str]:
     return [f"{modality} {row}" for row in rows[modality]]
 
 
-def few(split, count, seed, names):
+def few(split: Any, count: int, seed: int, names: Any) -> Any:
     """Draws `count` items of each class of a split, of each modality where they are no pairs.
 
     Args:
@@ -336,6 +345,9 @@ def few(split, count, seed, names):
       count: at least 1.
       seed: of the draw.
       names: of the classes.
+
+    Returns:
+      Split.
 
     Raises:
       InputError: a class has fewer items, or one item is several rows.
@@ -355,11 +367,20 @@ def few(split, count, seed, names):
     return split.take(rows)
 
 
-def hold_out(split, fraction, seed, repeated=()):
-    """Splits off a random share of the items, of each modality where they are no pairs. Returns (rest, held-out).
+def hold_out(split: Any, fraction: float, seed: int, repeated: Sequence[str] = ()) -> tuple[Any, Any]:
+    """Splits off a random share of the items, of each modality where they are no pairs.
 
-    Of modalities `repeated`, see MultiModalData, it is a share of their items, whose rows stay together. Of items that
-    are no pairs, none is held out that would be missed: a class keeps an item in each modality, or it could not train.
+    Of items that are no pairs, none is held out that would be missed: a class keeps an item in each modality, or it
+    could not train.
+
+    Args:
+      split: Split.
+      fraction: the share, in (0, 1).
+      seed: of the draw.
+      repeated: modalities, see MultiModalData, of whose items it is a share; their rows stay together.
+
+    Returns:
+      (rest, held-out), Splits.
     """
     rng = np.random.default_rng(seed)
     orders = split.permute(rng)
@@ -386,9 +407,9 @@ def hold_out(split, fraction, seed, repeated=()):
 
 
 def make(
-    name, data, class_split="parity", unseen_classes=(), class_seed=0, method_similarity=None, unseen_share=0.5,
-    **changes,
-):
+    name: str, data: Any, class_split: str = "parity", unseen_classes: Sequence = (), class_seed: int = 0,
+    method_similarity: str | None = None, unseen_share: float = 0.5, **changes: Any,
+) -> Protocol:
     """Makes a protocol for a dataset.
 
     Args:
@@ -403,6 +424,9 @@ def make(
         None: by cosine.
       **changes: fields of Protocol that differ from the preset's, see ProtocolOptions. None takes the preset's; a cut
         of 0 is none.
+
+    Returns:
+      Protocol.
 
     Raises:
       InputError: unknown names, or classes that leave nothing seen or unseen.
@@ -429,16 +453,16 @@ def make(
         )
     classes = range(data.num_classes)
     if class_split == "parity":
-        unseen = [c for c in classes if UNSEEN_SHARES[unseen_share](c)]
+        chosen: Iterable[int] = [c for c in classes if UNSEEN_SHARES[unseen_share](c)]
     elif class_split == "random":
         count = int(unseen_share * data.num_classes + 1e-9)  # 0.7 x 90 is 62.99...
-        unseen = np.random.default_rng(class_seed).permutation(data.num_classes)[:count]
+        chosen = np.random.default_rng(class_seed).permutation(data.num_classes)[:count]
         class_split = f"random, seed {class_seed}"
     else:
-        unseen = data.labels_of(unseen_classes, "--unseen_classes")
+        chosen = data.labels_of(unseen_classes, "--unseen_classes")
     if unseen_share != 0.5:
         class_split += f", share {unseen_share}"
-    unseen = tuple(sorted({int(c) for c in unseen}))
+    unseen = tuple(sorted({int(c) for c in chosen}))
     if not 0 < len(unseen) < data.num_classes - 1:
         raise InputError(
             f"--protocol={name}: {len(unseen)} of {data.num_classes} classes would be unseen; at least one must "
@@ -447,7 +471,7 @@ def make(
     return Protocol(name, unseen=unseen, class_split=class_split, **fields)
 
 
-def _check_folds(folds, data):
+def _check_folds(folds: int, data: Any) -> None:
     if folds == 1:
         return
     if not data.instances:
