@@ -1,9 +1,13 @@
 """Reads .npy and .npz files that anyone may have written: what they claim is checked before memory is taken for it."""
 import math
+import os
 import pathlib
 import zipfile
+from collections.abc import Iterable
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 
@@ -13,7 +17,7 @@ RATIO = 500
 ALWAYS = 2**28
 
 
-def largest(file_size):
+def largest(file_size: int) -> int:
     """Bytes that a file may unpack to: 256 MiB, or five hundred times its size.
 
     Deflate makes up to 1,032 bytes of one: 6 MB can hold 4 GB of zeros. The emptiest matrices that people pack, 4 to 8
@@ -22,7 +26,7 @@ def largest(file_size):
     return max(ALWAYS, RATIO * file_size)
 
 
-def check_size(size, file_size):
+def check_size(size: int, file_size: int) -> None:
     """Raises ValueError if a file of so many bytes may not unpack to `size` bytes."""
     if size > largest(file_size):
         raise ValueError(
@@ -31,7 +35,7 @@ def check_size(size, file_size):
         )
 
 
-def read_npz(path, names=None):
+def read_npz(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[str, NDArray]:
     """Reads the arrays of a .npz file.
 
     Args:
@@ -65,7 +69,7 @@ def read_npz(path, names=None):
     return arrays
 
 
-def read_npy(path, mapped=False):
+def read_npy(path: str | os.PathLike, mapped: bool = False) -> NDArray:
     """Reads the array of a .npy file.
 
     Args:
@@ -88,7 +92,7 @@ def read_npy(path, mapped=False):
         raise refusal(path, None, error) from error
 
 
-def refusal(path, name, error):
+def refusal(path: str | os.PathLike, name: str | None, error: Exception) -> InputError:
     """The InputError of an error that was raised at a file's `path`, or at the array `name` in it (None: no array)."""
     if isinstance(error, OSError) and error.strerror:
         return InputError(f"{path}: cannot be read ({error.strerror}); make it readable")
@@ -102,7 +106,7 @@ def refusal(path, name, error):
     )
 
 
-def _read(stream, size, mapped=False):
+def _read(stream: IO[bytes], size: int, mapped: bool = False) -> Any:
     """The array of a .npy stream of so many bytes; None for one that is to be mapped."""
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
@@ -127,7 +131,7 @@ def _read(stream, size, mapped=False):
     return array
 
 
-def check_text(array):
+def check_text(array: NDArray) -> None:
     """Raises ValueError if an array of strings holds what is no character, at which any use of it would end."""
     codes = array.reshape(-1).astype(array.dtype.newbyteorder("=")).view(np.uint32)
     if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():

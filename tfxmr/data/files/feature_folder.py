@@ -1,14 +1,20 @@
 """Extracted or imported features: `--dataset=features --features=DIR`."""
 import dataclasses
 import hashlib
+import os
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.core import files
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file
 from tfxmr.data.files import archive, npz, word_tables
+from tfxmr.data.multimodal import MultiModalData, Split
+from tfxmr.data.splits import SplitRule
 from tfxmr.data.views import is_default, kind
 
 MANIFEST = "manifest.json"
@@ -20,7 +26,7 @@ _KINDS = {"dataset": str, "modalities": dict, "class_embeddings": dict, "files":
 _FACTS = {"fitted_labels": list, "fitted_on": list, "splits": dict}  # of a view
 
 
-def load(folder, split, allow_leaks=False):
+def load(folder: str | os.PathLike | None, split: SplitRule, allow_leaks: bool = False) -> MultiModalData:
     """Reads a folder that `tfxmr extract` or `tfxmr import` wrote.
 
     It holds the arrays as `tfxmr.data.files.npz.load` reads them, `manifest.json`, and perhaps `class_embeddings.npy`.
@@ -77,7 +83,7 @@ def load(folder, split, allow_leaks=False):
     )
 
 
-def read_manifest(folder):
+def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
     """The manifest of a feature folder, finished or just about to be; raises InputError if it is missing or damaged."""
     path = folder / MANIFEST
     if not path.exists():
@@ -89,7 +95,7 @@ def read_manifest(folder):
     return manifest
 
 
-def facts_of_views(manifest) -> dict:
+def facts_of_views(manifest: dict[str, Any]) -> dict:
     """View -> its facts in a manifest, as `read_manifest` gives it."""
     found = {}
     for m, facts in manifest["modalities"].items():
@@ -100,10 +106,11 @@ def facts_of_views(manifest) -> dict:
     return found
 
 
-def _well_formed(manifest):
+def _well_formed(manifest: dict[str, Any]) -> bool:
     """Whether all that is used of a manifest is there and of its kind."""
     try:
-        parts = [(manifest, _KINDS), *((facts, _FACTS) for facts in facts_of_views(manifest).values())]
+        parts: list[tuple[dict, dict]] = [(manifest, _KINDS)]
+        parts += [(facts, _FACTS) for facts in facts_of_views(manifest).values()]
         kinds = all(isinstance(part[key], kind) for part, kinds in parts for key, kind in kinds.items() if key in part)
         for facts, _ in parts[1:]:
             ", ".join(facts.get("fitted_on", [])), set(facts.get("fitted_labels", []))
@@ -113,7 +120,7 @@ def _well_formed(manifest):
         return False
 
 
-def check_files(folder, manifest):
+def check_files(folder: pathlib.Path, manifest: dict[str, Any]) -> None:
     """Raises InputError if a file of a finished folder is not what was written there.
 
     Args:
@@ -128,7 +135,7 @@ def check_files(folder, manifest):
         _check(folder / name, digest_file, known)
 
 
-def _check(path, digest, known):
+def _check(path: pathlib.Path, digest: Callable[[pathlib.Path], Any], known: Any) -> None:
     if not path.is_file():
         raise InputError(f"{path}: is missing; put it back, or make the features again with {ANEW}")
     if digest(path) != known:
@@ -138,7 +145,7 @@ def _check(path, digest, known):
         )
 
 
-def digest_matrix(path):
+def digest_matrix(path: pathlib.Path) -> tuple[int, Any, str]:
     """(Items, shape of one, SHA-256 of the numbers) of a view in a .npy file; (0, 0, "") if it is none.
 
     The shape is the width d of float32 (n, d), [places, d] of float32 (n, places, d), [T] of int32 (n, T).
@@ -155,7 +162,7 @@ def digest_matrix(path):
         return len(matrix), dim, hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digests(folder):
+def digests(folder: pathlib.Path) -> dict[str, str]:
     """Path of each small file that `load` reads, in the folder -> its SHA-256. classes.txt is the user's to change.
 
     Args:
@@ -167,7 +174,7 @@ def digests(folder):
     return {str(path.relative_to(folder)): digest_file(path) for path in sorted(found)}
 
 
-def _read_embeddings(path, num_classes):
+def _read_embeddings(path: pathlib.Path, num_classes: int) -> NDArray:
     """The class embeddings of a folder, float32 (C, e)."""
     if not path.is_file():
         raise InputError(f"{path}: is missing; put it back, or make the features again with {ANEW}")
@@ -182,7 +189,7 @@ def _read_embeddings(path, num_classes):
     return found
 
 
-def _with_ids(split, path):
+def _with_ids(split: Split, path: pathlib.Path) -> Split:
     """A Split with the names of its items from a file, if there is one."""
     if not path.exists():
         return split
@@ -194,7 +201,7 @@ def _with_ids(split, path):
     return dataclasses.replace(split, ids=ids)
 
 
-def refuse_labels(data, protocol, allow_leaks=False):
+def refuse_labels(data: MultiModalData, protocol: Any, allow_leaks: bool = False) -> None:
     """Raises InputError if features were fitted by labels of classes that the protocol holds unseen.
 
     Args:
@@ -216,7 +223,7 @@ def refuse_labels(data, protocol, allow_leaks=False):
             )
 
 
-def _leak(facts, split):
+def _leak(facts: dict[str, Any], split: SplitRule) -> str:
     """What features were fitted on that tests under a SplitRule, in words; "" if nothing is known to."""
     fitted = facts.get("fitted_on", [])
     if "test" in fitted:

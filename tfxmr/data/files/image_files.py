@@ -6,6 +6,7 @@ import io
 import warnings
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from tfxmr.core.errors import InputError
@@ -15,7 +16,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 MAX_SIDE = 1024  # pixels; larger images are reduced to it, so that a batch of them fits into memory
 
 
-def decode(content, name):
+def decode(content: bytes, name: str) -> NDArray:
     """Decodes an image file.
 
     An image that a camera's EXIF tag says to turn is turned; of an animation the first frame is taken; grey, palette
@@ -36,7 +37,7 @@ def decode(content, name):
     return _decode(content, name)[0]
 
 
-def encode(content, name):
+def encode(content: bytes, name: str) -> bytes:
     """The bytes of an image file that every decoder of 8-bit JPEG and PNG reads as `decode` does; arguments as there.
 
     A JPEG that needs no more than decoding stays as it is; others become PNG.
@@ -49,7 +50,7 @@ def encode(content, name):
     return png.getvalue()
 
 
-def _decode(content, name):
+def _decode(content: bytes, name: str) -> tuple[NDArray, bool]:
     """(uint8 (height, width, 3), whether it is a JPEG that needs no more than decoding)."""
     try:
         with warnings.catch_warnings():
@@ -58,9 +59,9 @@ def _decode(content, name):
                 image.load()
                 plain = image.format == "JPEG" and image.mode in ("RGB", "L") and max(image.size) <= MAX_SIDE
                 plain = plain and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-                image = _to_8_bits(ImageOps.exif_transpose(image))
-                image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
-                return np.asarray(_to_rgb(image)), plain
+                upright = _to_8_bits(ImageOps.exif_transpose(image))
+                upright.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+                return np.asarray(_to_rgb(upright)), plain
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise InputError(
             f"{name}: has more pixels than the limit of {Image.MAX_IMAGE_PIXELS:,}; save it smaller"
@@ -72,7 +73,7 @@ def _decode(content, name):
         raise InputError(f"{name}: is no readable image, or is cut off ({reason})") from error
 
 
-def _to_8_bits(image):
+def _to_8_bits(image: Image.Image) -> Image.Image:
     """Scales 16 bits and real numbers, which convert() would clip: an image from 0 to 1 would be black."""
     if image.mode.startswith("I"):
         return Image.fromarray((np.clip(np.asarray(image), 0, 65535) // 256).astype(np.uint8))
@@ -83,7 +84,7 @@ def _to_8_bits(image):
     return image
 
 
-def _to_rgb(image):
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

@@ -1,8 +1,12 @@
 """The user's own feature matrices: `--dataset=npz --data_dir=DIR`."""
+import os
 import pathlib
 import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import archive, word_tables
@@ -17,7 +21,7 @@ OWN = ("label_", "id_")  # how the arrays of one modality alone begin
 ROW = "row_"  # how an array begins that says which rows of a modality's matrix belong to the items
 
 
-def load(data_dir):
+def load(data_dir: str | os.PathLike | None) -> MultiModalData:
     """Reads `train.npz`, `test.npz` and, if there, `validation.npz` and `classes.txt` from a folder.
 
     Each .npz file holds one matrix (n, d) of finite real numbers a modality, named as the modality (`image`,
@@ -64,10 +68,10 @@ def load(data_dir):
     repeated = {split: tuple(sorted(n.removeprefix(ROW) for n in found if n.startswith(ROW)))
                 for split, found in arrays.items()}
     items = sum(len(split.labels[group[0]]) for split in splits.values() for group in split.groups)
-    for name, split in splits.items():
-        for m, labels in split.labels.items():
+    for name, part in splits.items():
+        for m, labels in part.labels.items():
             if not class_names and labels.max() >= items:
-                array = f"label_{m}" if m in split.unpaired else "label"
+                array = f"label_{m}" if m in part.unpaired else "label"
                 raise InputError(
                     f"{folder / name}.npz: array {array!r} holds {labels.max()}, expected less than the number of "
                     f"items, {items}: labels count the classes from 0. Number them anew, or add classes.txt.")
@@ -87,7 +91,7 @@ def load(data_dir):
     )
 
 
-def _source(folder, split):
+def _source(folder: pathlib.Path, split: str) -> pathlib.Path:
     """The path of a split's .npz file, or of its folder of .npy files."""
     file = folder / f"{split}.npz"
     if file.exists() and (folder / split).is_dir():
@@ -95,7 +99,7 @@ def _source(folder, split):
     return folder / split if (folder / split).is_dir() else file
 
 
-def read_classes(path):
+def read_classes(path: Any) -> list[str]:
     """Returns the class names, or an empty list if there is no such file."""
     if not path.exists():
         return []
@@ -113,24 +117,26 @@ def read_classes(path):
     return names
 
 
-def views_of(names) -> list:
+def views_of(names: Iterable[str]) -> list:
     """The views among the names of a split's arrays, in order; see tfxmr.data.views."""
     return ordered(n for n in names if n not in SHARED and not n.startswith((*OWN, ROW)))
 
 
-def modalities_of(names) -> tuple:
+def modalities_of(names: Iterable[str]) -> tuple:
     """The modalities among the names of a split's arrays, in the standard order."""
     return tuple(dict.fromkeys(map(modality_of, views_of(names))))
 
 
-def without_labels(names) -> bool:
+def without_labels(names: Iterable[str]) -> bool:
     """True if a split with arrays of these names has no classes: rows of a repeated modality in the place of labels."""
     return any(n.startswith(ROW) for n in names) and "label" not in names
 
 
-def _number_items(paths, arrays):
+def _number_items(paths: dict[str, Any], arrays: dict[str, Any]) -> bool:
     """Labels items by their number over all splits, if no split has labels but a row array; returns if it did."""
-    rows = {split: next((n for n in found if n.startswith(ROW)), None) for split, found in arrays.items()}
+    rows: dict[str, Any] = {
+        split: next((n for n in found if n.startswith(ROW)), None) for split, found in arrays.items()
+    }
     if any("label" in found or rows[split] is None for split, found in arrays.items()):
         return False
     start = 0
@@ -141,13 +147,13 @@ def _number_items(paths, arrays):
     return True
 
 
-def _size(arrays, modality):
+def _size(arrays: dict[str, Any], modality: str) -> int:
     """The number of rows of the first view of a modality; 0 if it has none."""
     shape = next((arrays[view].shape for view in views_of(arrays) if modality_of(view) == modality), ())
     return shape[0] if shape else 0
 
 
-def split_of(path, arrays, class_names, sizes=None):
+def split_of(path: Any, arrays: dict[str, Any], class_names: list[str], sizes: dict[str, int] | None = None) -> Split:
     """Checks the arrays of one split as `load` does.
 
     Args:
@@ -185,15 +191,15 @@ def split_of(path, arrays, class_names, sizes=None):
             _check_shape(path, view, arrays[view], label, size)
             features[view] = repeat(_check_view(path, view, arrays[view], (sizes or {}).get(view)), rows)
         if rows is not None:
-            names = np.array([f"{m} {row} of {path.name}" for row in range(size)])
-            names = _check_ids(path, f"id_{m}", arrays.get(f"id_{m}", names), m, size)
+            own_names = np.array([f"{m} {row} of {path.name}" for row in range(size)])
+            names = _check_ids(path, f"id_{m}", arrays.get(f"id_{m}", own_names), m, size)
             ids[m] = [names[row] for row in rows]
         elif id_ in arrays:
             ids[m] = _check_ids(path, id_, arrays[id_], label, size)
     return Split(features, labels, ids, tuple(own))
 
 
-def check_widths(places, splits):
+def check_widths(places: dict[str, Any], splits: dict[str, Split]) -> dict[str, Any]:
     """Raises InputError if the splits have other modalities or widths than the training split.
 
     Args:
@@ -212,7 +218,7 @@ def check_widths(places, splits):
     return widths["train"]
 
 
-def _check_names(path, arrays, modalities, own):
+def _check_names(path: Any, arrays: dict[str, Any], modalities: Sequence[str], own: Any) -> None:
     """Refuses a label or id array that is missing or belongs to no matrix; `own` have label arrays of their own."""
     if len(own) < len(modalities) and "label" not in arrays:
         without = next(m for m in modalities if m not in own)
@@ -234,7 +240,7 @@ def _check_names(path, arrays, modalities, own):
                              "share 'label' stand in 'id'.")
 
 
-def _read_arrays(path):
+def _read_arrays(path: Any) -> dict[str, Any]:
     """Returns all arrays of a .npz file, or of a folder of .npy files, by name; matrices of float32 stay in theirs."""
     if path.is_dir():
         arrays = {file.stem: archive.read_npy(file, mapped=True) for file in sorted(path.glob("*.npy"))}
@@ -244,7 +250,7 @@ def _read_arrays(path):
     return archive.read_npz(path)
 
 
-def _check_labels(path, name, labels, class_names):
+def _check_labels(path: Any, name: str, labels: NDArray, class_names: list[str]) -> NDArray:
     """Returns the labels as int32 (n,)."""
     what = f"{path}: array {name!r}"
     if labels.ndim != 1:
@@ -264,7 +270,7 @@ def _check_labels(path, name, labels, class_names):
     return labels.astype(np.int32)
 
 
-def _check_rows(path, name, rows, size, num_items=None):
+def _check_rows(path: Any, name: str, rows: NDArray, size: int, num_items: int | None = None) -> NDArray:
     """Returns row numbers, int64 (n,), of a matrix with `size` rows, each of which is there."""
     what = f"{path}: array {name!r}"
     if rows.ndim != 1 or rows.dtype.kind not in "iu" or num_items not in (None, len(rows)):
@@ -279,7 +285,7 @@ def _check_rows(path, name, rows, size, num_items=None):
     return rows.astype(np.int64)
 
 
-def _check_shape(path, view, array, label, num_items):
+def _check_shape(path: Any, view: str, array: Any, label: str, num_items: int | None) -> None:
     """Refuses an array that is no view of as many items as another array, `label`, says."""
     what = f"{path}: array {view!r}"
     if array.dtype.kind not in "fiu":
@@ -293,7 +299,7 @@ def _check_shape(path, view, array, label, num_items):
         raise InputError(f"{what} has {len(array)} rows, expected {num_items}: one an entry of {label!r}.{turned}")
 
 
-def _check_view(path, view, array, num_words):
+def _check_view(path: Any, view: str, array: Any, num_words: int | None) -> Any:
     """Returns the array of a view, of whose words there are `num_words`: float32 (n, ...), or tokens, int32 (n, T)."""
     what = f"{path}: array {view!r}"
     tokens = array.dtype.kind in "iu" and array.ndim == 2 and not is_default(view)
@@ -314,7 +320,7 @@ def _check_view(path, view, array, num_words):
     return array
 
 
-def _check_ids(path, name, ids, label, num_items):
+def _check_ids(path: Any, name: str, ids: Any, label: str, num_items: int | None) -> list[str]:
     if ids.dtype.kind != "U" or ids.shape != (num_items,):
         raise InputError(f"{path}: array {name!r} has type {ids.dtype} and shape {ids.shape}, expected unicode "
                          f"strings of shape ({num_items},): one an entry of {label!r}.")

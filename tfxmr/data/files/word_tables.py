@@ -1,8 +1,11 @@
 """What the numbers of a view of tokens mean: a table of word vectors, a vocabulary or both, beside the data."""
 import pathlib
 import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import archive
@@ -12,7 +15,7 @@ TABLE = "{}.table.npy"  # float32 (V + 1, e): row v is the vector of word v; row
 VOCABULARY = "{}.vocabulary.txt"  # V lines of UTF-8: words 1 to V
 
 
-def read(folder, views):
+def read(folder: pathlib.Path, views: Iterable[str]) -> tuple[dict[str, NDArray], dict[str, list[str]]]:
     """Reads the tables and vocabularies of a folder.
 
     Args:
@@ -25,11 +28,12 @@ def read(folder, views):
     Raises:
       InputError: a file is malformed or belongs to no view.
     """
-    tables, vocabularies = (
-        {path.name.removesuffix(pattern.format("")): parse(path) for path in sorted(folder.glob(pattern.format("*")))}
-        for pattern, parse in ((TABLE, _read_table), (VOCABULARY, read_vocabulary))
-    )
-    for pattern, found in ((TABLE, tables), (VOCABULARY, vocabularies)):
+    def files(pattern: str) -> dict[str, pathlib.Path]:
+        return {path.name.removesuffix(pattern.format("")): path for path in sorted(folder.glob(pattern.format("*")))}
+
+    tables = {view: _read_table(path) for view, path in files(TABLE).items()}
+    vocabularies = {view: read_vocabulary(path) for view, path in files(VOCABULARY).items()}
+    for pattern, found in ((TABLE, [*tables]), (VOCABULARY, [*vocabularies])):
         for view in found:
             if view not in views:
                 raise InputError(f"{folder / pattern.format(view)}: belongs to no array {view!r}, found "
@@ -37,7 +41,7 @@ def read(folder, views):
     return tables, vocabularies
 
 
-def sizes(tables, vocabularies, folder="") -> dict:
+def sizes(tables: dict[str, NDArray], vocabularies: dict[str, list[str]], folder: Any = "") -> dict:
     """View -> V, the number of its words, without the padding; raises InputError where a table and a vocabulary differ.
 
     Args:
@@ -52,7 +56,7 @@ def sizes(tables, vocabularies, folder="") -> dict:
     return {view: len(found) - 1 for view, found in (vocabularies | tables).items()}
 
 
-def check(what, tokens, view, size):
+def check(what: str, tokens: NDArray, view: str, size: int | None) -> NDArray:
     """Checks tokens, and warns of items without words.
 
     Args:
@@ -90,11 +94,11 @@ def check(what, tokens, view, size):
     return np.ascontiguousarray(tokens, np.int32)
 
 
-def _read_table(path):
+def _read_table(path: Any) -> NDArray:
     return check_table(path, archive.read_npy(path))
 
 
-def check_table(path, table):
+def check_table(path: Any, table: NDArray) -> NDArray:
     """A table as float32 (V + 1, e), read from a path or what messages call it; raises InputError if it is none."""
     if table.dtype.kind != "f" or table.ndim != 2 or len(table) < 2 or not table.shape[1]:
         raise InputError(f"{path}: has type {table.dtype} and shape {table.shape}, expected floats (V + 1, width): a "
@@ -110,7 +114,7 @@ def check_table(path, table):
     return table
 
 
-def read_vocabulary(path):
+def read_vocabulary(path: Any) -> list[str]:
     """The words of a text file, a line a word, after the padding's ""; raises InputError if a line is none."""
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -119,9 +123,9 @@ def read_vocabulary(path):
     return check_vocabulary(path, [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)])
 
 
-def check_vocabulary(path, found):
+def check_vocabulary(path: Any, found: Sequence[str]) -> list[str]:
     """Words (V,) as a list with the padding's "" before them; raises InputError if one is empty or stands twice."""
-    first = {}
+    first: dict[str, int] = {}
     for number, word in enumerate(found, 1):
         if not word.strip() or "\n" in word:
             raise InputError(f"{path}: line {number} is empty, or several, expected a word on every line; the padding "
