@@ -20,7 +20,7 @@ def define(values: flags.FlagValues) -> None:
 def refuse_batch(values: flags.FlagValues, data: MultiModalData) -> None:
     """Raises InputError if a --batch_size that was given, be it the default's value, is more than all training items.
 
-    A default that nobody gave shrinks, see tfxmr.runs.run.fit_batch.
+    A default that nobody gave shrinks, see tfxmr.runs.job.fit_batch.
 
     Args:
       values: parsed FlagValues.

@@ -13,7 +13,7 @@ from tfxmr.core.settings import Settings
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.extraction import identity
-from tfxmr.runs import run, selection
+from tfxmr.runs import job, run, selection
 from tfxmr.runs.options import FIRST, RunOptions
 from tfxmr.runs.run_folder import BACKUP, read_flags
 
@@ -62,11 +62,11 @@ class StoredRun:
         Args:
           training_data: as `restore` gives it.
         """
-        data = run.needed(self.method_class, self.data, self.settings)
+        data = job.needed(self.method_class, self.data, self.settings)
         return {
             "dataset": data.shown, "protocol": self.protocol.facts(data), "flags": parsing.serialise(self.flags),
-            "features": run.manifest(data), "data": identity.digests(data),
-            "training_items": run.training_items(training_data),
+            "features": job.manifest(data), "data": identity.digests(data),
+            "training_items": job.training_items(training_data),
         }
 
     def restore(self):

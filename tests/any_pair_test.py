@@ -10,7 +10,7 @@ from tfxmr.__main__ import main
 from tfxmr.core import registry
 from tfxmr.extraction import load
 from tfxmr.models.danzcr import DANZCR
-from tfxmr.runs import run
+from tfxmr.runs import job
 from tfxmr.testing import narrow
 
 TWO = [name for name, method in registry.methods() if method.most_modalities == 2]
@@ -99,8 +99,8 @@ def test_the_form_that_needs_pairs(tmp_path):
     method, settings = registry.get("acmr"), registry.get("acmr").Settings
     write(tmp_path, DIMS, unpaired=["text"])
     data = load("npz", data_dir=tmp_path)
-    assert len(run.pairs(method, settings(), data)) == 3
-    assert run.pairs(method, settings(acmr_form="code"), data) == [("video", "audio")]
+    assert len(job.pairs(method, settings(), data)) == 3
+    assert job.pairs(method, settings(acmr_form="code"), data) == [("video", "audio")]
 
 
 def test_a_run_of_another_kind_is_kept(tmp_path, capsys):

@@ -16,7 +16,9 @@ from tfxmr.data import MultiModalData, Split, domains
 from tfxmr.evaluation import protocol
 from tfxmr.models.base import Method
 from tfxmr.runs import callbacks
-from tfxmr.runs.run import RunOptions, evaluate, needed, run
+from tfxmr.runs.job import needed
+from tfxmr.runs.options import RunOptions
+from tfxmr.runs.run import evaluate, run
 from tfxmr.testing import quick
 
 WIDTH = 64  # of every layer, for speed; the rates of these two are of their papers' 4096 and 2048

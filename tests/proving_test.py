@@ -18,7 +18,9 @@ from tfxmr.engine import sampling
 from tfxmr.evaluation import protocol
 from tfxmr.reports.figures import convergence, events
 from tfxmr.runs import callbacks
-from tfxmr.runs.run import RunOptions, evaluate, needed, restore, run
+from tfxmr.runs.job import needed
+from tfxmr.runs.options import RunOptions
+from tfxmr.runs.run import evaluate, restore, run
 
 OPTIONS = RunOptions(checkpoint_seconds=0)
 SOURCE = ["--source_dataset=scenes", "--source_classes=0,2,4,6,8,10,12,14,16,18"]

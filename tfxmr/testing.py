@@ -23,7 +23,7 @@ from tfxmr.data.views import modality_of, ordered
 from tfxmr.engine import sampling
 from tfxmr.evaluation import protocol
 from tfxmr.models.base import Method
-from tfxmr.runs import run
+from tfxmr.runs import job, run
 from tfxmr.runs.checkpoints import Checkpoints
 
 WIDTH = 12  # of every layer, where nothing is to be learned
@@ -177,7 +177,7 @@ def learns(method_class: type, data: MultiModalData | None = None, least: float 
     made = quick(method_class, **LEARNING | settings)
     data = _read(method_class, data, made)
     rule = protocol.make("standard", data, method_similarity=method_class.similarity_name())
-    data, training = run.prepare(data, rule, made, run.RunOptions())
+    data, training = job.prepare(data, rule, made, run.RunOptions())
     method = method_class.of(training, made, 0)
     before = {}
     if isinstance(method, Method):
@@ -449,7 +449,7 @@ RULES = (
 
 def _read(method_class, data, settings, **sizes):
     """What the method reads of the data, as a run gives it; of `easy_data` of these sizes if they are None."""
-    return run.needed(method_class, data or easy_data(method_class, settings=settings, **sizes), settings)
+    return job.needed(method_class, data or easy_data(method_class, settings=settings, **sizes), settings)
 
 
 def _fitted(method_class, data, settings):

@@ -8,7 +8,8 @@ from tfxmr.baselines import jrl
 from tfxmr.baselines.jrl import JRL, JRLSettings, laplacian, scatter
 from tfxmr.core.errors import InputError
 from tfxmr.evaluation import evaluate, protocol
-from tfxmr.runs.run import RunOptions, run
+from tfxmr.runs.options import RunOptions
+from tfxmr.runs.run import run
 
 
 def fitted(data, unlabelled=None, **settings):

@@ -17,7 +17,7 @@ from tfxmr.evaluation import protocol
 from tfxmr.extraction import extract, identity
 from tfxmr.features.image import network
 from tfxmr.features.text import base, by_name
-from tfxmr.runs import results, run
+from tfxmr.runs import job, results, run
 
 ALL = ["image", "image.regions", "text", "text.words"]
 
@@ -184,9 +184,9 @@ def test_data_without_a_view_are_refused_with_the_line_that_makes_it():
 def test_methods_of_vectors_get_vectors_alone():
     """Guards against word ids that are z-scored and trained on: the run refuses them before it begins."""
     data = data_of()
-    assert run.needed(registry.get("cca"), data).views == run.needed(registry.get("sm"), data).views == ["image", "text"]
+    assert job.needed(registry.get("cca"), data).views == job.needed(registry.get("sm"), data).views == ["image", "text"]
     with pytest.raises(InputError, match=r"cca reads the view text; dataset made up has image, text.words \("):
-        run.needed(registry.get("cca"), data.reading(("image", "text.words")))
+        job.needed(registry.get("cca"), data.reading(("image", "text.words")))
 
 
 def test_other_views_change_no_result(tmp_path, make_data):
@@ -216,7 +216,7 @@ def test_views_are_told():
 def test_manifest_of_vectors_is_that_of_data_without_other_views(wrap):
     """Guards against digests that change: runs of earlier versions must know their data. Computed here as they did."""
     data = data_of(wrap)
-    found = run.manifest(data.reading())
+    found = job.manifest(data.reading())
     for m, dim in (("image", 2), ("text", 1)):
         digest = hashlib.sha256()
         for name in ("test", "train"):
@@ -229,7 +229,7 @@ def test_manifest_of_vectors_is_that_of_data_without_other_views(wrap):
 def test_digests_know_every_view(wrap):
     """Guards against a run that goes on with other maps, other words or another table."""
     data = data_of(wrap)
-    facts, rows = run.manifest(data), identity.digests(data)
+    facts, rows = job.manifest(data), identity.digests(data)
     assert list(facts) == list(rows) == ALL and facts["image.regions"]["dim"] == (4, 3)
     assert identity.digests(data.reading()) == {view: rows[view] for view in ("image", "text")}
     changed = {
@@ -241,12 +241,12 @@ def test_digests_know_every_view(wrap):
         other = {**data.splits["test"].features, view: views.typed(view, change(array))}
         test = dataclasses.replace(data.splits["test"], features=other)
         moved = dataclasses.replace(data, splits={**data.splits, "test": test})
-        assert [v for v in ALL if run.manifest(moved)[v] != facts[v]] == [view]
+        assert [v for v in ALL if job.manifest(moved)[v] != facts[v]] == [view]
         assert [v for v in ALL if identity.digests(moved)[v] != rows[v]] == [view]
     for field in ("tables", "vocabularies"):
         (entry,) = getattr(data, field).values()
         moved = dataclasses.replace(data, **{field: {"text.words": entry[::-1]}})
-        for made, known in ((run.manifest(moved), facts), (identity.digests(moved), rows)):
+        for made, known in ((job.manifest(moved), facts), (identity.digests(moved), rows)):
             assert [v for v in ALL if made[v] != known[v]] == ["text.words"]
 
 

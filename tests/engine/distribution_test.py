@@ -22,7 +22,8 @@ from tfxmr.core import registry
 from tfxmr.core.errors import InputError
 from tfxmr.engine import distribution
 from tfxmr.evaluation import protocol
-from tfxmr.runs.run import RunOptions, run
+from tfxmr.runs.options import RunOptions
+from tfxmr.runs.run import run
 
 QUICK = ("danzcr", "deep_sm", "ms2gan")  # dropout; plain gradient descent; losses over pairs of a batch
 STEPS = 30

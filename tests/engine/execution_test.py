@@ -8,7 +8,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tfxmr.engine import sampling
 from tfxmr.evaluation import protocol
 from tfxmr.models.ms2gan import MS2GAN, MS2GANSettings
-from tfxmr.runs.run import RunOptions, run
+from tfxmr.runs.options import RunOptions
+from tfxmr.runs.run import run
 
 SETTINGS = MS2GANSettings(
     specific_units=(16, 12), shared_units=(12,), batch_size=8, epochs=4, patience=0, learning_rate=1e-3

@@ -27,7 +27,7 @@ from tfxmr.models.deep_sm import DeepSM
 from tfxmr.models.ms2gan import MS2GAN
 from tfxmr.runs import selection
 from tfxmr.runs.callbacks import ValidationMAP
-from tfxmr.runs.run import needed
+from tfxmr.runs.job import needed
 
 SEED, BATCH = 3, 8
 EPOCH = 6  # steps

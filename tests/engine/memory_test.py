@@ -4,7 +4,8 @@ import gc
 from tfxmr.engine import memory
 from tfxmr.evaluation import protocol
 from tfxmr.models.ms2gan import MS2GAN, MS2GANSettings
-from tfxmr.runs.run import RunOptions, run
+from tfxmr.runs.options import RunOptions
+from tfxmr.runs.run import run
 
 
 def graphs():

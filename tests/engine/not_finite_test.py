@@ -13,7 +13,8 @@ from tfxmr.models._boltzmann import Machine
 from tfxmr.models.corr_ae import CorrAE, CorrAESettings
 from tfxmr.models.ms2gan import MS2GAN, MS2GANSettings
 from tfxmr.runs.checkpoints import Checkpoints
-from tfxmr.runs.run import RunOptions, ending, evaluate, run
+from tfxmr.runs.options import RunOptions
+from tfxmr.runs.run import ending, evaluate, run
 from tfxmr.tuning import tuner
 
 SMALL = MS2GANSettings(

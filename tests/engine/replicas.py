@@ -17,7 +17,8 @@ from proving import data as proving_data  # noqa: E402
 from tfxmr.core import registry
 from tfxmr.engine import distribution, sampling
 from tfxmr.runs.checkpoints import Checkpoints
-from tfxmr.runs.run import RunOptions, needed
+from tfxmr.runs.job import needed
+from tfxmr.runs.options import RunOptions
 from tfxmr.testing import quick  # noqa: E402
 
 TWO = distribution.start(RunOptions(strategy="mirrored", logical_devices=2))

@@ -21,6 +21,7 @@ from tfxmr.evaluation import protocol
 from tfxmr.extraction import load
 from tfxmr.models.cbt import CBT, CBTSettings
 from tfxmr.reports.figures import events
+from tfxmr.runs import by_pairs, job
 from tfxmr.runs import run as runs
 
 SMALL = {
@@ -50,13 +51,13 @@ def make_data(words=9, items=24, classes=3):
 
 def make_model(encoder="rcbt", data=None, **settings):
     settings = CBTSettings(**(SMALL | {"encoder": encoder} | settings))
-    model = CBT(runs.needed(CBT, data or make_data(), settings), settings)
+    model = CBT(job.needed(CBT, data or make_data(), settings), settings)
     model.compile()
     return model
 
 
 def first_batch(model, data=None):
-    data = runs.needed(CBT, data or make_data(), model.settings)
+    data = job.needed(CBT, data or make_data(), model.settings)
     return next(iter(sampling.batches(data.splits["train"], 6, 0, 0, 1)))
 
 
@@ -437,7 +438,7 @@ def test_files_of_keras(encoder, tmp_path):
     model.train_step(first_batch(model))
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    read = runs.needed(CBT, data, model.settings)
+    read = job.needed(CBT, data, model.settings)
     for m in ("image", "text"):
         found = [x.encode(m, read.splits["test"].of(m)) for x in (model, loaded)]
         np.testing.assert_array_equal(*found)
@@ -447,15 +448,15 @@ def test_what_encoders_read():
     """Guards against views of the default where another encoder is asked for; and refusals have the line that helps."""
     data = dataclasses.replace(make_data(), name="wikipedia", media=True)
     plain = data.reading()
-    assert runs.needed(CBT, data).views == data.views
-    assert runs.needed(CBT, data, CBTSettings(encoder="cbt")).views == ["image.regions", "text.words"]
-    assert runs.needed(CBT, plain, CBTSettings(encoder="global")).views == ["image", "text"]
+    assert job.needed(CBT, data).views == data.views
+    assert job.needed(CBT, data, CBTSettings(encoder="cbt")).views == ["image.regions", "text.words"]
+    assert job.needed(CBT, plain, CBTSettings(encoder="global")).views == ["image", "text"]
     line = "tfxmr extract --dataset=wikipedia --image_features=vgg19_fc7,vgg19_pool5 --text_features=doc2vec,sequence --out=DIR"
     with pytest.raises(InputError, match=f"cbt reads the view image.regions; .*`{re.escape(line)}`"):
-        runs.needed(CBT, plain, CBTSettings())
+        job.needed(CBT, plain, CBTSettings())
     line = "tfxmr extract --dataset=wikipedia --image_features=vgg19_pool5 --text_features=sequence --out=DIR"
     with pytest.raises(InputError, match=re.escape(line)):
-        runs.needed(CBT, plain, CBTSettings(encoder="cbt"))
+        job.needed(CBT, plain, CBTSettings(encoder="cbt"))
     with pytest.raises(InputError, match="--encoder=rcbt: the words of dataset .* have no vectors; .*--encoder=global"):
         CBT(dataclasses.replace(data, tables={}), CBTSettings(**SMALL))
 
@@ -472,9 +473,9 @@ def test_vectors_of_any_two_modalities(make_data, tmp_path):
 def test_named_views_leave_one_pair(make_data):
     """Guards against a model for each pair of five modalities, of which one alone has regions and words."""
     data = make_data(dims={"image": 6, "text": 4, "audio": 7})
-    assert runs.pairs(CBT, CBTSettings(), data) == [("image", "text")]
-    assert len(runs.pairs(CBT, CBTSettings(encoder="global"), data)) == 3
-    assert runs.runner(CBT, CBTSettings(), data) is runs.run
+    assert job.pairs(CBT, CBTSettings(), data) == [("image", "text")]
+    assert len(job.pairs(CBT, CBTSettings(encoder="global"), data)) == 3
+    assert by_pairs.runner(CBT, CBTSettings(), data) is runs.run
 
 
 def test_wrong_settings_are_refused():

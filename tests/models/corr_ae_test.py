@@ -11,7 +11,8 @@ from tfxmr.engine import sampling
 from tfxmr.evaluation import mean_average_precision, protocol
 from tfxmr.models.corr_ae import CorrAE, CorrAESettings
 from tfxmr.runs import callbacks
-from tfxmr.runs.run import RunOptions, evaluate, run
+from tfxmr.runs.options import RunOptions
+from tfxmr.runs.run import evaluate, run
 
 SMALL = {"encoder_units": (6, 3), "batch_size": 8, "steps": 3}
 

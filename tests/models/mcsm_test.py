@@ -19,7 +19,7 @@ from tfxmr.evaluation.retriever import Gallery, Rows
 from tfxmr.evaluation.similarity import blocks
 from tfxmr.models.base import Step
 from tfxmr.models.mcsm import BRANCHES, MCSM, MCSMSettings, edges, fuse, text_windows
-from tfxmr.runs.run import needed
+from tfxmr.runs.job import needed
 
 SMALL = {
     "joint_units": 7, "image_lstm_units": (5, 4), "text_lstm_units": (6, 5), "text_filters": (8, 9, 10), "batch_size": 8,

@@ -19,7 +19,8 @@ from tfxmr.extraction import load
 from tfxmr.models.base import Step
 from tfxmr.models.mhtn import MHTN, MHTNSettings
 from tfxmr.models.ms2gan import MS2GAN
-from tfxmr.runs.run import run, run_pairs, runner
+from tfxmr.runs.by_pairs import run_pairs, runner
+from tfxmr.runs.run import run
 
 SMALL = {"units": 6, "bottleneck_units": 4, "adversary_units": (5, 3), "batch_size": 8, "steps": 4}
 MODALITIES = ("image", "text", "audio")

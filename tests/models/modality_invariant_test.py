@@ -23,7 +23,8 @@ from tfxmr.features.text import word_sequences
 from tfxmr.models import modality_invariant as module
 from tfxmr.models.base import Step
 from tfxmr.models.modality_invariant import ModalityInvariant, ModalityInvariantSettings
-from tfxmr.runs.run import RunOptions, run
+from tfxmr.runs.options import RunOptions
+from tfxmr.runs.run import run
 
 SMALL = {"units": 5, "word_width": 4, "classifier_units": (6, 3), "batch_size": 6, "steps": 40, "adv_schedule": "constant"}
 ENCODERS = ("image", "text")

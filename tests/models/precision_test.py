@@ -8,7 +8,8 @@ from tfxmr import models
 from tfxmr.engine import sampling
 from tfxmr.evaluation import protocol
 from tfxmr.models.base import Method, Step
-from tfxmr.runs.run import RunOptions, run
+from tfxmr.runs.options import RunOptions
+from tfxmr.runs.run import run
 
 SIXTEEN = ("bfloat16", "float16")
 

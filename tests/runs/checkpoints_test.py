@@ -15,7 +15,7 @@ from tfxmr.evaluation import protocol
 from tfxmr.models.danzcr import DANZCR, DANZCRSettings
 from tfxmr.runs import checkpoints, run
 from tfxmr.runs.checkpoints import Checkpoints
-from tfxmr.runs.run import RunOptions
+from tfxmr.runs.options import RunOptions
 
 SMALL = DANZCRSettings(generator_units=(16, 12), discriminator_units=(14, 10), batch_size=8, steps=6, variant="single")
 OPTIONS = RunOptions(checkpoint_seconds=0, validation_fraction=0.2)

@@ -11,7 +11,8 @@ from tfxmr.core.errors import InputError
 from tfxmr.evaluation import protocol
 from tfxmr.models.danzcr import DANZCR, DANZCRSettings
 from tfxmr.runs.callbacks import read_losses
-from tfxmr.runs.run import RunOptions, evaluate, run
+from tfxmr.runs.options import RunOptions
+from tfxmr.runs.run import evaluate, run
 
 SMALL = DANZCRSettings(generator_units=(16, 12), discriminator_units=(14, 10), batch_size=8, steps=6)
 

@@ -14,7 +14,8 @@ from tfxmr.models.danzcr import DANZCR, DANZCRSettings
 from tfxmr.models.ms2gan import MS2GAN, MS2GANSettings
 from tfxmr.runs import selection
 from tfxmr.runs.checkpoints import Checkpoints
-from tfxmr.runs.run import RunOptions, ending, evaluate, restore, run
+from tfxmr.runs.options import RunOptions
+from tfxmr.runs.run import ending, evaluate, restore, run
 
 SMALL = MS2GANSettings(
     specific_units=(8, 6), shared_units=(6,), modality_units=(5,), batch_size=12, epochs=5, learning_rate=1e-2,

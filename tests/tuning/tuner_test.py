@@ -15,8 +15,10 @@ from tfxmr.core.errors import InputError
 from tfxmr.data import Split
 from tfxmr.evaluation import protocol
 from tfxmr.models.ms2gan import MS2GAN, MS2GANSettings
+from tfxmr.runs.by_pairs import run_pairs
 from tfxmr.runs.checkpoints import Checkpoints
-from tfxmr.runs.run import RunOptions, run, run_pairs
+from tfxmr.runs.options import RunOptions
+from tfxmr.runs.run import run
 from tfxmr.tuning import oracles, tuner
 from tfxmr.tuning.tuner import Search
 

@@ -12,8 +12,9 @@ from tfxmr.reports.tables import comparison
 from tfxmr.reports.tables.formats import Marked
 from tfxmr.reports.tables.rows import metrics_rows, to_text
 from tfxmr.runs import selection
+from tfxmr.runs.by_pairs import runner
 from tfxmr.runs.options import RunOptions, affecting
-from tfxmr.runs.run import ending, runner
+from tfxmr.runs.run import ending
 
 
 def main(arguments):

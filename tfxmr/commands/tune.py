@@ -10,8 +10,9 @@ from tfxmr.core.errors import InputError
 from tfxmr.engine import distribution
 from tfxmr.reports.tables.rows import to_text
 from tfxmr.runs import selection
+from tfxmr.runs.by_pairs import runner
+from tfxmr.runs.job import fit_batch
 from tfxmr.runs.options import RunOptions
-from tfxmr.runs.run import fit_batch, runner
 from tfxmr.tuning import tuner
 
 SHOWN = 20  # rows of the table at the end

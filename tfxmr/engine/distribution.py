@@ -24,7 +24,7 @@ def start(options):
     """The strategy of a run, made once a process: it must come before anything else uses TensorFlow.
 
     Args:
-      options: tfxmr.runs.run.RunOptions.
+      options: tfxmr.runs.options.RunOptions.
 
     Returns:
       tf.distribute.Strategy; TensorFlow's default one for "none".

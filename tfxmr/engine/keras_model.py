@@ -145,7 +145,7 @@ class PlayersOptimizer:
 class KerasMethod(StepwiseModel):
     """The part of tfxmr.models.base.Method that Keras' own loops and files see.
 
-        model = MS2GAN(data)  # the training data with a validation split, as tfxmr.runs.run.prepare gives them
+        model = MS2GAN(data)  # the training data with a validation split, as tfxmr.runs.job.prepare gives them
         model.compile()
         model.fit(
             model.dataset(data), epochs=20, validation_data=model.dataset(data, "validation"),

@@ -15,11 +15,12 @@ from tfxmr.engine import distribution, sampling
 from tfxmr.models.base import Method
 from tfxmr.runs import callbacks, selection
 from tfxmr.runs.checkpoints import Checkpoints, SaveCheckpoints, load_networks
+from tfxmr.runs.job import Job
 from tfxmr.runs.run_folder import BACKUP
 
 
 @functools.singledispatch
-def learn(method, data, tasks, protocol, folder, options):
+def learn(method, job: Job) -> dict:
     """Trains a method in its run folder, or resumes its training.
 
     A neural method resumes from the newest checkpoint, and keeps the weights that its settings select. A closed-form
@@ -28,11 +29,7 @@ def learn(method, data, tasks, protocol, folder, options):
 
     Args:
       method: of tfxmr.models or tfxmr.baselines.
-      data: the training data.
-      tasks: the protocol's tasks, to be watched while training.
-      protocol: tfxmr.evaluation.protocol.Protocol.
-      folder: RunFolder, to which the chief alone writes.
-      options: RunOptions.
+      job: Job; its training data are learned from, its tasks watched, and to its folder the chief alone writes.
 
     Returns:
       Facts for results.json: the steps trained and those of the whole training, the seconds they took; the steps of
@@ -47,13 +44,11 @@ def learn(method, data, tasks, protocol, folder, options):
 
 
 @functools.singledispatch
-def load(method, folder, data):
+def load(method, job: Job) -> None:
     """Gives a method what its run has trained, the best so far of a stopped run that selects; changes no file.
 
     Args:
-      method: as `learn` takes it.
-      folder: RunFolder.
-      data: the training data, by which fitted arrays are tried.
+      method, job: as `learn` takes them; fitted arrays are tried on the training data.
 
     Raises:
       InputError: nothing is there, or it is damaged or does not fit together.
@@ -62,7 +57,8 @@ def load(method, folder, data):
 
 
 @load.register
-def _(method: Method, folder, data):
+def _(method: Method, job):
+    folder = job.folder
     if not load_networks(folder.checkpoints, method):
         if folder.results():
             raise InputError(f"{folder.checkpoints}: the trained networks are gone; {BACKUP}")
@@ -70,7 +66,8 @@ def _(method: Method, folder, data):
 
 
 @load.register
-def _(method: Baseline, folder, data):
+def _(method: Baseline, job):
+    folder, data = job.folder, job.training
     path = folder.checkpoints / "arrays.npz"
     if not path.exists():
         remedy = BACKUP if folder.results() else "run `tfxmr train` there first"
@@ -85,8 +82,9 @@ def _(method: Baseline, folder, data):
 
 
 @learn.register
-def train(method: Method, data, tasks, protocol, folder, options):
+def train(method: Method, job):
     """As `learn`, of a neural method."""
+    data, folder = job.training, job.folder
     strategy = method.distribute_strategy
     chief = distribution.is_chief(strategy)
     stopped = folder.stopped() if chief else None
@@ -105,7 +103,7 @@ def train(method: Method, data, tasks, protocol, folder, options):
         try:
             for number in range(method.stage_number, len(method.stages)):
                 method.enter(number, data)
-                take_steps(method, data, tasks, protocol, folder, options, checkpoints)
+                take_steps(method, job, checkpoints)
         except NotFinite as error:
             failure = error
             stopped = {"step": method.steps_done, "reason": str(error), "kept": bool(best and best.value >= 0)}
@@ -130,20 +128,21 @@ def train(method: Method, data, tasks, protocol, folder, options):
     return facts
 
 
-def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
+def take_steps(method: Method, job: Job, checkpoints: Checkpoints) -> None:
     """Takes the steps of the present stage that are left, with all that is shown, measured, logged and saved.
 
     Arguments as in `train`; `checkpoints` are the method's, restored. The best weights are chosen in the last stage.
     """
+    data, protocol, options = job.training, job.protocol, job.options
     chief, stage, last = distribution.is_chief(method.distribute_strategy), method.stage, method.stages[-1]
     split, best = data.splits["train"], checkpoints.best if stage is last else None
     start, total, epoch = method.steps_done, method.length, method.steps_per_epoch(len(split))
-    writer = tf.summary.create_file_writer(str(folder.path)) if chief else tf.summary.create_noop_writer()
+    writer = tf.summary.create_file_writer(str(job.folder.path)) if chief else tf.summary.create_noop_writer()
     with writer.as_default(start):
         tf.summary.text("protocol", to_json(dataclasses.asdict(protocol)))
         if method.decision:
             tf.summary.text(f"decision/{stage.name}", to_json(method.decision))
-    watched = {"test": tasks}
+    watched = {"test": job.tasks}
     if "validation" in data.splits:
         watched["validation"] = selection.validation_tasks(data)
     saver = SaveCheckpoints(checkpoints, options.checkpoint_seconds)
@@ -174,8 +173,9 @@ def take_steps(method, data, tasks, protocol, folder, options, checkpoints):
 
 
 @learn.register
-def fit(method: Baseline, data, tasks, protocol, folder, options):
+def fit(method: Baseline, job):
     """As `learn`, of a closed-form method."""
+    data, protocol, folder = job.training, job.protocol, job.folder
     stopped = folder.stopped()
     if stopped:
         raise NotFinite(stopped["reason"])
@@ -186,7 +186,7 @@ def fit(method: Baseline, data, tasks, protocol, folder, options):
                 f"--transductive: under --protocol={protocol.name} nothing of the unseen classes may be seen; take "
                 "--notransductive, or --protocol=standard"
             )
-        searched = tasks or selection.validation_tasks(data)
+        searched = job.tasks or selection.validation_tasks(data)
         seen["unlabelled"] = {task.query_modality: task.query for task in searched}
     start = time.monotonic()
     try:

@@ -9,7 +9,8 @@ from tfxmr.evaluation import protocol as protocols
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.models.base import Method, MethodSettings
 from tfxmr.runs.callbacks import ValidationMAP
-from tfxmr.runs.run import RunOptions, fit_batch, needed, prepare
+from tfxmr.runs.job import fit_batch, needed, prepare
+from tfxmr.runs.options import RunOptions
 from tfxmr.tuning import grid as grids
 
 OBJECTIVE = keras_tuner.Objective("val_mAP", "max")

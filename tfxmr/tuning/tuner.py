@@ -19,8 +19,9 @@ from tfxmr.core.settings import line
 from tfxmr.engine import memory
 from tfxmr.reports.tables.formats import to_csv
 from tfxmr.runs import selection
-from tfxmr.runs.options import affecting, defaults
-from tfxmr.runs.run import RunOptions, fit_batch, manifest, needed, prepare, run
+from tfxmr.runs.job import fit_batch, manifest, needed, prepare
+from tfxmr.runs.options import RunOptions, affecting, defaults
+from tfxmr.runs.run import run
 from tfxmr.runs.run_folder import RunFolder
 from tfxmr.tuning import hparams, oracles
 from tfxmr.tuning.grid import to_text, value_text
@@ -68,7 +69,7 @@ def tune(method_class, settings, what, data, protocol, run_dir, options=None, fl
         searched keep these values, and flags describe a trial but for its values and folder.
       what: Search.
       run_dir: folder of the search; its trials are in trials/0001 and so on.
-      runner: tfxmr.runs.run.run or run_pairs.
+      runner: tfxmr.runs.run.run or tfxmr.runs.by_pairs.run_pairs.
 
     Returns:
       List of the trials in their order, dicts of: trial ("0001"), values (name -> value), varied (in a one-factor

@@ -1,0 +1,75 @@
+"""Runs of many modalities: one model of all, or one a pair of modalities."""
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+
+from tfxmr.core import registry
+from tfxmr.core.errors import InputError
+from tfxmr.engine import memory
+from tfxmr.runs.job import pairs
+from tfxmr.runs.run import ending, run
+from tfxmr.runs.run_folder import RunFolder
+
+
+def runner(method_class, settings, data, joint=False) -> Callable:
+    """The function that trains a method on data: `run`, or `run_pairs` for many modalities.
+
+    `joint` asks for one model of them; a method that is `joint` makes no other.
+
+    Raises InputError if they are, and the method takes two.
+    """
+    if method_class.modalities or len(data.modalities) <= 2:
+        return run
+    if len(data.modalities) <= method_class.most_modalities:
+        return run if joint or method_class.joint else run_pairs
+    several = len(pairs(method_class, settings, data)) > 1
+    if joint and several:
+        raise InputError(
+            f"--joint: {registry.name_of(method_class)} takes two modalities, one model a pair; leave the flag out"
+        )
+    return run_pairs if several else run
+
+
+def run_pairs(method_class, settings, data, protocol, run_dir, options=None, flags=None):
+    """Runs a method once for each pair of modalities, each in a folder of its own such as RUN_DIR/image-text.
+
+    Arguments, errors and resumption as in `run`, for each pair. RUN_DIR/results.json, written last, holds the tasks of
+    all pairs, the sum of their steps and seconds, the mean of their validation score, and no single selected step.
+    """
+    folder, found = RunFolder(run_dir), []
+    if (folder.path / "flags.cfg").exists():
+        raise InputError(f"--run_dir={run_dir}: holds one run of all modalities, not one a pair; give another folder")
+    chosen = pairs(method_class, settings, data)
+    for pair in itertools.combinations(data.modalities, 2):
+        if pair not in chosen:
+            print(f"{'-'.join(pair)}: left out, since {registry.name_of(method_class)} learns from pairs")
+    for pair in chosen:
+        memory.free()  # of the pair before
+        own_flags = flags and flags | {"modalities": f"--modalities={','.join(pair)}"}
+        found.append(
+            run(method_class, settings, data.only(pair), protocol, folder.path / "-".join(pair), options, own_flags)
+        )
+        if found[-1]:
+            print(f"{'-'.join(pair)}: {ending(found[-1])}")
+    if not all(found):  # of a worker that is not the chief
+        return None
+    results = found[0] | {
+        "steps": sum(r["steps"] for r in found),
+        "total_steps": sum(r.get("total_steps", 0) for r in found),
+        "seconds": round(sum(r["seconds"] for r in found), 1),
+        "metrics": [m for r in found for m in r["metrics"]],
+        "flags": flags or found[0]["flags"],
+        **{key: {name: facts for r in found for name, facts in r.get(key, {}).items()}
+           for key in ("features", "data", "training_items")},
+    }
+    for name in ("selected_step", "stopped_at", "stopped_by"):
+        results.pop(name, None)
+    stopped = [r for r in found if "stopped_by" in r]
+    if stopped:
+        results |= {"stopped_at": stopped[0]["stopped_at"], "stopped_by": " | ".join(r["stopped_by"] for r in stopped)}
+    for name in ("validation_mAP", "validation_recalls"):
+        if name in results:
+            results[name] = float(np.mean([r[name] for r in found]))
+    folder.write_results(results)
+    return results
