@@ -1,7 +1,10 @@
 """From media to a feature folder: streaming, and after a kill from the block that was not finished."""
 import hashlib
 import json
+import os
 import pathlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -13,10 +16,11 @@ from tfxmr.data.memmap import blocks
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.views import PIXELS, modality_of
 from tfxmr.extraction import catalogue
-from tfxmr.extraction.dataset import Reader, Request
+from tfxmr.extraction.dataset import Place, Reader, Request
 from tfxmr.extraction.store import SCRATCH, FeatureStore
 from tfxmr.features import word_vectors
 from tfxmr.features.image.descriptor import DIM, PLACES, REGION_DIM, image_descriptor, image_pixels, image_regions
+from tfxmr.features.image.fine_tuning_options import FineTuning
 from tfxmr.features.text import base
 from tfxmr.features.text.bag_of_words import warn_of_phrases, warn_of_unknown
 
@@ -27,7 +31,8 @@ BLOCK = {"image": 16, "text": 256}  # items between two points from which a kill
 class Descriptor:
     """descriptor: tfxmr.features.image.descriptor as an image feature; it needs no weights."""
 
-    name, view, fitted, labels_used, dim, dtype = "descriptor", "", False, False, DIM, np.float32
+    name, view, fitted, labels_used, dtype = "descriptor", "", False, False, np.float32
+    dim: int | tuple[int, ...] = DIM
     rule = {"rule": "HOG and a colour thumbnail"}
     transform = staticmethod(image_descriptor)
 
@@ -39,7 +44,7 @@ class DescriptorRegions(Descriptor):
     rule = {"rule": "of each place the HOG block and the mean colour"}
 
     @staticmethod
-    def transform(pictures):
+    def transform(pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Returns float32 (n, 49, 39)."""
         return image_regions(image_descriptor(pictures))
 
@@ -52,15 +57,17 @@ class Pixels(Descriptor):
     transform = staticmethod(image_pixels)
 
 
-def image_feature(name, layer=None, weights="imagenet", seed=0, tuning=None):
+def image_feature(
+    name: str, layer: str | None = None, weights: str = "imagenet", seed: int = 0, tuning: FineTuning | None = None,
+) -> Any:
     """The image feature of a name, fine-tuned by a FineTuning; see tfxmr.features.image.network and fine_tuning."""
-    tuned = tuning is not None and tuning.finetune > 0
+    finetune = tuning.finetune if tuning else 0
     descriptors = {kind.name: kind for kind in (Descriptor, DescriptorRegions, Pixels)}
     if name in descriptors:
-        if tuned:
-            raise InputError(f"--finetune={tuning.finetune}: --image_features={name} has no weights to be trained")
+        if finetune:
+            raise InputError(f"--finetune={finetune}: --image_features={name} has no weights to be trained")
         return descriptors[name]()
-    if tuned:
+    if finetune:
         from tfxmr.features.image.fine_tuning import FineTunedNetwork
 
         return FineTunedNetwork(name, layer, weights, seed, tuning)
@@ -69,7 +76,7 @@ def image_feature(name, layer=None, weights="imagenet", seed=0, tuning=None):
     return ImageNetwork(name, layer, weights, seed)
 
 
-def by_view(modality, features):
+def by_view(modality: str, features: Iterable[Any]) -> dict[str, Any]:
     """View -> the feature that makes it; the view of a vector is called as its modality is.
 
     Args:
@@ -79,7 +86,7 @@ def by_view(modality, features):
     Raises:
       InputError: there is none, or two make the same view.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for feature in features:
         view = f"{modality}.{feature.view}" if feature.view else modality
         if view in found:
@@ -108,7 +115,11 @@ def items(name: str, **asked) -> tuple[MultiModalData, Reader]:
     return dataset.items(request), dataset.reader(request)
 
 
-def extract(data, read, features, out, fit_on=("train",), corpus=None, vectors=None, origin=None, unseen=()):
+def extract(
+    data: MultiModalData, read: Reader, features: Mapping[str, Any], out: str | os.PathLike,
+    fit_on: Sequence[str] = ("train",), corpus: Place = None, vectors: Place = None, origin: dict | None = None,
+    unseen: Collection[int] = (),
+) -> pathlib.Path:
     """Extracts features of every split, or resumes where it was killed.
 
     Args:

@@ -20,6 +20,8 @@ import pathlib
 import shlex
 import shutil
 import warnings
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +56,7 @@ class FeatureStore:
       InputError: the folder holds other features or other files, is damaged, or another process is writing it.
     """
 
-    def __init__(self, path, configuration):
+    def __init__(self, path: str | os.PathLike, configuration: dict) -> None:
         self.path = pathlib.Path(path).expanduser()
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--out={path}: this is a file; give a folder")
@@ -70,7 +72,7 @@ class FeatureStore:
             raise InputError(f"--out={path}: another process is writing this folder") from None
         self._configuration = json.loads(to_json(configuration))
         self.finished = manifest.exists()
-        self._arrays = {}  # "train/image" -> its digests, once it is full
+        self._arrays: dict[str, dict] = {}  # "train/image" -> its digests, once it is full
         try:
             self._open(manifest, progress)
         except BaseException:
@@ -106,7 +108,7 @@ class FeatureStore:
                 f"--out={self.path} holds features of another configuration: {'; '.join(differing)}. Give another --out"
             )
 
-    def put(self, name, array):
+    def put(self, name: str, array: np.ndarray) -> None:
         """Writes a small array whole, as NAME.npy; `name` may begin with the split, "train/label"."""
         path = self.path / f"{name}.npy"
         path.parent.mkdir(exist_ok=True)
@@ -114,7 +116,9 @@ class FeatureStore:
         np.save(content, array, allow_pickle=False)
         write_bytes(path, content.getvalue())
 
-    def put_items(self, split, labels, ids, class_names):
+    def put_items(
+        self, split: str, labels: Mapping[str, Any], ids: Mapping[str, Sequence[str]], class_names: Sequence[str]
+    ) -> None:
         """Writes what is no matrix: labels, rows (name of array -> (n,)), ids (modality -> n names), class names."""
         for name, values in labels.items():
             self.put(f"{split}/{name}", np.asarray(values, np.int32))
@@ -122,7 +126,7 @@ class FeatureStore:
         if class_names:
             write_text(self.path / "classes.txt", "".join(f"{name}\n" for name in class_names))
 
-    def allocate(self, arrays):
+    def allocate(self, arrays: Mapping[str, tuple[tuple[int, ...], Any]]) -> None:
         """Takes the room of arrays on the disk, keeping what they hold.
 
         Args:
@@ -136,7 +140,10 @@ class FeatureStore:
             path.parent.mkdir(exist_ok=True)
             _allocate(path, shape, np.dtype(dtype))
 
-    def fill(self, split, view, shape, dtype, rows_from):
+    def fill(
+        self, split: str, view: str, shape: tuple[int, ...], dtype: Any,
+        rows_from: Callable[[int], Iterable[tuple[np.ndarray, bytes]]],
+    ) -> None:
         """Writes the array of a view and split, from the first row that is not yet there.
 
         Args:
@@ -190,7 +197,7 @@ class FeatureStore:
             write_text(log, "".join(kept))
         return done, source_sha256, digest
 
-    def finish(self, dataset, views, **more):
+    def finish(self, dataset: str, views: Mapping[str, dict], **more: Any) -> None:
         """Writes the manifest, which makes the folder complete.
 
         Args:
@@ -212,7 +219,7 @@ class FeatureStore:
                 raise InputError(f"{path}: is not what was written there; the same command makes its rows again")
             found[view].setdefault("splits", {})[split] = {"items": items, **digests}
             found[view]["dim"] = dim
-        modalities = {modality_of(view): {} for view in found}
+        modalities: dict[str, dict] = {modality_of(view): {} for view in found}
         for view, facts in found.items():
             of_modality = modalities[modality_of(view)]
             if is_default(view):
@@ -265,7 +272,7 @@ def _allocate(path, shape, dtype):
         ) from error
 
 
-def hint(folder, views, *needed, remedy):
+def hint(folder: str | os.PathLike, views: Collection[str], *needed: str, remedy: str) -> str:
     """What can be done with a feature folder: the command that trains on it, as it can be typed into a shell.
 
     By the defaults for its data, or, where a modality has no vectors, by a method that declares to read its views.
@@ -277,7 +284,7 @@ def hint(folder, views, *needed, remedy):
       remedy: what reads it or makes it readable where there is no such method, in words.
     """
     if not {modality_of(view) for view in views} <= set(views):
-        readers = registry.readers(views)
+        readers = registry.readers(list(views))
         if not readers:
             return f"no method of tfxmr reads {', '.join(views)} alone; {remedy}"
         needed = (*readers[0], *needed)

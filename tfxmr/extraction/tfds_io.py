@@ -7,25 +7,31 @@ import os
 import pathlib
 import shutil
 import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.dataset_builder import DatasetBuilder
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import explain, system_error
 
+Place = str | os.PathLike | None
 REBUILD = "move this folder elsewhere, and the same command builds it again"
 
 # TFDS 4.9.10 calls its own deprecated attribute for every vector it decodes, and warns the user about it.
 logging.getLogger("absl").addFilter(lambda record: "`FeatureConnector.dtype` is" not in record.getMessage())
 
 
-def builder(builder_class, config=None, data_dir=None):
+def builder(builder_class: type[DatasetBuilder], config: str | None = None, data_dir: Place = None) -> DatasetBuilder:
     """The TFDS builder of a dataset, built or not; arguments as of `build`."""
     return builder_class(config=config, data_dir=data_dir and os.path.expanduser(data_dir))  # else a folder called ~
 
 
-def build(builder_class, config=None, data_dir=None, manual_dir=None):
+def build(
+    builder_class: type[DatasetBuilder], config: str | None = None, data_dir: Place = None, manual_dir: Place = None,
+) -> DatasetBuilder:
     """Returns a builder whose dataset is prepared; prepares it, with TFDS's progress bars, if it is not.
 
     A dataset is built once for each data_dir, version and config: later calls reuse it. What a killed build left behind
@@ -119,7 +125,7 @@ def _alone(builder):
         yield
 
 
-def examples(builder, split, images=True):
+def examples(builder: DatasetBuilder, split: str, images: bool = True) -> Iterator[dict[str, Any]]:
     """Yields the split's examples in their order, each a dict of numpy values; texts as str.
 
     Args:
@@ -143,7 +149,7 @@ def examples(builder, split, images=True):
         raise InputError(f"{builder.data_path}: is damaged ({count} of {expected} {split} items are left); {REBUILD}")
 
 
-def read(builder, split):
+def read(builder: DatasetBuilder, split: str) -> dict[str, Any]:
     """Reads a whole split into memory, in its order.
 
     Returns:
@@ -166,15 +172,16 @@ class Records:
       names: features that name an example, such as "image_id"; texts.
     """
 
-    def __init__(self, builder, names):
-        self.features, self.places = builder.info.features, {name: {} for name in names}
+    def __init__(self, builder: DatasetBuilder, names: Sequence[str]) -> None:
+        self.features = builder.info.features
+        self.places: dict[str, dict[str, tuple]] = {name: {} for name in names}
         for split in builder.info.splits.values():
             places = ((path, *place) for path in split.filepaths for place in _places(path))
             for place, example in zip(places, examples(builder, split.name, images=False), strict=True):
                 for name in names:
                     self.places[name][example[name]] = place
 
-    def get(self, name, value, images=True):
+    def get(self, name: str, value: str, images: bool = True) -> dict[str, Any] | None:
         """The example whose feature `name` is `value`, as `examples` gives it; None if there is none."""
         if value not in self.places[name]:
             return None
