@@ -11,6 +11,8 @@ from typing import Any, BinaryIO
 
 from tfxmr.core.errors import InputError
 
+Place = str | os.PathLike | None  # a path as users give it; None: where it is by default, or none
+
 
 def to_json(value: Any) -> str:
     """JSON text, readable, with a final newline."""

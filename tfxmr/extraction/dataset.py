@@ -6,19 +6,18 @@ are listed in every command, and a builder is imported when it is needed.
 """
 import dataclasses
 import importlib
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
 from tfxmr.core.settings import Settings, setting
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.splits import OFFICIAL, SplitRule
 
 CHOICES = ("image_features", "text_features", "text_items")  # flags of which a data set lists what it takes
-Place = str | os.PathLike | None
 # (modality, ids) -> of each item uint8 (height, width, 3) or str, or None where there is none
 Reader = Callable[[str, Sequence[str]], Iterable[np.ndarray | str | None]]
 

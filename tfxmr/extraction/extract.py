@@ -10,13 +10,13 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.files import digest_file
+from tfxmr.core.files import Place, digest_file
 from tfxmr.data.files.npz import ROW
 from tfxmr.data.memmap import blocks
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.views import PIXELS, modality_of
 from tfxmr.extraction import catalogue
-from tfxmr.extraction.dataset import Place, Reader, Request
+from tfxmr.extraction.dataset import Reader, Request
 from tfxmr.extraction.store import SCRATCH, FeatureStore
 from tfxmr.features import word_vectors
 from tfxmr.features.image.descriptor import DIM, PLACES, REGION_DIM, image_descriptor, image_pixels, image_regions

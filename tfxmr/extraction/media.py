@@ -3,9 +3,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfxmr.core.files import Place
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.extraction import catalogue
-from tfxmr.extraction.dataset import Place, Request
+from tfxmr.extraction.dataset import Request
 
 
 def names(data: MultiModalData, split: str, modality: str, rows: Sequence[int]) -> list[str]:

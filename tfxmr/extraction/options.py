@@ -4,11 +4,12 @@ import pathlib
 from collections.abc import Sequence
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
 from tfxmr.core.settings import Settings, setting
 from tfxmr.data import domains
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.extraction import catalogue
-from tfxmr.extraction.dataset import Place, Request
+from tfxmr.extraction.dataset import Request
 
 
 @dataclasses.dataclass(frozen=True)

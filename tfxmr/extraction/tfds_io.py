@@ -15,9 +15,8 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.dataset_builder import DatasetBuilder
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.files import explain, system_error
+from tfxmr.core.files import Place, explain, system_error
 
-Place = str | os.PathLike | None
 REBUILD = "move this folder elsewhere, and the same command builds it again"
 
 # TFDS 4.9.10 calls its own deprecated attribute for every vector it decodes, and warns the user about it.

@@ -242,7 +242,7 @@ def test_a_share_of_unseen_classes_is_held_back(media, tmp_path, capsys):
     assert main([*run, f"--out={tmp_path / 'o'}", "--unseen_share=0.3"]) == 0
     assert manifest_of(tmp_path / "o")["modalities"]["text"]["fitted_labels"] == [1, 2]  # 0 and 3 are unseen
     assert "--unseen_share=0.3" in capsys.readouterr().out  # of the line that trains on them
-    for share, message in (("0.2", "--unseen_share=0.2: give one of 0.1, 0.3, 0.5, 0.7, 0.9"),
+    for share, message in (("0.2", "--unseen_share=0.2: choose one of 0.1, 0.3, 0.5, 0.7, 0.9"),
                            ("0.3", "--unseen_share=0.3: no feature here learns by labels")):
         more = ["--text_features=bow5", "--text_epochs=30"] if share == "0.3" else []
         assert main([*run, *more, f"--out={tmp_path / 'p'}", f"--unseen_share={share}"]) == 2
