@@ -17,8 +17,6 @@ import tensorflow as tf
 
 from tfxmr.core.errors import InputError
 
-STRATEGIES = ("none", "mirrored", "multi_worker")
-
 
 def start(options):
     """The strategy of a run, made once a process: it must come before anything else uses TensorFlow.
