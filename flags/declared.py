@@ -69,7 +69,7 @@ def _define(name, field, **arguments):
     arguments |= {"name": name, "default": field.default, "help": help_text(field)}
     if kind is tuple:
         arguments["default"] = None if field.default is None else [str(v) for v in field.default]
-        flags.DEFINE_list(**arguments)
+        (flags.DEFINE_multi_string if field.metadata["repeated"] else flags.DEFINE_list)(**arguments)
     elif kind is str and choices:
         flags.DEFINE_enum(enum_values=choices, **arguments)
     else:

@@ -3,11 +3,10 @@ from absl import flags
 from tfxmr_flags import declared
 
 from tfxmr.core.errors import InputError
-from tfxmr.data.files import matrix_files
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.splits import SplitRule
 from tfxmr.evaluation.protocol import ProtocolOptions
-from tfxmr.extraction.extract_options import ExtractOptions, FolderOptions, HeldBackOptions
+from tfxmr.extraction.extract_options import ExtractOptions, HeldBackOptions, ImportOptions
 from tfxmr.features.image.fine_tuning_options import FineTuning
 from tfxmr.features.text.base import TextOptions
 
@@ -33,31 +32,4 @@ def unseen(values: flags.FlagValues, data: MultiModalData, features: dict) -> tu
 
 def define_import(values: flags.FlagValues) -> None:
     """Defines the flags of `tfxmr import` in a FlagValues."""
-    declared.define(values, FolderOptions)
-    flags.DEFINE_enum(
-        "layout", None, list(matrix_files.LAYOUTS), "Names of the arrays, as the dataset's matrices are passed around.",
-        flag_values=values,
-    )
-    flags.DEFINE_multi_string(
-        "array", [],
-        "SPLIT/ARRAY=NAME, such as train/image=I_tr: which array of the files is which; given again for each. NAME may "
-        "be a struct's field, train/I, or FILE:NAME where two files have an array of that name. ARRAY is a modality, "
-        "label, or label_MODALITY where the modality is no pair with the others; id or id_MODALITY: strings that name "
-        "the items, which the official lists of Wikipedia give by themselves; MODALITY.NAME: a further view: a map, "
-        "image.regions (n, 49, 512) or (n, 7, 7, 512); word numbers, text.words (n, T), 1 to V and zeros at the end, "
-        "with text.words.table=NAME (V + 1, e), row 0 zero, or text.words.vocabulary=NAME, V words (a .txt file: one a "
-        "line).", flag_values=values,
-    )
-    flags.DEFINE_list(
-        "channels_first", [], "Maps whose second axis is the channels, as PyTorch, Torch and Caffe store them: "
-        "image.regions.", flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "label_base", None, "Number of the first class in the files; default: 1 if the smallest label is 1, else 0.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "classes", None, "File of class names, one a line in label order; Wikipedia's and XMedia's are known.",
-        flag_values=values,
-    )
-    flags.DEFINE_string("dataset", None, "Name of the dataset; default: the layout's.", flag_values=values)
+    declared.define(values, ImportOptions)

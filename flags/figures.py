@@ -5,6 +5,7 @@ from absl import flags
 
 from tfxmr.core.errors import InputError
 from tfxmr.evaluation import curves
+from tfxmr.extraction.options import PLACES
 
 KINDS = {  # runs at most
     "convergence": 1, "tsne": 1, "precision_recall": None, "examples": 1, "attention": 1, "sensitivity": None,
@@ -58,12 +59,8 @@ def define(values):
         "seed", 0, "tsne, examples, attention, captions, generated: seed of what is drawn at random; not the run's.",
         lower_bound=0, flag_values=values,
     )
-    text("data_dir", "Where the run's data are now; default: where the run had them.")
-    text("features", "Where the run's feature folder is now (--dataset=features); default: where the run had it.")
-    text("manual_dir", "Where the dataset's official files are now; default: where the run had them.")
-    text("word_vectors", "Where the run's word vectors are now; default: where the run had them.")
-    for name in ("data_dir", "features", "manual_dir"):
-        text(f"source_{name}", f"As --{name}, of the run's second domain.")
+    for name in PLACES:
+        text(name, f"Where the run's --{name} is now; default: where the run had it.")
 
 
 def folders(texts):

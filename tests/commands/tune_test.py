@@ -152,7 +152,7 @@ def test_grid_file(capsys, tune, tmp_path):
     (["--seeds=0..3"], "--seeds=0..3: a search has one --seed"),
     (["--run_dir="], "--run_dir is missing"),
     (["--search=hyperband"], "flag --search=hyperband: value should be one of <grid|random|bayesian|one_factor>"),
-    (["--max_trials=-1"], "flag --max_trials=-1"),
+    (["--max_trials=-1"], "--max_trials=-1: must be >= 0"),
 ])
 def test_refuses(capsys, tune, tmp_path, arguments, message):
     """Guards against a slip that is found after the first trials; the folder is not claimed."""

@@ -16,6 +16,7 @@ from tfxmr.runs.checkpoints import Checkpoints
 from tfxmr.runs.options import RunOptions
 from tfxmr.runs.run import ending, evaluate, run
 from tfxmr.tuning import tuner
+from tfxmr.tuning.options import Search
 
 SMALL = MS2GANSettings(
     specific_units=(8, 6), shared_units=(6,), modality_units=(5,), batch_size=12, steps=20, learning_rate=1e-2
@@ -138,7 +139,7 @@ def test_what_the_loss_scale_skips_is_no_failure(data, rule, tmp_path, spoil):
 
 def test_a_trial_says_the_same(data, rule, tmp_path, spoil):
     spoil("nan", 3)
-    what = tuner.Search({"learning_rate": (1e-2,)})
+    what = Search({"learning_rate": (1e-2,)})
     (trial,) = tuner.tune(MS2GAN, SMALL, what, data, rule, tmp_path)
     assert trial["status"] == "failed" and trial["message"].startswith("ms2gan: the loss 'sd' of player joint is nan at step 3;")
     assert "Traceback" not in trial["message"]

@@ -8,14 +8,15 @@ from tfxmr_flags import declared, parsing
 from tfxmr.core import registry, settings
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, setting
-from tfxmr.extraction.extract_options import ExtractOptions, HeldBackOptions
+from tfxmr.extraction.extract_options import ExtractOptions, HeldBackOptions, ImportOptions
 from tfxmr.features.image.fine_tuning_options import FineTuning
 from tfxmr.features.text.base import TextOptions
 from tfxmr.runs import options
 from tfxmr.runs.options import RunOptions
 from tfxmr.runs.run_folder import RunFolder
+from tfxmr.tuning.options import SearchOptions
 
-GROUPS = [*options.GROUPS, ExtractOptions, HeldBackOptions, FineTuning, TextOptions]
+GROUPS = [*options.GROUPS, ExtractOptions, HeldBackOptions, ImportOptions, FineTuning, TextOptions, SearchOptions]
 
 
 def groups():
@@ -57,7 +58,7 @@ def test_contract():
             assert values[name].help, where
             for limit in {facts["minimum"], facts["maximum"]} - {None}:
                 assert str(limit) in values[name].help, f"{where}: the help does not say the range"
-            assert (values[name].serialize() or "") == settings.line(name, field.default), where
+            assert (values[name].serialize() or "") == settings.default_line(field), where
             if wrong(field) is not None:
                 with pytest.raises((InputError, absl_flags.Error), match=f"--{name}=.*{str(wrong(field))[-6:]}"):
                     values_of(group, f"--{name}={wrong(field)}")

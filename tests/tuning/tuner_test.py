@@ -20,7 +20,7 @@ from tfxmr.runs.checkpoints import Checkpoints
 from tfxmr.runs.options import RunOptions
 from tfxmr.runs.run import run
 from tfxmr.tuning import oracles, tuner
-from tfxmr.tuning.tuner import Search
+from tfxmr.tuning.options import Search
 
 OPTIONS = RunOptions(validation_fraction=0.3)
 GRID = {"components": (1, 2, 3, 10), "ridge": (0.01, 1.0)}

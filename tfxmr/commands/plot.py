@@ -7,6 +7,7 @@ from tfxmr_flags import parsing, runs
 
 from tfxmr.commands import compare
 from tfxmr.core.errors import InputError
+from tfxmr.extraction.options import PLACES
 from tfxmr.reports.figures import (
     attention,
     convergence,
@@ -23,10 +24,6 @@ from tfxmr.reports.figures import (
 from tfxmr.reports.tables import factors
 from tfxmr.runs.options import affecting
 from tfxmr.runs.run_folder import RunFolder, read_flags
-
-PLACES = (
-    "data_dir", "manual_dir", "features", "word_vectors", "source_data_dir", "source_manual_dir", "source_features",
-)
 
 
 def main(arguments):

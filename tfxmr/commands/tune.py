@@ -7,6 +7,7 @@ import tfxmr_flags.tuning
 from tfxmr_flags import declared, parsing
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.settings import options
 from tfxmr.engine import distribution
 from tfxmr.reports.tables.rows import to_text
 from tfxmr.runs import selection
@@ -14,6 +15,7 @@ from tfxmr.runs.by_pairs import runner
 from tfxmr.runs.job import fit_batch
 from tfxmr.runs.options import RunOptions
 from tfxmr.tuning import tuner
+from tfxmr.tuning.options import SearchOptions
 
 SHOWN = 20  # rows of the table at the end
 
@@ -31,7 +33,7 @@ def main(arguments):
     if "select" in flags and not flags["select"].present:
         flags.select = "validation"
     settings = declared.make(flags, method_class.Settings)
-    search = tfxmr_flags.tuning.make_search(flags, settings)
+    search = declared.make(flags, SearchOptions).make(settings, flags.model)
     options = declared.make(flags, RunOptions)
     data = tfxmr_flags.data.load(flags)
     options = dataclasses.replace(options, test=False)
@@ -54,7 +56,8 @@ def main(arguments):
 
 def serialise(flags):
     """The flags of a trial, without the search's own."""
-    return {name: text for name, text in parsing.serialise(flags).items() if name not in tfxmr_flags.tuning.NAMES}
+    own = options(SearchOptions)
+    return {name: text for name, text in parsing.serialise(flags).items() if name not in own}
 
 
 def summarise(trials, search, run_dir):

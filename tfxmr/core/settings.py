@@ -23,7 +23,7 @@ MAX_SEED = 2**32 - 1  # that every library here takes
 def setting(
     default: typing.Any, help_text: str, *, choices: tuple | Callable[[], tuple] | None = None,
     minimum: float | None = None, maximum: float | None = None, grid: tuple = (), affects: str = "result",
-    flag: str | None = None,
+    flag: str | None = None, repeated: bool = False,
 ) -> typing.Any:
     """Declares one option: a dataclass field that can be checked and turned into a flag.
 
@@ -41,10 +41,11 @@ def setting(
         method is scored, so `tfxmr evaluate` takes it; "nothing": neither, and a run may be resumed with another one.
         A place of data is of the last kind, since digests tell whether what lies there is the same.
       flag: name of the flag, where it is not the field's.
+      repeated: True of a tuple of str whose flag is given again for each part, not once with commas between them.
     """
     assert affects in AFFECTS, affects
     facts = {"help": help_text, "choices": choices, "minimum": minimum, "maximum": maximum, "grid": grid,
-             "affects": affects, "flag": flag}
+             "affects": affects, "flag": flag, "repeated": repeated}
     return dataclasses.field(default=default, metadata=facts)
 
 
@@ -137,6 +138,11 @@ def line(name: str, value: typing.Any) -> str:
     if isinstance(value, bool):
         return f"--{'' if value else 'no'}{name}"
     return f"--{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+
+
+def default_line(field: dataclasses.Field) -> str:
+    """An option's default as a line of a flagfile; "" where it has none."""
+    return "" if field.metadata["repeated"] else line(name_of(field), field.default)
 
 
 def check(field: dataclasses.Field, value: typing.Any) -> None:

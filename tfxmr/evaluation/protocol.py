@@ -108,6 +108,7 @@ class ProtocolOptions(UnseenOptions):
         "of each group of queries and each gallery by itself (group, as DADN's evaluation), or of the queries and of "
         "them alone (query, as that of CM-GANs).", choices=ZSCORES, affects="scoring", flag="eval_znorm",
     )
+    # MSCOCO's "1K" is 5 folds of its 5,000 test images, its "5K" 1 (Faghri et al., BMVC 2018).
     folds: int | None = setting(
         None, "Data without classes: equal parts of the test items that are searched each by itself, the figures their "
         "means; 5 for the 1K figures of mscoco's 5,000 test images. Default 1.", minimum=1, affects="scoring",
@@ -180,27 +181,20 @@ class Task:
 class Protocol:
     """How a result is measured; it is printed, logged and stored with every figure.
 
+    Attributes that ProtocolOptions has, too, are told there; beside them:
+
     Attributes:
       name: one of PRESETS. Those with unseen classes train on the seen ones, and query with items of the seen and with
         items of the unseen ones; the others train on all classes and search the test split.
-      gallery: the split that is searched; queries always come from the test split.
       unseen: labels of the unseen classes; empty for the standard protocol.
       class_split: how the unseen classes were chosen.
-      similarity: "cosine", "dot" or "l2".
-      cut: rank at which average precision stops; None ranks the full gallery.
-      denominator: of average precision, see tfxmr.evaluation.ranking.average_precision.
-      ties: what equal similarities mean, see tfxmr.evaluation.ranking.average_precisions.
-      no_relevant: "zero" counts a query without a relevant item as 0, "drop" leaves it out; a warning says how many.
-      normalisation: of the representations before they are compared, see tfxmr.evaluation.retrieval.normalise.
+      similarity: "own" where the method compares by itself.
+      cut: None ranks the full gallery.
+      normalisation: "none", "train_zscore" and so on, see tfxmr.evaluation.retrieval.normalise.
       generalised: True if queries of seen and of unseen classes search the gallery of all classes; else each group of
         classes is searched by itself.
-      all_modalities: True adds tasks that search the items of all modalities together, without the query itself.
-      folds: parts of equal size that the test items are cut into in their order, each searched by itself; figures are
-        means over them. MSCOCO's "1K" is 5 folds of its 5,000 test images, its "5K" 1 (Faghri et al., BMVC 2018).
       selected_on: what the training step was chosen on; "none" means the last step.
       held_out: share of the training items that was held out for validation; 0: none.
-      labels_per_class: labelled items of each class that are trained on, drawn by `labels_seed`; 0: all.
-      labels_seed: of that draw.
     """
 
     name: str

@@ -1,7 +1,8 @@
-"""The options of an extraction, apart from it, since flags are made of them before anything is read."""
+"""The options of an extraction and an import, apart from them: flags are made of these before anything is read."""
 import dataclasses
 
 from tfxmr.core.settings import Settings, setting
+from tfxmr.data.files import matrix_files
 from tfxmr.evaluation.protocol import CLASS_SPLITS, UnseenOptions
 from tfxmr.extraction import catalogue
 from tfxmr.extraction.dataset import MediaOptions
@@ -56,3 +57,32 @@ class HeldBackOptions(UnseenOptions):
         None, "As in `tfxmr train`: features that learn by labels (--finetune, sentence_cnn) learn nothing of items of "
         "the classes that are unseen by it; default: they learn of all classes.", choices=CLASS_SPLITS,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportOptions(FolderOptions):
+    """What the arrays of third-party matrix files are."""
+
+    layout: str | None = setting(
+        None, "Names of the arrays, as the dataset's matrices are passed around.", choices=tuple(matrix_files.LAYOUTS)
+    )
+    array: tuple[str, ...] = setting(
+        (),
+        "SPLIT/ARRAY=NAME, such as train/image=I_tr: which array of the files is which; given again for each. NAME may "
+        "be a struct's field, train/I, or FILE:NAME where two files have an array of that name. ARRAY is a modality, "
+        "label, or label_MODALITY where the modality is no pair with the others; id or id_MODALITY: strings that name "
+        "the items, which the official lists of Wikipedia give by themselves; MODALITY.NAME: a further view: a map, "
+        "image.regions (n, 49, 512) or (n, 7, 7, 512); word numbers, text.words (n, T), 1 to V and zeros at the end, "
+        "with text.words.table=NAME (V + 1, e), row 0 zero, or text.words.vocabulary=NAME, V words (a .txt file: one a "
+        "line).", repeated=True,
+    )
+    channels_first: tuple[str, ...] = setting(
+        (), "Maps whose second axis is the channels, as PyTorch, Torch and Caffe store them: image.regions."
+    )
+    label_base: int | None = setting(
+        None, "Number of the first class in the files; default: 1 if the smallest label is 1, else 0."
+    )
+    classes: str | None = setting(
+        None, "File of class names, one a line in label order; Wikipedia's and XMedia's are known."
+    )
+    dataset: str | None = setting(None, "Name of the dataset; default: the layout's.")

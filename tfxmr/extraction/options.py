@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
-from tfxmr.core.settings import Settings, setting
+from tfxmr.core.settings import Settings, options, setting
 from tfxmr.data import domains
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.extraction import catalogue
@@ -118,6 +118,11 @@ class SecondDomain(Settings):
         source = domains.of_training_items(source, self.source_classes)
         called += f", {source.num_classes} classes" if self.source_classes else ""
         return dataclasses.replace(source, title=called)
+
+
+# Flags that say where data are, which may have been moved since a run.
+PLACES = tuple(name for name, field in options(DataOptions, SecondDomain).items()
+               if field.metadata["affects"] == "nothing" and name != "dataset_name")
 
 
 def place_name(name: str, place: Place) -> str:

@@ -1,5 +1,6 @@
 """The options of a run, and which of all options decide what: the result, its scoring, or nothing."""
 import dataclasses
+from collections.abc import Iterable
 
 from tfxmr.core import settings
 from tfxmr.core.errors import InputError
@@ -98,14 +99,17 @@ class Place(Settings):
 GROUPS: tuple[type[Settings], ...] = (DataOptions, SecondDomain, SplitRule, ProtocolOptions, RunOptions, Place)
 
 
-def affecting(*kinds: str, method_class: type | None = None) -> tuple[str, ...]:
+def affecting(
+    *kinds: str, method_class: type | None = None, beside: Iterable[type[Settings]] = ()
+) -> tuple[str, ...]:
     """The names of the flags that affect "result", "scoring" or "nothing", see tfxmr.core.settings.setting.
 
     Args:
       *kinds: which of the three.
       method_class: whose settings are among them; None: the options of every run alone.
+      beside: further groups of options that are among them.
     """
-    declared = _declared(method_class)
+    declared = _declared(method_class) | settings.options(*beside)
     return tuple(name for name, field in declared.items() if field.metadata["affects"] in kinds)
 
 
@@ -119,7 +123,7 @@ def defaults(method_class: type | None = None) -> dict[str, str]:
       method_class: whose settings are among them; None: the options of every run alone.
     """
     declared = _declared(method_class)
-    return {name: settings.line(name, field.default) for name, field in declared.items() if name not in FIRST}
+    return {name: settings.default_line(field) for name, field in declared.items() if name not in FIRST}
 
 
 def completed(flags: dict[str, str], method_class: type | None = None) -> dict[str, str]:

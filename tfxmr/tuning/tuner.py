@@ -25,35 +25,9 @@ from tfxmr.runs.run import run
 from tfxmr.runs.run_folder import RunFolder
 from tfxmr.tuning import hparams, oracles
 from tfxmr.tuning.grid import to_text, value_text
+from tfxmr.tuning.options import SearchOptions
 
 OUTCOME = ("validation_mAP", "selected_step", "seconds", "status", "message")
-
-
-@dataclasses.dataclass(frozen=True)
-class Search:
-    """What a search tries.
-
-    Attributes:
-      grid: name of a setting -> tuple of its values; of a one-factor search as tfxmr.tuning.oracles.round_defaults
-        gives it.
-      kind: one of tfxmr.tuning.oracles.KINDS.
-      max_trials: a bound on the trials; 0: none for a grid and one factor at a time, else oracles.SAMPLES.
-    """
-
-    grid: dict
-    kind: str = "grid"
-    max_trials: int = 0
-
-    @property
-    def count(self):
-        """Trials at most."""
-        return oracles.num_trials(self.kind, self.grid, self.max_trials)
-
-    def describe(self):
-        """What is searched, and how many trials there are, in a line."""
-        sizes = " x ".join(f"{name} {len(values)}" for name, values in self.grid.items())
-        full = oracles.num_trials("grid", self.grid)
-        return f"{self.kind}, {self.count} trials; the full grid has {full} ({sizes})"
 
 
 def tune(method_class, settings, what, data, protocol, run_dir, options=None, flags=None, runner=run):
@@ -91,7 +65,7 @@ def tune(method_class, settings, what, data, protocol, run_dir, options=None, fl
         check(method_class, _first(settings, what), data, protocol, options)
     own_flags = {"grid": to_text(what.grid), "search": what.kind, "max_trials": what.max_trials}
     own_flags = flags | {name: line(name, value) for name, value in own_flags.items()}
-    harmless = *affecting("nothing", method_class=method_class), "max_trials"
+    harmless = affecting("nothing", method_class=method_class, beside=[SearchOptions])
     with folder.open(own_flags, manifest(needed(method_class, data, settings)), harmless, defaults(method_class)):
         hparams.write_space(folder.path, what.grid)
 

@@ -1,0 +1,80 @@
+"""The options of a search over a method's settings."""
+import dataclasses
+
+from tfxmr.core.errors import InputError
+from tfxmr.core.settings import Settings, setting
+from tfxmr.tuning import grid, oracles
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What a search tries.
+
+    Attributes:
+      grid: name of a setting -> tuple of its values; of a one-factor search as tfxmr.tuning.oracles.round_defaults
+        gives it.
+      kind: one of tfxmr.tuning.oracles.KINDS.
+      max_trials: a bound on the trials; 0: none for a grid and one factor at a time, else oracles.SAMPLES.
+    """
+
+    grid: dict
+    kind: str = "grid"
+    max_trials: int = 0
+
+    @property
+    def count(self):
+        """Trials at most."""
+        return oracles.num_trials(self.kind, self.grid, self.max_trials)
+
+    def describe(self):
+        """What is searched, and how many trials there are, in a line."""
+        sizes = " x ".join(f"{name} {len(values)}" for name, values in self.grid.items())
+        full = oracles.num_trials("grid", self.grid)
+        return f"{self.kind}, {self.count} trials; the full grid has {full} ({sizes})"
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchOptions(Settings):
+    """What is searched; `make` reads the grid."""
+
+    grid: tuple[str, ...] = setting(
+        (), "Values of a setting, such as --grid=tau=1,2,4; given again for each further setting (or with ; between "
+        "them). A value that is a list has spaces within. Default: the grid that the method declares.", repeated=True,
+    )
+    grid_file: str | None = setting(
+        None, "File with a line a setting, such as tau = 1, 2, 4; # begins a comment."
+    )
+    search: str = setting(
+        "grid",
+        "Order of the trials. grid: every combination; random and bayesian: combinations that are drawn by --seed, or "
+        "guessed from the trials before; one_factor: each setting by itself, the others at their defaults.",
+        choices=tuple(oracles.KINDS),
+    )
+    max_trials: int = setting(
+        0, f"Trials at most; 0: all of grid and one_factor, {oracles.SAMPLES} of random and bayesian.", minimum=0,
+        affects="nothing",
+    )
+
+    def make(self, settings: Settings, model: str) -> Search:
+        """The search that is asked for.
+
+        Args:
+          settings: the method's.
+          model: its name.
+
+        Raises:
+          InputError: a wrong grid, or none.
+        """
+        found = grid.parse([(f"--grid={text}", text) for text in self.grid], type(settings))
+        if self.grid_file:
+            from_file = grid.read_file(self.grid_file, type(settings))
+            twice = sorted(set(found) & set(from_file))
+            if twice:
+                raise InputError(f"--grid_file={self.grid_file}: {', '.join(twice)} is in --grid, too; leave one out")
+            found = from_file | found
+        found = found or grid.declared(type(settings))
+        if not found:
+            raise InputError(f"--model={model} declares no grid; give one, such as --grid=feature_norm=l2,zscore")
+        if self.search == "one_factor":
+            found = oracles.round_defaults(found, settings)
+        return Search(found, self.search, self.max_trials)
