@@ -1,69 +1,20 @@
 """Flags of `tfxmr plot`."""
 import pathlib
+from collections.abc import Iterable
 
 from absl import flags
+from tfxmr_flags import declared
 
 from tfxmr.core.errors import InputError
-from tfxmr.evaluation import curves
-from tfxmr.extraction.options import PLACES
-
-KINDS = {  # runs at most
-    "convergence": 1, "tsne": 1, "precision_recall": None, "examples": 1, "attention": 1, "sensitivity": None,
-    "curve": None, "captions": 1, "generated": 1,
-}
+from tfxmr.reports.figures.options import KINDS, FigureOptions, MovedOptions
 
 
-def define(values):
+def define(values: flags.FlagValues) -> None:
     """Defines the flags of all figures in a FlagValues."""
-    def text(name, help_text):
-        flags.DEFINE_string(name, None, help_text, flag_values=values)
-
-    def several(name, help_text):
-        flags.DEFINE_list(name, [], help_text, flag_values=values)
-
-    flags.DEFINE_enum(
-        "figure", None, tuple(KINDS),
-        "convergence: losses and mAP against steps; tsne: maps of the test items before and after; precision_recall: "
-        "curves of one run or several; examples: queries with their 5 best items; attention: the regions and words "
-        "that carried a match, of a method that has such; sensitivity: mAP against the settings that vary between "
-        "several runs; curve: mAP of methods against one flag of theirs, --x; captions, generated: test items with the "
-        "sentence made from the image, or the image made from the sentence (or the training image nearest to it), of a "
-        "method that generates these.", flag_values=values,
-    )
-    flags.DEFINE_multi_string(
-        "run_dir", [], "Folder of the run; of several, with commas between them or the flag again and again, for "
-        "precision_recall, sensitivity and curve, which takes folders of runs, too.", flag_values=values,
-    )
-    text("x", "curve: the flag in which the runs differ, such as unseen_share or labels_per_class.")
-    text("out", "Folder of the files, a PNG and an SVG each; default: figures/ in the (first) run's folder.")
-    text("table", "sensitivity: a CSV file instead of runs, a line a run, columns mAP... and one a setting.")
-    several("labels", "precision_recall: names of the runs in the legend; default: their folders' names. curve: names "
-            "of the lines, in the order of their first runs.")
-    flags.DEFINE_enum("curve", "11-point", tuple(curves.RECALLS),
-                      "precision_recall: interpolated at recall 0, .1, ..., 1; or as it is, at each hundredth.",
-                      flag_values=values)
-    flags.DEFINE_integer("items", 1000, "tsne: items of each modality at most; more are thinned out at random.",
-                         lower_bound=1, flag_values=values)
-    flags.DEFINE_float("perplexity", 30.0, "tsne: about the number of neighbours that matter, below that of items.",
-                       lower_bound=0.0, flag_values=values)
-    flags.DEFINE_integer(
-        "queries", 3, "examples, attention: queries of each task, drawn at random, of different classes first; "
-        "captions, generated: test items.",
-        lower_bound=1, flag_values=values,
-    )
-    several(
-        "query_ids", "examples, attention, captions, generated: ids of the queries instead, or rows of the test split "
-        "(from 0) without ids.",
-    )
-    flags.DEFINE_integer(
-        "seed", 0, "tsne, examples, attention, captions, generated: seed of what is drawn at random; not the run's.",
-        lower_bound=0, flag_values=values,
-    )
-    for name in PLACES:
-        text(name, f"Where the run's --{name} is now; default: where the run had it.")
+    declared.define(values, FigureOptions, MovedOptions)
 
 
-def folders(texts):
+def folders(texts: Iterable[str]) -> list[str]:
     """The folders that --run_dir names.
 
     Args:
@@ -84,7 +35,7 @@ def folders(texts):
     return [folder for folder in found if folder]
 
 
-def check(values):
+def check(values: flags.FlagValues) -> None:
     """Raises InputError if --figure is missing, or --run_dir and --table do not fit it."""
     if not values.figure:
         raise InputError(f"--figure is missing; there are {', '.join(KINDS)}")

@@ -11,12 +11,16 @@ from tfxmr.core.settings import Settings, setting
 from tfxmr.extraction.extract_options import ExtractOptions, HeldBackOptions, ImportOptions
 from tfxmr.features.image.fine_tuning_options import FineTuning
 from tfxmr.features.text.base import TextOptions
+from tfxmr.reports.figures.options import FigureOptions, MovedOptions
 from tfxmr.runs import options
 from tfxmr.runs.options import RunOptions
 from tfxmr.runs.run_folder import RunFolder
 from tfxmr.tuning.options import SearchOptions
 
-GROUPS = [*options.GROUPS, ExtractOptions, HeldBackOptions, ImportOptions, FineTuning, TextOptions, SearchOptions]
+GROUPS = [
+    *options.GROUPS, ExtractOptions, HeldBackOptions, ImportOptions, FineTuning, TextOptions, SearchOptions, FigureOptions,
+    MovedOptions,
+]
 
 
 def groups():
