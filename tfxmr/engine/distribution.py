@@ -12,13 +12,15 @@ import functools
 import hashlib
 import json
 import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
 
 
-def start(options):
+def start(options: Any) -> tf.distribute.Strategy:
     """The strategy of a run, made once a process: it must come before anything else uses TensorFlow.
 
     Args:
@@ -44,7 +46,7 @@ def start(options):
 
 
 @functools.cache  # a second strategy would take the keys of the first one's collective operations
-def _mirrored(logical_devices):
+def _mirrored(logical_devices: int) -> tf.distribute.Strategy:
     if logical_devices:
         parts = [tf.config.LogicalDeviceConfiguration()] * logical_devices
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
@@ -54,7 +56,7 @@ def _mirrored(logical_devices):
 
 
 @functools.cache
-def _multi_worker(workers, index):
+def _multi_worker(workers: tuple[str, ...], index: int | None) -> tf.distribute.Strategy:
     if workers:
         if index is None or not 0 <= index < len(workers):
             raise InputError(
@@ -75,7 +77,7 @@ def _multi_worker(workers, index):
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def describe(strategy):
+def describe(strategy: tf.distribute.Strategy) -> str:
     """A line on who takes part in a training."""
     count = strategy.num_replicas_in_sync
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
@@ -86,7 +88,7 @@ def describe(strategy):
     return f"strategy   multi_worker, {count} replicas; this is {resolver.task_type} {resolver.task_id}{role}"
 
 
-def is_chief(strategy):
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """True if this process evaluates and writes: always, but for all workers after the first of several."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return True
@@ -95,7 +97,7 @@ def is_chief(strategy):
     return (resolver.task_type, resolver.task_id) == (first, 0)
 
 
-def from_chief(strategy, value):
+def from_chief(strategy: tf.distribute.Strategy, value: Any) -> Any:
     """The chief's value of a truth value, number or tensor that every worker gives; `value` itself without others.
 
     Every worker must come here equally often and in the same order.
@@ -108,7 +110,7 @@ def from_chief(strategy, value):
     return _from_first(strategy, tf.reshape(value, (-1,))).numpy().reshape(value.shape)
 
 
-def text_from_chief(strategy, text):
+def text_from_chief(strategy: tf.distribute.Strategy, text: str) -> str:
     """The chief's value of a text that every worker gives; as `from_chief`."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return text
@@ -119,8 +121,8 @@ def text_from_chief(strategy, text):
 
 
 @tf.function(autograph=False, reduce_retracing=True)
-def _from_first(strategy, value):
-    def total():
+def _from_first(strategy: tf.distribute.Strategy, value: Any) -> tf.Tensor:
+    def total() -> tf.Tensor:
         replica = tf.distribute.get_replica_context()
         given = tf.where(replica.replica_id_in_sync_group == 0, value, tf.zeros_like(value))
         return replica.all_reduce(tf.distribute.ReduceOp.SUM, given)
@@ -128,7 +130,7 @@ def _from_first(strategy, value):
     return strategy.experimental_local_results(strategy.run(total))[0]
 
 
-def synchronise(strategy, variables):
+def synchronise(strategy: tf.distribute.Strategy, variables: Iterable[tf.Variable]) -> None:
     """Gives all workers the chief's values of variables, of a checkpoint that it alone may have read, say."""
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         for variable in variables:
@@ -136,7 +138,7 @@ def synchronise(strategy, variables):
 
 
 @contextlib.contextmanager
-def loss_explained():
+def loss_explained() -> Iterator[None]:
     """Turns TensorFlow's errors on the loss of another worker into an InputError that says what to do."""
     try:
         yield
@@ -147,7 +149,7 @@ def loss_explained():
         ) from error
 
 
-def require_same(strategy, facts):
+def require_same(strategy: tf.distribute.Strategy, facts: Any) -> None:
     """Raises InputError if this worker's facts, JSON or what has a `repr`, are not the chief's."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=repr).encode()).digest()
     mine = int.from_bytes(digest[:7], "big")
@@ -158,7 +160,7 @@ def require_same(strategy, facts):
         )
 
 
-def shard(networks):
+def shard(networks: Any) -> frozenset[int]:
     """Makes each replica compute its own rows of the networks alone, as far as these treat rows one by one.
 
     A layer says so by its attribute `row_axis`, the axis of the rows in its positional arguments and in what it gives;
@@ -173,7 +175,7 @@ def shard(networks):
     """
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         return frozenset()
-    shared = set()
+    shared: set[int] = set()
     for network in networks.values():
         parts = network.row_parts() if hasattr(network, "row_parts") else [network]
         for part in parts:
@@ -183,8 +185,8 @@ def shard(networks):
     return frozenset(shared)
 
 
-def _by_rows(call, axis):
-    def shared(*parts, **arguments):
+def _by_rows(call: Callable, axis: int) -> Callable:
+    def shared(*parts: tf.Tensor, **arguments: Any) -> tf.Tensor:
         if replicas() == 1:  # retrieval
             return call(*parts, **arguments)
         rows = parts[0].shape[axis]
@@ -194,54 +196,54 @@ def _by_rows(call, axis):
     return shared
 
 
-def replicas():
+def replicas() -> int:
     """How many replicas run the present code."""
     context = tf.distribute.get_replica_context()
     return context.num_replicas_in_sync if context else 1
 
 
-def _bounds(rows):
+def _bounds(rows: Any) -> tuple[Any, Any]:
     """This replica's first row of `rows`, and one past its last."""
     number = int(tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group))
     return number * rows // replicas(), (number + 1) * rows // replicas()
 
 
-def _cut(x, axis):
+def _cut(x: tf.Tensor, axis: int) -> tf.Tensor:
     first, last = _bounds(x.shape[axis])
     places = [slice(None)] * x.shape.rank
     places[axis] = slice(first, last)
     return x[tuple(places)]
 
 
-def _put_together(part, rows, axis):
+def _put_together(part: tf.Tensor, rows: Any, axis: int) -> tf.Tensor:
     first, last = _bounds(rows)
     padding = [[0, 0]] * part.shape.rank
     padding[axis] = [first, rows - last]
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.pad(part, padding))
 
 
-def _own_rows(x, axis):
+def _own_rows(x: tf.Tensor, axis: int) -> tf.Tensor:
     """This replica's rows of x, which is the same on all replicas; so is its gradient."""
     if not x.dtype.is_floating:
         return _cut(x, axis)
 
     @tf.custom_gradient
-    def own(x):
+    def own(x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         return _cut(x, axis), lambda upstream: _put_together(upstream, x.shape[axis], axis)
 
     return own(x)
 
 
-def _gathered(part, rows, axis):
+def _gathered(part: tf.Tensor, rows: Any, axis: int) -> tf.Tensor:
     """The whole of the replicas' parts, `rows` long; its gradient is the same on all replicas."""
     @tf.custom_gradient
-    def whole(part):
+    def whole(part: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         return _put_together(part, rows, axis), lambda upstream: _cut(upstream, axis)
 
     return whole(part)
 
 
-def summed(gradients, whole=()):
+def summed(gradients: Any, whole: Any = ()) -> list[Any]:
     """The gradients of a batch from those of the replicas, in a list; None stays None.
 
     Args:
@@ -258,12 +260,12 @@ def summed(gradients, whole=()):
     return [g if g is None else next(sums) for g in gradients]
 
 
-def take_sums(optimizer):
+def take_sums(optimizer: Any) -> None:
     """Tells a Keras optimizer that its gradients are `summed` already; it would sum them a second time."""
     optimizer._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
 
 
 @tf.custom_gradient
-def counted_once(x):
+def counted_once(x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
     """x, for a loss of weights themselves: every replica has its whole gradient, which `summed` would count again."""
     return tf.identity(x), lambda upstream: upstream / replicas()

@@ -5,10 +5,13 @@ The runs of `tfxmr train` do not come here; they have a loop of their own, see S
 import base64
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.data.views import modality_of, ordered
@@ -37,7 +40,7 @@ class Shapes:
     source: "Shapes | None" = None
 
     @classmethod
-    def of(cls, data) -> "Shapes":
+    def of(cls, data: Any) -> "Shapes":
         """The shapes of training data, MultiModalData; or Shapes as they are."""
         if isinstance(data, cls):
             return data
@@ -76,7 +79,7 @@ class Shapes:
         return cls(**config | made | {"source": config["source"] and cls.from_config(config["source"])})
 
 
-def _packed(array):
+def _packed(array: Any) -> dict[str, Any] | None:
     """A float array (or None) as JSON, bit for bit."""
     if array is None:
         return None
@@ -84,7 +87,7 @@ def _packed(array):
     return {"shape": list(array.shape), "float32": base64.b64encode(array.tobytes()).decode()}
 
 
-def _unpacked(packed):
+def _unpacked(packed: dict[str, Any] | None) -> NDArray | None:
     if packed is None:
         return None
     return np.frombuffer(base64.b64decode(packed["float32"]), np.float32).reshape(packed["shape"])
@@ -96,10 +99,10 @@ class Means:
     No Keras object, so that neither the model's weights nor its files hold them.
     """
 
-    def __init__(self):
-        self.by_name = {}
+    def __init__(self) -> None:
+        self.by_name: dict[str, keras.metrics.Metric] = {}
 
-    def update(self, values):
+    def update(self, values: dict[str, tf.Tensor]) -> None:
         """Takes scalar tensors by name into the means."""
         for name in values.keys() - self.by_name.keys():
             with tf.init_scope():  # also where a graph is being made
@@ -107,7 +110,7 @@ class Means:
         for name, value in values.items():
             self.by_name[name].update_state(value)
 
-    def results(self):
+    def results(self) -> dict[str, tf.Tensor]:
         """The means by name."""
         return {name: mean.result() for name, mean in self.by_name.items()}
 
@@ -123,7 +126,7 @@ class PlayersOptimizer:
 
     built = True
 
-    def __init__(self, by_player):
+    def __init__(self, by_player: Callable[[], dict[str, keras.optimizers.Optimizer]]) -> None:
         self.by_player = by_player
 
     @property
@@ -137,7 +140,7 @@ class PlayersOptimizer:
         return [v for optimizer in self.optimizers for v in optimizer.variables]
 
     @property
-    def iterations(self):
+    def iterations(self) -> tf.Variable:
         """Updates of the first player."""
         return self.optimizers[0].iterations
 
@@ -163,22 +166,24 @@ class KerasMethod(StepwiseModel):
     of its trained networks (DCCA), call `finish(data)` before you use them; ValidationMAP does.
     """
 
-    def __init__(self, **kwargs):
+    train_function: Callable | None
+
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.means = Means()
-        self.compile_arguments = {}
+        self.compile_arguments: dict[str, Any] = {}
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         """Registers a method, so that Keras finds the class of a saved model once its module is imported."""
         super().__init_subclass__(**kwargs)
         keras.saving.register_keras_serializable(cls.__module__)(cls)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list:
         """The means over an epoch of the losses that Keras' loops log."""
         return list(self.means.by_name.values())
 
-    def compile(self, learning_rate=None, steps_per_epoch=None, **kwargs):
+    def compile(self, learning_rate: Any = None, steps_per_epoch: int | None = None, **kwargs: Any) -> None:
         """As Method.compile, which makes the optimizers; keeps the arguments for a model that is loaded."""
         own = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics")
         given = [name for name in own if name in kwargs]
@@ -191,7 +196,7 @@ class KerasMethod(StepwiseModel):
         super().compile(optimizer=None, loss=None, **kwargs)
         self.optimizer = PlayersOptimizer(lambda: self.player_optimizers)
 
-    def dataset(self, data, split: str = "train", steps: int | None = None) -> tf.data.Dataset:
+    def dataset(self, data: Any, split: str = "train", steps: int | None = None) -> tf.data.Dataset:
         """The batches of a split for `fit` and `evaluate`.
 
         Those of the training split go on at each pass from the step that the model has reached, as those of a run do.
@@ -222,7 +227,7 @@ class KerasMethod(StepwiseModel):
         )
         return batches.apply(tf.data.experimental.assert_cardinality(steps))
 
-    def fit(self, x=None, *args, **kwargs):
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """As keras.Model.fit, on what `dataset` gives: see the class.
 
         Raises:
@@ -237,12 +242,12 @@ class KerasMethod(StepwiseModel):
             kwargs.setdefault("shuffle", False)  # by default Keras warns that it does not shuffle a dataset
         return super().fit(x, *args, **kwargs)
 
-    def evaluate(self, x=None, *args, **kwargs):
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As keras.Model.evaluate: the losses on what `dataset` gives, without dropout, of the present weights."""
         self._require_no_strategy("evaluate")
         return super().evaluate(x, *args, **kwargs)
 
-    def _require_no_strategy(self, what):
+    def _require_no_strategy(self, what: str) -> None:
         with self.distribute_strategy.scope():
             if not tf.distribute.has_strategy():
                 return
@@ -251,7 +256,7 @@ class KerasMethod(StepwiseModel):
             "the model outside of the strategy's scope, or train by `tfxmr train --strategy=mirrored`"
         )
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> None:
         """Makes what `fit` calls for `steps_per_execution` steps: the step, in the loop, of a run.
 
         In a graph of another form TensorFlow fuses other operations, and the weights differ in their last digits.
@@ -260,10 +265,10 @@ class KerasMethod(StepwiseModel):
             return
         one_step, count = self.make_one_step(), self.steps_per_execution
 
-        def execute(batches):
+        def execute(batches: Any) -> Any:
             first = batches.get_next_as_optional()
 
-            def body(i, batch):
+            def body(i: tf.Tensor, batch: Any) -> Any:
                 logs, _ = one_step(_only(batch.get_value()))
                 self._log(dict(zip(self.log_names, tf.unstack(logs), strict=True)))
                 left, empty = i + 1 < count, tf.experimental.Optional.empty(first.element_spec)
@@ -276,7 +281,7 @@ class KerasMethod(StepwiseModel):
 
         execute = execute if self.run_eagerly else tf.function(execute, autograph=False)
 
-        def train_function(batches):
+        def train_function(batches: Any) -> Any:
             if not isinstance(batches, tf.data.Iterator):  # of train_on_batch
                 batches = iter(tf.data.Dataset.from_tensors(_only(next(batches))))
             taken, logs = execute(batches)
@@ -286,24 +291,24 @@ class KerasMethod(StepwiseModel):
 
         self.train_function = train_function
 
-    def test_step(self, batch):
+    def test_step(self, batch: Any) -> dict[str, tf.Tensor]:
         """The means of the losses of a batch, which teaches nothing: no dropout, and other draws always the same."""
         step = dataclasses.replace(self.present_step(), seed=randomness.step_seed(self.seed, 0), training=False)
-        logs = {}
+        logs: dict[str, tf.Tensor] = {}
         for player, losses, _, *shown in self.updates(_only(batch), step):
             logs |= {f"{player}/{name}": value for name, value in losses.items()}
             logs |= {f"{SHOWN}/{name}": value for values in shown for name, value in values.items()}
         self._log(logs)
         return self.means.results()
 
-    def _log(self, logs):
+    def _log(self, logs: dict[str, tf.Tensor]) -> None:
         logs = {name: value for name, value in logs.items() if not name.endswith("/gradient_norm")}
         losses = [value for name, value in logs.items() if not name.startswith(f"{SHOWN}/")]
         self.means.update({"loss": tf.add_n(losses)} | logs)
 
-    def call(self, batch):
+    def call(self, batch: Any) -> dict[str, Any]:
         """The representations of a batch's items, modality -> as `embed` gives them; other entries are left alone."""
-        held = {}
+        held: dict[str, dict[str, tf.Tensor]] = {}
         for view in ordered(batch.keys() & self.dims.keys()):
             held.setdefault(modality_of(view), {})[view] = batch[view]
         return {m: self.embed(m, views if self.reads(self.settings) else views[m]) for m, views in held.items()}
@@ -315,28 +320,29 @@ class KerasMethod(StepwiseModel):
         return {"settings": settings, "seed": self.seed, "shapes": self.shapes.get_config()}
 
     @classmethod
-    def from_config(cls, config: dict):
+    def from_config(cls, config: dict) -> "KerasMethod":
         """The method that `get_config` tells of."""
         settings = {name: tuple(v) if isinstance(v, list) else v for name, v in config["settings"].items()}
-        return cls(Shapes.from_config(config["shapes"]), cls.Settings(**settings), config["seed"])
+        method: Any = cls  # a subclass, tfxmr.models.base.Method, has the constructor
+        return method(Shapes.from_config(config["shapes"]), cls.Settings(**settings), config["seed"])
 
     def get_compile_config(self) -> dict:
         """The arguments of `compile`."""
         return keras.saving.serialize_keras_object(self.compile_arguments)
 
-    def compile_from_config(self, config: dict):
+    def compile_from_config(self, config: dict) -> None:
         """Compiles as `get_compile_config` tells."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         """Adds the step to what a file of weights holds: networks and optimizers are saved as what they are."""
         store["step"] = np.asarray(self.steps_done, np.int64)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Takes the step from a file of weights."""
         self.step.assign(np.asarray(store["step"]).item())
 
 
-def _only(batch):
+def _only(batch: Any) -> Any:
     """A batch as `train_step` takes it, of what Keras hands over with labels and weights that are none."""
     return keras.utils.unpack_x_y_sample_weight(batch)[0]
