@@ -27,7 +27,7 @@ class Sound(Method):
     """Triplets of unit vectors, with dropout; one player. What the mutants below are made of."""
 
     Settings = SoundSettings
-    paper, certainty, zero_shot = "a test of the contract", "this project", True
+    paper, provenance, zero_shot = "a test of the contract", "this project", True
     modalities = ("image", "text")
 
     def make_networks(self, data):

@@ -167,3 +167,12 @@ def test_refuses(make_data):
         CCA(CCASettings(), components=-1)
     with pytest.raises(InputError, match=r"--transductive: the items that are searched are needed; give learn\(data, unlabelled="):
         JRL(transductive=True).fit(x, y, labels=labels)
+
+
+def test_transform_normalises_as_fit_did():
+    """Guards against a normalisation that is changed after the fit and applied with the statistics of the old one."""
+    rng = np.random.default_rng(0)
+    x, y = 5 + 2 * rng.normal(size=(30, 4)), rng.normal(size=(30, 3))
+    made = CCA(components=2, feature_norm="zscore").fit(x, y)
+    before = made.transform(x)
+    np.testing.assert_array_equal(made.set_params(feature_norm="l2").transform(x), before)

@@ -295,7 +295,7 @@ def test_single_batches(data):
 class Reader(Method):
     """Regions and words meet in a space where items of two domains are classified, each by its own classifier."""
 
-    paper, certainty = "made up", "made up"
+    paper, provenance = "made up", "made up"
     inputs = ("image.regions", "text.words")
     takes_source = needs_source = True
 

@@ -22,7 +22,7 @@ class ChosenView(Method):
 
     Settings = ChosenViewSettings
     paper = "a test of views that settings choose, and of values shown"
-    certainty = "this project"
+    provenance = "this project"
     modalities = ("image", "text")
     zero_shot = True
 

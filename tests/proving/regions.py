@@ -25,7 +25,7 @@ class Regions(Method):
 
     Settings = RegionsSettings
     paper = "a test of views of maps, and of attention"
-    certainty = "this project"
+    provenance = "this project"
     inputs = ("image.regions", "text")
     zero_shot = True
 

@@ -25,7 +25,7 @@ class Staged(Method):
 
     Settings = StagedSettings
     paper = "a test of stages, what they decide, and plain layers of Keras"
-    certainty = "this project"
+    provenance = "this project"
     zero_shot = True
 
     def make_networks(self, data):

@@ -24,7 +24,7 @@ class WordsLSTM(Method):
 
     Settings = WordsLSTMSettings
     paper = "a test of views of tokens, dropout and batch normalisation"
-    certainty = "this project"
+    provenance = "this project"
     inputs = ("image", "text.words")
     zero_shot = True
 

@@ -21,7 +21,7 @@ class TwoDomains(Method):
 
     Settings = TwoDomainsSettings
     paper = "a test of two domains and a player's learning rate"
-    certainty = "this project"
+    provenance = "this project"
     zero_shot = True
     takes_source = needs_source = True
     rates = {"slow": 0.1}

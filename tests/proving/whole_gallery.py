@@ -26,7 +26,7 @@ class WholeGallery(Method):
 
     Settings = WholeGallerySettings
     paper = "a test of a similarity that is no function of two vectors"
-    certainty = "this project"
+    provenance = "this project"
     zero_shot = True
 
     def make_networks(self, data):

@@ -63,7 +63,7 @@ class Baseline(Trained, sklearn.base.BaseEstimator):
     in_memory = True  # a closed form needs all rows at once
     strategies = False
     paper = ""
-    certainty = ""  # where its details come from, or how sure they are
+    provenance = ""  # where its details come from, or how sure they are
     supervised = False  # whether it learns from the classes, so that `fit` needs labels
     needs_class_embeddings = False
     zero_shot = True
@@ -113,7 +113,7 @@ class Baseline(Trained, sklearn.base.BaseEstimator):
         names = [f"view{i}" for i in range(1, len(views) + 1)]
         data = self._data(names, views, labels)
         train, kind = data.splits["train"], self.settings.feature_norm
-        self._fitted = {m: (data.dims[m], normalisation.statistics(train.features[m], kind)) for m in names}
+        self._fitted = {m: (data.dims[m], kind, normalisation.statistics(train.features[m], kind)) for m in names}
         return self.learn(normalisation.normalise_features(data, kind, train))
 
     def transform(self, *views: ArrayLike | None) -> NDArray | tuple[NDArray, ...]:
@@ -133,10 +133,10 @@ class Baseline(Trained, sklearn.base.BaseEstimator):
         if len(views) > len(self._fitted):
             raise InputError(f"transform was given {len(views)} views; fit was given {len(self._fitted)}")
         found = []
-        for (m, (width, statistics)), x in zip(self._fitted.items(), views, strict=False):
+        for (m, (width, kind, statistics)), x in zip(self._fitted.items(), views, strict=False):
             if x is not None:
                 self.check_width(m, rows := _matrix(m, x), width)
-                rows = normalisation.apply(rows, self.settings.feature_norm, *statistics)
+                rows = normalisation.apply(rows, kind, *statistics)
                 found.append(self.represent(m, rows))
         return found[0] if len(found) == 1 else tuple(found)
 

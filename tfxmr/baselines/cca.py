@@ -54,7 +54,7 @@ class CCA(LinearBaseline):
     Settings = CCASettings
     settings: CCASettings
     paper = "Hotelling 1936; Rasiwasia et al., ACM MM 2010"
-    certainty = "textbook"
+    provenance = "textbook"
     least_modalities = most_modalities = 2
     pairs = True
     linear = ("mean", "weights")

@@ -21,7 +21,7 @@ class CFA(LinearBaseline):
     for centred X and Y: with the singular value decomposition X'Y = U S V', A = U and B = V minimise it as square
     matrices; the leading `components` columns are kept. Retrieval compares X A and Y B by cosine.
 
-    No code is public; the equation is known with a certainty of 90 %, and the paper's data are others, so width and
+    No code is public; the equation is known with a provenance of 90 %, and the paper's data are others, so width and
     normalisation are choices.
 
     Example, of the upper and the lower halves of handwritten digits: find the lower halves of the same digit.
@@ -39,7 +39,7 @@ class CFA(LinearBaseline):
     Settings = CFASettings
     settings: CFASettings
     paper = "Li et al., ACM Multimedia 2003"
-    certainty = "90 %: no code is public"
+    provenance = "90 %: no code is public"
     least_modalities = most_modalities = 2
     pairs = True
     linear = ("mean", "weights")

@@ -87,7 +87,7 @@ class JRL(LinearBaseline):
     Settings = JRLSettings
     settings: JRLSettings
     paper = "Zhai et al., IEEE TCSVT 2014"
-    certainty = "the authors' code"
+    provenance = "the authors' code"
     default_similarity = "dot"
     supervised = True
 

@@ -64,7 +64,7 @@ class KCCA(Baseline):
     Settings = KCCASettings
     settings: KCCASettings
     paper = "Akaho 2001; Hardoon et al., Neural Computation 2004"
-    certainty = "textbook"
+    provenance = "textbook"
     least_modalities = most_modalities = 2
     pairs = True
 

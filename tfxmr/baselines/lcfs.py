@@ -41,7 +41,7 @@ class LCFS(LinearBaseline):
     wider than many are solved in the dimension of the items (tfxmr.baselines._linear.Regression). Retrieval
     compares X U by cosine.
 
-    No code is public; the equation is known with a certainty of 90 %. The paper's R has a factor 1/2 more, so its
+    No code is public; the equation is known with a provenance of 90 %. The paper's R has a factor 1/2 more, so its
     lambda_1 is twice this lambda_sparse. Two or more modalities, paired; the paper has two.
 
     Example, of the upper and the lower halves of handwritten digits: find the lower halves of the same digit.
@@ -59,7 +59,7 @@ class LCFS(LinearBaseline):
     Settings = LCFSSettings
     settings: LCFSSettings
     paper = "Wang et al., ICCV 2013"
-    certainty = "90 %: no code is public"
+    provenance = "90 %: no code is public"
     pairs = supervised = True
 
     def learn(self, data: MultiModalData) -> Self:

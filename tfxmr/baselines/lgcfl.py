@@ -36,7 +36,7 @@ class LGCFL(LinearBaseline):
     is left, and M = max(0, B * (X W + 1 b' - Y)). Features wider than many are solved in the dimension of the items
     (tfxmr.baselines._linear.Regression). Retrieval compares X W + 1 b' by cosine.
 
-    LGCFL-style: no code is public, and this formula is the paper's with a certainty of 45 %. The dragged targets are
+    LGCFL-style: no code is public, and this formula is the paper's with a provenance of 45 %. The dragged targets are
     those of Xiang et al., IEEE TNNLS 2012. Modalities never meet in training, so they need not be paired.
 
     Example, of the upper and the lower halves of handwritten digits: find the lower halves of the same digit.
@@ -54,7 +54,7 @@ class LGCFL(LinearBaseline):
     Settings = LGCFLSettings
     settings: LGCFLSettings
     paper = "Kang et al., IEEE TMM 2015"
-    certainty = "45 %: no code is public"
+    provenance = "45 %: no code is public"
     supervised = True
     linear = ("weights", "bias")
 

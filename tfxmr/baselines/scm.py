@@ -39,7 +39,7 @@ class SCM(Baseline):
     Settings = SCMSettings
     settings: SCMSettings
     paper = "Rasiwasia et al., ACM MM 2010"
-    certainty = "textbook; the published figures are met"
+    provenance = "textbook; the published figures are met"
     least_modalities = most_modalities = 2
     pairs = supervised = True
 

@@ -46,7 +46,7 @@ class SM(LinearBaseline):
     Settings = SMSettings
     settings: SMSettings
     paper = "Rasiwasia et al., ACM MM 2010"
-    certainty = "textbook; the published figures are met"
+    provenance = "textbook; the published figures are met"
     supervised = True
     linear = ("weights", "bias")
 

@@ -26,5 +26,5 @@ def _row(name, method):
         "zero-shot" if method.zero_shot else "seen classes",
         method.paper,
         page if (ROOT / page).is_file() else "-",
-        method.certainty,
+        method.provenance,
     )

@@ -114,7 +114,7 @@ class ACMR(Method):
 
     Settings = ACMRSettings
     paper = "Wang et al., ACM MM 2017"
-    certainty = "networks, margin and batch from the authors' code; the paper's weights are not known"
+    provenance = "networks, margin and batch from the authors' code; the paper's weights are not known"
     zero_shot = True
     least_modalities = most_modalities = 2
     least_classes = 2

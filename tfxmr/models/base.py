@@ -199,7 +199,7 @@ class Method(Trained, KerasMethod):
     in_memory = False  # True: all rows of the features must be in memory at once
     strategies = True  # whether it trains on several devices
     paper = ""
-    certainty = ""  # where its details come from, or how sure they are
+    provenance = ""  # where its details come from, or how sure they are
     takes_source = needs_source = takes_items = False
     source_modalities = ()
     rates = {}

@@ -97,7 +97,7 @@ class C3L(Method):
 
     Settings = C3LSettings
     paper = "Peng and Qi, IEEE TMM 2019"
-    certainty = "the losses are the paper's; layers, weights and schedule this project's: 30 %"
+    provenance = "the losses are the paper's; layers, weights and schedule this project's: 30 %"
     modalities = ("image", "text")
     inputs = ("image", WORDS)
     pairs = True

@@ -125,7 +125,7 @@ class CBT(Method):
 
     Settings = CBTSettings
     paper = "Qi and Peng, IJCAI 2018; RCBT: IEEE TCSVT 2020"
-    certainty = "RCBT's public code; its policy gradient, which the code leaves out: 50 %"
+    provenance = "RCBT's public code; its policy gradient, which the code leaves out: 50 %"
     least_modalities = most_modalities = 2
     pairs = True
     zero_shot = True

@@ -131,7 +131,7 @@ class CCL(DeepNet):
 
     Settings = CCLSettings
     paper = "Peng et al., IEEE Trans. Multimedia 2018"
-    certainty = "the authors' code; patches are left out, its Boltzmann machines are --rbm_pretrain"
+    provenance = "the authors' code; patches are left out, its Boltzmann machines are --rbm_pretrain"
     least_modalities = 2
     least_classes = 2
     recipes = deepnet_recipes(50_000, 50_000, 50_000, 50_000)

@@ -90,7 +90,7 @@ class CMGAN(Method):
 
     Settings = CMGANSettings
     paper = "Peng and Qi, ACM TOMM 2019"
-    certainty = "networks, losses and training from the authors' code, but for two decisions of the paper's"
+    provenance = "networks, losses and training from the authors' code, but for two decisions of the paper's"
     zero_shot = True
     least_modalities = most_modalities = 2
     least_classes = 2

@@ -127,7 +127,7 @@ class CMDN(DeepNet):
 
     Settings = CMDNSettings
     paper = "Peng et al., IJCAI 2016"
-    certainty = "the authors' code; its Boltzmann machines are --rbm_pretrain"
+    provenance = "the authors' code; its Boltzmann machines are --rbm_pretrain"
     least_modalities = 2
     least_classes = 2
     recipes = deepnet_recipes(100_000, 200_000, 200_000, 100_000)

@@ -73,7 +73,7 @@ class CorrAE(DeepNet):
     Settings = CorrAESettings
     recipes = CORR_AE_RECIPES
     paper = "Feng et al., ACM MM 2014"
-    certainty = "a public configuration; pre-training is --rbm_pretrain"
+    provenance = "a public configuration; pre-training is --rbm_pretrain"
     zero_shot = True
     least_modalities = 2
 

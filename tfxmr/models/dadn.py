@@ -62,7 +62,7 @@ class DADN(Dual):
 
     Settings = DADNSettings
     paper = "Chi and Peng, IEEE TCSVT 2020"
-    certainty = "the authors' code, run and reproduced; the paper's text was not at hand"
+    provenance = "the authors' code, run and reproduced; the paper's text was not at hand"
 
     @property
     def players(self):

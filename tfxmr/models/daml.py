@@ -71,7 +71,7 @@ class DAML(Method):
 
     Settings = DAMLSettings
     paper = "Xu et al., World Wide Web 2019"
-    certainty = "50 %: known by its abstract"
+    provenance = "50 %: known by its abstract"
     zero_shot = True
     least_modalities = 2
     least_classes = 2

@@ -78,7 +78,7 @@ class DANZCR(Dual):
 
     Settings = DANZCRSettings
     paper = "Chi and Peng, IJCAI 2018"
-    certainty = "the paper; what it leaves open is from its authors' later code"
+    provenance = "the paper; what it leaves open is from its authors' later code"
 
     @property
     def players(self):

@@ -66,7 +66,7 @@ class DCCA(Method):
 
     Settings = DCCASettings
     paper = "Andrew et al., ICML 2013"
-    certainty = "the paper"
+    provenance = "the paper"
     zero_shot = True
     least_modalities = most_modalities = 2
     pairs = True

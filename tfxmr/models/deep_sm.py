@@ -45,7 +45,7 @@ class DeepSM(Method):
 
     Settings = DeepSMSettings
     paper = "Wei et al., IEEE Transactions on Cybernetics 2017"
-    certainty = "85 %: no code is public"
+    provenance = "85 %: no code is public"
     zero_shot = True
     least_classes = 2
 

@@ -80,7 +80,7 @@ class DSCMR(Method):
 
     Settings = DSCMRSettings
     paper = "Zhen et al., CVPR 2019"
-    certainty = "the authors' code"
+    provenance = "the authors' code"
     zero_shot = True
 
     def make_networks(self, data):

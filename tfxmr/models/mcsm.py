@@ -118,7 +118,7 @@ class MCSM(Method):
 
     Settings = MCSMSettings
     paper = "Peng et al., IEEE Trans. Image Processing 2018"
-    certainty = "the authors' code"
+    provenance = "the authors' code"
     modalities = ("image", "text")
     inputs = ("image", "image.regions", "text", "text.words")
     zero_shot = True

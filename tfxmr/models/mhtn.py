@@ -61,7 +61,7 @@ class MHTN(Transfer):
 
     Settings = MHTNSettings
     paper = "Huang, Peng and Yuan, IEEE TCYB 2020"
-    certainty = "the authors' code; the reversal's schedule is this project's"
+    provenance = "the authors' code; the reversal's schedule is this project's"
     takes_source = True
     source_modalities = ("image",)
     joint = True  # of a pair without images there would be no model

@@ -123,7 +123,7 @@ class ModalityInvariant(Method):
 
     Settings = ModalityInvariantSettings
     paper = "Liu et al., TOMM 2019"
-    certainty = "the abstract; encoders and triplet loss from VSE++'s code, the rest this project's"
+    provenance = "the abstract; encoders and triplet loss from VSE++'s code, the rest this project's"
     modalities = ("image", "text")
     inputs = ("image", WORDS)
     pairs = True

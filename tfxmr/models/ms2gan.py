@@ -113,7 +113,7 @@ class MS2GAN(Method):
 
     Settings = MS2GANSettings
     paper = "Wu et al., Pattern Recognition 2020"
-    certainty = "the paper alone; its eq. 2 is read against the print (80 %)"
+    provenance = "the paper alone; its eq. 2 is read against the print (80 %)"
     least_modalities = 2
     least_classes = 2
 

@@ -58,7 +58,7 @@ class SDML(Method):
 
     Settings = SDMLSettings
     paper = "Hu et al., SIGIR 2019"
-    certainty = "the authors' code"
+    provenance = "the authors' code"
     zero_shot = True
 
     def check(self, data):

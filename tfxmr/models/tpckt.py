@@ -73,7 +73,7 @@ class TPCKT(Transfer):
 
     Settings = TPCKTSettings
     paper = "Huang and Peng, IEEE TMM 2019"
-    certainty = "the authors' code; its schedule of classes has two readings"
+    provenance = "the authors' code; its schedule of classes has two readings"
     modalities = MEDIA
     takes_source = needs_source = True
 
