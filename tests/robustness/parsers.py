@@ -288,11 +288,12 @@ def _media_folder(folder):
 
 
 def _items(folder, name):
-    from tfxmr.extraction import extract
+    from tfxmr.extraction import Request, catalogue
 
     for where in (folder / "items.csv",) if (folder / "items.csv").exists() else (folder,):
-        data, read = extract.items("folder", data_dir=where)
-        list(read("text", data.splits["train"].ids["text"]))
+        dataset, request = catalogue.get("folder"), Request(data_dir=where)
+        data = dataset.listed(dataset.chosen(request))  # undivided: there are no test items
+        list(dataset.reader(request)("text", data.splits["train"].ids["text"]))
 
 
 def _doc2vec(folder):
