@@ -35,7 +35,7 @@ def weights(data, **settings):
 
 @pytest.mark.parametrize("dims", [{"image": 6, "text": 4}, {"image": 30, "text": 25}, {"image": 5, "text": 4, "audio": 3}])
 def test_objective_decreases(make_data, dims):
-    """Guards against factors of 2 that make the updates those of another objective; also for features more than items (d > n)."""
+    """Guards against factors of 2 that make the updates those of another objective; also for d > n."""
     data = make_data(train=20, classes=3, dims=dims, noise=1.0)
     values = [objective(data, weights(data, iterations=i))[0] for i in (1, 2, 3, 5, 10, 30)]
     assert all(later < earlier for earlier, later in zip(values, values[1:], strict=False))

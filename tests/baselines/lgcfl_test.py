@@ -56,7 +56,7 @@ def test_one_item_a_group(make_data, tmp_path):
 @pytest.mark.parametrize("settings", [{}, {"group": 3}, {"bias": True}])
 @pytest.mark.parametrize("dims", [{"image": 6, "text": 4}, {"image": 30, "text": 25}])
 def test_objective_decreases(make_data, settings, dims):
-    """Guards against targets dragged the wrong way and norms of the wrong rows; also for features more than items (d > n)."""
+    """Guards against targets dragged the wrong way and norms of the wrong rows; also for d > n."""
     data = make_data(train=20, classes=3, dims=dims, noise=1.0)
     for m in data.modalities:
         values = [objective(data, fitted(data, penalty=0.5, iterations=i, **settings), m) for i in (2, 3, 5, 10, 30)]

@@ -1,4 +1,4 @@
-"""Which items train, validate and test: as the dataset is published, or divided anew."""
+"""Which items train, validate and test: as the dataset is published, or re-split."""
 import dataclasses
 import itertools
 import math
@@ -38,7 +38,7 @@ class SplitRule(Settings):
 
     name: str | None = setting(
         None,
-        "official (default): the dataset's own; random: all items divided anew by --split_seed; pku462: "
+        "official (default): the dataset's own; random: all items re-split by --split_seed; pku462: "
         "Wikipedia's 693 test items as 231 for validation and 462 for test, by --split_file or --split_seed; or one "
         "of those that the dataset is published with, see `tfxmr datasets`.", flag="split",
     )
@@ -98,7 +98,7 @@ class SplitRule(Settings):
           published: names of the splits that it is published with, as of `published`.
 
         Returns:
-          MultiModalData; if divided anew, `split_facts` holds the name, the seed or the file, and the sizes.
+          MultiModalData; if re-split, `split_facts` holds the name, the seed or the file, and the sizes.
 
         Raises:
           InputError: the data cannot be divided in this way, or a class of the test items has no training item.
@@ -117,7 +117,7 @@ class SplitRule(Settings):
         if data.repeated:
             raise InputError(
                 f"--split={self.name}: the rows of dataset {data.name} are pairs that share items (texts of one "
-                f"{data.repeated[0]}) and are not divided anew; use its own split, or --text_items=joined"
+                f"{data.repeated[0]}) and are not re-split; use its own split, or --text_items=joined"
             )
         rng = np.random.default_rng(self.seed or 0)
         facts: dict[str, Any] = {"name": self.name}

@@ -105,7 +105,7 @@ class Dataset:
       text_items: what a text may be where an image has several sentences, the default first.
       views: those beyond the default ones that it can make itself.
       splits: those that it is published with, its "official" one first; () if there is one.
-      resplits: the ways in which its items may be divided anew, see tfxmr.data.SplitRule.
+      resplits: the ways in which its items may be re-split, see tfxmr.data.SplitRule.
       fitted_on: the items that the features were fitted on, as far as it is known: after a random split some test.
       instances: True if it has no classes.
       slow_features: True if its features are made in loading, of all images: `tfxmr prepare` does without them.

@@ -80,7 +80,7 @@ class Place(Settings):
     """Where a command keeps its run, and of how many trainings it is made."""
 
     run_dir: str | None = setting(
-        None, "Folder of the run; started again in the same folder, a run goes on where it stopped.", affects="nothing"
+        None, "Folder of the run; started again in the same folder, a run resumes where it stopped.", affects="nothing"
     )
     seeds: str | None = setting(
         None,

@@ -20,7 +20,7 @@ from tfxmr.runs.options import RunOptions
 
 
 def run(method_class, settings, data, protocol, run_dir, options=None, flags=None) -> dict | None:
-    """Trains and evaluates a method in a run folder; goes on where a killed run stopped.
+    """Trains and evaluates a method in a run folder; resumes a killed run.
 
     Args:
       method_class: from tfxmr.models or tfxmr.baselines.
