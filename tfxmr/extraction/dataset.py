@@ -18,8 +18,8 @@ from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.splits import OFFICIAL, SplitRule
 
 CHOICES = ("image_features", "text_features", "text_items")  # flags of which a data set lists what it takes
-# (modality, ids) -> of each item uint8 (height, width, 3) or str, or None where there is none
-Reader = Callable[[str, Sequence[str]], Iterable[np.ndarray | str | None]]
+# (modality, ids) -> of each item uint8 (height, width, 3) or str, as the modality is, or None where there is none
+Reader = Callable[[str, Sequence[str]], Iterable[Any]]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -44,9 +44,9 @@ class DescriptorRegions(Descriptor):
     rule = {"rule": "of each place the HOG block and the mean colour"}
 
     @staticmethod
-    def transform(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    def transform(images: Iterable[np.ndarray]) -> np.ndarray:
         """Returns float32 (n, 49, 39)."""
-        return image_regions(image_descriptor(pictures))
+        return image_regions(image_descriptor(images))
 
 
 class Pixels(Descriptor):
@@ -61,13 +61,12 @@ def image_feature(
     name: str, layer: str | None = None, weights: str = "imagenet", seed: int = 0, tuning: FineTuning | None = None,
 ) -> Any:
     """The image feature of a name, fine-tuned by a FineTuning; see tfxmr.features.image.network and fine_tuning."""
-    finetune = tuning.finetune if tuning else 0
     descriptors = {kind.name: kind for kind in (Descriptor, DescriptorRegions, Pixels)}
     if name in descriptors:
-        if finetune:
-            raise InputError(f"--finetune={finetune}: --image_features={name} has no weights to be trained")
+        if tuning and tuning.finetune:
+            raise InputError(f"--finetune={tuning.finetune}: --image_features={name} has no weights to be trained")
         return descriptors[name]()
-    if finetune:
+    if tuning and tuning.finetune:
         from tfxmr.features.image.fine_tuning import FineTunedNetwork
 
         return FineTunedNetwork(name, layer, weights, seed, tuning)

@@ -2,6 +2,7 @@
 import collections
 import dataclasses
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Folder(Dataset):
         splits = {}
         for name, split in data.splits.items():
             names = split.distinct(data.repeated).ids["image"]
-            pictures = image_descriptor(read("image", names))
+            pictures: Any = image_descriptor(read("image", names))
             if data.repeated:
                 pictures = memmap.repeat(pictures, split.items_of("image")[1])
             features = {"image": pictures, "text": vectorizer.transform(texts[name])}
@@ -47,9 +48,9 @@ class Folder(Dataset):
             zeros = int((~features["text"].any(axis=1)).sum())
             warn_of_unknown(zeros, len(texts[name]), f"{request.data_dir} {name}")
             splits[name] = Split(features, split.labels, split.ids)
-        names = {"image": request.image_features, "text": request.text_features}
-        features = {m: {**facts, "name": names[m]} for m, facts in data.features.items()}
-        return dataclasses.replace(data, splits=splits, features=features)
+        kinds = {"image": request.image_features, "text": request.text_features}
+        facts = {m: {**known, "name": kinds[m]} for m, known in data.features.items()}
+        return dataclasses.replace(data, splits=splits, features=facts)
 
     def listed(self, request: Request) -> MultiModalData:
         """Reads every file once, and lists the items that can be used.

@@ -2,13 +2,18 @@
 import array
 import gzip
 import hashlib
+import io
+import os
 import pathlib
 import re
 import warnings
 import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-import gensim
 import numpy as np
+from gensim.models import KeyedVectors
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import explain
@@ -25,9 +30,10 @@ HEADER = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\d{1,18})\s+(\d{1,18})\s*\n")
 MAX_TOKEN = 10_000  # bytes; what is longer is no word, and the file not what it says
 MAX_RATIO = 100  # of what a .gz file unpacks to; tables of numbers shrink to a third at best
 MIN_WIDTH = 2  # of a table without a header, which a list of words and counts is not
+_File = gzip.GzipFile | io.BufferedReader  # which can look ahead
 
 
-def load(path):
+def load(path: str | os.PathLike) -> KeyedVectors:
     """Reads a table of word vectors; its format is told by its content.
 
     Vectors are as they stand in the file: those of published tables have different lengths (of Google News 2 to 4 for
@@ -63,14 +69,15 @@ def load(path):
         ) from error
 
 
-def _read(file, path, limit):
+def _read(file: _File, path: pathlib.Path, limit: int | None) -> KeyedVectors:
     """KeyedVectors of an open file that holds `limit` bytes at most, or what its size says; raises ValueError."""
     count, width, binary = _format(file)
     # A header may claim any size: nothing is allocated by it, and what cannot be is refused before it is read.
     least, size = (4 if binary else 2) * width + 2, limit or path.stat().st_size
     if width == 0 or (count or 1) * least > size + 2:
         raise ValueError(f"its first line claims {count or 1:,} words of width {width:,}, for which it is too short")
-    numbers, words, damaged, repeated = array.array("f"), {}, 0, 0
+    words: dict[str, int] = {}
+    numbers, damaged, repeated = array.array("f"), 0, 0
     records = (_binary_records if binary else _text_records)(file, width)
     while True:
         read = len(words) + repeated
@@ -82,7 +89,7 @@ def _read(file, path, limit):
             warnings.warn(f"{path}: what follows the {count:,} words that its first line counts is no word with a "
                           "vector, and is left out", stacklevel=3)
             break
-        if token is None:
+        if token is None or row is None:
             break
         if limit and file.tell() > limit:
             raise ValueError(f"it unpacks to more than {MAX_RATIO} times its size")
@@ -101,13 +108,13 @@ def _read(file, path, limit):
     if damaged:
         warnings.warn(f"{path}: {damaged:,} of {read:,} words are no UTF-8; what is wrong in them is replaced by "
                       "\N{REPLACEMENT CHARACTER}, and no name of a class finds them", stacklevel=3)
-    vectors = gensim.models.KeyedVectors(width)
+    vectors = KeyedVectors(width)
     vectors.index_to_key, vectors.key_to_index = list(words), words
     vectors.vectors = np.frombuffer(numbers, np.float32).reshape(-1, width)
     return vectors
 
 
-def _format(file):
+def _format(file: _File) -> tuple[int | None, int, bool]:
     """(Number of words or None, width, whether numbers are binary) by the first two lines; goes to the first word."""
     first = file.readline(100)
     header = HEADER.fullmatch(first)
@@ -125,7 +132,7 @@ def _format(file):
     return count, width, len(fields) < width or not all(map(_is_number, fields[-width:]))
 
 
-def _is_number(field):
+def _is_number(field: bytes) -> bool:
     try:
         float(field)
         return True
@@ -133,7 +140,7 @@ def _is_number(field):
         return False
 
 
-def _text_records(file, width):
+def _text_records(file: _File, width: int) -> Iterator[tuple[bytes, NDArray]]:
     """Yields (word as bytes, float32 (width,)) of the lines of a text."""
     for line in file:
         token, *numbers = line.strip(b" \t\r\n").rsplit(None, width) or [b""]
@@ -144,7 +151,7 @@ def _text_records(file, width):
         yield token, np.array(numbers, np.float32)
 
 
-def _binary_records(file, width):
+def _binary_records(file: _File, width: int) -> Iterator[tuple[bytes, NDArray]]:
     """Yields (word as bytes, float32 (width,)) of word2vec's binary format: word, space, numbers, perhaps a newline."""
     while True:
         token = b""
@@ -161,7 +168,7 @@ def _binary_records(file, width):
         yield token[:-1].lstrip(b"\n"), np.frombuffer(row, "<f4")
 
 
-def class_embeddings(class_names, vectors):
+def class_embeddings(class_names: Sequence[str], vectors: KeyedVectors) -> tuple[NDArray, list[dict[str, Any]]]:
     """Finds a word vector for every class name; never a zero vector.
 
     Tried in this order: the name itself ("exact"), in lower case ("lower"), its alias ("alias"), the mean of
@@ -184,17 +191,17 @@ def class_embeddings(class_names, vectors):
     if hashed:
         warnings.warn(f"no word vector for {', '.join(hashed)}: a random one stands in, which tells nothing "
                       "about the meaning of the class", stacklevel=2)
-    length = _mean_length(vectors.vectors) if hashed else None
+    length = _mean_length(vectors.vectors) if hashed else 0.0
     rows = [np.mean([vectors[word] for word in d["words"]], axis=0) if d["words"]
             else _hash_vector(d["class"], vectors.vector_size, length) for d in decisions]
     return np.asarray(rows, np.float32), decisions
 
 
-def _decide(name, vectors):
+def _decide(name: str, vectors: KeyedVectors) -> dict[str, Any]:
     """Returns the decision for one class name."""
-    words = _look_up(name, vectors)
-    if words:
-        return {"class": name, **words, "missing": []}
+    hit = _look_up(name, vectors)
+    if hit:
+        return {"class": name, **hit, "missing": []}
     alias = ALIASES.get(name) or ALIASES.get(name.lower())
     parts = _split(alias or name)
     found = [_look_up(part, vectors) for part in parts]
@@ -204,7 +211,7 @@ def _decide(name, vectors):
     return {"class": name, "how": how, "words": words, "missing": missing}
 
 
-def _look_up(word, vectors):
+def _look_up(word: str, vectors: KeyedVectors) -> dict[str, Any] | None:
     """Returns {"how", "words"} for one word, or None. A zero or non-finite vector counts as missing."""
     alias = ALIASES.get(word.lower(), "")
     for how, candidate in (("exact", word), ("lower", word.lower()), ("alias", alias)):
@@ -213,18 +220,18 @@ def _look_up(word, vectors):
     return None
 
 
-def _split(name):
+def _split(name: str) -> list[str]:
     """Splits at spaces, underscores, hyphens, other punctuation, and where camelCase turns to upper case."""
     return re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name))
 
 
-def _mean_length(matrix):
+def _mean_length(matrix: NDArray) -> float:
     """Returns the mean length of the rows that are usable, without a temporary of the matrix's size."""
     lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
     return lengths[np.isfinite(lengths) & (lengths > 0)].mean()
 
 
-def _hash_vector(name, size, length):
+def _hash_vector(name: str, size: int, length: float) -> NDArray:
     """A normal draw seeded by the name; RandomState because its stream is frozen over NumPy's versions."""
     seed = np.frombuffer(hashlib.sha256(name.encode()).digest(), "<u4")
     vector = np.random.RandomState(seed).standard_normal(size)

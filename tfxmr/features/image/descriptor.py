@@ -1,5 +1,8 @@
 """A training-free image descriptor: where the edges run and where the colours are."""
+from collections.abc import Iterable
+
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from skimage.feature import hog
 
@@ -18,7 +21,7 @@ DIM = HOG_DIM + 3 * THUMBNAIL**2  # 1956
 REGION_DIM = BLOCK**2 * ORIENTATIONS + 3  # 39
 
 
-def image_descriptor(images):
+def image_descriptor(images: Iterable[NDArray]) -> NDArray:
     """Describes images by a histogram of oriented gradients and a colour thumbnail.
 
     The first HOG_DIM = 1764 columns are the HOG of the grey image (Dalal and Triggs, CVPR 2005: 8x8-pixel
@@ -39,7 +42,7 @@ def image_descriptor(images):
     return np.stack(rows) if rows else np.zeros((0, DIM), np.float32)
 
 
-def image_regions(descriptors):
+def image_regions(descriptors: NDArray) -> NDArray:
     """Parts descriptors by the places of the image: what one block of 2x2 cells, 16x16 of 64x64 pixels, says of it.
 
     Nothing is computed anew: a place has the 36 columns of its HOG block, and the mean of those 2x2 pixels of the
@@ -58,7 +61,7 @@ def image_regions(descriptors):
     return np.concatenate([edges, colours], axis=2)
 
 
-def image_pixels(images):
+def image_pixels(images: Iterable[NDArray]) -> NDArray:
     """Images as maps of their pixels, for methods that draw.
 
     Args:
@@ -74,7 +77,7 @@ def image_pixels(images):
     return np.array([np.asarray(image) for image in small], np.float32).reshape(-1, *PIXELS) / 255
 
 
-def _to_rgb(image, n):
+def _to_rgb(image: NDArray, n: int) -> Image.Image:
     """Checks one array and returns it as a PIL image in RGB."""
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
@@ -86,11 +89,11 @@ def _to_rgb(image, n):
     return Image.fromarray(image).convert("RGB")
 
 
-def _resized(image):
+def _resized(image: Image.Image) -> Image.Image:
     return image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
 
 
-def _describe(image):
+def _describe(image: Image.Image) -> NDArray:
     image = _resized(image)
     edges = hog(
         np.asarray(image.convert("L")),

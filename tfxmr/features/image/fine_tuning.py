@@ -1,14 +1,18 @@
 """Fine-tuning of an image network on the training items' classes, before one of its layers is taken as a feature."""
+import os
 import pathlib
 import types
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.engine.randomness import derive
-from tfxmr.features.image.fine_tuning_options import HEAD_RATE
+from tfxmr.features.image.fine_tuning_options import HEAD_RATE, FineTuning
 from tfxmr.features.image.network import ImageNetwork, in_batches, weights_sha256
 
 BATCH, MOMENTUM, DROPOUT = 32, 0.9, 0.5
@@ -37,7 +41,7 @@ class FineTunedNetwork(ImageNetwork):
 
     labels_used = True
 
-    def __init__(self, name, layer=None, weights="imagenet", seed=0, tuning=None):
+    def __init__(self, name: str, layer: str | None, weights: str, seed: int, tuning: FineTuning) -> None:
         super().__init__(name, layer, weights, seed, whole=True)
         self.tuning, self.seed = tuning, seed
         self._connected = [layer for layer in self.trunk.layers if _connected(layer)]
@@ -55,7 +59,10 @@ class FineTunedNetwork(ImageNetwork):
             "batch": BATCH, "momentum": MOMENTUM, "dropout": DROPOUT, "head_rate": HEAD_RATE, "seed": seed,
         }
 
-    def train(self, inputs, labels, folder, report=lambda epoch, items, loss, accuracy: None):
+    def train(
+        self, inputs: Callable[[NDArray], NDArray], labels: Sequence[int], folder: str | os.PathLike,
+        report: Callable[[int, int, float, float], None] = lambda epoch, items, loss, accuracy: None,
+    ) -> dict[str, Any]:
         """Trains the layers, or resumes after the last epoch that was finished.
 
         Args:
@@ -96,7 +103,10 @@ class FineTunedNetwork(ImageNetwork):
         return {"weights_sha256": weights_sha256(self.network), "last_epoch_loss": float(loss),
                 "last_epoch_accuracy": float(accuracy)}
 
-    def _epoch(self, epoch, step, classifier, inputs, labels):
+    def _epoch(
+        self, epoch: int, step: Callable[..., Any], classifier: keras.Model, inputs: Callable[[NDArray], NDArray],
+        labels: NDArray,
+    ) -> Iterator[tuple[int, NDArray]]:
         """Trains on every item once, and yields (items done, their mean (loss, accuracy)) after each batch.
 
         Nothing random depends on earlier epochs, so that a resumed training is the straight one.
@@ -115,7 +125,7 @@ class FineTunedNetwork(ImageNetwork):
                 )
             yield start + len(rows), sums / (start + len(rows))
 
-    def _divide(self):
+    def _divide(self) -> tuple[Any, list]:
         """(Tensor where the trained layers begin, those layers); raises InputError if they do not reach the feature."""
         if self.tuning.finetune_layers == "all":
             normalising = keras.layers.BatchNormalization
@@ -127,12 +137,12 @@ class FineTunedNetwork(ImageNetwork):
             )
         return self._connected[0].input, self._connected
 
-    def _classifier(self, classes):
+    def _classifier(self, classes: int) -> keras.Model:
         """The trained part of the network with dropout and a new last layer of class scores."""
         for layer in self.trunk.layers:
             layer.trainable = layer in self._trained
 
-        def with_dropout(layer, *args, **kwargs):
+        def with_dropout(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
             output = layer(*args, **kwargs)
             return keras.layers.Dropout(DROPOUT)(output) if layer in self._connected else output
 
@@ -144,7 +154,7 @@ class FineTunedNetwork(ImageNetwork):
         return keras.Model(top.input, head(keras.layers.Flatten(name="into_new_classes")(top.output)))
 
 
-def _restore(state, folder):
+def _restore(state: tf.train.Checkpoint, folder: pathlib.Path) -> None:
     """Reads the state after the last epoch that was finished into a tf.train.Checkpoint, if there is one."""
     # By what is there, not by the file `checkpoint`: without that, TensorFlow says that there is nothing.
     found = sorted(folder.glob("ckpt-*.index"), key=lambda path: int(path.stem.removeprefix("ckpt-")))
@@ -161,19 +171,19 @@ def _restore(state, folder):
             ) from error
 
 
-def _connected(layer):
+def _connected(layer: keras.Layer) -> bool:
     """True for a fully connected layer, on vectors (some networks have such layers on maps)."""
     return isinstance(layer, keras.layers.Dense) and len(layer.output.shape) == 2
 
 
-def _step(classifier, optimizer):
+def _step(classifier: keras.Model, optimizer: keras.optimizers.Optimizer) -> Callable[..., Any]:
     """A function of a batch that trains on it and returns the sum of its losses and the number of hits, (2,)."""
     variables = classifier.trainable_variables
     scales = [HEAD_RATE if v.path.startswith("new_classes/") else 1 for v in variables]
     shapes = tf.TensorSpec(classifier.input_shape), tf.TensorSpec((None,), tf.int32)
 
     @tf.function(input_signature=shapes)
-    def step(batch, labels):
+    def step(batch: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             scores = classifier(batch, training=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores)

@@ -21,7 +21,7 @@ class FineTuning(Settings):
         "connected", "Layers that --finetune trains: the fully connected ones (fc6, fc7), or all, which takes far more "
         "time and memory and is all that networks without such layers have.", choices=("connected", "all"))
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises InputError for values out of range, or options of a fine-tuning that is not asked for."""
         super().__post_init__()
         for field in dataclasses.fields(self)[1:]:

@@ -5,9 +5,12 @@ import inspect
 import math
 import pathlib
 import zipfile
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from tfxmr.core.errors import InputError
@@ -56,7 +59,9 @@ class ImageNetwork:
     fitted = labels_used = False
     dtype = np.float32
 
-    def __init__(self, name, layer=None, weights="imagenet", seed=0, whole=False):
+    def __init__(
+        self, name: str, layer: str | None = None, weights: str = "imagenet", seed: int = 0, whole: bool = False,
+    ) -> None:
         self.name = name
         network, own_layer = LAYERS.get(name, (name, None))
         build, self._preprocess = _find(network)
@@ -65,7 +70,8 @@ class ImageNetwork:
         layer, output = _output(full, layer or own_layer)
         shape = keras.Model(full.input, output).compute_output_shape((BATCH, self.side, self.side, 3))[1:]
         places = math.prod(shape[:-1])  # one place, as of a network that has averaged them, is none
-        self.view, self.dim = ("regions", (places, shape[-1])) if places > 1 else ("", shape[-1])
+        self.view = "regions" if places > 1 else ""
+        self.dim: int | tuple[int, ...] = (places, shape[-1]) if places > 1 else shape[-1]
         as_row = keras.layers.Reshape(np.atleast_1d(self.dim).tolist(), name="features_as_row")
         self.network = keras.Model(full.input, as_row(output))
         needed = self.network
@@ -77,18 +83,18 @@ class ImageNetwork:
             _randomise(needed, seed)
         elif weights.endswith(".npz"):
             _load_npz(needed, weights)
-        self.rule = {
+        self.rule: dict[str, Any] = {
             "network": network, "layer": layer, "shape": list(shape),
             "preprocessing": f"resized to {self.side} x {self.side}, bilinear; keras.applications' for {network}",
             "weights": f"RANDOM, seed {seed}: worthless but for tests" if weights == "none" else weights,
             "weights_sha256": weights_sha256(self.network),
         }
 
-    def transform(self, images):
+    def transform(self, images: Sequence[NDArray]) -> NDArray:
         """Returns float32 (n, d), or (n, places, channels), of n images, uint8 (height, width, 3)."""
         return in_batches(self.network, self.inputs(images))
 
-    def inputs(self, images):
+    def inputs(self, images: Sequence[NDArray]) -> NDArray:
         """What the network takes for n images, uint8 (height, width, 3): float32 (n, side, side, 3)."""
         batch = np.zeros((len(images), self.side, self.side, 3), np.float32)
         for place, image in zip(batch, images, strict=True):
@@ -96,7 +102,7 @@ class ImageNetwork:
         return self._preprocess(batch)
 
 
-def in_batches(network, inputs):
+def in_batches(network: keras.Model, inputs: NDArray) -> NDArray:
     """Float32 (n, ...): a network's outputs for inputs (n, ...), BATCH at a time and always that many."""
     rows = []
     for start in range(0, len(inputs), BATCH):
@@ -107,12 +113,12 @@ def in_batches(network, inputs):
     return np.concatenate(rows)
 
 
-def resize(image, side):
+def resize(image: NDArray, side: int) -> NDArray:
     """An image, uint8 (height, width, 3), as uint8 (side, side, 3)."""
     return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR))
 
 
-def _find(network):
+def _find(network: str) -> tuple[Callable[..., keras.Model], Callable[[NDArray], NDArray]]:
     """(builder, preprocessing) of a network of keras.applications, by its name."""
     builder = getattr(keras.applications, network, None)
     if not inspect.isfunction(builder):
@@ -120,7 +126,7 @@ def _find(network):
     return builder, importlib.import_module(builder.__module__).preprocess_input
 
 
-def _build(build, network, weights):
+def _build(build: Callable[..., keras.Model], network: str, weights: str) -> keras.Model:
     if weights == "none" or weights.endswith(".npz"):
         return build(weights=None)
     if weights != "imagenet":
@@ -146,7 +152,7 @@ def _build(build, network, weights):
         ) from error
 
 
-def _output(full, layer):
+def _output(full: keras.Model, layer: str | None) -> tuple[str, Any]:
     """(name, symbolic output) of a layer, or of what goes into the last layer with weights."""
     names = [found.name for found in full.layers]
     if layer is None:
@@ -157,7 +163,7 @@ def _output(full, layer):
     return layer, full.get_layer(layer).output
 
 
-def _randomise(network, seed):
+def _randomise(network: keras.Model, seed: int) -> None:
     """Gives every kernel normal entries of variance 2 / fan-in (He et al., ICCV 2015), by the seed."""
     rng = np.random.default_rng(seed)
     for variable in network.trainable_variables:
@@ -166,7 +172,7 @@ def _randomise(network, seed):
             variable.assign(scale * rng.standard_normal(variable.shape, np.float32))
 
 
-def _load_npz(network, path):
+def _load_npz(network: keras.Model, path: str) -> None:
     file = pathlib.Path(path).expanduser()
     if not file.is_file() or not zipfile.is_zipfile(file):
         raise InputError(f"--image_weights={path}: is no .npz file")
@@ -183,9 +189,9 @@ def _load_npz(network, path):
         variable.assign(array)
 
 
-def weights_sha256(network):
+def weights_sha256(network: keras.Model) -> str:
     """Digest of a network's weights in the order of its layers, whatever file they came from."""
     digest = hashlib.sha256()
     for variable in network.variables:
-        digest.update(np.ascontiguousarray(variable.numpy()))
+        digest.update(np.ascontiguousarray(variable.numpy()).data)
     return digest.hexdigest()

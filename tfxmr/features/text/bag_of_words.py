@@ -1,8 +1,11 @@
 """Texts to bag-of-words vectors, the vocabulary taken from the training texts."""
 import re
 import warnings
+from collections.abc import Iterable, Sequence
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from tfxmr.core.errors import InputError
@@ -15,12 +18,12 @@ LONGEST = 6  # letters between two spaces, on average, where words of these scri
 _RULES = {"lowercase": True, "token_pattern": WORD, "stop_words": "english"}
 
 
-def split_words(text):
+def split_words(text: str) -> list[str]:
     """Lower-cases a text, splits it on non-letters and returns the words of two letters or more."""
     return re.findall(WORD, text.lower())
 
 
-def warn_of_phrases(texts, where):
+def warn_of_phrases(texts: Sequence[str], where: str) -> None:
     """Warns of texts that have no spaces between their words, so that whole phrases are taken as words.
 
     Args:
@@ -34,12 +37,12 @@ def warn_of_phrases(texts, where):
                       "spaces between the words first, with a segmenter for the language", stacklevel=3)
 
 
-def _lacks_spaces(text):
+def _lacks_spaces(text: str) -> bool:
     pieces = [piece for piece in text.split() if UNSPACED.search(piece)]
     return bool(pieces) and sum(map(len, pieces)) > LONGEST * len(pieces)
 
 
-def warn_of_unknown(zeros, count, where):
+def warn_of_unknown(zeros: int, count: int, where: str) -> None:
     """Warns of texts no word of which is known: they are all alike, vectors or rows of zeros.
 
     Args:
@@ -61,13 +64,13 @@ class TextVectorizer:
     with no known word stays zero). Words are as in `split_words`, without scikit-learn's English stop words.
 
     Args:
-      kind: "tfidf" or "counts".
+      kind: "tfidf" or "counts"; None is refused, as a data set that has not chosen one.
       max_words: largest size of the vocabulary, positive; it takes the most frequent words of the training
         texts, ties by alphabet.
       min_documents: positive; a word in fewer training texts is left out.
     """
 
-    def __init__(self, kind="tfidf", max_words=1000, min_documents=2):
+    def __init__(self, kind: str | None = "tfidf", max_words: int = 1000, min_documents: int = 2) -> None:
         if kind not in KINDS:
             raise InputError(f"kind of text vector is {kind!r}; choose one of {', '.join(KINDS)}")
         for name, value in (("max_words", max_words), ("min_documents", min_documents)):
@@ -76,7 +79,7 @@ class TextVectorizer:
         self.kind, self.max_words, self.min_documents = kind, max_words, min_documents
         self._vectorizer = CountVectorizer()  # refuses to transform until fit replaces it
 
-    def fit(self, texts):
+    def fit(self, texts: Iterable[str]) -> Self:
         """Takes the vocabulary (and the word weights) from training texts.
 
         Args:
@@ -104,10 +107,10 @@ class TextVectorizer:
         return self
 
     @property
-    def words(self):
+    def words(self) -> list[str]:
         """The vocabulary in column order, alphabetical."""
         return list(self._vectorizer.get_feature_names_out())
 
-    def transform(self, texts):
+    def transform(self, texts: Iterable[str]) -> NDArray:
         """Returns the vectors of texts, float32 (n, d), d <= max_words; unknown words are ignored."""
         return self._vectorizer.transform(list(texts)).toarray().astype(np.float32)

@@ -1,8 +1,12 @@
 """What every text feature is: options, fit on texts, transform of texts."""
 import dataclasses
 import hashlib
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.core.settings import Settings, seed_setting, setting
 
@@ -50,32 +54,33 @@ class TextFeature:
     """
 
     view = ""
-    dtype = np.float32
+    dtype: type = np.float32
+    dim: int | tuple[int, ...]
     fitted = True
     labels_used = False
 
-    def __init__(self, name, options):
+    def __init__(self, name: str, options: TextOptions) -> None:
         self.name = name
         self.options = options
-        self.rule = {}
+        self.rule: dict[str, Any] = {}
 
-    def fit(self, texts, labels=None):
+    def fit(self, texts: Sequence[str], labels: Sequence[int] | None = None) -> Self:
         """Learns from n texts, and from their labels (n,) where `labels_used`. Returns self."""
         raise NotImplementedError
 
-    def transform(self, texts):
+    def transform(self, texts: Sequence[str]) -> NDArray:
         """Returns (n, dim) of n texts, of type `dtype`."""
         raise NotImplementedError
 
-    def known(self, rows):
+    def known(self, rows: NDArray) -> NDArray:
         """Which of the rows (n, dim) say anything of their text: bool (n,)."""
-        return rows.any(axis=1)
+        return np.any(rows, axis=1)
 
-    def save(self, folder):
+    def save(self, folder: pathlib.Path) -> None:
         """Writes what belongs to the matrices beside them into a folder (pathlib.Path)."""
 
 
-def sha256_of_texts(texts):
+def sha256_of_texts(texts: Iterable[str]) -> str:
     """Digest of texts in order."""
     digest = hashlib.sha256()
     for text in texts:

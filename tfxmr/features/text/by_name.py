@@ -2,6 +2,7 @@
 import re
 
 from tfxmr.core.errors import InputError
+from tfxmr.features.text.base import TextFeature, TextOptions
 from tfxmr.features.text.word_counts import WordCounts
 from tfxmr.features.text.word_sequences import MeanWordVectors, WordNumbers, WordSequence
 
@@ -11,7 +12,7 @@ NAMES = (
 )
 
 
-def make(name, options):
+def make(name: str, options: TextOptions) -> TextFeature:
     """The TextFeature of a name. Raises InputError for an unknown one."""
     if re.fullmatch(r"(bow|tfidf)\d+", name):
         return WordCounts(name, options)

@@ -1,14 +1,18 @@
 """Paragraph vectors (Le and Mikolov, ICML 2014), trained and inferred so that repeating gives the same bits."""
 import hashlib
+import os
 import pathlib
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 from gensim.models.doc2vec import Doc2Vec, TaggedDocument, train_document_dbow, train_document_dm
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import archive
 from tfxmr.features.text.bag_of_words import split_words
-from tfxmr.features.text.base import TextFeature
+from tfxmr.features.text.base import TextFeature, TextOptions
 
 DIM = 300
 TRAINING = {"window": 15, "negative": 5, "hs": 0, "sample": 1e-3}
@@ -28,7 +32,7 @@ class DocumentVectors(TextFeature):
     state that the texts before have left. Here each text starts at a digest of its own words and seed.
     """
 
-    def fit(self, texts, labels=None):
+    def fit(self, texts: Sequence[str], labels: Sequence[int] | None = None) -> Self:
         """Trains a model on the texts, or takes the stored one that the options name."""
         if self.options.model:
             self._model, self.fitted = load(self.options.model), False
@@ -42,16 +46,16 @@ class DocumentVectors(TextFeature):
         self.rule |= {"infer_alpha": INFER_ALPHA, "infer_epochs": INFER_EPOCHS, "words": len(self._model.wv)}
         return self
 
-    def transform(self, texts):
+    def transform(self, texts: Sequence[str]) -> NDArray:
         """Returns float32 (n, 300)."""
         return np.stack([infer(self._model, split_words(text), self.options.seed) for text in texts])
 
-    def save(self, folder):
+    def save(self, folder: pathlib.Path) -> None:
         """Writes the model as `load` reads it."""
         save(folder / "doc2vec.npz", self._model)
 
 
-def train(texts, options):
+def train(texts: Sequence[str], options: TextOptions) -> Doc2Vec:
     """Trains a gensim Doc2Vec on texts; raises InputError if no word is frequent enough."""
     model = Doc2Vec(
         dm=int(options.mode == "dm"), vector_size=DIM, min_count=options.min_documents, epochs=options.epochs or 20,
@@ -68,7 +72,7 @@ def train(texts, options):
     return model
 
 
-def infer(model, words, seed):
+def infer(model: Doc2Vec, words: Sequence[str], seed: int) -> NDArray:
     """The vector (d,) of a list of words by a gensim Doc2Vec; zero if the model knows none of them.
 
     Args:
@@ -95,7 +99,7 @@ def infer(model, words, seed):
     return vector[0]
 
 
-def save(path, model):
+def save(path: pathlib.Path, model: Doc2Vec) -> None:
     """Writes what inference needs of a gensim Doc2Vec as plain arrays, .npz."""
     counts = [model.wv.get_vecattr(word, "count") for word in model.wv.index_to_key]
     settings = [int(getattr(model, {"dm": "sg"}.get(name, name))) for name in SETTINGS]
@@ -103,7 +107,7 @@ def save(path, model):
              output=model.syn1neg, settings=np.array(settings))
 
 
-def load(path):
+def load(path: str | os.PathLike) -> Doc2Vec:
     """Reads a model that `save` wrote; raises InputError for anything else, gensim's own pickles above all."""
     refusal = (
         f"--doc2vec_model={path}: is no Doc2Vec model of `tfxmr extract` (doc2vec.npz). Models in gensim's own format "
@@ -133,7 +137,7 @@ def load(path):
     return model
 
 
-def _check_stored(words, counts, vectors, output, facts):
+def _check_stored(words: NDArray, counts: NDArray, vectors: NDArray, output: NDArray, facts: dict[str, Any]) -> None:
     """Raises ValueError or TypeError where arrays do not fit together, at which gensim would end, or go astray."""
     if words.dtype.kind != "U" or not 0 < len(set(words.tolist())) == words.size == len(words):
         raise ValueError("the words are no different strings")

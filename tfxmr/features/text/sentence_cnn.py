@@ -1,6 +1,11 @@
 """A sentence classifier's last hidden layer (Kim, EMNLP 2014)."""
+import pathlib
+from collections.abc import Sequence
+from typing import Self
+
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.features.text.word_sequences import WordSequence
 
@@ -20,12 +25,12 @@ class SentenceNetwork(WordSequence):
     view, dtype = "", np.float32  # word numbers are its input, not what it makes
     labels_used = True
 
-    def fit(self, texts, labels=None):
+    def fit(self, texts: Sequence[str], labels: Sequence[int] | None = None) -> Self:
         """Trains the network on texts and their labels (n,)."""
         super().fit(texts)
         self.rule = {key: value for key, value in self.rule.items() if key not in ("table", "vocabulary")}  # not saved
         self._length = max(self.length, max(WIDTHS))
-        epochs = self.options.epochs or EPOCHS
+        epochs, targets = self.options.epochs or EPOCHS, np.asarray(labels)
         self.rule |= {"widths": WIDTHS, "maps": MAPS, "epochs": epochs, "batch": BATCH, "seed": self.options.seed}
         keras.utils.set_random_seed(self.options.seed)
         words = keras.Input((self._length,))
@@ -36,19 +41,19 @@ class SentenceNetwork(WordSequence):
         features = keras.layers.Concatenate()([keras.layers.GlobalMaxPooling1D()(m) for m in maps])
         dropped = keras.layers.Dropout(DROPOUT)(features)
         constraint = keras.constraints.MaxNorm(MAX_NORM)
-        classes = keras.layers.Dense(int(np.max(labels)) + 1, kernel_constraint=constraint)(dropped)
+        classes = keras.layers.Dense(int(targets.max()) + 1, kernel_constraint=constraint)(dropped)
         classifier = keras.Model(words, classes)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         classifier.compile(keras.optimizers.Adam(1e-3), loss, jit_compile=False)
         numbers = self.numbered(texts, self._length)
-        classifier.fit(numbers, np.asarray(labels), batch_size=BATCH, epochs=epochs, verbose=0)
+        classifier.fit(numbers, targets, batch_size=BATCH, epochs=epochs, verbose=0)
         self._network = keras.Model(words, features)
         self.dim = len(WIDTHS) * MAPS
         return self
 
-    def save(self, folder):
+    def save(self, folder: pathlib.Path) -> None:
         """Writes nothing: the table of vectors belongs to no column of this matrix."""
 
-    def transform(self, texts):
+    def transform(self, texts: Sequence[str]) -> NDArray:
         """Returns float32 (n, 300)."""
         return self._network.predict(self.numbered(texts, self._length), batch_size=BATCH, verbose=0)

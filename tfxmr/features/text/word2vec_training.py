@@ -1,11 +1,13 @@
 """Word vectors trained on a text corpus of one's own, where no pretrained ones fit."""
-from gensim.models import Word2Vec
+from collections.abc import Iterable
+
+from gensim.models import KeyedVectors, Word2Vec
 
 from tfxmr.core.errors import InputError
 from tfxmr.features.text.bag_of_words import split_words
 
 
-def train_word2vec(sentences, dim=300, seed=0, epochs=10):
+def train_word2vec(sentences: Iterable[str], dim: int = 300, seed: int = 0, epochs: int = 10) -> KeyedVectors:
     """Trains skip-gram word vectors with negative sampling (Mikolov et al., NIPS 2013).
 
     One thread, so that the same sentences and seed give the same bits in every process.

@@ -1,16 +1,20 @@
 """Word counts and TF-IDF vectors as text features."""
 import re
+from collections.abc import Sequence
+from typing import Self
+
+from numpy.typing import NDArray
 
 from tfxmr.features.text.bag_of_words import TextVectorizer
-from tfxmr.features.text.base import TextFeature, sha256_of_texts
+from tfxmr.features.text.base import TextFeature, TextOptions, sha256_of_texts
 
 
 class WordCounts(TextFeature):
     """bowN, the number of times that each of the N most frequent words occurs, and tfidfN, weighed by rarity."""
 
-    def __init__(self, name, options):
+    def __init__(self, name: str, options: TextOptions) -> None:
         super().__init__(name, options)
-        kind, size = re.fullmatch(r"(bow|tfidf)(\d+)", name).groups()
+        (kind, size), = re.findall(r"^(bow|tfidf)(\d+)$", name)
         kind = "counts" if kind == "bow" else kind
         self._vectorizer = TextVectorizer(kind, int(size), options.min_documents)
         self.rule = {
@@ -18,13 +22,13 @@ class WordCounts(TextFeature):
             "max_words": int(size), "min_documents": options.min_documents, "weights": kind,
         }
 
-    def fit(self, texts, labels=None):
+    def fit(self, texts: Sequence[str], labels: Sequence[int] | None = None) -> Self:
         """Takes the vocabulary from texts."""
         self._vectorizer.fit(texts)
         self.dim = len(self._vectorizer.words)
         self.rule["vocabulary_sha256"] = sha256_of_texts(self._vectorizer.words)
         return self
 
-    def transform(self, texts):
+    def transform(self, texts: Sequence[str]) -> NDArray:
         """Returns float32 (n, dim), dim <= N."""
         return self._vectorizer.transform(texts)

@@ -1,15 +1,20 @@
 """Texts by the vectors of their words, or as tokens: the mean of the vectors, or a number a word."""
 import collections
+import pathlib
 import re
+from collections.abc import Container, Iterable, Sequence
+from typing import Any, Self
 
 import numpy as np
+from gensim.models import KeyedVectors
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file, replacing, write_text
 from tfxmr.data.files import word_tables
 from tfxmr.features import word_vectors
 from tfxmr.features.text.bag_of_words import WORD, split_words
-from tfxmr.features.text.base import TextFeature, sha256_of_texts
+from tfxmr.features.text.base import TextFeature, TextOptions, sha256_of_texts
 from tfxmr.features.text.word2vec_training import train_word2vec
 
 # Beside the splits.
@@ -20,15 +25,15 @@ MARKS = ("<start>", "<end>", "<unknown>")  # words 1, 2 and 3 of `words`
 class MeanWordVectors(TextFeature):
     """word2vec: the mean of the vectors of a text's words; unknown words are skipped, a text of such alone is zero."""
 
-    def fit(self, texts, labels=None):
+    def fit(self, texts: Sequence[str], labels: Sequence[int] | None = None) -> Self:
         """Takes the word vectors of the options' file, or trains some on the texts."""
         self._vectors, self.rule, self.fitted = _vectors(texts, self.options)
         self.dim = self._vectors.vector_size
         return self
 
-    def transform(self, texts):
+    def transform(self, texts: Sequence[str]) -> NDArray:
         """Returns float32 (n, dim)."""
-        rows = np.zeros((len(texts), self.dim), np.float32)
+        rows = np.zeros((len(texts), self._vectors.vector_size), np.float32)
         for row, text in zip(rows, texts, strict=True):
             known = _known(text, self._vectors)
             if known:
@@ -43,9 +48,10 @@ class WordSequence(TextFeature):
     have a vector get a number; others are skipped, so that a text of such alone is a row of zeros.
     """
 
-    view, dtype = "words", np.int32
+    view = "words"
+    dtype: type = np.int32
 
-    def fit(self, texts, labels=None):
+    def fit(self, texts: Sequence[str], labels: Sequence[int] | None = None) -> Self:
         """Numbers the words of the texts in alphabetical order."""
         vectors, self.rule, _ = _vectors(texts, self.options)
         known = sorted({word for text in texts for word in _known(text, vectors)})
@@ -61,15 +67,15 @@ class WordSequence(TextFeature):
                       "table": TABLE, "vocabulary": VOCABULARY}
         return self
 
-    def numbered(self, texts, length):
+    def numbered(self, texts: Sequence[str], length: int) -> NDArray:
         """The numbers of the words of n texts: int32 (n, length), 0 to V."""
         return _padded(([self._numbers[word] for word in _known(text, self._numbers)] for text in texts), length)
 
-    def transform(self, texts):
+    def transform(self, texts: Sequence[str]) -> NDArray:
         """Returns int32 (n, T), 0 to V."""
         return self.numbered(texts, self.length)
 
-    def save(self, folder):
+    def save(self, folder: pathlib.Path) -> None:
         """Writes the table of vectors, and the words."""
         with replacing(folder / TABLE) as file:
             np.save(file, self.table, allow_pickle=False)
@@ -86,7 +92,7 @@ class WordNumbers(TextFeature):
 
     view, dtype = "words", np.int32
 
-    def fit(self, texts, labels=None):
+    def fit(self, texts: Sequence[str], labels: Sequence[int] | None = None) -> Self:
         """Numbers the words of the texts in alphabetical order, after the three marks."""
         least = self.options.min_words
         counts = collections.Counter(word for text in texts for word in split_words(text))
@@ -102,35 +108,35 @@ class WordNumbers(TextFeature):
                      "vocabulary_sha256": sha256_of_texts(self.words), "vocabulary": VOCABULARY}
         return self
 
-    def transform(self, texts):
+    def transform(self, texts: Sequence[str]) -> NDArray:
         """Returns int32 (n, T), 0 to V."""
         start, end, unknown = range(1, len(MARKS) + 1)
         found = ([self._numbers.get(word, unknown) for word in split_words(text)[: self._most]] for text in texts)
-        return _padded(([start, *numbers, end] for numbers in found), *self.dim)
+        return _padded(([start, *numbers, end] for numbers in found), self._most + 2)
 
-    def known(self, rows):
+    def known(self, rows: NDArray) -> NDArray:
         """Which rows have a word beside the marks: bool (n,)."""
-        return (rows > len(MARKS)).any(axis=1)
+        return np.any(rows > len(MARKS), axis=1)
 
-    def save(self, folder):
+    def save(self, folder: pathlib.Path) -> None:
         """Writes the words."""
         _write_words(folder, self.words)
 
 
-def _vectors(texts, options):
+def _vectors(texts: Sequence[str], options: TextOptions) -> tuple[KeyedVectors, dict[str, Any], bool]:
     """(KeyedVectors, their facts, whether they were learned from the texts)."""
     if options.vectors:
-        facts = {"word_vectors": options.vectors, "word_vectors_sha256": digest_file(options.vectors)}
+        facts: dict[str, Any] = {"word_vectors": options.vectors, "word_vectors_sha256": digest_file(options.vectors)}
         return word_vectors.load(options.vectors), facts, False
     facts = {"word_vectors": "skip-gram, 300-d, trained on the fitted texts", "seed": options.seed}
     return train_word2vec(texts, seed=options.seed), facts, True
 
 
-def _write_words(folder, vocabulary):
+def _write_words(folder: pathlib.Path, vocabulary: Iterable[str]) -> None:
     write_text(folder / VOCABULARY, "".join(f"{word}\n" for word in vocabulary))
 
 
-def _padded(sequences, length):
+def _padded(sequences: Iterable[list[int]], length: int) -> NDArray:
     """Lists of whole numbers as int32 (n, length), cut or filled up with zeros at the end."""
     sequences = list(sequences)
     rows = np.zeros((len(sequences), length), np.int32)
@@ -139,7 +145,7 @@ def _padded(sequences, length):
     return rows
 
 
-def _known(text, vectors):
+def _known(text: str, vectors: Container[str]) -> list[str]:
     """The words of a text that a table has, lower case first, then as they are written."""
     forms = ((word.lower(), word) for word in re.findall(WORD, text))
     return [next(form for form in pair if form in vectors) for pair in forms if any(form in vectors for form in pair)]
