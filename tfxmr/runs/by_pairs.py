@@ -1,18 +1,25 @@
 """Runs of many modalities: one model of all, or one a pair of modalities."""
 import itertools
+import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError
+from tfxmr.data import MultiModalData
 from tfxmr.engine import memory
-from tfxmr.runs.job import pairs
+from tfxmr.evaluation.protocol import Protocol
+from tfxmr.runs.job import MethodClass, RunSettings, pairs
+from tfxmr.runs.options import RunOptions
 from tfxmr.runs.run import ending, run
 from tfxmr.runs.run_folder import RunFolder
 
 
-def runner(method_class, settings, data, joint=False) -> Callable:
+def runner(
+    method_class: MethodClass, settings: RunSettings, data: MultiModalData, joint: bool = False
+) -> Callable[..., dict[str, Any] | None]:
     """The function that trains a method on data: `run`, or `run_pairs` for many modalities.
 
     `joint` asks for one model of them; a method that is `joint` makes no other.
@@ -31,13 +38,17 @@ def runner(method_class, settings, data, joint=False) -> Callable:
     return run_pairs if several else run
 
 
-def run_pairs(method_class, settings, data, protocol, run_dir, options=None, flags=None):
+def run_pairs(
+    method_class: MethodClass, settings: RunSettings, data: MultiModalData, protocol: Protocol,
+    run_dir: str | os.PathLike, options: RunOptions | None = None, flags: dict[str, str] | None = None,
+) -> dict[str, Any] | None:
     """Runs a method once for each pair of modalities, each in a folder of its own such as RUN_DIR/image-text.
 
     Arguments, errors and resumption as in `run`, for each pair. RUN_DIR/results.json, written last, holds the tasks of
     all pairs, the sum of their steps and seconds, the mean of their validation score, and no single selected step.
     """
-    folder, found = RunFolder(run_dir), []
+    folder = RunFolder(run_dir)
+    found: list[dict[str, Any]] = []
     if (folder.path / "flags.cfg").exists():
         raise InputError(f"--run_dir={run_dir}: holds one run of all modalities, not one a pair; give another folder")
     chosen = pairs(method_class, settings, data)
@@ -47,12 +58,12 @@ def run_pairs(method_class, settings, data, protocol, run_dir, options=None, fla
     for pair in chosen:
         memory.free()  # of the pair before
         own_flags = flags and flags | {"modalities": f"--modalities={','.join(pair)}"}
-        found.append(
-            run(method_class, settings, data.only(pair), protocol, folder.path / "-".join(pair), options, own_flags)
-        )
-        if found[-1]:
-            print(f"{'-'.join(pair)}: {ending(found[-1])}")
-    if not all(found):  # of a worker that is not the chief
+        own_dir = folder.path / "-".join(pair)
+        results = run(method_class, settings, data.only(pair), protocol, own_dir, options, own_flags)
+        if results:
+            found.append(results)
+            print(f"{'-'.join(pair)}: {ending(results)}")
+    if len(found) < len(chosen):  # of a worker that is not the chief
         return None
     results = found[0] | {
         "steps": sum(r["steps"] for r in found),

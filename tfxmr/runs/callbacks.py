@@ -1,4 +1,7 @@
 """What is shown and logged while a method trains."""
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import keras
 import numpy as np
 import rich.console
@@ -7,14 +10,15 @@ import rich.text
 import tensorflow as tf
 
 from tfxmr import evaluation
+from tfxmr.data import MultiModalData
 from tfxmr.engine.logs import SHOWN
-from tfxmr.evaluation.protocol import Protocol
+from tfxmr.evaluation.protocol import Protocol, Task
 from tfxmr.runs import selection
 
 
-def read_losses(logs):
+def read_losses(logs: Mapping[str, Any]) -> dict[str, float]:
     """Groups a step's logs by player: "G_F" -> its total loss, leaving out gradient norms and what is only shown."""
-    totals = {}
+    totals: dict[str, float] = {}
     for name, value in logs.items():
         player, _, part = name.partition("/")
         if part != "gradient_norm" and player != SHOWN:
@@ -27,7 +31,7 @@ class _TwoLines(rich.progress.Progress):
 
     text = ""
 
-    def get_renderables(self):
+    def get_renderables(self) -> Iterator[rich.console.RenderableType]:
         """The bar, then the text."""
         yield self.make_tasks_table(self.tasks)
         yield rich.text.Text(self.text)
@@ -36,7 +40,7 @@ class _TwoLines(rich.progress.Progress):
 class _Console(rich.console.Console):
     """A console that raises BrokenPipeError, where rich's ends the process before the training is saved."""
 
-    def on_broken_pipe(self):
+    def on_broken_pipe(self) -> None:
         """Called by rich while it handles the error."""
         raise
 
@@ -49,14 +53,14 @@ class Progress(keras.callbacks.Callback):
       label: text before the bar.
     """
 
-    def __init__(self, total, label):
+    def __init__(self, total: int, label: str) -> None:
         super().__init__()
         self.total = total
         self.label = label
         self.every = max(1, total // 10)  # of the lines
         self.console = _Console()
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Shows the bar, at the step where a resumed run goes on."""
         progress = rich.progress
         self.bar = _TwoLines(
@@ -74,7 +78,7 @@ class Progress(keras.callbacks.Callback):
         self.task = self.bar.add_task(self.label, total=self.total, completed=start, speed="")
         self.bar.start()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Moves the bar; without a terminal, prints a line every tenth of the way."""
         step = self.model.steps_done
         losses = "  ".join(f"{player} {value:.3g}" for player, value in read_losses(logs).items())
@@ -85,7 +89,7 @@ class Progress(keras.callbacks.Callback):
         elif step % self.every == 0 or step == self.total:
             self.console.print(f"{self.label} step {step}/{self.total}  {losses}", soft_wrap=True)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Closes the bar."""
         self.bar.stop()
 
@@ -98,12 +102,12 @@ class Summaries(keras.callbacks.Callback):
       every: steps between two points.
     """
 
-    def __init__(self, writer, every):
+    def __init__(self, writer: tf.summary.SummaryWriter, every: int) -> None:
         super().__init__()
         self.writer = writer
         self.every = every
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Writes a point if it is time."""
         step = self.model.steps_done
         if step % self.every:
@@ -126,7 +130,10 @@ class RetrievalMetrics(keras.callbacks.Callback):
       every: steps between two measurements.
     """
 
-    def __init__(self, tasks, protocol, data, writer, every):
+    def __init__(
+        self, tasks: Mapping[str, list[Task]], protocol: Protocol, data: MultiModalData,
+        writer: tf.summary.SummaryWriter, every: int,
+    ) -> None:
         super().__init__()
         self.tasks = tasks
         self.protocol = protocol
@@ -134,7 +141,7 @@ class RetrievalMetrics(keras.callbacks.Callback):
         self.writer = writer
         self.every = every
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures if it is time."""
         step = self.model.steps_done
         if step % self.every:
@@ -160,13 +167,13 @@ class ValidationMAP(keras.callbacks.Callback):
       protocol: tfxmr.evaluation.protocol.Protocol whose similarity applies; None takes the standard one.
     """
 
-    def __init__(self, data, protocol=None):
+    def __init__(self, data: MultiModalData, protocol: Protocol | None = None) -> None:
         super().__init__()
         self.data = data
         self.tasks = selection.validation_tasks(data)
         self.protocol = protocol or Protocol("standard", "validation")
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Measures; weights that are not finite have the mAP nan, which is better than no other."""
         value = np.nan
         if self.model.finite():

@@ -2,16 +2,21 @@
 import contextlib
 import errno
 import os
+import pathlib
 import re
 import shutil
 import time
 import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import system_error
+from tfxmr.data import MultiModalData
+from tfxmr.models.base import Method
 from tfxmr.runs.run_folder import BACKUP
 from tfxmr.runs.selection import Best, selects
 
@@ -34,7 +39,7 @@ class Checkpoints:
       selected_value: the validation score of the finished networks, if they were selected by it; else -1.
     """
 
-    def __init__(self, folder, method):
+    def __init__(self, folder: pathlib.Path, method: Method) -> None:
         self.folder = folder / "training"
         self.final = folder / "final"
         self.method = method
@@ -51,11 +56,11 @@ class Checkpoints:
         )
 
     @property
-    def finished(self):
+    def finished(self) -> bool:
         """True if the training has ended and its networks are kept."""
         return _finished(self.final)
 
-    def restore(self):
+    def restore(self) -> bool:
         """Loads the finished networks, or else the newest checkpoint, to go on with the training.
 
         Returns:
@@ -88,10 +93,10 @@ class Checkpoints:
             self._warn("holds a part of a checkpoint and no complete one; starts at step 0")
         return bool(newest)
 
-    def _warn(self, message):
+    def _warn(self, message: str) -> None:
         warnings.warn(f"{self.folder}: {message}", stacklevel=3)
 
-    def save(self):
+    def save(self) -> None:
         """Saves the state and deletes the one before.
 
         Raises:
@@ -103,7 +108,7 @@ class Checkpoints:
             manager = tf.train.CheckpointManager(self._state, str(self.folder), max_to_keep=1)
             manager.save(checkpoint_number=self.method.steps_done)
 
-    def finish(self, data):
+    def finish(self, data: MultiModalData) -> None:
         """Keeps the networks alone, the best ones if some were selected, and frees what only training needs.
 
         Args:
@@ -124,7 +129,7 @@ class Checkpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def load_networks(folder, method):
+def load_networks(folder: pathlib.Path, method: Method) -> bool:
     """Loads the trained networks of a run for use, the best so far of a stopped run that selects; changes no file.
 
     They are found by their names; optimizer slots, whose number depends on how the optimizers were made, are left
@@ -151,7 +156,7 @@ def load_networks(folder, method):
     return _load_networks(folder / "training", folder / "final", method)
 
 
-def _load_networks(training, final, method):
+def _load_networks(training: pathlib.Path, final: pathlib.Path, method: Method) -> bool:
     networks, best = method.network_state(), Best(method) if selects(method.settings) else None
     if _finished(final):
         kept = tf.train.Checkpoint(networks=networks)
@@ -166,16 +171,16 @@ def _load_networks(training, final, method):
     return bool(newest)
 
 
-def _matched(status):
+def _matched(status: Any) -> None:
     """Every variable was found, with its shape; what else the checkpoint holds is nobody's concern here."""
     status.expect_partial().assert_existing_objects_matched()
 
 
-def _finished(final):
+def _finished(final: pathlib.Path) -> bool:
     return (final / "networks.index").exists()
 
 
-def _listing(folder):
+def _listing(folder: pathlib.Path) -> set[tuple[str, int]]:
     """What tells whether somebody writes checkpoints into a folder."""
     found = set()
     for path in folder.glob("*/*"):
@@ -184,7 +189,9 @@ def _listing(folder):
     return found
 
 
-def _load_newest(load, training, final):
+def _load_newest(
+    load: Callable[[str], object], training: pathlib.Path, final: pathlib.Path
+) -> pathlib.Path | None:
     """Loads the newest checkpoint of a training that can be read.
 
     Args:
@@ -219,7 +226,7 @@ def _load_newest(load, training, final):
     return None
 
 
-def _named(folder):
+def _named(folder: pathlib.Path) -> str | None:
     """The name of the checkpoint in TensorFlow's state file, without the folder, which may have been moved; or None."""
     try:
         text = (folder / "checkpoint").read_text(encoding="utf-8", errors="replace")
@@ -229,7 +236,7 @@ def _named(folder):
     return found and found[1]
 
 
-def _load(load, path):
+def _load(load: Callable[[str], object], path: pathlib.Path) -> None:
     """Loads a checkpoint by `load`, a function of its path as a string. Raises InputError if it cannot be."""
     try:
         load(str(path))
@@ -245,7 +252,7 @@ def _load(load, path):
 
 
 @contextlib.contextmanager
-def _system_errors(folder):
+def _system_errors(folder: pathlib.Path) -> Iterator[None]:
     """Turns TensorFlow's error on a disk that is full or the like into an OSError that names the folder."""
     try:
         yield
@@ -266,25 +273,25 @@ class SaveCheckpoints(keras.callbacks.Callback):
       interval: seconds; 0 saves after every step.
     """
 
-    def __init__(self, checkpoints, interval):
+    def __init__(self, checkpoints: Checkpoints, interval: float) -> None:
         super().__init__()
         self.checkpoints = checkpoints
         self.interval = interval
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Starts the clock."""
         self.last_saved = self.last_counted = time.monotonic()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves if the interval has passed."""
         if time.monotonic() - self.last_saved >= self.interval:
             self.save()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Saves the last step."""
         self.save()
 
-    def save(self):
+    def save(self) -> None:
         """Saves now, with the training time up to now."""
         if not self.checkpoints.method.finite():
             return  # a step, or the end of the training, says so to all workers; what can be trained on stays

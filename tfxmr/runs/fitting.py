@@ -2,6 +2,7 @@
 import dataclasses
 import functools
 import time
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +11,7 @@ from tfxmr.baselines.base import Baseline
 from tfxmr.core import stopping
 from tfxmr.core.errors import InputError, NotFinite
 from tfxmr.core.files import replacing, to_json
+from tfxmr.data import MultiModalData
 from tfxmr.data.files import archive
 from tfxmr.engine import distribution, sampling
 from tfxmr.models.base import Method
@@ -20,7 +22,7 @@ from tfxmr.runs.run_folder import BACKUP
 
 
 @functools.singledispatch
-def learn(method, job: Job) -> dict:
+def learn(method: Method | Baseline, job: Job) -> dict[str, Any]:
     """Trains a method in its run folder, or resumes its training.
 
     A neural method resumes from the newest checkpoint, and keeps the weights that its settings select. A closed-form
@@ -44,7 +46,7 @@ def learn(method, job: Job) -> dict:
 
 
 @functools.singledispatch
-def load(method, job: Job) -> None:
+def load(method: Method | Baseline, job: Job) -> None:
     """Gives a method what its run has trained, the best so far of a stopped run that selects; changes no file.
 
     Args:
@@ -57,7 +59,7 @@ def load(method, job: Job) -> None:
 
 
 @load.register
-def _(method: Method, job):
+def _(method: Method, job: Job) -> None:
     folder = job.folder
     if not load_networks(folder.checkpoints, method):
         if folder.results():
@@ -66,7 +68,7 @@ def _(method: Method, job):
 
 
 @load.register
-def _(method: Baseline, job):
+def _(method: Baseline, job: Job) -> None:
     folder, data = job.folder, job.training
     path = folder.checkpoints / "arrays.npz"
     if not path.exists():
@@ -82,14 +84,14 @@ def _(method: Baseline, job):
 
 
 @learn.register
-def train(method: Method, job):
+def train(method: Method, job: Job) -> dict[str, Any]:
     """As `learn`, of a neural method."""
     data, folder = job.training, job.folder
     strategy = method.distribute_strategy
     chief = distribution.is_chief(strategy)
     stopped = folder.stopped() if chief else None
     if distribution.from_chief(strategy, bool(stopped and not stopped["kept"])):
-        raise NotFinite(stopped["reason"] if chief else f"{method.name}: stopped; the first worker says by what")
+        raise NotFinite(stopped["reason"] if stopped else f"{method.name}: stopped; the first worker says by what")
     method.compile(steps_per_epoch=method.steps_per_epoch(len(data.splits["train"])))
     checkpoints = Checkpoints(folder.checkpoints, method)
     if chief:
@@ -173,7 +175,7 @@ def take_steps(method: Method, job: Job, checkpoints: Checkpoints) -> None:
 
 
 @learn.register
-def fit(method: Baseline, job):
+def fit(method: Baseline, job: Job) -> dict[str, Any]:
     """As `learn`, of a closed-form method."""
     data, protocol, folder = job.training, job.protocol, job.folder
     stopped = folder.stopped()
@@ -201,7 +203,7 @@ def fit(method: Baseline, job):
     return {"steps": 0, "seconds": round(seconds, 1)}
 
 
-def fit_finite(method, data, seen):
+def fit_finite(method: Baseline, data: MultiModalData, seen: dict[str, Any]) -> None:
     """Fits a closed-form method; `seen` are further arguments. Raises NotFinite if what comes of it is not finite."""
     name = type(method).__name__.lower()
     try:

@@ -1,22 +1,30 @@
 """What one run works with, made ready: what travels together from the command line to results.json."""
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import itertools
+import os
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+from tfxmr.baselines.base import BaselineSettings
 from tfxmr.core import registry
-from tfxmr.core.settings import Settings
 from tfxmr.data import MultiModalData, domains, memmap
 from tfxmr.data.normalisation import normalise_features
 from tfxmr.data.views import modality_of
 from tfxmr.engine import distribution
-from tfxmr.evaluation.protocol import Protocol
+from tfxmr.evaluation.protocol import Protocol, Task
 from tfxmr.extraction import identity
+from tfxmr.models.base import MethodSettings
 from tfxmr.runs import selection
 from tfxmr.runs.options import RunOptions, affecting, defaults
 from tfxmr.runs.run_folder import RunFolder, content
+
+MethodClass = type[Any]  # a Method or a Baseline; no union, since each makes itself of its own Settings alone
+RunSettings = MethodSettings | BaselineSettings  # of a neural method, of a closed-form one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,39 +45,39 @@ class Job:
       note: what was changed to suit the data, in words; "" if nothing was.
     """
 
-    method_class: type
-    settings: Settings
+    method_class: MethodClass
+    settings: RunSettings
     data: MultiModalData
     training: MultiModalData
     protocol: Protocol
     options: RunOptions
     folder: RunFolder
-    flags: dict
-    manifest: dict
-    digests: dict
+    flags: dict[str, str]
+    manifest: dict[str, Any]
+    digests: dict[str, Any]
     note: str = ""
 
     @functools.cached_property
-    def tasks(self) -> list:
+    def tasks(self) -> list[Task]:
         """The protocol's tasks; none in a trial of a search, which leaves the test items alone."""
         return self.protocol.tasks(self.data) if self.options.test else []
 
-    def make(self):
+    def make(self) -> Any:
         """The method, not trained yet."""
         return self.method_class.of(self.training, self.settings, self.options.seed)
 
-    def compare(self, *free: str):
+    def compare(self, *free: str) -> None:
         """Raises InputError if the folder holds a run of other flags than those that affect `free`, or other data."""
         affected = affecting(*free, method_class=self.method_class)
         self.folder.compare(self.flags, self.manifest, affected, defaults(self.method_class))
 
-    def open(self):
+    def open(self) -> contextlib.closing[RunFolder]:
         """The folder, locked for this run; raises InputError as `compare`."""
         return self.folder.open(
             self.flags, self.manifest, affecting("nothing", method_class=self.method_class), defaults(self.method_class)
         )
 
-    def require_same(self, strategy):
+    def require_same(self, strategy: tf.distribute.Strategy) -> None:
         """Raises InputError if another worker has another job."""
         known = {view: content(facts) for view, facts in self.manifest.items()}
         distribution.require_same(
@@ -78,8 +86,8 @@ class Job:
 
 
 def make_job(
-    method_class: type, settings: Settings, data: MultiModalData, protocol: Protocol, run_dir, options: RunOptions,
-    flags: dict | None = None, free: tuple[str, ...] = (),
+    method_class: MethodClass, settings: RunSettings, data: MultiModalData, protocol: Protocol,
+    run_dir: str | os.PathLike, options: RunOptions, flags: dict[str, str] | None = None, free: tuple[str, ...] = (),
 ) -> Job:
     """Makes a job ready: what the method reads, what is held out, normalised, a batch that there are items for.
 
@@ -104,12 +112,12 @@ def make_job(
     # What data decide stands in flags.cfg, so that a later version's rule does not change a run that is there.
     if protocol.held_out != options.validation_fraction:
         flags = flags | {"validation_fraction": f"--validation_fraction={protocol.held_out}"}
-    if note:
+    if note and isinstance(settings, MethodSettings):
         flags = flags | {"batch_size": f"--batch_size={settings.batch_size}"}
     return Job(method_class, settings, data, training, protocol, options, folder, flags, facts, digests, note)
 
 
-def pairs(method_class, settings, data):
+def pairs(method_class: MethodClass, settings: RunSettings, data: MultiModalData) -> list[tuple[str, str]]:
     """The pairs of modalities on which a method can be trained, in order; those that share their rows if it needs that.
 
     With views that the method reads by name, the pair is of their modalities.
@@ -124,7 +132,9 @@ def pairs(method_class, settings, data):
     return [pair for pair in every if data.splits["train"].only(pair).paired]
 
 
-def needed(method_class, data, settings=None):
+def needed(
+    method_class: MethodClass, data: MultiModalData, settings: RunSettings | None = None
+) -> MultiModalData:
     """What of the data a method reads: its modalities, all if it takes any, and their views; in memory where it must.
 
     Of more modalities than it takes the first pair, which is that of versions that took images and texts alone.
@@ -141,7 +151,9 @@ def needed(method_class, data, settings=None):
     return memmap.in_memory(data) if method_class.in_memory else data
 
 
-def prepare(data, protocol, settings, options):
+def prepare(
+    data: MultiModalData, protocol: Protocol, settings: RunSettings, options: RunOptions
+) -> tuple[MultiModalData, MultiModalData]:
     """Normalises the features by the training items' statistics, each domain's by its own.
 
     Returns:
@@ -155,7 +167,7 @@ def prepare(data, protocol, settings, options):
     return data, selection.training_data(protocol, settings, data, options)
 
 
-def fit_batch(settings, data):
+def fit_batch(settings: RunSettings, data: MultiModalData) -> tuple[RunSettings, str]:
     """A batch of all training items in place of the method's default, if that is larger; others are kept, or refused.
 
     Args:
@@ -165,7 +177,9 @@ def fit_batch(settings, data):
     Returns:
       (settings, what was changed, in words; "" if nothing was).
     """
-    size, items = getattr(settings, "batch_size", 0), len(data.splits["train"])
+    if not isinstance(settings, MethodSettings):  # a closed form has no batches
+        return settings, ""
+    size, items = settings.batch_size, len(data.splits["train"])
     fields = {f.name: f.default for f in dataclasses.fields(settings)}
     if size <= items or size != fields["batch_size"] or items < 2:
         return settings, ""
@@ -173,29 +187,29 @@ def fit_batch(settings, data):
     return dataclasses.replace(settings, batch_size=items), text
 
 
-def manifest(data):
+def manifest(data: MultiModalData) -> dict[str, Any]:
     """Facts on each view, with a digest of every array, by which a resumed run knows its data."""
     facts = {view: dict(data.features.get(view, {})) for view in data.views}
     for view, dim in data.dims.items():
         digest = hashlib.sha256()
         for name in sorted(data.splits):
             for block in memmap.blocks(data.splits[name].features[view]):
-                digest.update(block)
-            digest.update(np.ascontiguousarray(data.splits[name].labels[modality_of(view)]))
+                digest.update(block.data)
+            digest.update(np.ascontiguousarray(data.splits[name].labels[modality_of(view)]).data)
         facts[view] |= {"dim": dim, "sha256": digest.hexdigest(), **identity.words(data, view)}
     if data.split_facts:
         facts["split"] = data.split_facts
     if data.class_embeddings is not None:
         facts["class_embeddings"] = dict(data.features.get("class_embeddings", {})) | {
             "dim": data.class_embeddings.shape[1],
-            "sha256": hashlib.sha256(np.ascontiguousarray(data.class_embeddings)).hexdigest(),
+            "sha256": hashlib.sha256(np.ascontiguousarray(data.class_embeddings).data).hexdigest(),
         }
     if data.source:
         facts["source"] = {"dataset": data.source.shown} | manifest(data.source)
     return facts
 
 
-def training_items(data):
+def training_items(data: MultiModalData) -> dict[str, int]:
     """View -> number of items that train; of a second domain "source image" and so on."""
     found = {view: len(data.splits["train"].labels[modality_of(view)]) for view in data.views}
     if data.source:

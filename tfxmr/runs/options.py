@@ -1,6 +1,7 @@
 """The options of a run, and which of all options decide what: the result, its scoring, or nothing."""
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 from tfxmr.core import settings
 from tfxmr.core.errors import InputError
@@ -65,7 +66,7 @@ class RunOptions(Settings):
     # tfxmr.runs.selection.measured calls its score on the validation items.
     test: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises InputError for values out of range, and for an unknown measure, before the training."""
         super().__post_init__()
         for name in self.metrics:
@@ -100,7 +101,7 @@ GROUPS: tuple[type[Settings], ...] = (DataOptions, SecondDomain, SplitRule, Prot
 
 
 def affecting(
-    *kinds: str, method_class: type | None = None, beside: Iterable[type[Settings]] = ()
+    *kinds: str, method_class: type[Any] | None = None, beside: Iterable[type[Settings]] = ()
 ) -> tuple[str, ...]:
     """The names of the flags that affect "result", "scoring" or "nothing", see tfxmr.core.settings.setting.
 
@@ -113,7 +114,7 @@ def affecting(
     return tuple(name for name, field in declared.items() if field.metadata["affects"] in kinds)
 
 
-def defaults(method_class: type | None = None) -> dict[str, str]:
+def defaults(method_class: type[Any] | None = None) -> dict[str, str]:
     """Flag name -> the default as a line of flags.cfg, of every option of a run of a method.
 
     It is what a run of an older version, whose flags.cfg lacks an option, was made with. The flags of FIRST, which no
@@ -126,7 +127,7 @@ def defaults(method_class: type | None = None) -> dict[str, str]:
     return {name: settings.default_line(field) for name, field in declared.items() if name not in FIRST}
 
 
-def completed(flags: dict[str, str], method_class: type | None = None) -> dict[str, str]:
+def completed(flags: dict[str, str], method_class: type[Any] | None = None) -> dict[str, str]:
     """The flags of a run, flag name -> line, with those that its version had not got at their defaults.
 
     Flags of a run that was made in Python, which say nothing of its data, are left as they are.
@@ -134,5 +135,5 @@ def completed(flags: dict[str, str], method_class: type | None = None) -> dict[s
     return defaults(method_class) | flags if flags.keys() >= set(FIRST) else flags
 
 
-def _declared(method_class):
+def _declared(method_class: type[Any] | None) -> dict[str, dataclasses.Field]:
     return settings.options(*GROUPS, *([method_class.Settings] if method_class else []))

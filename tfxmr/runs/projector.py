@@ -1,12 +1,19 @@
 """The common space for TensorBoard's embedding projector: a point for each test item, with what it is."""
+import pathlib
+from collections.abc import Collection, Iterable
+
 import numpy as np
 
+from tfxmr.data import MultiModalData
+from tfxmr.evaluation.retriever import Retriever
 from tfxmr.runs.run_folder import write_text
 
 POINTS = 5000  # at most; the projector runs in a browser
 
 
-def write(folder, retriever, data, unseen=(), seed=0):
+def write(
+    folder: pathlib.Path, retriever: Retriever, data: MultiModalData, unseen: Collection[int] = (), seed: int = 0
+) -> None:
     """Writes the representations of the test items of all modalities, where TensorBoard looks for them.
 
     Args:
@@ -17,19 +24,19 @@ def write(folder, retriever, data, unseen=(), seed=0):
       seed: of the draw of POINTS items where there are more.
     """
     split = data.splits["test"].distinct(data.repeated)
-    points, rows = [], []
+    found, rows = [], []
     for m in split.modalities:
         made = retriever.represent(m, split.of(m))
         if retriever.points:
             made = retriever.points(made)
         if isinstance(made, dict):
             return
-        points.append(np.asarray(made, np.float32))
+        found.append(np.asarray(made, np.float32))
         names = split.ids.get(m) or range(len(split.labels[m]))
         for name, label in zip(names, split.labels[m].tolist(), strict=True):
             group = "unseen" if label in unseen else "seen"
             rows.append((m, data.class_names[label] if data.class_names else str(label), group, "test", str(name)))
-    points = np.concatenate(points)
+    points = np.concatenate(found)
     kept = np.arange(len(points))
     if len(points) > POINTS:
         kept = np.sort(np.random.default_rng(seed).permutation(len(points))[:POINTS])
@@ -47,10 +54,10 @@ def write(folder, retriever, data, unseen=(), seed=0):
 """)
 
 
-def _lines(lines):
+def _lines(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _cell(text):
+def _cell(text: str) -> str:
     """Text without what would end a cell or a line."""
     return " ".join(text.split()) or "-"

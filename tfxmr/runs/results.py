@@ -1,24 +1,28 @@
 """What results.json holds, checked before tables are made of it; and what a run says before it begins."""
 import collections
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from tfxmr.data import MultiModalData
 from tfxmr.evaluation import checks
+from tfxmr.evaluation.protocol import Protocol
 
-NUMBER = (int, float)
+NUMBER: tuple[type, ...] = (int, float)
 # What tables are made of, and the types that JSON gives it; what else results.json holds is not looked at here.
-HELD = {
+HELD: dict[str, tuple[type, ...]] = {
     "model": (str,), "dataset": (str,), "seed": (int,), "steps": (int,), "seconds": NUMBER, "protocol": (dict,),
     "metrics": (list,), "flags": (dict,), "features": (dict,),
 }
-HELD_BY_METRIC = {
+HELD_BY_METRIC: dict[str, tuple[type, ...]] = {
     "task": (str,), "classes": (str,), "metric": (str,), "value": NUMBER, "chance": (*NUMBER, type(None)),
     "num_queries": (int,), "gallery_size": (int,),
 }
 
 
-def check(results: dict) -> None:
+def check(results: dict[str, Any]) -> None:
     """Checks what a results.json holds, so that whoever makes tables of it need not.
 
     Args:
@@ -55,7 +59,7 @@ def check(results: dict) -> None:
             raise ValueError(f"{column!r} is there twice")
 
 
-def _check_entries(where, holder, kinds):
+def _check_entries(where: str, holder: Mapping[Any, Any], kinds: Mapping[Any, tuple[type, ...]]) -> None:
     for name, allowed in kinds.items():
         if name not in holder:
             raise ValueError(f"{where}{name} is missing")
@@ -67,7 +71,7 @@ def _check_entries(where, holder, kinds):
             raise ValueError(f"{where}{name} is {checks.short(value)}")
 
 
-def describe(data, protocol, training=None):
+def describe(data: MultiModalData, protocol: Protocol, training: MultiModalData | None = None) -> str:
     """Says in a few lines what will be measured: data, features, classes, protocol.
 
     Args:
@@ -79,7 +83,7 @@ def describe(data, protocol, training=None):
         f"{view} {data.features.get(view, {}).get('name', 'features')} ({'x'.join(map(str, np.atleast_1d(dim)))})"
         for view, dim in data.dims.items()
     )
-    holders = dict.fromkeys(training.splits if training else (), training)
+    holders = {name: training for name in training.splits} if training else {}
     holders |= {name: data for name in data.splits if name not in holders}
     sizes = ", ".join(f"{name} {holder.size(name).removesuffix(' items')}" for name, holder in holders.items())
     lines = [f"dataset    {data.shown}: {features}; {sizes}"]
@@ -98,6 +102,6 @@ def describe(data, protocol, training=None):
     return "\n".join(lines)
 
 
-def column_of(metric: dict) -> str:
+def column_of(metric: dict[str, Any]) -> str:
     """The name of a metric's column: "mAP image->text all"."""
     return f"{metric['metric']} {metric['task']} {metric['classes']}"

@@ -6,20 +6,28 @@ is written last.
 """
 import contextlib
 import importlib.metadata
+import os
+from typing import Any
 
 from tfxmr import __version__, evaluation
+from tfxmr.baselines.base import Baseline
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData
 from tfxmr.engine import distribution
 from tfxmr.evaluation import named
+from tfxmr.evaluation.protocol import Protocol
 from tfxmr.evaluation.retriever import Retriever
+from tfxmr.models.base import Method
 from tfxmr.runs import fitting, projector, selection
-from tfxmr.runs.job import Job, make_job, training_items
+from tfxmr.runs.job import Job, MethodClass, RunSettings, make_job, training_items
 from tfxmr.runs.options import RunOptions
 
 
-def run(method_class, settings, data, protocol, run_dir, options=None, flags=None) -> dict | None:
+def run(
+    method_class: MethodClass, settings: RunSettings, data: MultiModalData, protocol: Protocol,
+    run_dir: str | os.PathLike, options: RunOptions | None = None, flags: dict[str, str] | None = None,
+) -> dict[str, Any] | None:
     """Trains and evaluates a method in a run folder; resumes a killed run.
 
     Args:
@@ -48,7 +56,7 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
     job.require_same(strategy)
     finished = job.folder.results() if chief else None
     if distribution.from_chief(strategy, finished is not None):
-        return checked(finished, job) if chief else None
+        return None if finished is None else checked(finished, job)
     with strategy.scope():
         method = job.make()
     with job.open() if chief else contextlib.nullcontext():
@@ -75,7 +83,7 @@ def run(method_class, settings, data, protocol, run_dir, options=None, flags=Non
     return results
 
 
-def checked(finished: dict, job: Job) -> dict:
+def checked(finished: dict[str, Any], job: Job) -> dict[str, Any]:
     """The results of a finished run. Raises InputError if it is another run, or a trial of a search."""
     if job.options.test and not finished["metrics"]:
         raise InputError(
@@ -85,7 +93,7 @@ def checked(finished: dict, job: Job) -> dict:
     return finished
 
 
-def measured(method, retriever: Retriever, job: Job) -> dict:
+def measured(method: Method | Baseline, retriever: Retriever, job: Job) -> dict[str, Any]:
     """What results.json says of the trained method: test metrics, or of a trial of a search its validation score."""
     if not job.options.test:
         tasks = selection.validation_tasks(job.training)
@@ -96,7 +104,9 @@ def measured(method, retriever: Retriever, job: Job) -> dict:
     return found | ({"measured": own} if own else {})
 
 
-def score(retriever, data, training_data, protocol, options):
+def score(
+    retriever: Retriever, data: MultiModalData, training_data: MultiModalData, protocol: Protocol, options: RunOptions
+) -> list[dict[str, Any]]:
     """Measures every task of the protocol, as `tfxmr.evaluation.evaluate` does, with names for the classes.
 
     Of data without classes also the measures named.INSTANCE, and no figures by class.
@@ -112,7 +122,10 @@ def score(retriever, data, training_data, protocol, options):
     return metrics
 
 
-def evaluate(method_class, settings, data, protocol, run_dir, options=None, flags=None):
+def evaluate(
+    method_class: MethodClass, settings: RunSettings, data: MultiModalData, protocol: Protocol,
+    run_dir: str | os.PathLike, options: RunOptions | None = None, flags: dict[str, str] | None = None,
+) -> list[dict[str, Any]]:
     """Evaluates a finished or stopped run again, without training; of selected weights, takes the best so far.
 
     Args: as in `run`; the flags may differ from the run's in what affects nothing, or the scoring alone.
@@ -128,7 +141,8 @@ def evaluate(method_class, settings, data, protocol, run_dir, options=None, flag
 
 
 def restore(
-    method_class, settings, data, protocol, run_dir, options=None, flags=None
+    method_class: MethodClass, settings: RunSettings, data: MultiModalData, protocol: Protocol,
+    run_dir: str | os.PathLike, options: RunOptions | None = None, flags: dict[str, str] | None = None,
 ) -> tuple[Retriever, MultiModalData, MultiModalData]:
     """Makes the trained method of a run folder again. Arguments and errors as in `evaluate`.
 
@@ -142,7 +156,7 @@ def restore(
     return method.retriever(job.training), job.data, job.training
 
 
-def ending(results):
+def ending(results: dict[str, Any]) -> str:
     """How a training ended, in words: "stopped at step 66 of 600, kept step 6".
 
     Args:
@@ -154,7 +168,7 @@ def ending(results):
     return text if kept is None else f"{text}, kept step {kept}"
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Versions of what computes a result."""
     packages = ("tensorflow", "keras", "numpy", "scipy", "gensim", "scikit-learn")
     return {"tfxmr": __version__} | {name: importlib.metadata.version(name) for name in packages}

@@ -2,7 +2,10 @@
 import contextlib
 import fcntl
 import json
+import os
 import pathlib
+from collections.abc import Collection
+from typing import Any
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import explain, read_json, to_json, write_text
@@ -26,11 +29,14 @@ class RunFolder:
       checkpoints: pathlib.Path of the folder of checkpoints.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike) -> None:
         self.path = pathlib.Path(path)
         self.checkpoints = self.path / "checkpoints"
 
-    def open(self, flags, manifest, harmless=(), defaults=None):
+    def open(
+        self, flags: dict[str, str], manifest: dict[str, Any], harmless: Collection[str] = (),
+        defaults: dict[str, str] | None = None,
+    ) -> "contextlib.closing[RunFolder]":
         """Claims the folder for a run, or finds that it holds the same run already.
 
         Args:
@@ -67,23 +73,26 @@ class RunFolder:
             write_text(self.path / "flags.cfg", "".join(f"{line}\n" for line in flags.values() if line))
         return contextlib.closing(self)
 
-    def compare(self, flags, manifest, harmless=(), defaults=None):
+    def compare(
+        self, flags: dict[str, str], manifest: dict[str, Any], harmless: Collection[str] = (),
+        defaults: dict[str, str] | None = None,
+    ) -> None:
         """Raises InputError if the folder's run has other flags or features; arguments as in `open`."""
         self._compare(flags, harmless, defaults or {})
         self._compare_manifest(manifest)
 
-    def close(self):
+    def close(self) -> None:
         """Frees the folder for another process."""
         self._lock_file.close()
 
-    def _lock(self):
+    def _lock(self) -> None:
         self._lock_file = open(self.path / ".lock", "w")
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"--run_dir={self.path}: another process is running in this folder") from None
 
-    def _compare(self, flags, harmless, defaults):
+    def _compare(self, flags: dict[str, str], harmless: Collection[str], defaults: dict[str, str]) -> None:
         found = read_flags(self.path / "flags.cfg", flags)
         old = {name: found.get(name, defaults.get(name)) for name in sorted({*found, *flags})}
         differing = [
@@ -97,7 +106,7 @@ class RunFolder:
                 f"Give another --run_dir, or resume that run with --flagfile={self.path / 'flags.cfg'}"
             )
 
-    def _compare_manifest(self, manifest):
+    def _compare_manifest(self, manifest: dict[str, Any]) -> None:
         path = self.path / "features_manifest.json"
         old = read_json(path, BACKUP)
         for name, facts in old.items():
@@ -110,12 +119,12 @@ class RunFolder:
                     "here. Restore those files or give another --run_dir"
                 )
 
-    def results(self):
+    def results(self) -> dict[str, Any] | None:
         """The results of a finished run, or None."""
         path = self.path / "results.json"
         return read_results(path) if path.exists() else None
 
-    def stopped(self):
+    def stopped(self) -> dict[str, Any] | None:
         """What `write_stopped` wrote, or None."""
         path, remedy = self.path / "stopped.json", "move it elsewhere, and the same command trains again"
         if not path.exists():
@@ -125,7 +134,7 @@ class RunFolder:
             raise InputError(f"{path}: is damaged (it lacks step, reason or kept); {remedy}")
         return facts
 
-    def write_stopped(self, facts):
+    def write_stopped(self, facts: dict[str, Any] | None) -> None:
         """Notes that the training came to numbers that are not finite, so that the same command can say so at once.
 
         Args:
@@ -138,19 +147,19 @@ class RunFolder:
         else:
             path.unlink(missing_ok=True)
 
-    def require_results(self):
+    def require_results(self) -> dict[str, Any]:
         """The results of a finished run; raises InputError if it is not finished."""
         results = self.results()
         if results is None:
             raise InputError(f"--run_dir={self.path}: has no results.json; run `tfxmr train` there to the end first")
         return results
 
-    def write_results(self, results):
+    def write_results(self, results: dict[str, Any]) -> None:
         """Writes results.json; a run that has it is finished."""
         write_text(self.path / "results.json", to_json(results))
 
 
-def read_results(path: pathlib.Path) -> dict:
+def read_results(path: str | os.PathLike) -> dict[str, Any]:
     """Reads a results.json and checks that it holds what tables are made of.
 
     Args:
@@ -170,7 +179,7 @@ def read_results(path: pathlib.Path) -> dict:
     return results
 
 
-def content(facts):
+def content(facts: Any) -> Any:
     """Facts on features without places and names: files may be moved, digests tell whether they changed.
 
     Those of a second domain hold such facts of each of its views.
@@ -180,7 +189,7 @@ def content(facts):
     return {name: content(value) for name, value in facts.items() if name not in ("source", "dataset")}
 
 
-def read_flags(path, known=()):
+def read_flags(path: str | os.PathLike, known: Collection[str] = ()) -> dict[str, str]:
     """Reads a flagfile of serialised flags into name -> line; `known` are names that may begin with "no".
 
     Raises InputError if it cannot be read or is damaged.
@@ -198,6 +207,6 @@ def read_flags(path, known=()):
     return {_flag_name(line, known): line for line in lines}
 
 
-def _flag_name(line, known):
+def _flag_name(line: str, known: Collection[str]) -> str:
     name, has_value, _ = line[2:].partition("=")
     return name if has_value or name in known else name.removeprefix("no")  # absl writes a false boolean as --noNAME

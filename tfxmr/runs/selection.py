@@ -1,5 +1,6 @@
 """Selection on validation: which step's weights a run keeps, and when it ends early. It never sees a test item."""
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -7,21 +8,26 @@ import tensorflow as tf
 
 from tfxmr import evaluation
 from tfxmr.core.errors import NotFinite
+from tfxmr.core.settings import Settings
+from tfxmr.data import MultiModalData, Split
 from tfxmr.engine import distribution
 from tfxmr.engine.logs import SHOWN
-from tfxmr.evaluation.protocol import Protocol
+from tfxmr.evaluation.protocol import Protocol, Task
+from tfxmr.evaluation.retriever import Retriever
+from tfxmr.models.base import Method
 from tfxmr.runs import results
+from tfxmr.runs.options import RunOptions
 
 RECALLS = ("hit@1", "hit@5", "hit@10")  # that count on data without classes, as in VSE++ (Faghri et al., BMVC 2018)
 SHARE = 0.1  # of the training items, held out where a run needs some and nothing else is said
 
 
-def selects(settings):
+def selects(settings: Settings) -> bool:
     """True if a method with these settings keeps the weights that are best on validation items, see `score`."""
     return getattr(settings, "select", "last") == "validation"
 
 
-def held_out(protocol, settings, data, options):
+def held_out(protocol: Protocol, settings: Settings, data: MultiModalData, options: RunOptions) -> float:
     """The share of the training items that a run holds out for validation: what is asked for, or else what is needed.
 
     Where nothing is asked for and the data have no validation split, a run that selects on validation, or a trial of a
@@ -44,7 +50,9 @@ def held_out(protocol, settings, data, options):
     return max(SHARE, 1 / max(1, int(smallest)))
 
 
-def training_data(protocol, settings, data, options):
+def training_data(
+    protocol: Protocol, settings: Settings, data: MultiModalData, options: RunOptions
+) -> MultiModalData:
     """What a run trains on, as Protocol.training_data gives it, with the items that it holds out for validation.
 
     Args: as in `held_out`.
@@ -52,7 +60,9 @@ def training_data(protocol, settings, data, options):
     return protocol.training_data(data, held_out(protocol, settings, data, options), options.seed)
 
 
-def describe(protocol, settings, data, options, training):
+def describe(
+    protocol: Protocol, settings: Settings, data: MultiModalData, options: RunOptions, training: MultiModalData
+) -> str:
     """Says in a few lines what will be measured and what is trained on, as results.describe does, and what is held out.
 
     Args: as in `held_out`, the protocol as `declare` gives it; `training` as `training_data` gives it.
@@ -67,7 +77,7 @@ def describe(protocol, settings, data, options, training):
     return "\n".join(lines)
 
 
-def declare(protocol, settings, data, options):
+def declare(protocol: Protocol, settings: Settings, data: MultiModalData, options: RunOptions) -> Protocol:
     """The protocol, stating what a run chooses the training step on and the share that it holds out.
 
     Args: as in `held_out`.
@@ -78,17 +88,17 @@ def declare(protocol, settings, data, options):
     )
 
 
-def validation_tasks(data):
+def validation_tasks(data: MultiModalData) -> list[Task]:
     """Retrieval within the validation split of training data, in every direction."""
     return Protocol("standard", "validation").tasks(data, "validation")
 
 
-def measured(data) -> str:
+def measured(data: MultiModalData) -> str:
     """What results.json calls the measure by which steps and trials of training data are compared, see `score`."""
     return "validation_recalls" if data.instances else "validation_mAP"
 
 
-def score(retriever, tasks, protocol, data) -> float:
+def score(retriever: Retriever, tasks: list[Task], protocol: Protocol, data: MultiModalData) -> float:
     """The measure by which steps and trials are compared: mean mAP, or on data without classes the sum of recalls.
 
     Args:
@@ -107,7 +117,7 @@ def score(retriever, tasks, protocol, data) -> float:
     return float(sum(result["value"] for result in found if result["metric"] in RECALLS))
 
 
-def mean_map(retriever, tasks, protocol, training):
+def mean_map(retriever: Retriever, tasks: list[Task], protocol: Protocol, training: Split) -> float:
     """The mean over all tasks of their mAP.
 
     Args:
@@ -132,7 +142,7 @@ class Best:
       stale: measurements since the best one.
     """
 
-    def __init__(self, method):
+    def __init__(self, method: Method) -> None:
         self.method = method
         self.value = tf.Variable(-1.0, dtype=tf.float64, trainable=False)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -143,24 +153,24 @@ class Best:
             for name, variables in method.network_state().items()
         }
 
-    def state(self):
+    def state(self) -> tf.train.Checkpoint:
         """All of it, as one tf.train.Checkpoint."""
         counters = {name: getattr(self, name) for name in ("value", "step", "measured", "stale")}
         return tf.train.Checkpoint(networks=self._networks, **counters)
 
-    def weights(self):
+    def weights(self) -> tf.train.Checkpoint:
         """What `use` needs of it, as one tf.train.Checkpoint."""
         return tf.train.Checkpoint(networks=self._networks, value=self.value)
 
     @property
-    def exhausted(self):
+    def exhausted(self) -> bool:
         """True if the last `patience` measurements, over `patience_steps` or more, brought nothing better."""
         settings = self.method.settings
         steps = int(self.measured) - int(self.step)
         return 0 < settings.patience <= int(self.stale) and settings.patience_steps <= steps
 
     @tf.function
-    def record(self, value):
+    def record(self, value: tf.Tensor) -> None:
         """Takes the present weights if `value`, a float64 scalar tensor, is better than all before; else keeps its own.
 
         In one piece, so that an interrupt finds the measurement noted whole or not at all.
@@ -174,13 +184,13 @@ class Best:
             for kept, present in self._pairs():
                 kept.assign(present)
 
-    def use(self):
+    def use(self) -> None:
         """Puts the best weights into the method; without a measurement (or of a finished run), leaves it alone."""
         if self.value >= 0:
             for kept, present in self._pairs():
                 present.assign(kept)
 
-    def _pairs(self):
+    def _pairs(self) -> list[tuple[tf.Variable, tf.Variable]]:
         present = self.method.network_state()
         return [pair for name in present for pair in zip(self._networks[name], present[name], strict=True)]
 
@@ -198,7 +208,10 @@ class SelectBest(keras.callbacks.Callback):
       total: steps of the whole training.
     """
 
-    def __init__(self, best, tasks, protocol, data, writer, every, total):
+    def __init__(
+        self, best: Best, tasks: list[Task], protocol: Protocol, data: MultiModalData,
+        writer: tf.summary.SummaryWriter, every: int, total: int,
+    ) -> None:
         super().__init__()
         self.best = best
         self.tasks = tasks
@@ -208,12 +221,12 @@ class SelectBest(keras.callbacks.Callback):
         self.every = every
         self.total = total
 
-    def due(self):
+    def due(self) -> bool:
         """True if the present step is one to be measured at."""
         step = self.best.method.steps_done
         return step % self.every == 0 or step == self.total
 
-    def measure(self):
+    def measure(self) -> None:
         """Measures at the present step, if it is one to be measured at and has not been."""
         step = self.best.method.steps_done
         if step == int(self.best.measured) or not self.due():
@@ -225,7 +238,7 @@ class SelectBest(keras.callbacks.Callback):
         with self.writer.as_default(step):
             tf.summary.scalar(f"{SHOWN}/validation recalls" if self.data.instances else "validation_mAP/average", value)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures if it is time, and ends the training if it is time for that, all workers with the chief."""
         if self.due():
             strategy, failure = self.best.method.distribute_strategy, None
