@@ -2,6 +2,7 @@
 import importlib
 import importlib.util
 import pkgutil
+from typing import Any
 
 from tfxmr.core.errors import InputError
 from tfxmr.data.multimodal import MultiModalData
@@ -40,7 +41,7 @@ def get(name: str) -> Dataset:
     return found[name]
 
 
-def load(name: str, **asked) -> MultiModalData:
+def load(name: str, **asked: Any) -> MultiModalData:
     """Loads a data set as arrays; builds it first where it is not built yet.
 
     Args:

@@ -234,7 +234,7 @@ class Dataset:
         data = request.split.apply(data, fitted_on, self.splits)
         return self._with_class_embeddings(dataclasses.replace(data, media=self.has_media), request.word_vectors)
 
-    def _with_class_embeddings(self, data, path):
+    def _with_class_embeddings(self, data: MultiModalData, path: Place) -> MultiModalData:
         """Adds the word vectors of the class names, from a file or the data set's own, to MultiModalData."""
         if not path and (not self.class_vectors or data.class_embeddings is not None):
             return data

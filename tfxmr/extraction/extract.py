@@ -3,7 +3,7 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place, digest_file
 from tfxmr.data.files.npz import ROW
 from tfxmr.data.memmap import blocks
-from tfxmr.data.multimodal import MultiModalData
+from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.views import PIXELS, modality_of
 from tfxmr.extraction import catalogue
 from tfxmr.extraction.dataset import Reader, Request
@@ -98,7 +98,7 @@ def by_view(modality: str, features: Iterable[Any]) -> dict[str, Any]:
     return found
 
 
-def items(name: str, **asked) -> tuple[MultiModalData, Reader]:
+def items(name: str, **asked: Any) -> tuple[MultiModalData, Reader]:
     """The items of a data set with media, and the function that reads them.
 
     Args:
@@ -186,12 +186,15 @@ def extract(
     return store.path
 
 
-def _array(feature, count):
+def _array(feature: Any, count: int) -> tuple[tuple[int, ...], Any]:
     """(Shape, type) of the array of so many items that a feature makes."""
     return (count, *np.atleast_1d(feature.dim).tolist()), feature.dtype
 
 
-def _fit(feature, view, data, read, fit_on, corpus, classes):
+def _fit(
+    feature: Any, view: str, data: MultiModalData, read: Reader, fit_on: Sequence[str], corpus: Place,
+    classes: Sequence[int],
+) -> dict[str, Any]:
     """Fits a text feature. Returns what the feature is fitted on (or will be, by `_train`), for the manifest."""
     by_labels = {"fitted_labels": classes, "fitted_classes": [data.class_names[c] for c in classes if data.class_names]}
     if not isinstance(feature, base.TextFeature):
@@ -212,7 +215,7 @@ def _fit(feature, view, data, read, fit_on, corpus, classes):
     return source if feature.fitted else {"fitted_on": []}
 
 
-def _count_unknown(store, split, view, feature, dataset):
+def _count_unknown(store: FeatureStore, split: str, view: str, feature: base.TextFeature, dataset: str) -> int:
     """How many texts of a split have no word that their feature knows; warns of them."""
     rows = np.load(store.path / split / f"{view}.npy", mmap_mode="r")
     count = sum(int((~feature.known(block)).sum()) for block in blocks(rows))
@@ -220,7 +223,7 @@ def _count_unknown(store, split, view, feature, dataset):
     return count
 
 
-def _read_corpus(path):
+def _read_corpus(path: str | os.PathLike) -> list[str]:
     """The lines of a text file, without empty ones; raises InputError if it is none."""
     try:
         lines = pathlib.Path(path).expanduser().read_text(encoding="utf-8-sig").split("\n")
@@ -229,7 +232,7 @@ def _read_corpus(path):
     return [line.strip() for line in lines if line.strip()]
 
 
-def _of_classes(parts, view, classes):
+def _of_classes(parts: Iterable[Split], view: str, classes: Iterable[int]) -> tuple[list[str], list[int]]:
     """(Ids, labels) of the items of some classes in some splits."""
     modality = modality_of(view)
     pairs = [(i, int(y)) for part in parts for i, y in zip(part.ids[modality], part.labels[modality], strict=True)]
@@ -237,7 +240,9 @@ def _of_classes(parts, view, classes):
     return [i for i, y in pairs if y in chosen], [y for _, y in pairs if y in chosen]
 
 
-def _train(store, view, feature, split, read, classes):
+def _train(
+    store: FeatureStore, view: str, feature: Any, split: Split, read: Reader, classes: Sequence[int],
+) -> dict[str, Any]:
     """Trains a feature on the training items of some classes. Returns what it learned, for the manifest."""
     ids, labels = _of_classes([split], view, classes)
     numbers = {label: number for number, label in enumerate(sorted(set(labels)))}
@@ -245,13 +250,13 @@ def _train(store, view, feature, split, read, classes):
         _fill(store, SCRATCH, view, feature.frozen, ids, read)
         matrix = np.load(store.path / SCRATCH / f"{view}.npy", mmap_mode="r")
 
-    def inputs(rows):
+    def inputs(rows: np.ndarray) -> np.ndarray:
         return matrix[rows] if feature.frozen else feature.inputs(_contents(read, view, [ids[r] for r in rows]))
 
     with _progress() as progress:
         bar = progress.add_task(f"fine-tuning {feature.name}", total=feature.tuning.finetune * len(ids))
 
-        def report(epoch, items, loss, accuracy):
+        def report(epoch: int, items: int, loss: float, accuracy: float) -> None:
             progress.update(bar, completed=epoch * len(ids) + items)
             if items == len(ids):
                 progress.console.print(f"epoch {epoch + 1}: loss {loss:.4g}, accuracy {accuracy:.3f}")
@@ -259,17 +264,17 @@ def _train(store, view, feature, split, read, classes):
         return feature.train(inputs, [numbers[y] for y in labels], store.path / SCRATCH / view, report)
 
 
-def _progress():
+def _progress() -> Progress:
     return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
-def _fill(store, split, view, feature, ids, read):
+def _fill(store: FeatureStore, split: str, view: str, feature: Any, ids: Sequence[str], read: Reader) -> None:
     """Writes the array of a view and split, with a progress bar."""
     size = BLOCK[modality_of(view)]
     with _progress() as progress:
         bar = progress.add_task(f"{split} {view} {feature.name}", total=len(ids))
 
-        def rows_from(done):
+        def rows_from(done: int) -> Iterator[tuple[np.ndarray, bytes]]:
             for start in range(done, len(ids), size):
                 contents = _contents(read, view, ids[start : start + size])
                 yield feature.transform(contents), b"".join(_bytes(content) for content in contents)
@@ -279,7 +284,7 @@ def _fill(store, split, view, feature, ids, read):
         progress.update(bar, completed=len(ids))
 
 
-def _contents(read, view, ids):
+def _contents(read: Reader, view: str, ids: Sequence[str]) -> list:
     """The media of some items; raises InputError if there is none of one."""
     modality = modality_of(view)
     contents = list(read(modality, ids))
@@ -292,11 +297,11 @@ def _contents(read, view, ids):
     return contents
 
 
-def _bytes(content):
+def _bytes(content: str | np.ndarray) -> bytes:
     return content.encode() if isinstance(content, str) else repr(content.shape).encode() + content.tobytes()
 
 
-def _digests(data, modalities):
+def _digests(data: MultiModalData, modalities: Iterable[str]) -> dict[str, str]:
     """Split -> digest of its items' names and labels."""
     found = {}
     for name, split in data.splits.items():

@@ -53,7 +53,7 @@ class ExtractOptions(MediaOptions, FolderOptions):
 class HeldBackOptions(UnseenOptions):
     """Which classes features that learn by labels learn nothing of: those that are unseen in training."""
 
-    class_split: str | None = setting(
+    class_split: str | None = setting(  # type: ignore[assignment]  # None: no class is held back
         None, "As in `tfxmr train`: features that learn by labels (--finetune, sentence_cnn) learn nothing of items of "
         "the classes that are unseen by it; default: they learn of all classes.", choices=CLASS_SPLITS,
     )

@@ -1,14 +1,18 @@
 """The user's own images and texts: `--dataset=folder --data_dir=DIR`."""
 import collections
 import dataclasses
+import pathlib
 import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
 from tfxmr.data import memmap
 from tfxmr.data.files import media_files
+from tfxmr.data.files.media_files import Item, Problem
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.extraction.dataset import Dataset, Reader, Request
 from tfxmr.features.image.descriptor import image_descriptor
@@ -101,7 +105,7 @@ class Folder(Dataset):
         for item in found:
             of_image.setdefault(item.id, []).append(item)
 
-        def read(modality, ids):
+        def read(modality: str, ids: Sequence[str]) -> Iterator[Any]:
             for id_ in ids:
                 same = of_image.get(id_) or by_id.get(id_)
                 try:
@@ -127,7 +131,7 @@ FOLDER = Folder(
 )
 
 
-def _texts(root, same):
+def _texts(root: pathlib.Path, same: Sequence[Item]) -> list[str]:
     """The texts of one image that can be used; raises BadItem if none can."""
     texts = []
     for item in same:
@@ -139,7 +143,7 @@ def _texts(root, same):
     return texts
 
 
-def _usable(root, found, problems):
+def _usable(root: pathlib.Path, found: Iterable[Item], problems: list[Problem]) -> list[Item]:
     """The items whose image and text can be read; an image of several texts is read once. Adds to the problems."""
     good, of_image = [], {}
     for item in found:
@@ -153,7 +157,7 @@ def _usable(root, found, problems):
     return good
 
 
-def _problem(read, root, item):
+def _problem(read: Callable[[pathlib.Path, Item], Any], root: pathlib.Path, item: Item) -> list[Problem]:
     """A list of what `read` finds wrong with an item, (kind of problem, what); empty if nothing is."""
     try:
         read(root, item)
@@ -162,7 +166,7 @@ def _problem(read, root, item):
         return [error.args]
 
 
-def _report(data_dir, problems, good, bad_items):
+def _report(data_dir: Place, problems: Sequence[Problem], good: int, bad_items: str) -> None:
     """Counts the problems by kind; raises InputError or warns."""
     by_kind = collections.defaultdict(list)
     for kind, what in problems:

@@ -1,5 +1,6 @@
 """Digests by which two runs are known to have used the same items and features, however the items are split."""
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -51,22 +52,22 @@ def words(data: MultiModalData, view: str) -> dict:
     return found
 
 
-def _of_pairs(a, b):
+def _of_pairs(a: Iterable[bytes], b: Iterable[bytes]) -> str:
     return _of_all(map(b"\t".join, zip(a, b, strict=True)))
 
 
-def _of_all(parts):
+def _of_all(parts: Iterable[bytes]) -> str:
     return hashlib.sha256(b"\n".join(sorted(parts))).hexdigest()
 
 
-def _ids(data, modality):
+def _ids(data: MultiModalData, modality: str) -> list[bytes]:
     """The ids of all items as bytes; [] if a split has none."""
     if not all(modality in split.ids for split in data.splits.values()):
         return []
     return [str(name).encode() for split in data.splits.values() for name in split.ids[modality]]
 
 
-def _classes(data, modality):
+def _classes(data: MultiModalData, modality: str) -> list[bytes]:
     labels = np.concatenate([split.labels[modality] for split in data.splits.values()]).tolist()
     if data.instances:  # a label is the number of an item, which another order of the items changes
         return [b""] * len(labels)

@@ -8,7 +8,8 @@ With --text_items=sentences each sentence is an item of its own, paired with its
 t#k. The image stands in as many rows as it has sentences (MultiModalData.repeated), though in memory once.
 """
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import rich.progress
@@ -83,15 +84,15 @@ class ImageTextDataset(Dataset):
         builder = next((b for b in builders if b.data_path.exists()), None)
         records = tfds_io.Records(builder, ("image_id", "text_id")) if builder else None
 
-        def read(modality, ids):
+        def read(modality: str, ids: Sequence[str]) -> Iterator[Any]:
             for name in ids:
                 example = records.get(f"{modality}_id", name, images=modality == "image") if records else None
                 yield example[modality] if example else sentence(name) if records and modality == "text" else None
 
-        def sentence(name):
+        def sentence(name: str) -> str | None:
             whole, _, number = name.rpartition("#")
-            example = records.get("text_id", whole, images=False) if number.isdecimal() else None
-            return example and dict(enumerate(example["text"].split("\n"))).get(int(number))
+            example = records.get("text_id", whole, images=False) if records and number.isdecimal() else None
+            return dict(enumerate(example["text"].split("\n"))).get(int(number)) if example else None
 
         return read
 
@@ -99,7 +100,7 @@ class ImageTextDataset(Dataset):
         """Where the items of a published split are; None: of the only one."""
         return self.sources.get(split) or Source(split)
 
-    def _columns(self, request, features):
+    def _columns(self, request: Request, features: bool) -> tuple[Any, dict[str, dict[str, Any]]]:
         """(The builder; of each part the columns of its examples, a row a sentence where the request says so.)"""
         source = self.source(request.split.published(self.splits))
         builder = self.build(source.config, request)
@@ -108,7 +109,10 @@ class ImageTextDataset(Dataset):
         by_sentence = request.text_items == "sentences"
         return builder, {part: _by_sentence(c) if by_sentence else c | {"row": None} for part, c in columns.items()}
 
-    def _data(self, request, builder, columns, matrices, facts):
+    def _data(
+        self, request: Request, builder: Any, columns: Mapping[str, dict[str, Any]],
+        matrices: Mapping[str, dict[str, Any]], facts: dict[str, Any],
+    ) -> MultiModalData:
         splits = {}
         for part, column in columns.items():
             labels = np.asarray(column["label"], np.int32)
@@ -128,7 +132,7 @@ class ImageTextDataset(Dataset):
         )
 
 
-def _by_sentence(column):
+def _by_sentence(column: dict[str, Any]) -> dict[str, Any]:
     """Columns with one row a sentence; `row` says which of the images it belongs to."""
     lists = [text.split("\n") for text in column["text"]]
     rows = np.repeat(np.arange(len(lists)), list(map(len, lists)))
@@ -142,12 +146,12 @@ def _by_sentence(column):
     }
 
 
-def _read(builder, split, features):
+def _read(builder: Any, split: str, features: bool) -> dict[str, list]:
     """Columns of a split, sorted by (label, image_id); images as descriptors, one image in memory at a time."""
     from tfxmr.extraction import tfds_io
 
     rows = []
-    examples = tfds_io.examples(builder, split, images=features)
+    examples: Iterable[dict[str, Any]] = tfds_io.examples(builder, split, images=features)
     if features:
         size = builder.info.splits[split].num_examples
         examples = rich.progress.track(examples, f"{builder.name} {split}: image features", size, transient=True)

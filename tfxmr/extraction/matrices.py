@@ -54,7 +54,7 @@ class Features(Dataset):
         return Preview(vectors, instances, tuple(manifest["modalities"]))
 
 
-def _array_names(folder):
+def _array_names(folder: pathlib.Path) -> tuple[str, ...]:
     """Names of the arrays of the training split in a folder; () if there are none."""
     if (folder / "train").is_dir():
         return tuple(path.stem for path in (folder / "train").glob("*.npy"))

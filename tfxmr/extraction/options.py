@@ -34,7 +34,7 @@ class DataOptions(Request):
         (), "Names or zero-based labels of the classes that the dataset is restricted to; default: all."
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises InputError for values out of range, word vectors of no classes, or a name that is no line."""
         super().__post_init__()
         if self.instances and self.word_vectors:
@@ -70,7 +70,7 @@ class DataOptions(Request):
         return data.as_instances() if self.instances else data
 
 
-def _as(name):
+def _as(name: str) -> str:
     return f"As --{name}, of the second domain."
 
 

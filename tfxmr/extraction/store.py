@@ -21,7 +21,7 @@ import shlex
 import shutil
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -79,7 +79,7 @@ class FeatureStore:
             self._lock.close()  # an exception that is kept keeps the file open
             raise
 
-    def _open(self, manifest, progress):
+    def _open(self, manifest: pathlib.Path, progress: pathlib.Path) -> None:
         """Checks what stands in the folder, and begins one in which nothing does."""
         if self.finished:
             found = feature_folder.read_manifest(self.path)
@@ -91,13 +91,13 @@ class FeatureStore:
         else:
             write_text(progress, to_json({"configuration": self._configuration}))
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self._lock.close()
 
-    def _compare(self, path, found):
+    def _compare(self, path: pathlib.Path, found: dict[str, Any]) -> None:
         old, new = found.get("configuration"), self._configuration
         if not isinstance(old, dict):
             raise InputError(f"{path}: is damaged (it holds no configuration); start again with {feature_folder.ANEW}")
@@ -176,16 +176,16 @@ class FeatureStore:
                     os.fsync(file.fileno())
         self._arrays[key] = {"source_sha256": source_sha256, "sha256": digest.hexdigest()}
 
-    def _resume(self, key, array, log):
+    def _resume(self, key: str, array: np.ndarray, log: pathlib.Path) -> tuple[int, str, Any]:
         """(Number of rows that hold what was written, digest of their media, their hash object), by a log of blocks."""
         done, source_sha256, digest, kept = 0, "", hashlib.sha256(), []
         text = log.read_text(encoding="ascii", errors="replace") if log.exists() else ""
         lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]  # a kill may cut off the last
         for line in lines:
-            end, source, expected = (line.split() + [""] * 3)[:3]
-            end = int(end) if end.isdecimal() and len(end) < 19 else 0
+            number, source, expected = (line.split() + [""] * 3)[:3]
+            end = int(number) if number.isdecimal() and len(number) < 19 else 0
             trial = digest.copy()
-            trial.update(array[done:end])
+            trial.update(array[done:end].data)
             if not done < end <= len(array) or trial.hexdigest() != expected:
                 break
             done, source_sha256, digest = end, source, trial
@@ -233,19 +233,19 @@ class FeatureStore:
         self._clear()
         self.finished = True
 
-    def _clear(self):
+    def _clear(self) -> None:
         """Removes what a finished folder does not hold; the note of progress last."""
         shutil.rmtree(self.path / SCRATCH, ignore_errors=True)
         (self.path / feature_folder.PROGRESS).unlink(missing_ok=True)
 
 
-def _short(value):
+def _short(value: object) -> str:
     """A value for a message."""
     text = ascii(value)
     return text if len(text) <= 100 else f"{text[:100]}..."
 
 
-def _allocate(path, shape, dtype):
+def _allocate(path: pathlib.Path, shape: Sequence[int], dtype: np.dtype) -> None:
     """Makes a file that holds an array of a shape and type, as long as it is to be; keeps the rows that are there.
 
     A write to a mapped file on a full disk kills the process without a word (SIGBUS), so the room is taken before.

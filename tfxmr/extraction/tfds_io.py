@@ -7,7 +7,7 @@ import os
 import pathlib
 import shutil
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ def build(
     return found
 
 
-def _builder(builder_class, config, data_dir):
+def _builder(builder_class: type[DatasetBuilder], config: str | None, data_dir: Place) -> DatasetBuilder:
     """As `builder`. Raises InputError if what was built earlier is damaged."""
     try:
         return builder(builder_class, config, data_dir)
@@ -76,7 +76,7 @@ def _builder(builder_class, config, data_dir):
 
 
 @contextlib.contextmanager
-def _system_errors(folder):
+def _system_errors(folder: str | os.PathLike) -> Iterator[None]:
     """Turns what TFDS and TensorFlow make of a full disk, or of a folder that is gone, into an OSError."""
     try:
         yield
@@ -90,7 +90,7 @@ def _system_errors(folder):
 
 
 @contextlib.contextmanager
-def _damage_explained(builder):
+def _damage_explained(builder: DatasetBuilder) -> Iterator[None]:
     """Turns TensorFlow's errors on files of a built dataset into InputError."""
     import tensorflow as tf
 
@@ -104,12 +104,12 @@ def _damage_explained(builder):
         raise InputError(f"{builder.data_path}: is damaged ({_first_line(error)}); {REBUILD}") from error
 
 
-def _first_line(error):
+def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 @contextlib.contextmanager
-def _alone(builder):
+def _alone(builder: DatasetBuilder) -> Iterator[None]:
     """Waits until no other process builds this dataset, and removes what killed builds left.
 
     The lock goes with its process, so that a killed build locks nobody out.
@@ -194,7 +194,7 @@ class Records:
         return example | {text: example[text].decode() for text in _texts(self.features)}
 
 
-def _places(path):
+def _places(path: str | os.PathLike) -> Iterator[tuple[int, int]]:
     """Yields (start, length) of each record: after its length in 8 bytes and their checksum in 4; 4 more follow it."""
     with open(path, "rb") as file:
         while head := file.read(12):
@@ -203,11 +203,11 @@ def _places(path):
             file.seek(length + 4, os.SEEK_CUR)
 
 
-def _texts(features):
+def _texts(features: Mapping[str, Any]) -> list[str]:
     return [name for name, kind in features.items() if isinstance(kind, tfds.features.Text)]
 
 
-def _encoded(features):
+def _encoded(features: Mapping[str, Any]) -> dict[str, Any]:
     """Decoders that leave images encoded."""
     images = (name for name, kind in features.items() if isinstance(kind, tfds.features.Image))
     return {name: tfds.decode.SkipDecoding() for name in images}

@@ -1,16 +1,25 @@
 """Matrices as people pass them around: .mat of both kinds, .npy, .npz, .h5."""
 import math
+import os
 import pathlib
 import re
 import zipfile
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import archive, sandbox, word_tables
 from tfxmr.data.files.sandbox import Unusable
 from tfxmr.data.labels import advice, one_hot
 from tfxmr.data.views import modality_of
+
+Arrays = dict[str, NDArray | Unusable]  # name -> what stands there
+Files = Mapping[str, Arrays]  # path -> what the file holds
+Source = tuple[str, str]  # (path, name there) of an array
+Splits = dict[str, dict[str, NDArray]]  # split -> array name -> array
 
 SUFFIXES = (".mat", ".npy", ".npz", ".h5", ".hdf5", ".h5py")
 
@@ -50,7 +59,7 @@ CLASSES = {
 }
 
 
-def read(path):
+def read(path: str | os.PathLike) -> Arrays:
     """Reads all arrays of a file.
 
     A MATLAB file of version 7.3 is HDF5 with its axes reversed: they are turned back. A .npy file holds one array,
@@ -82,11 +91,11 @@ def read(path):
     if path.suffix == ".mat" or sandbox.is_hdf5(path):
         return sandbox.read(path)
     if start == b"\x93NUMPY":
-        arrays = {path.stem: archive.read_npy(path)}
+        arrays: Arrays = {path.stem: archive.read_npy(path)}
     elif zipfile.is_zipfile(path):
-        arrays = archive.read_npz(path)
-        if {"format", "shape", "data"} <= arrays.keys():
-            arrays = {path.stem: _dense(path, arrays)}
+        stored = archive.read_npz(path)
+        sparse = {"format", "shape", "data"} <= stored.keys()
+        arrays = {path.stem: _dense(path, stored)} if sparse else {**stored}
     elif path.suffix == ".txt":
         arrays = {path.stem: np.array(word_tables.read_vocabulary(path)[1:])}
     else:
@@ -94,14 +103,14 @@ def read(path):
     return {name: _usable(array) for name, array in arrays.items()}
 
 
-def _usable(array):
+def _usable(array: NDArray | Unusable) -> NDArray | Unusable:
     """An array of real numbers or strings, or Unusable."""
     if isinstance(array, np.ndarray) and array.dtype.kind == "S":
         return np.char.decode(array, "utf-8", "replace")
     return Unusable("complex numbers") if isinstance(array, np.ndarray) and array.dtype.kind == "c" else array
 
 
-def _read_list(path):
+def _read_list(path: pathlib.Path) -> Arrays:
     """The columns of an official list of Wikipedia."""
     rows = [line.split("\t") for line in path.read_bytes().decode(errors="replace").splitlines()]
     for number, row in enumerate(rows, 1):
@@ -114,7 +123,7 @@ def _read_list(path):
             f"{path.stem}.image_id": np.array(image_ids)}
 
 
-def _dense(path, arrays):
+def _dense(path: pathlib.Path, arrays: Mapping[str, NDArray]) -> NDArray | Unusable:
     """The matrix that scipy.sparse.save_npz has stored, as an array, or Unusable."""
     import scipy.sparse  # takes a tenth of a second, which commands without such files need not wait for
 
@@ -146,7 +155,9 @@ def _dense(path, arrays):
         raise archive.refusal(path, None, error) from error
 
 
-def arrange(files, mapping, named=()):
+def arrange(
+    files: Files, mapping: Mapping[str, Sequence[str]], named: Collection[str] = (),
+) -> tuple[Splits, dict[str, Source]]:
     """Puts arrays of several files into the splits of the npz format.
 
     Args:
@@ -164,7 +175,7 @@ def arrange(files, mapping, named=()):
     """
     found = find(files, mapping, named)
     sources = {target: (path, name) for target, (path, name, _) in found.items()}
-    splits = {}
+    splits: Splits = {}
     for target, (*_, value) in found.items():
         split, _, array = target.partition("/")
         splits.setdefault(split, {})[array] = value
@@ -176,15 +187,17 @@ def arrange(files, mapping, named=()):
                          f"which one it is by --array={target}=NAME")
     missing = [split for split in ("train", "test") if split not in splits]
     if missing:
-        known = [name for names in mapping.values() for name in names]
+        expected = [name for names in mapping.values() for name in names]
         raise InputError(
-            f"no {' and no '.join(missing)} arrays: found {_found(files)}; expected some of {', '.join(known)}. Say "
+            f"no {' and no '.join(missing)} arrays: found {_found(files)}; expected some of {', '.join(expected)}. Say "
             "which is which by --array=train/image=NAME and so on"
         )
     return splits, sources
 
 
-def find(files, mapping, named=()):
+def find(
+    files: Files, mapping: Mapping[str, Sequence[str]], named: Collection[str] = (),
+) -> dict[str, tuple[str, str, NDArray]]:
     """Finds arrays in files.
 
     Args:
@@ -219,7 +232,7 @@ def find(files, mapping, named=()):
     return arrays
 
 
-def _places(files, name):
+def _places(files: Files, name: str) -> list[tuple[str, str, NDArray | Unusable]]:
     """Where an array stands that is called NAME or FILE:NAME: list of (path, its name there, it)."""
     places = [(path, name, arrays[name]) for path, arrays in files.items() if name in arrays]
     if places or ":" not in name:
@@ -229,7 +242,7 @@ def _places(files, name):
     return [(path, array, files[path][array]) for path in paths if array in files[path]]
 
 
-def _found(files, most=40):
+def _found(files: Files, most: int = 40) -> str:
     """The names of all arrays, and of what is none, for messages."""
     names = {name: value for arrays in files.values() for name, value in arrays.items()}
     words = [f"{n} ({value})" if isinstance(value, Unusable) else n for n, value in sorted(names.items())]
@@ -237,7 +250,7 @@ def _found(files, most=40):
     return ", ".join([*words[:most], *more]) or "nothing"
 
 
-def _refuse_leaks(sources):
+def _refuse_leaks(sources: Mapping[str, Source]) -> None:
     """Raises InputError if one array stands for two splits, or for two modalities; labels and names may be shared."""
     for target, source in sources.items():
         for other in (o for o in sources if o != target and sources[o] == source):
@@ -249,7 +262,7 @@ def _refuse_leaks(sources):
                 raise InputError(f"array {source[0]}:{source[1]} stands for {target} and {other}; name one array each")
 
 
-def tidy_labels(splits, base=None, names=()):
+def tidy_labels(splits: Splits, base: int | None = None, names: Sequence[str] = ()) -> tuple[int, Sequence[str]]:
     """Makes the label arrays of all splits zero-based whole numbers (n,); changes `splits`.
 
     Args:
@@ -282,7 +295,9 @@ def tidy_labels(splits, base=None, names=()):
     return base, names
 
 
-def _number_names(splits, texts, labels, names):
+def _number_names(
+    splits: Splits, texts: Sequence[tuple[str, str]], labels: Sequence[tuple[str, str]], names: Sequence[str],
+) -> Sequence[str]:
     """Puts numbers in the place of class names; returns the names in the order of their numbers."""
     found = {place: splits[place[0]][place[1]].ravel() for place in texts}
     words = sorted(set().union(*(values.tolist() for values in found.values())))
@@ -301,7 +316,7 @@ def _number_names(splits, texts, labels, names):
     return names
 
 
-def _whole_numbers(where, values):
+def _whole_numbers(where: str, values: NDArray) -> NDArray:
     """Labels as int64 (n,), a copy, or InputError."""
     if values.dtype.kind not in "biuf" or values.ndim == 0 or values.size != max(values.shape):
         raise InputError(f"array {where}: has type {values.dtype} and shape {values.shape}. {advice(values)}")
@@ -313,7 +328,7 @@ def _whole_numbers(where, values):
     return values.astype(np.int64)
 
 
-def take_ids(files, splits, sources):
+def take_ids(files: Files, splits: Splits, sources: Mapping[str, Source]) -> dict[str, dict[str, list[str]]]:
     """Takes the names of the items out of `splits`, whose labels are tidy.
 
     Args:
@@ -326,7 +341,7 @@ def take_ids(files, splits, sources):
     Raises:
       InputError: names that are no n strings, or a list of other items than the labels, or in another order.
     """
-    found = {}
+    found: dict[str, dict[str, list[str]]] = {}
     for split, arrays in splits.items():
         modalities = {modality_of(n): None for n in arrays if n.partition("_")[0] not in ("label", "id")}
         names = {m: next((n for n in (f"id_{m}", "id") if n in arrays), None) for m in modalities}
@@ -342,8 +357,8 @@ def take_ids(files, splits, sources):
                         f"items are {count} strings"
                     )
                 # An official list gives the classes, too, counted from 1.
-                classes = files[path].get(array.rpartition(".")[0]) if path.endswith(".list") else None
-                if classes is not None and not np.array_equal(classes - 1, arrays.get("label")):
+                classes: Any = files[path].get(array.rpartition(".")[0]) if path.endswith(".list") else None
+                if classes is not None and not ("label" in arrays and np.array_equal(classes - 1, arrays["label"])):
                     raise InputError(f"{path}: its classes are not the labels of the {split} items; it is another list")
                 found[split][m] = ids.tolist()
         for name in [n for n in arrays if n.partition("_")[0] == "id"]:
@@ -351,7 +366,7 @@ def take_ids(files, splits, sources):
     return found
 
 
-def as_map(where, array, channels_first=False):
+def as_map(where: str, array: NDArray, channels_first: bool = False) -> NDArray:
     """An array (n, places, channels) of what a layer of convolutions gives, places by rows.
 
     Args:
@@ -370,7 +385,7 @@ def as_map(where, array, channels_first=False):
     return array.reshape(len(array), -1, array.shape[-1])
 
 
-def as_tokens(where, array):
+def as_tokens(where: str, array: NDArray) -> NDArray:
     """Word numbers as int32 (n, T), whatever type they are stored as; raises InputError if they are none."""
     limit = np.iinfo(np.int32).max
     if array.dtype.kind not in "biuf" or array.ndim != 2:
@@ -383,10 +398,9 @@ def as_tokens(where, array):
     return array.astype(np.int32)
 
 
-def share_labels(arrays):
+def share_labels(arrays: dict[str, NDArray]) -> None:
     """Makes images and texts pairs where their own labels agree, as XMedia has them; changes `arrays` of a split."""
-    pair = [arrays.get(f"label_{m}") for m in ("image", "text")]
-    if "label" not in arrays and all(labels is not None for labels in pair):
-        if np.array_equal(*pair):
+    if "label" not in arrays and {"label_image", "label_text"} <= arrays.keys():
+        if np.array_equal(arrays["label_image"], arrays["label_text"]):
             arrays["label"] = arrays.pop("label_image")
             arrays.pop("label_text")

@@ -4,12 +4,17 @@ import dataclasses
 import os
 import pathlib
 import stat
+from collections.abc import Sequence
+
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
 from tfxmr.data.files import image_files
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("image", "text", "class")  # of a CSV, and perhaps "split"
+Problem = tuple[str, str]  # (its kind, what it is about)
 MAX_TEXT = 2**24  # bytes; a longer text is no description of an image
 
 
@@ -40,12 +45,12 @@ class Item:
     number: int | None = None
 
     @property
-    def text_id(self):
+    def text_id(self) -> str:
         """The name of the text: that of the image, or with the number, "cat/001.jpg#2"."""
         return self.id if self.number is None else f"{self.id}#{self.number}"
 
 
-def find(data_dir):
+def find(data_dir: Place) -> tuple[pathlib.Path, list[Item], list[Problem]]:
     """Lists the items that a folder or a CSV names, without reading them.
 
     Args:
@@ -69,12 +74,12 @@ def find(data_dir):
     return path, *_of_folders(path)
 
 
-def read_text(root, item):
+def read_text(root: pathlib.Path, item: Item) -> str:
     """The text of an item; raises BadItem."""
     content = item.text
     if content is None:
         try:
-            content = read(root, item.text_file, MAX_TEXT).decode("utf-8-sig")
+            content = read(root, str(item.text_file), MAX_TEXT).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise BadItem("text is not UTF-8", f"{item.text_file} ({error})") from error
     if not content.strip():
@@ -82,7 +87,7 @@ def read_text(root, item):
     return content.strip()
 
 
-def read_image(root, item):
+def read_image(root: pathlib.Path, item: Item) -> NDArray:
     """The image of an item, uint8 (height, width, 3); raises BadItem."""
     try:
         return image_files.decode(read(root, item.image), item.image)
@@ -90,7 +95,7 @@ def read_image(root, item):
         raise BadItem("unreadable image", str(error)) from error
 
 
-def read(root, name, limit=None):
+def read(root: pathlib.Path, name: str, limit: int | None = None) -> bytes:
     """The bytes of a plain file below a root.
 
     Args:
@@ -118,8 +123,9 @@ def read(root, name, limit=None):
         raise BadItem("unreadable file", f"{name} ({error})") from error
 
 
-def _of_folders(root):
-    items, problems = [], []
+def _of_folders(root: pathlib.Path) -> tuple[list[Item], list[Problem]]:
+    items: list[Item] = []
+    problems: list[Problem] = []
     for split in SPLITS:
         for folder in _entries(root, split, problems):
             found = _of_class(root, split, folder, problems)
@@ -132,9 +138,10 @@ def _of_folders(root):
     return items, problems
 
 
-def _of_class(root, split, name, problems):
+def _of_class(root: pathlib.Path, split: str, name: str, problems: list[Problem]) -> dict[str, Item]:
     """The items of one class's folder, by the name of their files without its ending."""
-    images, texts = {}, set()
+    images: dict[str, str] = {}
+    texts = set()
     where = f"{split}/{name}"
     for file in _entries(root, where, problems):
         stem, suffix = os.path.splitext(file)
@@ -152,7 +159,7 @@ def _of_class(root, split, name, problems):
     }
 
 
-def _entries(root, name, problems):
+def _entries(root: pathlib.Path, name: str, problems: list[Problem]) -> list[str]:
     """The names in a folder in order, without hidden ones; none where there is no such folder."""
     path = root / name
     if not os.path.lexists(path) or (path.is_file() and not path.is_symlink()):
@@ -167,8 +174,9 @@ def _entries(root, name, problems):
         return []
 
 
-def _of_csv(path):
-    items, problems = {}, []  # image -> its Items, without numbers
+def _of_csv(path: pathlib.Path) -> tuple[list[Item], list[Problem]]:
+    items: dict[str, list[Item]] = {}  # image -> its Items, without numbers
+    problems: list[Problem] = []
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, strict=True)
@@ -198,7 +206,7 @@ def _of_csv(path):
     return [item for same in items.values() for item in same], problems
 
 
-def _check_columns(path, names):
+def _check_columns(path: pathlib.Path, names: Sequence[str]) -> None:
     """Refuses a CSV without the columns that are needed, and says which delimiter it has where that is the reason."""
     lacking = [column for column in COLUMNS if column not in names]
     delimiter = next((d for d in ";\t|" if len(names) == 1 and d in names[0]), None)

@@ -3,6 +3,7 @@
 SciPy's and HDF5's parsers are native code, which a damaged file, or one that means harm, can make crash, loop for ever
 or take all memory.
 """
+import io
 import json
 import math
 import os
@@ -13,8 +14,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import archive
@@ -28,7 +32,10 @@ class Unusable(str):
     """What a file holds in the place of an array of numbers or strings, in words."""
 
 
-def read(path, names=None, remedy="Save its matrices as .npz", called=None):
+def read(
+    path: str | os.PathLike, names: Sequence[str] | None = None, remedy: str = "Save its matrices as .npz",
+    called: Any = None,
+) -> dict[str, NDArray | Unusable]:
     """Reads the arrays of a MATLAB file (of any version) or an HDF5 file.
 
     Args:
@@ -62,7 +69,7 @@ def read(path, names=None, remedy="Save its matrices as .npz", called=None):
         raise InputError(f"{called}: {failure}. {remedy}.") from None
 
 
-def is_hdf5(path):
+def is_hdf5(path: str | os.PathLike) -> bool:
     """True if a file is HDF5, as MATLAB's version 7.3 is after a block of 512 bytes."""
     with open(path, "rb") as stream:
         return any(stream.seek(at) == at and stream.read(8) == HDF5 for at in (0, 512, 1024, 2048))
@@ -72,29 +79,35 @@ class _Failure(Exception):
     """Why a file cannot be read."""
 
 
-def _run(path, options):
+def _run(path: str, options: dict[str, Any]) -> dict[str, NDArray | Unusable]:
     """Runs the child and takes over its arrays."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # threads take address space
     arguments = [sys.executable, "-P", str(CHILD), path, json.dumps(options)]  # -P: not the modules beside the child
     with tempfile.TemporaryFile() as complaints, subprocess.Popen(
         arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, env=environment
     ) as child:
+        stream: Any = child.stdout  # a pipe
         late = threading.Event()
-        timer = threading.Timer(10 * options["seconds"], lambda: (late.set(), child.kill()))
+
+        def end() -> None:
+            late.set()
+            child.kill()
+
+        timer = threading.Timer(10 * options["seconds"], end)
         timer.start()
         try:
-            return _take_over(child.stdout, options["largest"])
+            return _take_over(stream, options["largest"])
         except MemoryError:
             raise _Failure("unpacks to more than the memory that is free") from None
         except (ValueError, KeyError, TypeError):  # it ended in the middle, or sends anything after a crash
-            child.stdout.close()  # or it may wait for ever to send the rest
+            stream.close()  # or it may wait for ever to send the rest
             raise _Failure(_end(child.wait(), late.is_set(), options["seconds"], complaints)) from None
         finally:
             timer.cancel()
             child.kill()
 
 
-def _end(status, late, seconds, complaints):
+def _end(status: int, late: bool, seconds: int, complaints: IO[bytes]) -> str:
     """What the end of a child without an answer means."""
     if late or status == -signal.SIGXCPU:
         return f"cannot be read: its reader was not done after {seconds} s"
@@ -105,9 +118,10 @@ def _end(status, late, seconds, complaints):
     return f"cannot be read: its reader ended with status {status} ({lines[-1] if lines else 'no message'})"
 
 
-def _take_over(stream, largest):
+def _take_over(stream: io.BufferedReader, largest: int) -> dict[str, NDArray | Unusable]:
     """The arrays that a child sends. It may send anything: ValueError, KeyError or TypeError if it is no answer."""
-    found, left = {}, largest
+    found: dict[str, NDArray | Unusable] = {}
+    left = largest
     while "end" not in (head := json.loads(stream.readline(_LINE))):
         if "error" in head:
             too_large = f"unpacks to more than {largest:,} bytes, too much for a file of its size"
@@ -123,9 +137,10 @@ def _take_over(stream, largest):
         if left < 0:
             raise ValueError("more than it was allowed")
         buffer = np.empty(size, np.uint8)
-        if stream.readinto(buffer) < size:
+        if stream.readinto(buffer.data) < size:
             raise ValueError("cut off")
-        found[head["name"]] = buffer.view(dtype).reshape(shape)
+        array = buffer.view(dtype).reshape(shape)
         if dtype.kind == "U":
-            archive.check_text(found[head["name"]])
+            archive.check_text(array)
+        found[head["name"]] = array
     return found

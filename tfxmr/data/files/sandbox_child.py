@@ -18,8 +18,14 @@ import os
 import re
 import resource
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import h5py
 
 BLOCK = 2**22  # bytes that are turned at once of a matrix in MATLAB's order
 ITEM_SIZES = {"double": 8, "single": 4, "logical": 1, "char": 2} | {
@@ -32,20 +38,23 @@ class Unusable(str):
     """What stands in the place of an array, in words."""
 
 
+Found = Iterator[tuple[str, NDArray | Unusable]]  # name -> what stands there
+
+
 class Budget:
     """Counts the bytes of what is read, before memory is taken for it."""
 
-    def __init__(self, largest):
+    def __init__(self, largest: int) -> None:
         self.largest = self.left = largest
 
-    def take(self, size):
+    def take(self, size: int) -> None:
         """Raises ValueError if there are not so many bytes left."""
         self.left -= size
         if self.left < 0:
             raise MemoryError
 
 
-def attempt(function, *arguments):
+def attempt(function: Callable[..., NDArray | Unusable], *arguments: Any) -> NDArray | Unusable:
     """What the function returns, or Unusable where it fails: the other arrays of the file may be good."""
     try:
         return function(*arguments)
@@ -55,7 +64,7 @@ def attempt(function, *arguments):
         return Unusable(f"damaged ({one_line(error)})")
 
 
-def dense(matrix, budget):
+def dense(matrix: Any, budget: Budget) -> NDArray:
     """A sparse matrix of SciPy, by rows or columns, as an array, once its indices are found to lie within it."""
     budget.take(math.prod(matrix.shape) * matrix.dtype.itemsize)
     if (np.diff(matrix.indptr) < 0).any():  # which SciPy's check skips where the last one is 0
@@ -64,14 +73,14 @@ def dense(matrix, budget):
     return matrix.toarray()
 
 
-def strings(values, budget):
+def strings(values: Iterable[str], budget: Budget) -> NDArray:
     """A list of str as an array (n,), without the blanks that MATLAB pads the rows of a matrix of characters with."""
     values = [value.rstrip(" \0").encode(errors="replace").decode() for value in values]
     budget.take(4 * len(values) * max(map(len, values), default=0))
     return np.array(values, str) if values else np.empty(0, "U1")
 
 
-def listed(name, fields):
+def listed(name: str, fields: Iterable[str]) -> str:
     """The full names of fields of a struct or members of a group, in words; ten at most."""
     names = [f"{name}/{field}" for field in itertools.islice(fields, 11)]
     return ", ".join(names[:10] + ["more"][: len(names) > 10])
@@ -80,7 +89,7 @@ def listed(name, fields):
 # ---- MATLAB's version 5
 
 
-def read_version5(path, names, budget):
+def read_version5(path: str, names: list[str] | None, budget: Budget) -> Found:
     """Yields (name, array or Unusable) of a MATLAB file up to version 7."""
     import scipy.io
 
@@ -93,7 +102,7 @@ def read_version5(path, names, budget):
         yield from of_version5(name, found.pop(name), budget)
 
 
-def of_version5(name, value, budget):
+def of_version5(name: str, value: Any, budget: Budget) -> Found:
     """Yields (name, array or Unusable) of what SciPy makes of a variable: also of the fields of a struct."""
     import scipy.sparse
 
@@ -125,7 +134,7 @@ def of_version5(name, value, budget):
 # ---- HDF5, which MATLAB's version 7.3 is
 
 
-def read_hdf5(path, names, budget):
+def read_hdf5(path: str, names: list[str] | None, budget: Budget) -> Found:
     """Yields (name, array or Unusable) of an HDF5 file; names in groups are joined by "/"."""
     import h5py
 
@@ -159,7 +168,7 @@ def read_hdf5(path, names, budget):
                     groups.append((f"{full}/", item))
 
 
-def of_dataset(file, item, matlab, budget):
+def of_dataset(file: "h5py.File", item: "h5py.Dataset", matlab: bool, budget: Budget) -> NDArray | Unusable:
     """The array of a dataset, or Unusable. MATLAB stores columns first, so that h5py sees every array transposed."""
     import h5py
 
@@ -187,7 +196,7 @@ def of_dataset(file, item, matlab, budget):
     return values.T if matlab and isinstance(values, np.ndarray) else np.asarray(values)
 
 
-def characters(item, budget):
+def characters(item: "h5py.Dataset", budget: Budget) -> list[str]:
     """The rows of a MATLAB matrix of characters, which are numbers of UTF-16: list of str."""
     if item.dtype.kind not in "iu" or item.ndim != 2:
         raise ValueError(f"{item.name} holds no characters")
@@ -195,7 +204,7 @@ def characters(item, budget):
     return [row.astype("<u2").tobytes().decode("utf-16-le", errors="replace") for row in item[()].T]
 
 
-def of_cell(file, item, budget):
+def of_cell(file: "h5py.File", item: "h5py.Dataset", budget: Budget) -> NDArray | Unusable:
     """The strings of a MATLAB cell array, each of which is a dataset of its own that a reference leads to."""
     import h5py
 
@@ -206,7 +215,7 @@ def of_cell(file, item, budget):
     for reference in np.ravel(item[()].T):
         cell = file[reference] if reference else None
         kind = cell.attrs.get("MATLAB_class", b"") if isinstance(cell, h5py.Dataset) else b""
-        if kind not in (b"char", "char") or cell.external or cell.is_virtual:
+        if cell is None or kind not in (b"char", "char") or cell.external or cell.is_virtual:
             return Unusable("a cell array, or references, to other things than strings")
         rows = [""] if "MATLAB_empty" in cell.attrs else characters(cell, budget)
         if len(rows) != 1:
@@ -215,7 +224,7 @@ def of_cell(file, item, budget):
     return strings(texts, budget)
 
 
-def of_sparse(group, budget):
+def of_sparse(group: "h5py.Group", budget: Budget) -> NDArray | Unusable:
     """A sparse matrix: values, their rows, and where each column's begin; the attribute is the number of rows."""
     import h5py
     import scipy.sparse
@@ -240,7 +249,7 @@ def of_sparse(group, budget):
 # ---- what comes out
 
 
-def write(stream, name, value):
+def write(stream: BinaryIO, name: str, value: NDArray | Unusable) -> None:
     """Writes one array as this module's documentation says."""
     if not isinstance(value, Unusable) and value.dtype.kind not in "biufU":
         value = Unusable("complex numbers" if value.dtype.kind == "c" else f"an array of {value.dtype}")
@@ -249,25 +258,25 @@ def write(stream, name, value):
         return
     write_line(stream, name=name, dtype=value.dtype.str, shape=value.shape)
     if value.flags.c_contiguous:
-        stream.write(value.reshape(-1).view(np.uint8))
+        stream.write(value.reshape(-1).view(np.uint8).data)
         return
     rows = max(1, BLOCK * len(value) // value.nbytes)
     for start in range(0, len(value), rows):
         stream.write(value[start : start + rows].tobytes())
 
 
-def write_line(stream, **entries):
+def write_line(stream: BinaryIO, **entries: Any) -> None:
     """Writes a line of JSON."""
     entries = {k: v.encode(errors="replace").decode() if isinstance(v, str) else v for k, v in entries.items()}
     stream.write(json.dumps(entries).encode() + b"\n")
 
 
-def one_line(error):
+def one_line(error: Exception) -> str:
     """The message of an error, in a line of printable characters."""
     return " ".join(re.sub(r"[^ -~]", " ", str(error)).split())[:200] or type(error).__name__
 
 
-def main(path, options):
+def main(path: str, options: dict[str, Any]) -> int:
     """Reads the file and writes its arrays. Returns the exit status."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever the libraries print is no part of the arrays
@@ -281,7 +290,7 @@ def main(path, options):
     try:
         for name, value in (read_hdf5 if hdf5 else read_version5)(path, options["names"], Budget(options["largest"])):
             write(out, name, value)
-        last = {"end": True}
+        last: dict[str, Any] = {"end": True}
     except MemoryError:
         last = {"error": "memory"}
     except Exception as error:  # SciPy and h5py raise a dozen different types on damaged files
@@ -291,7 +300,7 @@ def main(path, options):
     return 0
 
 
-def limit(memory, seconds):
+def limit(memory: int, seconds: int) -> None:
     """Bounds this process: bytes more than now, and seconds of the processor's time."""
     lower(resource.RLIMIT_CPU, seconds)
     lower(resource.RLIMIT_CORE, 0)
@@ -303,7 +312,7 @@ def limit(memory, seconds):
     lower(resource.RLIMIT_AS, now + memory)
 
 
-def lower(kind, value):
+def lower(kind: int, value: int) -> None:
     """Sets a limit of this process, unless a lower one is there, as `ulimit` and batch systems set them."""
     soft, hard = resource.getrlimit(kind)
     known = [limit for limit in (value, soft, hard) if limit != resource.RLIM_INFINITY]
