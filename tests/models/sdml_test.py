@@ -76,7 +76,7 @@ def test_losses_by_a_slow_loop(normalised):
             made /= np.linalg.norm(made) if normalised else 1
             expected["reconstruction"] += 0.3 * math.sqrt(sum((made - x) ** 2)) / 8
             expected["anchors"] += 0.7 * math.sqrt(sum((z @ model.anchors.numpy() - np.eye(3)[label]) ** 2)) / 8
-        found = model.compute_losses(m, batch[m], batch["label"])
+        found = model.losses_of(m, batch[m], batch["label"])
         assert {name: float(v) for name, v in found.items()} == pytest.approx(expected, rel=1e-5)
 
 
@@ -86,7 +86,7 @@ def test_an_anchor_costs_nothing_and_its_opposite_two():
     anchors = tf.transpose(model.anchors)
     model.embed = lambda modality, features: tf.stack([anchors[0], anchors[1], -anchors[0]])
     model.networks["decoder_image"] = lambda z: z
-    found = model.compute_losses("image", tf.zeros((3, 6)), tf.constant([0, 0, 0]))
+    found = model.losses_of("image", tf.zeros((3, 6)), tf.constant([0, 0, 0]))
     assert float(found["anchors"]) == pytest.approx((0 + math.sqrt(2) + 2) / 3, abs=1e-5)
 
 

@@ -4,6 +4,8 @@ Machine: Hinton, Neural Computation 2002; of word counts (replicated softmax): S
 several modalities, with mean-field inference of those that are missing: Srivastava and Salakhutdinov, NIPS 2012.
 """
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -43,7 +45,7 @@ class Descent:
             rate = keras.optimizers.schedules.InverseTimeDecay(rate, SCALE_OF_TIME * stretch, 1.0)
         elif self.decay == "exponential":
             rate = keras.optimizers.schedules.ExponentialDecay(rate, SCALE_OF_TIME * stretch, 0.5)
-        rising = {} if self.rise is None else {"initial_momentum": 0.5, "rise": self.rise * stretch}
+        rising: dict[str, Any] = {} if self.rise is None else {"initial_momentum": 0.5, "rise": self.rise * stretch}
         return SGD(rate, momentum=0.9, l2=self.l2, name=name, **rising)
 
 
@@ -69,7 +71,7 @@ class Recipe(Descent):
     words: int = 0
     drawn_from: int | None = None
 
-    def contrasts(self, time):
+    def contrasts(self, time: float | tf.Tensor) -> tf.Tensor:
         """Steps of contrast, an int32 scalar tensor, at step `time` of the authors'."""
         if self.growth is None:
             return tf.constant(1)
@@ -97,10 +99,12 @@ class Machine(keras.layers.Layer):
       seed: of the initial weights.
     """
 
-    def __init__(self, inputs, units, kind, recipe, seed, **kwargs):
+    def __init__(
+        self, inputs: int | Sequence[int], units: int, kind: str, recipe: Recipe, seed: int, **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.kind, self.recipe = kind, recipe
-        self.widths = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
+        self.widths = [inputs] if isinstance(inputs, int) else list(inputs)
         d = sum(self.widths)
         normal = keras.initializers.RandomNormal(0.0, recipe.stddev or units**-0.5, seed=seed)
         self.kernel = self.add_weight(shape=(d, units), initializer=normal, name="kernel")
@@ -115,35 +119,35 @@ class Machine(keras.layers.Layer):
         self.activity = self.add_weight(shape=(units,), name="activity", **fixed | {"initializer": start})
         self.built = True
 
-    def call(self, *parts):
+    def call(self, *parts: tf.Tensor) -> tf.Tensor:
         """Features (n, d), or its parts of `widths`, to the probabilities of the hidden units, (n, k)."""
         return self.up(self.visible(tf.concat(parts, axis=-1)))
 
-    def visible(self, x):
+    def visible(self, x: tf.Tensor) -> tf.Tensor:
         """Features as the visible units take them, (n, d)."""
         if self.kind == "counts" and self.recipe.words:
             return x * (self.recipe.words / tf.maximum(tf.reduce_sum(x, axis=-1, keepdims=True), 1e-30))
         return (x - self.mean) * self.scale
 
-    def words(self, v):
+    def words(self, v: tf.Tensor) -> float | tf.Tensor:
         """D of each row, (n, 1), or of all; 1 for a document without words."""
         if self.kind != "counts":
             return 1.0
         return float(self.recipe.words) or tf.maximum(tf.reduce_sum(v, axis=-1, keepdims=True), 1.0)
 
-    def up(self, v, words=None):
+    def up(self, v: tf.Tensor, words: float | tf.Tensor | None = None) -> tf.Tensor:
         """p(h = 1 | v): visible units (n, d) to (n, k); `words` is D, None: that of v."""
         words = self.words(v) if words is None else words
         return tf.sigmoid(self.recipe.up_factor * tf.matmul(v, self.kernel.value) + words * self.hidden_bias)
 
-    def down(self, h, words=1.0):
+    def down(self, h: tf.Tensor, words: float | tf.Tensor = 1.0) -> tf.Tensor:
         """E[v | h]: hidden units (n, k) to (n, d); `words` is D, (n, 1) or a number, of machines of counts."""
         logits = tf.matmul(h, self.kernel.value, transpose_b=True) + self.visible_bias
         if self.kind == "gaussian":
             return logits
         return tf.sigmoid(logits) if self.kind == "binary" else words * tf.nn.softmax(logits)
 
-    def drawn(self, v, seed):
+    def drawn(self, v: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Documents (n, d) of the recipe's number of words, drawn from the distributions v / D."""
         rows, vocabulary = tf.shape(v)[0], tf.shape(v)[1]
         found = tf.random.stateless_categorical(tf.math.log(v + 1e-30), self.recipe.words, seed, dtype=tf.int32)
@@ -151,7 +155,9 @@ class Machine(keras.layers.Layer):
         counts = tf.math.unsorted_segment_sum(tf.ones_like(places, tf.float32), places, rows * vocabulary)
         return tf.reshape(counts, (rows, vocabulary))
 
-    def contrast(self, x, seed, time=0.0, grow=False):
+    def contrast(
+        self, x: tf.Tensor, seed: tf.Tensor, time: float | tf.Tensor = 0.0, grow: bool = False,
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """One step of contrastive divergence.
 
         v -> h = p(h | v), and once or, with `grow`, several times: -> a sample of h -> v' = E[v | sample] -> h =
@@ -173,7 +179,7 @@ class Machine(keras.layers.Layer):
         v = self.visible(x)
         words, h = self.words(v), self.up(v)
 
-        def again(number, _, hidden):
+        def again(number: tf.Tensor, _: tf.Tensor, hidden: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             own = randomness.fold_in(seed, 2 * number)
             sample = tf.cast(tf.random.stateless_uniform(tf.shape(hidden), own) < hidden, hidden.dtype)
             made = self.down(sample, words)
@@ -201,13 +207,13 @@ class Machine(keras.layers.Layer):
             kernel, hidden = kernel + tf.reduce_mean(v, axis=0)[:, None] * pull, hidden + pull
         return tf.reduce_mean(tf.reduce_sum((v - v2) ** 2, axis=-1)), [kernel, hidden, visible]
 
-    def pull(self, h):
+    def pull(self, h: tf.Tensor) -> tf.Tensor:
         """The pull on each hidden unit, (k,), after their running activity took in a batch's h (B, k)."""
         self.activity.assign(SPARSITY_DAMPING * self.activity + (1 - SPARSITY_DAMPING) * tf.reduce_mean(h, axis=0))
         q = tf.clip_by_value(self.activity.value, 0.01, 0.99)
         return self.recipe.cost * (q - self.recipe.target) / (q * (1 - q))
 
-    def mean_field(self, parts, rounds=ROUNDS):
+    def mean_field(self, parts: Sequence[tf.Tensor | None], rounds: int = ROUNDS) -> tf.Tensor:
         """The hidden units' probabilities, (n, k), where some modalities are unknown.
 
         These start at 0; a round makes j = p(h | v) and, but for the last one, renews all of them by E[v | j].

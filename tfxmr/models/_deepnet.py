@@ -1,17 +1,22 @@
 """What Corr-AE, CMDN and CCL share, whose authors train one stage after another: the machines below, and scalings."""
 import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import setting
 from tfxmr.data import memmap
+from tfxmr.data.memmap import MappedMatrix
+from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.normalisation import statistics
 from tfxmr.engine import randomness
 from tfxmr.models._boltzmann import Machine, Recipe
-from tfxmr.models.base import Method, OptimizerSettings, Stage
+from tfxmr.models.base import Batch, Method, OptimizerSettings, Rate, Stage, Step, Update
 
 # Corr-AE's authors' for Wikipedia: of the lowest machine of a modality by its kind, and of those above
 CORR_AE_RECIPES = {
@@ -69,7 +74,7 @@ class DeepNetSettings(OptimizerSettings):
         """The modalities whose features are word counts."""
         return tuple(filter(None, self.rbm_counts.split(",")))
 
-    def remedies(self):
+    def remedies(self) -> list[str]:
         """As Settings.remedies; word counts must stay such, and the machines' rates and scales are fixed."""
         found = [flag for flag in super().remedies() if not (self.rbm_counts and flag.startswith("--feature_norm"))]
         return found + ["--norbm_pretrain"] * self.rbm_pretrain
@@ -82,7 +87,7 @@ class Scaling(keras.layers.Layer):
       width: of x.
     """
 
-    def __init__(self, width, **kwargs):
+    def __init__(self, width: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         # all replicas set them to the same values
         fixed = {"trainable": False, "aggregation": "only_first_replica"}
@@ -90,15 +95,17 @@ class Scaling(keras.layers.Layer):
         self.scale = self.add_weight(shape=(width,), initializer="ones", name="scale", **fixed)
         self.built = True
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         """(n, width) to the same."""
         return (x - self.mean) * self.scale
 
-    def set(self, rows, kind):
+    def set(self, rows: NDArray, kind: str) -> None:
         """Takes the statistics of rows (n, width): "zscore", as tfxmr.data.normalisation; or "range", to [0, 1].
 
         A range is that of all entries: columns keep their sizes against each other.
         """
+        mean: Any
+        scale: Any  # there are both, of these kinds
         mean, scale = (rows.min(), np.ptp(rows) or 1.0) if kind == "range" else statistics(rows, kind)
         self.mean.assign(np.broadcast_to(mean, self.mean.shape))
         self.scale.assign(np.broadcast_to(1 / scale, self.scale.shape))
@@ -112,9 +119,10 @@ class DeepNet(Method):
     """
 
     Settings = DeepNetSettings
-    recipes = {}
+    settings: DeepNetSettings
+    recipes: dict[str, Recipe] = {}
 
-    def check(self, data):
+    def check(self, data: MultiModalData) -> None:
         """Raises InputError for features that the machines cannot take, before anything is trained."""
         super().check(data)
         s = self.settings
@@ -131,21 +139,21 @@ class DeepNet(Method):
                 )
 
     @property
-    def levels(self):
+    def levels(self) -> range:
         """Numbers of the levels of machines, the lowest first."""
         return range(len(self.settings.rbm_units) if self.settings.rbm_pretrain else 0)
 
-    def part_of(self, modality, level):
+    def part_of(self, modality: str, level: int) -> str:
         """The key of `recipes` of a modality's machine on a level, counted from 0."""
         counts = modality in self.settings.counts
         return "upper" + "_counts" * counts if level else "counts" if counts else "gaussian"
 
-    def machine(self, name, inputs, units, part):
+    def machine(self, name: str, inputs: int | Sequence[int], units: int, part: str) -> Machine:
         """Builds a machine, whose visible units above the lowest level are probabilities."""
         kind = part if part in ("gaussian", "counts") else "binary"
         return Machine(inputs, units, kind, self.recipes[part], randomness.derive(self.seed, *name.encode()), name=name)
 
-    def make_machines(self, dims):
+    def make_machines(self, dims: dict[str, int]) -> tuple[dict[str, Machine], dict[str, int]]:
         """The machines, name -> layer, and the width of what they hand on, modality -> int, for features of `dims`."""
         s, machines, dims = self.settings, {}, dict(dims)
         for level in self.levels:
@@ -155,19 +163,20 @@ class DeepNet(Method):
                 machines[name] = self.machine(name, d, dims[m], part)
         return machines, dims
 
-    def machine_stages(self):
+    def machine_stages(self) -> list[Stage]:
         """A stage for each level."""
         return [
             self.machine_stage(f"machines_{level}", *(machine_name(m, level) for m in self.dims))
             for level in self.levels
         ]
 
-    def machine_stage(self, name, *machines):
+    def machine_stage(self, name: str, *machines: str) -> Stage:
         """A stage of contrastive divergence, in which some machines have a turn."""
         return Stage(name, self.settings.rbm_steps, machines, self.settings.rbm_batch_size)
 
-    def begin(self, data):
+    def begin(self, data: MultiModalData) -> dict[str, Any]:
         """Before the lowest machines, scales Gaussian ones to the training items."""
+        deviation: Any  # there is one, of z-scores
         for m, features in data.splits["train"].features.items() if self.stage.name == "machines_0" else ():
             machine = self.networks[machine_name(m, 0)]
             if machine.kind == "gaussian":
@@ -177,11 +186,11 @@ class DeepNet(Method):
         return {}
 
     @property
-    def machines(self):
+    def machines(self) -> list[str]:
         """Names of all machines."""
         return [name for name, network in self.networks.items() if isinstance(network, Machine)]
 
-    def contrasted(self, name, x, step):
+    def contrasted(self, name: str, x: tf.Tensor, step: Step) -> Update:
         """The update of a machine by a step of contrastive divergence on what it sees, x (B, d)."""
         machine = self.networks[name]
         time = tf.round(step.progress * machine.recipe.steps)
@@ -189,13 +198,13 @@ class DeepNet(Method):
         error, gradients = machine.contrast(x, seed, time, self.settings.rbm_cd_growth)
         return name, {"reconstruction": error}, [g * self.loss_scale(name) for g in gradients]
 
-    def machine_updates(self, batch, step):
+    def machine_updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the updates of the machines of the stage's level."""
         level = int(step.stage.rpartition("_")[2])
         for m in self.dims:
             yield self.contrasted(machine_name(m, level), self.seen(m, batch[m], level), step)
 
-    def seen(self, modality, features, level=None):
+    def seen(self, modality: str, features: tf.Tensor, level: int | None = None) -> tf.Tensor:
         """What is above the machines, or the machines of a level, see of features (B, d).
 
         Returns:
@@ -205,7 +214,7 @@ class DeepNet(Method):
             features = self.networks[machine_name(modality, below)](features)
         return features
 
-    def make_optimizer(self, player, learning_rate):
+    def make_optimizer(self, player: str, learning_rate: Rate) -> keras.optimizers.Optimizer:
         """As Method.make_optimizer; each machine has its recipe's."""
         network = self.networks.get(player)
         if isinstance(network, Machine):
@@ -213,12 +222,12 @@ class DeepNet(Method):
         return super().make_optimizer(player, learning_rate)
 
 
-def machine_name(modality, level):
+def machine_name(modality: str, level: int) -> str:
     """Name of the machine of a modality on a level, counted from 0."""
     return f"machine_{modality}_{level}"
 
 
-def rows_of(function, features, block=1024):
+def rows_of(function: Callable[[tf.Tensor], tf.Tensor], features: NDArray | MappedMatrix, block: int = 1024) -> NDArray:
     """What a function makes of each row of features (n, d), by blocks: float32 array (n, k)."""
     blocks = (np.asarray(features[i : i + block], np.float32) for i in range(0, len(features), block))
     return np.concatenate([function(tf.constant(rows)).numpy() for rows in blocks])

@@ -1,14 +1,17 @@
 """What DANZCR and DADN share: the eight networks of two dual GANs, and their passes."""
 import dataclasses
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
+from tfxmr.data.multimodal import MultiModalData
 from tfxmr.engine import losses, randomness
+from tfxmr.engine.keras_model import Shapes
 from tfxmr.engine.optimizers import BySteps
-from tfxmr.models.base import Method, MethodSettings
+from tfxmr.models.base import Method, MethodSettings, Networks, Rate, Update
 
 LARGE = 5000  # training pairs from which on a dataset gets the long default budget
 
@@ -43,21 +46,22 @@ class Dual(Method):
     """
 
     Settings = DualSettings
+    settings: DualSettings
     needs_class_embeddings = True
     zero_shot = True
     least_modalities = most_modalities = 2
     pairs = True
 
-    def check(self, data):
+    def check(self, data: MultiModalData) -> None:
         """Raises InputError if the data lack pairs, a second class, or class embeddings."""
         super().check(data)
         if data.num_classes < 2:
             raise InputError(f"{self.name} needs two or more training classes; --unseen_classes leaves fewer")
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds the networks of all players, each with its own weights."""
         self.class_embeddings = tf.constant(data.class_embeddings, tf.float32)  # (C seen, e)
-        word = data.class_embeddings.shape[1]
+        word = self.class_embeddings.shape[1]
         hidden, judge = self.settings.generator_units, (*self.settings.discriminator_units, 1)
         shapes = {name("G_F", m): (d, (*hidden, word)) for m, d in self.dims.items()}
         shapes |= {name("D_F", m): ((word, d), judge) for m, d in self.dims.items()}
@@ -72,11 +76,11 @@ class Dual(Method):
             for network, (inputs, units) in shapes.items() if network in trained
         }
 
-    def names(self, role):
+    def names(self, role: str) -> tuple[str, ...]:
         """The names of both modalities' networks in a role, in the data's order: ("G_FI", "G_FT") of "G_F"."""
         return tuple(name(role, m) for m in self.dims)
 
-    def own_rate(self, steps_per_epoch):
+    def own_rate(self, steps_per_epoch: int) -> Rate:
         """The settings' rate, which decays by epochs as they say."""
         rate, decay = self.settings.learning_rate, self.settings.learning_rate_decay
         if decay == 1:
@@ -86,29 +90,31 @@ class Dual(Method):
         )
         return BySteps(decayed, self.step)  # --schedule, --g_steps, --d_steps: several updates a step
 
-    def total_steps(self, num_items):
+    def total_steps(self, num_items: int) -> int:
         """Length of the training in steps; by default 1,000, or 2,500 on large training sets."""
         return super().total_steps(num_items) or (2500 if num_items >= LARGE else 1000)
 
-    def generate(self, features, seed=None):
+    def generate(self, features: Sequence[tf.Tensor], seed: tf.Tensor | None = None) -> tuple[tf.Tensor, ...]:
         """Common representations (s_i, s_t), each (B, e), of the features (f_i, f_t)."""
         return tuple(
             self.networks[network](f, seed=part(seed, i))
             for i, (network, f) in enumerate(zip(self.names("G_F"), features, strict=True))
         )
 
-    def reconstruct(self, common, seed=None):
+    def reconstruct(self, common: Sequence[tf.Tensor], seed: tf.Tensor | None = None) -> tuple[tf.Tensor, ...]:
         """Reconstructed features (r_i, r_t) of the common representations (s_i, s_t)."""
         return tuple(
             self.networks[network](s, seed=part(seed, i))
             for i, (network, s) in enumerate(zip(self.names("G_R"), common, strict=True), start=2)
         )
 
-    def judge_pairs(self, network, common, feature):
+    def judge_pairs(self, network: str, common: Sequence[tf.Tensor], feature: tf.Tensor) -> tf.Tensor:
         """Logits (K, B) of the pairs (common[k], feature); `common` is a list of K tensors (B, e)."""
         return self.networks[network](tf.stack(common), feature)[..., 0]
 
-    def update_forward_discriminators(self, features, word, fakes):
+    def update_forward_discriminators(
+        self, features: Sequence[tf.Tensor], word: tf.Tensor, fakes: Sequence[Sequence[tf.Tensor]],
+    ) -> Update:
         """The class vector (B, e) is real with either feature; fakes[i], tensors (B, e), are fake with features[i]."""
         loss = {}
         with tf.GradientTape() as tape:
@@ -119,7 +125,9 @@ class Dual(Method):
                 )
         return self.minimise("D_F", loss, tape)
 
-    def update_reverse_discriminators(self, features, common, seed):
+    def update_reverse_discriminators(
+        self, features: Sequence[tf.Tensor], common: Sequence[tf.Tensor], seed: tf.Tensor | None,
+    ) -> Update:
         """Original features are real, reconstructed ones fake (eq. 7 and 8 of DANZCR)."""
         made = self.reconstruct(tuple(map(tf.stop_gradient, common)), seed)
         loss = {}
@@ -129,12 +137,12 @@ class Dual(Method):
                 loss[network] = tf.reduce_mean(losses.real_loss(logits[0]) + losses.fake_loss(logits[1]))
         return self.minimise("D_R", loss, tape)
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """s = G_F(f), without dropout."""
         return self.networks[name("G_F", modality)](features)
 
 
-def name(role, modality):
+def name(role: str, modality: str) -> str:
     """The name of a modality's network in a role, "G_F" say: "G_FI" and "G_FT" of images and texts, else "G_F_video".
 
     Initial weights are drawn by seed and name: other names of the paper's two modalities would change every result.
@@ -142,6 +150,6 @@ def name(role, modality):
     return role + {"image": "I", "text": "T"}.get(modality, f"_{modality}")
 
 
-def part(seed, number):
+def part(seed: tf.Tensor | None, number: int) -> tf.Tensor | None:
     """The random state of a network's dropout masks of that of a pass, int32 (2,); None, no dropout, of None."""
     return None if seed is None else randomness.fold_in(seed, number)

@@ -1,14 +1,17 @@
 """What MHTN and TPCKT share: branches of normalised layers, losses of corresponding items, steps of SGD as Caffe's."""
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
+from tfxmr.data.multimodal import MultiModalData
 from tfxmr.engine import losses, randomness
-from tfxmr.engine.layers import reversal_ramp
+from tfxmr.engine.layers import Tower, reversal_ramp
 from tfxmr.engine.parts.batch_norm import BatchNorm, DenseNormReLU, InputNorm
-from tfxmr.models.base import Method, OptimizerSettings
+from tfxmr.models.base import Method, Networks, OptimizerSettings, Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,9 +46,10 @@ class Transfer(Method):
     """Base of both. FBR(x) = ReLU(BN(W x + b)), BN without factor and offset."""
 
     Settings = TransferSettings
+    settings: TransferSettings
     least_classes = 2
 
-    def check(self, data):
+    def check(self, data: MultiModalData) -> None:
         """Raises InputError if shared layers would read features of words that differ by domain."""
         super().check(data)
         if self.settings.share_domains and data.source:
@@ -57,14 +61,14 @@ class Transfer(Method):
                         "words; extract both from one --text_corpus=FILE, or leave the flag out"
                     )
 
-    def block(self, name, inputs, sources=("",)):
+    def block(self, name: str, inputs: int, sources: Sequence[str] = ("",)) -> DenseNormReLU:
         """Builds an FBR layer with random weights by seed and name."""
         return DenseNormReLU(
             inputs, self.settings.units, seed=randomness.derive(self.seed, *name.encode()), sources=sources, name=name,
             dtype=self.policy,
         )
 
-    def branch(self, modality, inputs, prefix="", sources=("",)):
+    def branch(self, modality: str, inputs: int, prefix: str = "", sources: Sequence[str] = ("",)) -> Networks:
         """Builds a modality's own layers, name -> layer: a normalisation, but of images, then fc6 and fc7.
 
         Args:
@@ -82,12 +86,12 @@ class Transfer(Method):
             found[f"{prefix}{modality}_{layer}"] = self.block(f"{prefix}{modality}_{layer}", width, sources)
         return found
 
-    def head(self, name, outputs, inputs=0):
+    def head(self, name: str, outputs: int, inputs: int = 0) -> Tower:
         """Builds a linear layer on the common representation, or on `inputs` features."""
         inputs = inputs or self.settings.units
         return self.tower(name, inputs, (outputs,), stddev=(2 / inputs) ** 0.5)
 
-    def hidden(self, names, x, training=False, source=""):
+    def hidden(self, names: Sequence[str], x: tf.Tensor, training: bool = False, source: str = "") -> list[tf.Tensor]:
         """fc6 and fc7 (B, units) of features (B, d); `names` as `branch` names the layers."""
         found = []
         for name in names:
@@ -99,22 +103,22 @@ class Transfer(Method):
                 found.append(x)
         return found
 
-    def reversal(self, step):
+    def reversal(self, step: Step) -> float | tf.Tensor:
         """The factor of the reversed gradient at a Step."""
         return self.settings.lambda_adv * reversal_ramp(step.progress)
 
 
-def vocabulary(facts):
+def vocabulary(facts: dict[str, Any]) -> Any:
     """What tells the words apart that features count, given what is known of them; None if they count none."""
     counts = str(facts.get("name")).startswith(("bow", "tfidf"))
     return (facts.get("vocabulary_sha256") or facts.get("source")) if counts else None
 
 
-def classification(logits, labels):
+def classification(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Mean cross-entropy of logits (B, C) and labels (B,)."""
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
 
-def correspondence(one, other):
+def correspondence(one: Sequence[tf.Tensor], other: Sequence[tf.Tensor]) -> tf.Tensor:
     """The sum over layers of the mean of ||a_n - b_n||^2 / 2, of two items' activations, lists of (B, d)."""
     return sum(tf.reduce_mean(losses.pairwise_l2(a, b)) for a, b in zip(one, other, strict=True))

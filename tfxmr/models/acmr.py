@@ -1,13 +1,15 @@
 """ACMR: adversarial cross-modal retrieval (Wang et al., ACM MM 2017)."""
 import dataclasses
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
 from tfxmr.engine import distribution, losses
+from tfxmr.engine.keras_model import Shapes
 from tfxmr.engine.layers import reversal_ramp, reverse_gradient
-from tfxmr.models.base import Method, MethodSettings
+from tfxmr.models.base import Batch, Losses, Method, MethodSettings, Networks, Players, Step, Update
 
 WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 
@@ -61,7 +63,7 @@ class ACMRSettings(MethodSettings):
     )
     modality_units: tuple = setting((20, 10), "Widths of the modality classifier's hidden layers.", minimum=1)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises InputError for values out of range, or projectors that end in different widths."""
         super().__post_init__()
         if not self.image_units or self.image_units[-1:] != self.text_units[-1:]:
@@ -113,6 +115,7 @@ class ACMR(Method):
     """
 
     Settings = ACMRSettings
+    settings: ACMRSettings
     paper = "Wang et al., ACM MM 2017"
     provenance = "networks, margin and batch from the authors' code; the paper's weights are not known"
     zero_shot = True
@@ -120,11 +123,11 @@ class ACMR(Method):
     least_classes = 2
 
     @classmethod
-    def needs_pairs(cls, settings) -> bool:
+    def needs_pairs(cls, settings: ACMRSettings) -> bool:
         """The released code's losses are of pairs; the paper's, of items of one class."""
         return settings.acmr_form == "code"
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds the projectors and the two classifiers."""
         s = self.settings
         width = s.image_units[-1]
@@ -140,12 +143,12 @@ class ACMR(Method):
         }
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """The embedding (without the label classifier in the code's form) and the adversary."""
         embedding = (*self.dims,) if self.settings.acmr_form == "code" else (*self.dims, "label_classifier")
         return {"embedding": embedding, "adversary": ("modality_classifier",)}
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the embedding's updates, then the adversary's."""
         for _ in range(self.settings.embedding_steps):
             with tf.GradientTape() as tape:
@@ -156,15 +159,15 @@ class ACMR(Method):
             loss = {"adv": self.adversarial(common)}
         yield self.minimise("adversary", loss, tape)
 
-    def project(self, batch):
+    def project(self, batch: Batch) -> tf.Tensor:
         """(v, t) stacked, (2, B, d)."""
         return tf.stack([self.embed(m, batch[m]) for m in self.dims])
 
-    def adversarial(self, common):
+    def adversarial(self, common: tf.Tensor) -> tf.Tensor:
         """L_adv of (2, B, d)."""
         return tf.reduce_mean(losses.modality_classification(self.networks["modality_classifier"](common)))
 
-    def embedding_losses(self, batch, step):
+    def embedding_losses(self, batch: Batch, step: Step) -> Losses:
         """The weighted losses of the projectors' update, name -> scalar."""
         s, labels, common = self.settings, batch["label"], self.project(batch)
         v, t = tf.unstack(common)
@@ -184,17 +187,17 @@ class ACMR(Method):
             "adv": self.adversarial(reverse_gradient(common, self.reversal(step))),
         }
 
-    def reversal(self, step):
+    def reversal(self, step: Step) -> float | tf.Tensor:
         """The factor of the reversed gradient at a Step, a float or scalar tensor."""
         s = self.settings
         return s.lambda_adv * (1.0 if s.adv_schedule == "constant" else reversal_ramp(step.progress))
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """v or t."""
         return self.networks[modality](features)
 
 
-def structure(v, t, labels, negatives, margin):
+def structure(v: tf.Tensor, t: tf.Tensor, labels: tf.Tensor, negatives: float, margin: float) -> tf.Tensor:
     """L_imi of v and t (B, d) with labels (B,), a scalar; an item without one of another class has no negatives."""
     distances = losses.row_distances(v[:, None], t[None])  # (B, B): row i of v, column j of t
     same = tf.cast(labels[:, None] == labels[None, :], distances.dtype)
@@ -206,7 +209,9 @@ def structure(v, t, labels, negatives, margin):
     return tf.reduce_sum(loss)
 
 
-def released_triplet(v, t, batch, margin, modalities=("image", "text")):
+def released_triplet(
+    v: tf.Tensor, t: tf.Tensor, batch: Batch, margin: float, modalities: Sequence[str] = ("image", "text"),
+) -> tf.Tensor:
     """The released code's triplet loss of v and t (B, d), a scalar; `batch` has the raw features and labels.
 
     Args:
@@ -224,7 +229,7 @@ def released_triplet(v, t, batch, margin, modalities=("image", "text")):
     return loss
 
 
-def released_simple(v, t, labels):
+def released_simple(v: tf.Tensor, t: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """The released code's "simple" loss of v and t (B, d) with labels (B,), a scalar, wrong distances included."""
     wrong = tf.reduce_sum(v, axis=1)[:, None] - tf.matmul(v, t, transpose_b=True) + tf.reduce_sum(t, axis=1)[None]
     other = tf.cast(labels[:, None] != labels[None, :], wrong.dtype)

@@ -2,14 +2,18 @@
 import dataclasses
 import json
 import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self, TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError, NotFinite
 from tfxmr.core.settings import Settings, changed, setting
 from tfxmr.data.memmap import MappedMatrix
+from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.views import modality_of
 from tfxmr.engine import distribution, randomness
 from tfxmr.engine.keras_model import KerasMethod, Shapes
@@ -18,8 +22,16 @@ from tfxmr.engine.logs import SHOWN
 from tfxmr.engine.optimizers import SGD, Adam, ByStages, RMSprop
 from tfxmr.evaluation.retriever import Retriever, Trained
 
+Batch: TypeAlias = dict[str, Any]  # view -> (B, ...), "label" -> int32 (B,); "wrong" and "source" -> Batch
+Features: TypeAlias = tf.Tensor | dict[str, tf.Tensor]  # (B, d); of a method that names its inputs view -> (B, ...)
+Losses: TypeAlias = dict[str, tf.Tensor]  # name -> scalar
+Networks: TypeAlias = dict[str, keras.layers.Layer]  # name -> layer
+Players: TypeAlias = dict[str, tuple[str, ...]]  # player -> names of networks
+Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
+Update: TypeAlias = tuple[str, Losses, list[tf.Tensor]] | tuple[str, Losses, list[tf.Tensor], Losses]  # see `minimise`
 
-def init_setting(default):
+
+def init_setting(default: str) -> Any:
     """The setting `init`, whose default differs by method."""
     return setting(
         default,
@@ -107,7 +119,7 @@ class Step:
     stage: str = "training"
     training: bool = True
 
-    def masks(self, number):
+    def masks(self, number: int | tf.Tensor) -> tf.Tensor | None:
         """The random state int32 (2,) of dropout masks, of which a step may have several by their number.
 
         Args:
@@ -143,15 +155,15 @@ class Stage:
 class Decisions(tf.train.experimental.PythonState):
     """What stages decided when they began, stage name -> dict; a part of checkpoints."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.by_stage = {}
+        self.by_stage: dict[str, dict[str, Any]] = {}
 
-    def serialize(self):
+    def serialize(self) -> str:
         """As a text."""
         return json.dumps(self.by_stage)
 
-    def deserialize(self, text):
+    def deserialize(self, text: str) -> None:
         """From a text of `serialize`."""
         self.by_stage = json.loads(text)
 
@@ -190,24 +202,28 @@ class Method(Trained, KerasMethod):
       takes_source, needs_source: whether the method learns from a second domain (data.source, batch["source"]).
       source_modalities: names of the modalities that it reads of that domain; () all that both domains have.
       takes_items: whether its batches tell which rows are of one item: batch["item"], see tfxmr.engine.sampling.
-      rates: player -> factor on its learning rate, for those that have one.
       stages: the training's Stages, in order; length: their steps in all.
       stage: the Stage that the next step belongs to; decision: what it decided when it began, see `begin`.
     """
 
-    Settings = MethodSettings
+    Settings: type[MethodSettings] = MethodSettings
+    settings: MethodSettings
+    networks: Networks
+    player_optimizers: dict[str, keras.optimizers.Optimizer]
+    stages: tuple[Stage, ...]
+    stage: Stage
+    decision: dict[str, Any]
     in_memory = False  # True: all rows of the features must be in memory at once
     strategies = True  # whether it trains on several devices
     paper = ""
-    provenance = ""  # where its details come from, or how sure they are
+    provenance = ""  # where its details come from
     takes_source = needs_source = takes_items = False
-    source_modalities = ()
-    rates = {}
+    source_modalities: tuple[str, ...] = ()
     needs_class_embeddings = False
     zero_shot = False
     least_classes = 1
 
-    def __init__(self, data, settings=None, seed=0):
+    def __init__(self, data: MultiModalData | Shapes, settings: MethodSettings | None = None, seed: int = 0) -> None:
         super().__init__(name=type(self).__name__.lower())
         self.settings = settings or self.Settings()
         self.seed = seed
@@ -228,11 +244,11 @@ class Method(Trained, KerasMethod):
         self.built = True
 
     @classmethod
-    def of(cls, data, settings, seed):
+    def of(cls, data: MultiModalData, settings: MethodSettings, seed: int) -> Self:
         """Makes the method for training data. Raises InputError if it cannot train on them."""
         return cls(data, settings, seed)
 
-    def check(self, data):
+    def check(self, data: MultiModalData) -> None:
         """Raises InputError if the method cannot train on `data`."""
         self.check_modalities(data, self.name)
         data.splits["train"].require_classes(data.class_names)
@@ -252,7 +268,7 @@ class Method(Trained, KerasMethod):
         if self.settings.jit_compile and tf.distribute.get_strategy().num_replicas_in_sync > 1:
             raise InputError("--jit_compile: XLA cannot compile a step of several devices; leave it or --strategy out")
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds the networks: name -> layer, with all weights created.
 
         Args:
@@ -260,18 +276,18 @@ class Method(Trained, KerasMethod):
         """
         raise NotImplementedError
 
-    def tower(self, name, inputs, units, **arguments):
+    def tower(self, name: str, inputs: int | Sequence[int], units: Sequence[int], **arguments: Any) -> Tower:
         """Builds a Tower with random weights by seed and name; Glorot uniform unless `stddev` or `init` is given."""
         arguments = {"stddev": None, "dtype": self.policy} | arguments
         return Tower(inputs, units, **arguments, seed=randomness.derive(self.seed, *name.encode()), name=name)
 
     @property
-    def policy(self):
+    def policy(self) -> str:
         """The name of Keras' dtype policy that the setting `precision` asks for."""
         precision = self.settings.precision
         return precision if precision == "float32" else f"mixed_{precision}"
 
-    def network(self, name, make, *shapes):
+    def network(self, name: str, make: Callable[[], keras.layers.Layer], *shapes: Sequence[int]) -> keras.layers.Layer:
         """Builds a network of Keras layers, whose initial weights depend on the method's seed and this name alone.
 
         Args:
@@ -287,11 +303,11 @@ class Method(Trained, KerasMethod):
             layer(*(tf.zeros((2, *shape)) for shape in shapes))
         return layer
 
-    def make_stages(self, num_items):
+    def make_stages(self, num_items: int) -> tuple[Stage, ...]:
         """The training's Stages for a training set of `num_items`; by default one of `total_steps`."""
         return (Stage("training", self.total_steps(num_items)),)
 
-    def begin(self, data):
+    def begin(self, data: MultiModalData) -> dict[str, Any]:
         """Decides what `stage` works with, given the networks as they are when it begins; it may set weights, too.
 
         It is called once a stage; what it returns is kept in the checkpoints, and a resumed run does not decide anew.
@@ -305,7 +321,7 @@ class Method(Trained, KerasMethod):
         """
         return {}
 
-    def enter(self, number, data=None):
+    def enter(self, number: int, data: MultiModalData | None = None) -> None:
         """Goes to the stage of a number, which has its own function of a step.
 
         Args:
@@ -321,21 +337,26 @@ class Method(Trained, KerasMethod):
             self.make_step_function()
 
     @property
-    def stage_number(self):
+    def stage_number(self) -> int:
         """The number of the stage that the next step belongs to; after the last step that of the last stage."""
         ends = np.cumsum([stage.steps for stage in self.stages])
         return min(int(np.searchsorted(ends, self.steps_done, side="right")), len(self.stages) - 1)
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """Player name -> names of the networks whose weights its update changes; by default one player has all."""
         return {"joint": tuple(self.networks)}
 
-    def compute_losses(self, batch, step):
+    @property
+    def rates(self) -> dict[str, float]:
+        """Player -> factor on its learning rate, for those that have one."""
+        return {}
+
+    def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """The weighted losses of a batch, name -> scalar; arguments as of `updates`."""
         raise NotImplementedError
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the updates of one step in order, each as `minimise` returns it; by default one of `compute_losses`.
 
         The base applies an update before it asks for the next, so a later loss sees the new weights.
@@ -352,13 +373,13 @@ class Method(Trained, KerasMethod):
         """Keras callbacks of the method's own for the present stage, that look at its steps and change nothing."""
         return []
 
-    def finish(self, data):
+    def finish(self, data: MultiModalData) -> None:
         """Fits what is fitted to the trained networks, such as a linear map on top of them; by default nothing.
 
         It is called with the training data before anything is represented by weights that have changed.
         """
 
-    def retriever(self, data):
+    def retriever(self, data: MultiModalData) -> Retriever:
         """What the present weights are to all that uses them: a Retriever. `data` are the training data."""
         self.finish(data)
         return Retriever(
@@ -366,7 +387,7 @@ class Method(Trained, KerasMethod):
             self.drawings,
         )
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: Features) -> Features:
         """Maps the features of a modality to the representations (B, k) that retrieval compares.
 
         Args:
@@ -378,15 +399,15 @@ class Method(Trained, KerasMethod):
         """
         raise NotImplementedError
 
-    def variables_of(self, player):
+    def variables_of(self, player: str) -> list:
         """The trainable variables that a player's update changes."""
         return [v for name in self.players[player] for v in self.networks[name].trainable_variables]
 
-    def computed_whole(self, player):
+    def computed_whole(self, player: str) -> list[bool]:
         """For each of `variables_of` a player, True if every replica knows the whole batch's gradient."""
         return [id(variable) not in self.by_rows for variable in self.variables_of(player)]
 
-    def minimise(self, player, losses, tape):
+    def minimise(self, player: str, losses: Losses, tape: tf.GradientTape) -> Update:
         """Makes a player's update from its losses.
 
         Args:
@@ -400,7 +421,7 @@ class Method(Trained, KerasMethod):
         """
         return player, losses, self.gradient(player, losses, tape, self.variables_of(player))
 
-    def gradient(self, player, losses, tape, sources):
+    def gradient(self, player: str, losses: Losses, tape: tf.GradientTape, sources: Any) -> Any:
         """Gradient of the sum of a player's losses, times its loss scale, which is 1 unless networks are in float16.
 
         Args:
@@ -413,11 +434,11 @@ class Method(Trained, KerasMethod):
         scale = self.loss_scale(player)
         return tape.gradient(list(losses.values()), sources, output_gradients=[scale] * len(losses))
 
-    def loss_scale(self, player):
+    def loss_scale(self, player: str) -> tf.Tensor:
         """The factor, scalar tensor, on a player's gradients that its optimizer divides out again."""
         return tf.convert_to_tensor(self.player_optimizers[player].scale_loss(1.0), tf.float32)
 
-    def compile(self, learning_rate=None, steps_per_epoch=None, **kwargs):
+    def compile(self, learning_rate: Rate | None = None, steps_per_epoch: int | None = None, **kwargs: Any) -> None:
         """Creates one optimizer for each player and builds all its slots, so that a checkpoint finds its place.
 
         Args:
@@ -443,11 +464,11 @@ class Method(Trained, KerasMethod):
             self.player_optimizers[player] = optimizer
         self.make_step_function()
 
-    def own_rate(self, steps_per_epoch):
+    def own_rate(self, steps_per_epoch: int) -> Rate:
         """The learning rate where `compile` is given none, a float or Keras schedule: the settings'."""
         return self.settings.learning_rate
 
-    def scaled(self, rate, factor):
+    def scaled(self, rate: Rate, factor: float) -> Rate:
         """A learning rate, float or Keras schedule, times a factor and that of the present stage."""
         factors = [factor * stage.rate for stage in self.stages]
         if isinstance(rate, float) and len(set(factors)) == 1:
@@ -457,7 +478,7 @@ class Method(Trained, KerasMethod):
         ends = np.cumsum([stage.steps for stage in self.stages]).tolist()
         return ByStages(rate, self.step, ends[:-1], factors)
 
-    def make_optimizer(self, player, learning_rate):
+    def make_optimizer(self, player: str, learning_rate: Rate) -> keras.optimizers.Optimizer:
         """Makes a player's optimizer, without slots yet: Adam, or what OptimizerSettings say. A method may override it.
 
         Args:
@@ -476,15 +497,15 @@ class Method(Trained, KerasMethod):
         # with TensorFlow 1's epsilon
         return Adam(learning_rate, beta_1=s.beta_1, epsilon=1e-8, l2=l2, name=f"adam_{player}")
 
-    def present_step(self):
+    def present_step(self) -> Step:
         """The Step that comes next."""
         seed = randomness.step_seed(self.seed, self.step)
         done = self.step - self.stage_start if self.stage_start else self.step
         return Step(seed, tf.cast(done, tf.float32) / max(1, self.stage.steps), self.stage.name)
 
-    def train_step(self, batch):
+    def train_step(self, batch: Batch) -> Losses:
         """One step: every player's update in turn. Returns each player's losses and gradient norm."""
-        logs = {}
+        logs: Losses = {}
         for player, losses, gradients, *shown in self.updates(batch, self.present_step()):
             if self.stage.players is not None and player not in self.stage.players:
                 raise ValueError(f"{self.name}: player {player} has no turn in stage {self.stage.name}")
@@ -497,7 +518,7 @@ class Method(Trained, KerasMethod):
             self.step.assign_add(1)
         return logs
 
-    def failed(self, logs):
+    def failed(self, logs: Losses) -> tf.Tensor:
         """True, a scalar tensor, if a step's losses or gradient norms are not finite; the same for all replicas.
 
         A loss scale that is still above 1 makes float16's gradients infinite now and then: the update is skipped, and
@@ -514,17 +535,18 @@ class Method(Trained, KerasMethod):
         bad = tf.cast(tf.logical_not(tf.reduce_all(tf.stack(fine))), tf.float32)
         return distribution.summed([bad])[0] > 0  # a replica that stopped alone would leave the others waiting
 
-    def failure(self, logs):
+    def failure(self, logs: dict[str, float]) -> str:
         """What `failed` in a step's logs: player, loss or gradient, step, and what usually helps."""
-        bad = ((*name.split("/", 1), value) for name, value in logs.items() if not math.isfinite(value))
-        player, part, value = next(found for found in bad if found[0] != SHOWN)
+        bad = (name for name, value in logs.items() if not math.isfinite(value))
+        name = next(name for name in bad if not name.startswith(f"{SHOWN}/"))
+        (player, part), value = name.split("/", 1), logs[name]
         what = "gradient" if part == "gradient_norm" else f"loss {part!r}"
         return (
             f"{self.name}: the {what} of player {player} is {'nan' if math.isnan(value) else 'inf'} at step "
             f"{self.steps_done}{self.settings.advice()}"
         )
 
-    def require_finite(self):
+    def require_finite(self) -> None:
         """Raises NotFinite, naming a network, if weights or optimizer slots are nan or inf: nobody can train on."""
         if self.finite():
             return
@@ -533,41 +555,41 @@ class Method(Trained, KerasMethod):
         raise NotFinite(f"{self.name}: {what} are not finite after step {self.steps_done}{self.settings.advice()}")
 
     @tf.function
-    def finite(self):
+    def finite(self) -> tf.Tensor:
         """True, a scalar tensor, if all weights and optimizer slots are finite."""
         return _all_finite(self.state_variables())
 
-    def network_state(self):
+    def network_state(self) -> dict[str, list[tf.Variable]]:
         """The weights, network name -> tf.Variables, for tf.train.Checkpoint.
 
         As plain variables: a checkpoint of Keras layers leaves out, without a word, those that they hold in lists.
         """
         return {name: [v.value for v in network.variables] for name, network in self.networks.items()}
 
-    def state_variables(self):
+    def state_variables(self) -> list[tf.Variable]:
         """All tf.Variables of `state`, in a list."""
         slots = [v.value for optimizer in self.player_optimizers.values() for v in optimizer.variables]
         return [self.step, *(v for variables in self.network_state().values() for v in variables), *slots]
 
-    def state(self):
+    def state(self) -> tf.train.Checkpoint:
         """All that a resumed run needs beside its settings and data, as one tf.train.Checkpoint."""
         slots = {player: [v.value for v in opt.variables] for player, opt in self.player_optimizers.items()}
         decided = {"decisions": self.decisions} if len(self.stages) > 1 or type(self).begin is not Method.begin else {}
         return tf.train.Checkpoint(step=self.step, networks=self.network_state(), optimizers=slots, **decided)
 
-    def steps_per_epoch(self, num_items):
+    def steps_per_epoch(self, num_items: int) -> int:
         """floor(items / batch size), at least 1."""
         return max(1, num_items // self.settings.batch_size)
 
-    def total_steps(self, num_items):
+    def total_steps(self, num_items: int) -> int:
         """Length of the training in steps for a training set of `num_items`: --steps, or else --epochs."""
         return self.settings.steps or self.settings.epochs * self.steps_per_epoch(num_items)
 
     @tf.function(reduce_retracing=True)
-    def _embed(self, modality, features):
+    def _embed(self, modality: str, features: Features) -> Features:
         return self.embed(modality, features)
 
-    def encode(self, modality, features, block_size=1024):
+    def encode(self, modality: str, features: Any, block_size: int = 1024) -> Any:
         """Maps features to the representations that retrieval compares.
 
         Args:
@@ -607,7 +629,7 @@ class Method(Trained, KerasMethod):
             )
         return made
 
-    def checked(self, view, features):
+    def checked(self, view: str, features: NDArray | MappedMatrix) -> NDArray | MappedMatrix:
         """Features of a view as an array of its type; raises InputError unless shaped as those in training."""
         size = self.dims[view]
         shape = size if isinstance(size, tuple) else (size,)
@@ -621,7 +643,7 @@ class Method(Trained, KerasMethod):
         return features
 
 
-def check_network(method, name, network):
+def check_network(method: str, name: str, network: Any) -> None:
     """Raises ValueError, with the reason and the remedy, if a network is none that a run can seed, save and resume.
 
     Args:
@@ -644,6 +666,6 @@ def check_network(method, name, network):
             )
 
 
-def _all_finite(variables):
+def _all_finite(variables: Sequence[Any]) -> tf.Tensor:
     """True, a scalar tensor, if all float tensors or tf.Variables in a list are finite."""
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(v)) for v in variables if v.dtype.is_floating])

@@ -1,21 +1,26 @@
 """C3L: cross-modal circular correlation learning ("Show and tell in the loop", Peng and Qi, IEEE TMM 2019)."""
 import dataclasses
 import functools
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
+from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.views import PIXELS
 from tfxmr.engine import distribution, losses, randomness
+from tfxmr.engine.keras_model import Shapes
 from tfxmr.engine.parts.dcgan import ImagePainter, ImageReader
 from tfxmr.engine.parts.feature_generator import FeatureGenerator
 from tfxmr.engine.parts.sentence_encoder import END, START, SentenceEncoder, with_marks
 from tfxmr.engine.parts.triplet import different, triplet
 from tfxmr.engine.parts.word_decoder import WordDecoder
-from tfxmr.models.base import Method, MethodSettings, Stage
+from tfxmr.models.base import Batch, Method, MethodSettings, Networks, Players, Rate, Stage, Step, Update
 
 WORDS = "text.words"
 WIDTH = 300  # of word vectors
@@ -96,6 +101,7 @@ class C3L(Method):
     """
 
     Settings = C3LSettings
+    settings: C3LSettings
     paper = "Peng and Qi, IEEE TMM 2019"
     provenance = "the losses are the paper's; layers, weights and schedule this project's: 30 %"
     modalities = ("image", "text")
@@ -105,16 +111,16 @@ class C3L(Method):
     word_counts = None  # int (V + 1,) of the training texts, end marks among them, once it is trained
 
     @classmethod
-    def reads(cls, settings):
+    def reads(cls, settings: C3LSettings) -> tuple[str, ...]:
         """Features or pixels, and words."""
         return ("image.pixels" if settings.pixels else "image", WORDS)
 
     @property
-    def view(self):
+    def view(self) -> str:
         """The view that an image is here."""
         return self.reads(self.settings)[0]
 
-    def check(self, data):
+    def check(self, data: MultiModalData) -> None:
         """Raises InputError if --pixels finds no pixels of 64 x 64, as they are, too."""
         super().check(data)
         if not self.settings.pixels:
@@ -131,7 +137,7 @@ class C3L(Method):
                 "one of the two out"
             )
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds both pathways, and where they are trained the decoder, the generator and the discriminator."""
         s, seed = self.settings, self.own_seed
         words = len(data.vocabularies.get(WORDS, data.tables.get(WORDS, ()))) - 1
@@ -172,14 +178,14 @@ class C3L(Method):
             found["generated_pairs"] = Counter(name="generated_pairs")
         return found
 
-    def reader(self, name):
+    def reader(self, name: str) -> ImageReader:
         """Convolutions over images."""
         return ImageReader(self.settings.channels, seed=self.own_seed(name), name=name, dtype=self.policy)
 
-    def adversaries(self, size):
+    def adversaries(self, size: int) -> Networks:
         """The networks of the conditional GAN by name; `size`: width of features, or after convolutions."""
         s, found = self.settings, {}
-        common = {"noise_dim": s.noise_units, "seed": self.own_seed("generator"), "name": "generator"}
+        common: dict[str, Any] = {"noise_dim": s.noise_units, "seed": self.own_seed("generator"), "name": "generator"}
         if s.pixels:
             found["generator"] = ImagePainter(s.decoder_units, channels=s.channels, dtype=self.policy, **common)
             found["discriminator_pixels"] = self.reader("discriminator_pixels")
@@ -194,12 +200,12 @@ class C3L(Method):
         )
         return found
 
-    def own_seed(self, name):
+    def own_seed(self, name: str) -> int:
         """The seed of a network's initial weights."""
         return randomness.derive(self.seed, *name.encode())
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """The pathways to c with the word decoder; the discriminator; the generator with the text's third layer."""
         judges = tuple(name for name in self.networks if name.startswith("discriminator"))
         own = ("text_third", "generator", "generated_pairs", *judges)
@@ -210,43 +216,43 @@ class C3L(Method):
         return found | {"discriminator": judges, "generator": ("text_third", "generator", *encoder)}
 
     @property
-    def rates(self):
+    def rates(self) -> dict[str, float]:
         """The factor of discriminator and generator."""
         return dict.fromkeys(("discriminator", "generator"), self.settings.gan_rate)
 
-    def make_optimizer(self, player, learning_rate):
+    def make_optimizer(self, player: str, learning_rate: Rate) -> keras.optimizers.Optimizer:
         """Adam, whose beta_1 differs for the generator and the discriminator."""
         optimizer = super().make_optimizer(player, learning_rate)
         if player != "pathways":
             optimizer.beta_1 = self.settings.gan_beta_1
         return optimizer
 
-    def words_of(self, views):
+    def words_of(self, views: dict[str, tf.Tensor]) -> tf.Tensor:
         """The words of texts between their marks, int (B, T)."""
         return views[WORDS] if self.marked else with_marks(views[WORDS], *self.marks)
 
-    def of_image(self, images):
+    def of_image(self, images: tf.Tensor) -> tf.Tensor:
         """c_i of images, features (B, d) or pixels (B, 4096, 3): (B, common_units), unit norm."""
         found = self.networks["pixels"](images) if self.settings.pixels else images
         return tf.math.l2_normalize(self.networks["image"](found), -1)
 
-    def of_words(self, words):
+    def of_words(self, words: tf.Tensor) -> tf.Tensor:
         """c_t of marked words (B, T)."""
         return tf.math.l2_normalize(self.networks["text"](self.networks["text_words"](words)), -1)
 
-    def generate_images(self, common, seed=None, training=False):
+    def generate_images(self, common: tf.Tensor, seed: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """g_i, (B, d) or (B, 4096, 3), of c_t (B, common_units); without a seed from noise 0."""
         return self.networks["generator"](self.networks["text_third"](common), seed=seed, training=training)
 
-    def generate_words(self, common, length):
+    def generate_words(self, common: tf.Tensor, length: int) -> tf.Tensor:
         """The most likely sentence of each c_i (B, common_units), marks and padding included: int (B, length)."""
         return self.networks["decoder"].greedy(self.networks["image_third"](common), length)
 
-    def make_stages(self, num_items):
+    def make_stages(self, num_items: int) -> tuple[Stage, ...]:
         """One stage, whose batches have an image of another class for each pair."""
         return (Stage("training", self.total_steps(num_items), sampler="contrasted"),)
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the updates of the pathways, the discriminator and the generator."""
         s, words = self.settings, self.words_of(batch)
         noise = randomness.fold_in(step.seed, 0)
@@ -269,13 +275,14 @@ class C3L(Method):
         if s.gan:
             yield from self.adversarial_updates(batch, words, noise, step.training)
 
-    def adversarial_updates(self, batch, words, noise, training):
+    def adversarial_updates(self, batch: Batch, words: tf.Tensor, noise: tf.Tensor, training: bool) -> Iterator[Update]:
         """Yields the updates of the discriminator and the generator."""
         common = tf.stop_gradient(self.of_words(words))
         made = self.generate_images(common, noise, training)
         with tf.GradientTape() as tape:
             logits = self.judge(tf.stack((batch[self.view], batch["wrong"][self.view], made)), common)
-            real, wrong, fake = losses.real_loss(logits[0]), *tf.unstack(losses.fake_loss(logits[1:]))
+            real = losses.real_loss(logits[0])
+            wrong, fake = tf.unstack(losses.fake_loss(logits[1:]))
             loss = {"judge": tf.reduce_mean(real + (wrong + fake) / 2)}
         yield self.minimise("discriminator", loss, tape)
         with tf.GradientTape() as tape:
@@ -284,12 +291,12 @@ class C3L(Method):
             loss = {"fool": tf.reduce_mean(losses.real_loss(self.judge(made, tf.stop_gradient(common))))}
         yield self.minimise("generator", loss, tape)
 
-    def judge(self, images, common):
+    def judge(self, images: tf.Tensor, common: tf.Tensor) -> tf.Tensor:
         """Logits (..., B) of pairs of images, features (..., B, d) or pixels (..., B, 4096, 3), and c_t."""
         found = self.networks["discriminator_pixels"](images) if self.settings.pixels else images
         return self.networks["discriminator"](found, common)[..., 0]
 
-    def is_extended(self, step):
+    def is_extended(self, step: Step) -> tf.Tensor:
         """Whether the batch of a Step is extended by what is generated from it, a bool tensor."""
         s = self.settings
         if "generated_pairs" not in self.networks:
@@ -298,7 +305,7 @@ class C3L(Method):
         drawn = tf.random.stateless_uniform((), randomness.fold_in(step.seed, 1)) < s.loop
         return drawn & (tf.convert_to_tensor(step.progress, tf.float32) >= begin)
 
-    def circular(self, extended, loop, plain):
+    def circular(self, extended: tf.Tensor, loop: Callable[[], tf.Tensor], plain: Callable[[], tf.Tensor]) -> tf.Tensor:
         """The loss that `loop()` gives if `extended`, a bool tensor, else that of `plain()`, a scalar."""
         if "generated_pairs" not in self.networks:
             return plain()
@@ -307,7 +314,9 @@ class C3L(Method):
             return tf.where(extended, loop(), plain())
         return tf.cond(extended, loop, plain)
 
-    def extension(self, batch, words, image, text, noise):
+    def extension(
+        self, batch: Batch, words: tf.Tensor, image: tf.Tensor, text: tf.Tensor, noise: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """(c_i, c_t, labels) of a batch with the pairs that are generated from it; these are constants as they come in.
 
         Args:
@@ -324,7 +333,7 @@ class C3L(Method):
             images, texts, count = [*images, self.of_image(made)], [*texts, text], count + 1
         return tf.concat(images, 0), tf.concat(texts, 0), tf.tile(batch["label"], (count,))
 
-    def correlation(self, image, text, labels, seed):
+    def correlation(self, image: tf.Tensor, text: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """L_corr of c_i and c_t (B, common_units) with labels (B,), a scalar."""
         allowed, found = different(labels), 0.0
         similarities = tf.matmul(image, text, transpose_b=True)
@@ -333,16 +342,16 @@ class C3L(Method):
             found += tf.reduce_mean(triplet(one, allowed, self.settings.margin, self.settings.negatives, own))
         return found
 
-    def word_loss(self, image, words):
+    def word_loss(self, image: tf.Tensor, words: tf.Tensor) -> tf.Tensor:
         """L_text of c_i (B, common_units) and marked words (B, T), a scalar; the end mark counts, the start not."""
         found = self.networks["decoder"](self.networks["image_third"](image), words)
         return tf.reduce_sum(found) / tf.reduce_sum(tf.cast(words[:, 1:] > 0, tf.float32))
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: dict[str, tf.Tensor]) -> tf.Tensor:
         """c (B, common_units), unit norm."""
         return self.of_image(features[self.view]) if modality == "image" else self.of_words(self.words_of(features))
 
-    def captions(self, features):
+    def captions(self, features: dict[str, NDArray]) -> list[list[str]]:
         """The most likely sentence of each image, without marks: a list of lists of words, or of their numbers.
 
         Args:
@@ -356,7 +365,7 @@ class C3L(Method):
         unspoken = {0, *self.marks}
         return [[known[n] if known else str(n) for n in words if n not in unspoken] for words in found.tolist()]
 
-    def drawings(self, features):
+    def drawings(self, features: dict[str, NDArray]) -> dict[str, NDArray]:
         """The image generated from each text, without noise: view -> (n, ...).
 
         Args:
@@ -367,14 +376,14 @@ class C3L(Method):
         words = self.words_of({WORDS: tf.constant(self.checked(WORDS, features[WORDS]))})
         return {self.view: self.generate_images(self.of_words(words)).numpy()}
 
-    def finish(self, data):
+    def finish(self, data: MultiModalData) -> None:
         """Counts the words of the training texts, with which `measure` compares the decoder."""
         words = self.words_of({WORDS: tf.constant(self.checked(WORDS, data.splits["train"].features[WORDS]))})
         size = self.networks["text_words"].table.table.shape[0]
         self.word_counts = np.bincount(words.numpy()[:, 1:].ravel(), minlength=size)
         self.word_counts[0] = 0  # padding
 
-    def measure(self, split):
+    def measure(self, split: Split) -> dict[str, float]:
         """What the generators are worth on a split's pairs, name -> float.
 
         "nats a word" is L_text, "of shuffled images" the same with the images of other items, "by a unigram model" the
@@ -407,7 +416,7 @@ class C3L(Method):
 class Counter(keras.layers.Layer):
     """A sum of whole numbers that checkpoints keep."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.total = self.add_weight(
             shape=(), initializer="zeros", dtype="int64", trainable=False, name="total", autocast=False,
@@ -415,7 +424,7 @@ class Counter(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, number):
+    def call(self, number: tf.Tensor) -> tf.Tensor:
         """Adds a number; returns the sum, float32, as it is shown."""
         self.total.assign(self.total + tf.cast(number, tf.int64))
         return tf.cast(self.total, tf.float32)

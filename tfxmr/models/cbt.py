@@ -1,16 +1,19 @@
 """CBT: cross-media bi-translation by reinforcement (Qi and Peng, IJCAI 2018), and RCBT, its context-aware successor."""
 import dataclasses
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
+from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.engine import randomness
+from tfxmr.engine.keras_model import Shapes
 from tfxmr.engine.parts.attention import Attention
 from tfxmr.engine.parts.recurrent import LSTMStack
 from tfxmr.engine.parts.reinforce import cosine_reward, reinforce
 from tfxmr.engine.parts.text_convolution import Convolution, max_pool, valid_windows
-from tfxmr.models.base import Method, OptimizerSettings
+from tfxmr.models.base import Batch, Features, Losses, Method, Networks, OptimizerSettings, Players, Step, Update
 
 VIEWS = {  # encoder -> what it reads
     "rcbt": ("image", "image.regions", "text", "text.words"), "cbt": ("image.regions", "text.words"), "global": (),
@@ -77,7 +80,7 @@ class CBTSettings(OptimizerSettings):
         ".1. 0: uniform in +-sqrt(6/(inputs + outputs)), after Glorot.", minimum=0.0
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises InputError for values out of range, or for another number of layers."""
         super().__post_init__()
         if len(self.hidden_units) != 3:
@@ -124,6 +127,7 @@ class CBT(Method):
     """
 
     Settings = CBTSettings
+    settings: CBTSettings
     paper = "Qi and Peng, IJCAI 2018; RCBT: IEEE TCSVT 2020"
     provenance = "RCBT's public code; its policy gradient, which the code leaves out: 50 %"
     least_modalities = most_modalities = 2
@@ -132,11 +136,11 @@ class CBT(Method):
     least_classes = 2
 
     @classmethod
-    def reads(cls, settings):
+    def reads(cls, settings: CBTSettings) -> tuple[str, ...]:
         """What the encoder reads."""
         return VIEWS[settings.encoder]
 
-    def check(self, data):
+    def check(self, data: MultiModalData) -> None:
         """Raises InputError if words have no vectors, too."""
         super().check(data)
         if "text.words" in data.dims and "text.words" not in data.tables:
@@ -145,9 +149,10 @@ class CBT(Method):
                 "text.words.table.npy, or read vectors alone by --encoder=global"
             )
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds the encoders, both translators with their common middle, and the classifier."""
-        s, networks = self.settings, {}
+        s = self.settings
+        networks: Networks = {}
         self.first, self.second = data.modalities
         if s.encoder != "global":
             networks |= self.make_encoders(data)
@@ -162,7 +167,7 @@ class CBT(Method):
         networks["classifier"] = self.tower("classifier", middle, (data.num_classes,))
         return networks
 
-    def make_encoders(self, data):
+    def make_encoders(self, data: Shapes) -> Networks:
         """The layers that read regions and words, name -> layer."""
         s, made = self.settings, {}
         seed = lambda name: randomness.derive(self.seed, *name.encode())  # noqa: E731
@@ -179,12 +184,12 @@ class CBT(Method):
         return made
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """One; without rewards the translators' last layers stay as they are."""
         idle = [f"{m}_out" for m in (self.first, self.second)] if self.settings.mode == "none" else []
         return {"joint": tuple(name for name in self.networks if name not in idle)}
 
-    def encode_item(self, modality, features, seed=None):
+    def encode_item(self, modality: str, features: dict[str, tf.Tensor], seed: tf.Tensor | None = None) -> tf.Tensor:
         """s_m (B, d): the item's vector, and its sequence h_1 ... h_T as the LSTMs read it, pooled.
 
         rcbt: [vector; sum of a_t h_t + mean of h_t], a = softmax_t(u^T tanh(h_t)); cbt: the mean; global: the vector.
@@ -211,7 +216,7 @@ class CBT(Method):
         pooled, _ = self.networks[f"{modality}_attention"](states, valid)
         return tf.concat((features[modality], pooled + mean), axis=-1)
 
-    def windows(self, words):
+    def windows(self, words: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Words (B, T) to the pooled convolution (B, T', filters) and which of its places saw a word, bool (B, T')."""
         short = max(0, WINDOW + POOL - 1 - words.shape[1])
         words = tf.pad(words, ((0, 0), (0, short)))
@@ -219,23 +224,26 @@ class CBT(Method):
         seen = tf.nn.relu(self.networks["text_convolution"](tf.gather(self.table, words), valid))
         return max_pool(seen, valid_windows(valid, WINDOW), POOL, 1)
 
-    def middle(self, modality, item):
+    def middle(self, modality: str, item: tf.Tensor) -> tf.Tensor:
         """h_m: (..., d) to (..., hidden_units[1])."""
         return self.networks["middle"](self.networks[f"{modality}_in"](item))
 
-    def translated_back(self, modality, other, translation):
+    def translated_back(self, modality: str, other: str, translation: tf.Tensor) -> tf.Tensor:
         """s'_m of translations (..., d') into the other modality: (..., d)."""
         return tf.nn.relu(self.networks[f"{modality}_out"](self.middle(other, translation)))
 
-    def rewards_of(self, modality, other, items, translation):
+    def rewards_of(
+        self, modality: str, other: str, items: dict[str, tf.Tensor], translation: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """(r_inter, r_intra), both (..., B), of translations (..., B, d') of the items, modality -> (B, d)."""
         inter = cosine_reward(tf.sigmoid(translation), items[other], (DAMPING, DAMPING))
         back = self.translated_back(modality, other, translation)
         return inter, cosine_reward(items[modality], back, (DAMPING, 0.0))
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """The update of both directions, with rewards, advantage and noise to be shown."""
-        found, shown = {}, {}
+        found: Losses = {}
+        shown: Losses = {}
         with tf.GradientTape() as tape:
             both = (self.first, self.second)
             items = {m: self.encode_item(m, batch, step.masks(i)) for i, m in enumerate(both)}
@@ -246,7 +254,9 @@ class CBT(Method):
                 shown |= {f"{name}_{m}": value for name, value in values.items()}
         yield *self.minimise("joint", found, tape), shown
 
-    def direction(self, modality, other, items, labels, seed):
+    def direction(
+        self, modality: str, other: str, items: dict[str, tf.Tensor], labels: tf.Tensor, seed: tf.Tensor,
+    ) -> tuple[Losses, Losses]:
         """The losses of translating into the other modality and back, and what is shown; both name -> scalar.
 
         Args:
@@ -285,23 +295,24 @@ class CBT(Method):
             shown |= {"advantage": tf.reduce_mean(tf.abs(reward - others)), "noise": tf.reduce_mean(lengths)}
         return found, shown
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: Features) -> tf.Tensor:
         """Class probabilities (B, C), without dropout."""
         features = features if isinstance(features, dict) else {modality: features}
         common = self.middle(modality, self.encode_item(modality, features))
         return tf.nn.softmax(self.networks["classifier"](common))
 
-    def measure(self, split):
+    def measure(self, split: Split) -> dict[str, float]:
         """Mean rewards of the mean translations of a split's pairs: "r_inter image->text" and so on -> float."""
         views = {view: self.checked(view, split.features[view]) for view in self.dims}
-        totals, count, block = {}, len(split), 1024
+        totals: dict[str, float] = {}
+        count, block = len(split), 1024
         for i in range(0, count, block):
             for name, total in self._measured({v: tf.constant(x[i : i + block]) for v, x in views.items()}).items():
                 totals[name] = totals.get(name, 0.0) + float(total) / count
         return totals
 
     @tf.function(reduce_retracing=True)
-    def _measured(self, features):
+    def _measured(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Sums of rewards over a block of pairs."""
         found, both = {}, (self.first, self.second)
         items = {m: self.encode_item(m, features) for m in both}

@@ -1,16 +1,22 @@
 """CCL: cross-modal correlation learning with hierarchical networks (Peng et al., IEEE Trans. Multimedia 2018)."""
 import dataclasses
+import functools
 import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
+from tfxmr.data.multimodal import MultiModalData
 from tfxmr.engine import losses
+from tfxmr.engine.keras_model import Shapes
 from tfxmr.engine.optimizers import SGD, Adam
 from tfxmr.models._boltzmann import Descent
 from tfxmr.models._deepnet import DeepNet, DeepNetSettings, Scaling, deepnet_recipes, rows_of
-from tfxmr.models.base import Stage
+from tfxmr.models.base import Batch, Losses, Networks, Players, Rate, Stage, Step, Update
 
 # the authors' descent in the stages of networks but the last, which is Caffe's
 DESCENTS = {
@@ -86,7 +92,7 @@ class CCLSettings(DeepNetSettings):
     )
     end_to_end: bool = setting(False, "With --variant=together, lets the second gradient into the encoders.")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises InputError for settings that do not go together, before anything is trained."""
         super().__post_init__()
         if self.variant == "together" and self.rbm_pretrain:
@@ -130,13 +136,14 @@ class CCL(DeepNet):
     """
 
     Settings = CCLSettings
+    settings: CCLSettings
     paper = "Peng et al., IEEE Trans. Multimedia 2018"
     provenance = "the authors' code; patches are left out, its Boltzmann machines are --rbm_pretrain"
     least_modalities = 2
     least_classes = 2
     recipes = deepnet_recipes(50_000, 50_000, 50_000, 50_000)
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds, for each modality, machines if there are any, encoder, decoder, classifying and common network."""
         s, staged, unit = self.settings, self.settings.variant == "staged", self.unit
         *hidden, code = s.encoder_units
@@ -164,7 +171,7 @@ class CCL(DeepNet):
             }, init="caffe" if staged else "glorot")
         return found
 
-    def towers(self, shapes, init):
+    def towers(self, shapes: dict[str, tuple], init: str) -> Networks:
         """Builds towers by name of (width of inputs, units, activation of hidden layers, of the last)."""
         return {
             name: self.tower(name, inputs, units, activation=hidden, output_activation=last, init=init)
@@ -172,17 +179,17 @@ class CCL(DeepNet):
         }
 
     @property
-    def unit(self):
+    def unit(self) -> Callable[[tf.Tensor], tf.Tensor]:
         """The units of codes, and with --variant=together of all hidden layers."""
         automatic = "sigmoid" if self.settings.rbm_pretrain else "tanh"
         return getattr(tf, automatic if self.settings.activation == "auto" else self.settings.activation)
 
     @property
-    def fusing(self):
+    def fusing(self) -> bool:
         """Whether there are machines over codes."""
         return self.settings.rbm_pretrain and self.settings.fusing_units > 0
 
-    def make_stages(self, num_items):
+    def make_stages(self, num_items: int) -> tuple[Stage, ...]:
         """The stages of the class in order; of --variant=together one."""
         s, steps = self.settings, self.total_steps(num_items)
         if s.variant == "together":
@@ -194,18 +201,18 @@ class CCL(DeepNet):
         )
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """A player for each stage of networks, and one for each machine; of --variant=together one for all."""
         if self.settings.variant == "together":
             return super().players
-        found = {name: (name,) for name in self.machines}
+        found: Players = {name: (name,) for name in self.machines}
         own = {"codes": ("encoder", "decoder"), "semantic": ("semantic",), "common": ("common", "classifier")}
         for player, kinds in own.items():
             found[player] = tuple(name for name in self.networks if name.partition("_")[0] in kinds)
         return found
 
     @property
-    def rates(self):
+    def rates(self) -> dict[str, float]:
         """With the authors' sgd, the ratio of each stage's rate to that of the last."""
         s = self.settings
         if s.optimizer != "sgd" or s.variant == "together":
@@ -215,7 +222,7 @@ class CCL(DeepNet):
             own["codes"] = CODES_RATE
         return {player: rate / BASE_RATE for player, rate in own.items()}
 
-    def make_optimizer(self, player, learning_rate):
+    def make_optimizer(self, player: str, learning_rate: Rate) -> keras.optimizers.Optimizer:
         """As DeepNet.make_optimizer; with the authors' sgd of each stage its own, and Adam for codes of features."""
         s = self.settings
         if s.optimizer != "sgd" or s.variant == "together" or player in self.machines:
@@ -227,14 +234,14 @@ class CCL(DeepNet):
         steps = next(stage.steps for stage in self.stages if stage.name == player)
         return DESCENTS[player].optimizer(max(1, steps), f"sgd_{player}", learning_rate)
 
-    def begin(self, data):
+    def begin(self, data: MultiModalData) -> dict[str, Any]:
         """Before the last stage, sets its scalings to the training items."""
         found = super().begin(data)
         for m, x in data.splits["train"].features.items() if self.stage.name == "common" else ():
-            self.networks[f"scaled_{m}"].set(rows_of(lambda rows, m=m: self.semantic(m, rows), x), "zscore")
+            self.networks[f"scaled_{m}"].set(rows_of(functools.partial(self.semantic, m), x), "zscore")
         return found
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the update of the stage's networks, or of each of its machines."""
         if step.stage.startswith("machines_"):
             yield from self.machine_updates(batch, step)
@@ -246,7 +253,7 @@ class CCL(DeepNet):
                 loss = self.compute_losses(batch, step)
             yield self.minimise("joint" if self.settings.variant == "together" else step.stage, loss, tape)
 
-    def compute_losses(self, batch, step):
+    def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """The weighted losses of a batch, name -> scalar: of the stage, or with --variant=together of all."""
         if self.settings.variant == "together":
             x, codes = batch, {m: self.networks[f"encoder_{m}"](batch[m]) for m in self.dims}
@@ -264,7 +271,7 @@ class CCL(DeepNet):
             }
         return self.costs_of_tasks({m: self.task_input(m, batch[m]) for m in self.dims}, batch["label"])
 
-    def losses_of_codes(self, x, codes):
+    def losses_of_codes(self, x: dict[str, tf.Tensor], codes: dict[str, tf.Tensor]) -> Losses:
         """The losses of codes of x, both by modality, name -> scalar."""
         restored = sum(squares(self.networks[f"decoder_{m}"](codes[m]) - x[m]) for m in self.dims)
         apart = sum(squares(codes[m] - codes[n]) for m, n in itertools.combinations(self.dims, 2))
@@ -274,7 +281,7 @@ class CCL(DeepNet):
             "correlation": correlation * tf.reduce_mean(apart),
         }
 
-    def costs_of_tasks(self, inputs, labels):
+    def costs_of_tasks(self, inputs: dict[str, tf.Tensor], labels: tf.Tensor) -> Losses:
         """The losses of the common networks on their inputs by modality, name -> scalar."""
         s, net = self.settings, self.networks
         shared = {m: net[f"common_{m}"](inputs[m]) for m in self.dims}  # z
@@ -286,30 +293,30 @@ class CCL(DeepNet):
         intra = losses.semantic_discrimination(tf.stack([net[f"classifier_{m}"](shared[m]) for m in self.dims]), labels)
         return {"contrastive": s.beta * tf.reduce_mean(inter), "class": tf.reduce_mean(intra)}
 
-    def last(self, z):
+    def last(self, z: tf.Tensor) -> tf.Tensor:
         """h of z."""
         return tf.sigmoid(z) if self.settings.variant == "staged" else self.unit(z)
 
-    def encoded(self, m, x):
+    def encoded(self, m: str, x: tf.Tensor) -> tf.Tensor:
         """c_m of features (B, d)."""
         return self.networks[f"encoder_{m}"](self.seen(m, x))
 
-    def semantic(self, m, x):
+    def semantic(self, m: str, x: tf.Tensor) -> tf.Tensor:
         """s_m of features."""
         codes = self.encoded(m, x)
         return self.networks[f"semantic_{m}"](self.networks[f"fusing_machine_{m}"](codes) if self.fusing else codes)
 
-    def task_input(self, m, x):
+    def task_input(self, m: str, x: tf.Tensor) -> tf.Tensor:
         """What the common network sees of features."""
         if self.settings.variant == "together":
             return self.encoded(m, x)
         return self.networks[f"scaled_{m}"](self.semantic(m, x))
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """The common representation h_m."""
         return self.last(self.networks[f"common_{modality}"](self.task_input(modality, features)))
 
 
-def squares(x):
+def squares(x: tf.Tensor) -> tf.Tensor:
     """Squared length of each row of x (B, d): (B,)."""
     return tf.reduce_sum(x**2, axis=-1)

@@ -1,15 +1,18 @@
 """CM-GANs: cross-modal generative adversarial networks (Peng and Qi, ACM TOMM 2019)."""
 import dataclasses
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses, randomness
+from tfxmr.engine.keras_model import Shapes
 from tfxmr.engine.optimizers import BySteps
 from tfxmr.engine.parts.batch_norm import NormTower
-from tfxmr.models.base import Method, MethodSettings, Stage
+from tfxmr.models.base import Batch, Method, MethodSettings, Networks, Players, Rate, Stage, Step, Update
 
 ADVERSARIES = {"both": ("inter", "intra"), "inter": ("inter",), "intra": ("intra",)}
 
@@ -89,6 +92,7 @@ class CMGAN(Method):
     """
 
     Settings = CMGANSettings
+    settings: CMGANSettings
     paper = "Peng and Qi, ACM TOMM 2019"
     provenance = "networks, losses and training from the authors' code, but for two decisions of the paper's"
     zero_shot = True
@@ -97,11 +101,11 @@ class CMGAN(Method):
     pairs = True
 
     @property
-    def adversaries(self):
+    def adversaries(self) -> tuple[str, ...]:
         """Which kinds of discriminators there are: "inter", "intra", both or none."""
         return ADVERSARIES[self.settings.adversary] if self.settings.adv_weight else ()
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds the networks by role and modality: E1, E2 and P, and of the adversaries that there are R, D and CD."""
         s, found = self.settings, {}
         if s.share_encoder:
@@ -118,33 +122,35 @@ class CMGAN(Method):
                 found[f"CD_{m}"] = self.norm_tower(f"CD_{m}", (s.common_units, d), s.inter_units, 1)
         return found
 
-    def norm_tower(self, name, inputs, units, outputs=0, **arguments):
+    def norm_tower(
+        self, name: str, inputs: int | tuple[int, ...], units: int, outputs: int = 0, **arguments: Any,
+    ) -> NormTower:
         """Builds a NormTower with random weights by seed and name."""
         seed = randomness.derive(self.seed, *name.encode())
         return NormTower(inputs, units, outputs, seed=seed, dtype=self.policy, name=name, **arguments)
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """Each discriminator, and each modality's generator; encoder 2 belongs to both of these, if it is one."""
-        found = {name: (name,) for name in self.networks if name.startswith(("D_", "CD_"))}
+        found: Players = {name: (name,) for name in self.networks if name.startswith(("D_", "CD_"))}
         for m in self.dims:
             parts = (f"E1_{m}", self.encoder_2(m), f"R_{m}", f"P_{m}")
             found[f"G_{m}"] = tuple(name for name in parts if name in self.networks)
         return found
 
-    def encoder_2(self, modality):
+    def encoder_2(self, modality: str) -> str:
         """The name of a modality's second encoder."""
         return "E2" if self.settings.share_encoder else f"E2_{modality}"
 
-    def make_stages(self, num_items):
+    def make_stages(self, num_items: int) -> tuple[Stage, ...]:
         """One stage, whose batches are drawn by class."""
         return (Stage("training", self.total_steps(num_items), sampler="classes"),)
 
-    def steps_per_epoch(self, num_items):
+    def steps_per_epoch(self, num_items: int) -> int:
         """ceil(items / batch size), as the released code counts."""
         return max(1, math.ceil(num_items / self.settings.batch_size))
 
-    def own_rate(self, steps_per_epoch):
+    def own_rate(self, steps_per_epoch: int) -> Rate:
         """The settings' rate, which decays when an epoch begins whose number, from 1, --decay_epochs divides."""
         s = self.settings
         if s.learning_rate_decay == 1:
@@ -155,7 +161,7 @@ class CMGAN(Method):
         # epochs count from 1: the first decay comes before epoch 100, not after it
         return BySteps(lambda step: decayed(step + steps_per_epoch), self.step)
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the updates of one step: the discriminators', then the generators' in rounds."""
         training, texts_first = step.training, tuple(reversed(self.dims))
         if self.adversaries:  # what the discriminators see does not change until the generators' turn
@@ -171,12 +177,12 @@ class CMGAN(Method):
             for m in self.dims:
                 yield self.update_generator(m, batch, training)
 
-    def common(self, modality, features, training=False):
+    def common(self, modality: str, features: tf.Tensor, training: bool = False) -> tf.Tensor:
         """c (B, common_units) of a modality's features (B, d)."""
         hidden = self.networks[f"E1_{modality}"](features, training=training)
         return self.networks[self.encoder_2(modality)](hidden, source=modality, training=training)
 
-    def update_intra_discriminator(self, modality, features, made):
+    def update_intra_discriminator(self, modality: str, features: tf.Tensor, made: tf.Tensor) -> Update:
         """D_m: features are real, reconstructed ones fake."""
         name = f"D_{modality}"
         with tf.GradientTape() as tape:
@@ -184,7 +190,9 @@ class CMGAN(Method):
             loss = tf.reduce_mean(losses.real_loss(real) + losses.fake_loss(fake))
         return self.minimise(name, {"intra": loss}, tape)
 
-    def update_inter_discriminator(self, modality, batch, common, training):
+    def update_inter_discriminator(
+        self, modality: str, batch: Batch, common: dict[str, tf.Tensor], training: bool,
+    ) -> Update:
         """CD_m: the pair of the modality's own is real; of the other modality, or of another class's item, fake."""
         name, features, wrong = f"CD_{modality}", batch[modality], batch["wrong"][modality]
         of_wrong = self.common(modality, wrong, training)
@@ -196,15 +204,15 @@ class CMGAN(Method):
             loss = tf.reduce_mean(real + (other + wrong) / 2)
         return self.minimise(name, {"inter": loss}, tape)
 
-    def judge_pair(self, modality, common, features, training):
+    def judge_pair(self, modality: str, common: tf.Tensor, features: tf.Tensor, training: bool) -> tf.Tensor:
         """Logits (B,) of pairs of a common representation and a modality's features, normalised by these rows alone."""
         return self.networks[f"CD_{modality}"](common, features, training=training)[:, 0]
 
-    def other(self, modality):
+    def other(self, modality: str) -> str:
         """The modality that this one is not."""
         return next(m for m in self.dims if m != modality)
 
-    def update_generator(self, modality, batch, training):
+    def update_generator(self, modality: str, batch: Batch, training: bool) -> Update:
         """G_m: to pass for the other modality, to reconstruct like features, to tell classes apart."""
         s, other, loss = self.settings, self.other(modality), {}
         with tf.GradientTape() as tape:
@@ -220,7 +228,7 @@ class CMGAN(Method):
             loss["class"] = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], classes))
         return self.minimise(f"G_{modality}", loss, tape)
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """c, or the class probabilities."""
         common = self.common(modality, features)
         if self.settings.representation == "common":

@@ -1,15 +1,22 @@
 """CMDN: cross-media multiple deep networks (Peng et al., IJCAI 2016)."""
 import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
+from tfxmr.data.multimodal import MultiModalData
 from tfxmr.engine import losses
+from tfxmr.engine.keras_model import Shapes
+from tfxmr.engine.layers import Dense
 from tfxmr.engine.optimizers import Adam
 from tfxmr.models._boltzmann import Descent
 from tfxmr.models._deepnet import DeepNet, DeepNetSettings, Scaling, deepnet_recipes, rows_of
-from tfxmr.models.base import Stage
+from tfxmr.models.base import Batch, Losses, Networks, Players, Rate, Stage, Step, Update
 
 # the authors' descent in the stages of networks, by the first word of their names
 DESCENTS = {
@@ -75,7 +82,7 @@ class CMDNSettings(DeepNetSettings):
     )
     end_to_end: bool = setting(False, "With --variant=together, lets the gradient of each stage into those below.")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises InputError for settings that do not go together, before anything is trained."""
         super().__post_init__()
         if self.variant == "together" and self.rbm_pretrain:
@@ -126,13 +133,14 @@ class CMDN(DeepNet):
     """
 
     Settings = CMDNSettings
+    settings: CMDNSettings
     paper = "Peng et al., IJCAI 2016"
     provenance = "the authors' code; its Boltzmann machines are --rbm_pretrain"
     least_modalities = 2
     least_classes = 2
     recipes = deepnet_recipes(100_000, 200_000, 200_000, 100_000)
 
-    def check(self, data):
+    def check(self, data: MultiModalData) -> None:
         """As DeepNet.check; a machine over all modalities needs items that have all of them."""
         super().check(data)
         if self.settings.rbm_pretrain and not data.splits["train"].paired:
@@ -141,11 +149,13 @@ class CMDN(DeepNet):
                 "--norbm_pretrain"
             )
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds the networks of every stage."""
         s, staged = self.settings, self.settings.variant == "staged"
         unit = getattr(tf, s.activation)
-        shapes, others, widths = {}, {}, dict(data.dims)
+        shapes: dict[str, tuple] = {}
+        others: Networks = {}
+        widths = dict(data.dims)
         for m, d in data.dims.items():
             if staged:
                 others[f"standard_{m}"] = Scaling(d, name=f"standard_{m}")
@@ -192,23 +202,23 @@ class CMDN(DeepNet):
             for name, (inputs, units, hidden, last) in shapes.items()
         } | others
 
-    def init_of(self, name):
+    def init_of(self, name: str) -> str:
         """Initial weights of a network: DeepNet's for those of the authors."""
         own = self.settings.variant == "staged" and name.partition("_")[0] not in ("inter", "joint", "merge")
         return "fan_out" if own else "glorot"
 
     @property
-    def depth(self):
+    def depth(self) -> int:
         """Layers of a modality's own encoder; 0 where it has no part in what is classified."""
         return len(self.settings.intra_units) if self.settings.semantic_inputs == "merged" else 0
 
-    def make_stages(self, num_items):
+    def make_stages(self, num_items: int) -> tuple[Stage, ...]:
         """The stages of the class in order; of --variant=together one."""
         s, steps = self.settings, self.total_steps(num_items)
         if s.variant == "together":
             return (Stage("training", steps),)
 
-        def stages(*names, length):
+        def stages(*names: str, length: int) -> list[Stage]:
             return [Stage(name, length or steps, (name,)) for name in names]
 
         found = stages(*(f"intra_{i}" for i in range(1, self.depth + 1)), length=s.autoencoder_steps)
@@ -223,20 +233,20 @@ class CMDN(DeepNet):
         return tuple(found + stages(*(f"common_{i}" for i in range(1, len(s.common_units) + 1)), length=0))
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """A player for each stage of networks, and one for each machine; of --variant=together one for all."""
         if self.settings.variant == "together":
             return super().players
-        found = {name: (name,) for name in self.machines}
+        found: Players = {name: (name,) for name in self.machines}
         towers = [n for n in self.networks if n not in found and not isinstance(self.networks[n], Scaling)]
-        prefixes = {f"intra_{i}": ("intra_",) for i in range(1, self.depth + 1)}
+        prefixes: Players = {f"intra_{i}": ("intra_",) for i in range(1, self.depth + 1)}
         prefixes |= {"between": ("inter_", "joint_", "merge_"), "semantic": ("semantic_",)}
         prefixes |= {name: (f"{name}_",) for name in self.levels_by_name if name != "joint"}
         for name, own in prefixes.items():
             found[name] = tuple(n for n in towers if f"{n}_".startswith(own))
         return {player: names for player, names in found.items() if names}
 
-    def variables_of(self, player):
+    def variables_of(self, player: str) -> list:
         """As Method.variables_of; of an intra stage those of the layers so far: first ones up, last ones down."""
         if not player.startswith("intra_"):
             return super().variables_of(player)
@@ -244,19 +254,19 @@ class CMDN(DeepNet):
         layers = [layer for m in self.dims for tower in self.intra_layers(m, depth) for layer in tower]
         return [v for layer in layers for v in layer.trainable_variables]
 
-    def intra_layers(self, m, depth):
+    def intra_layers(self, m: str, depth: int) -> tuple[list[Dense], list[Dense]]:
         """The first `depth` layers of a modality's own encoder, and the last ones of its decoder."""
         return self.networks[f"intra_{m}"].layers[:depth], self.networks[f"intra_{m}_decoder"].layers[-depth:]
 
     @property
-    def rates(self):
+    def rates(self) -> dict[str, float]:
         """With the authors' sgd, the ratio of each stage's rate to that of "semantic"."""
         if self.settings.optimizer != "sgd" or self.settings.variant == "together":
             return {}
         own = {kind: descent.learning_rate for kind, descent in DESCENTS.items()}
         return {player: own.get(kind_of(player), AUTOENCODER_RATE) / BASE_RATE for player in self.players}
 
-    def make_optimizer(self, player, learning_rate):
+    def make_optimizer(self, player: str, learning_rate: Rate) -> keras.optimizers.Optimizer:
         """As DeepNet.make_optimizer; with the authors' sgd of each stage its own, and Adam for autoencoders."""
         if player not in self.rates or player in self.machines:
             return super().make_optimizer(player, learning_rate)
@@ -265,7 +275,7 @@ class CMDN(DeepNet):
         steps = next(stage.steps for stage in self.stages if stage.name == player)
         return DESCENTS[kind_of(player)].optimizer(max(1, steps), f"sgd_{player}", learning_rate)
 
-    def begin(self, data):
+    def begin(self, data: MultiModalData) -> dict[str, Any]:
         """Before the first stage and those that take scaled codes, sets the scalings to the training items."""
         found = super().begin(data)
         if self.settings.variant == "together":
@@ -275,12 +285,12 @@ class CMDN(DeepNet):
             if self.stage == self.stages[0]:
                 self.networks[f"standard_{m}"].set(features[m], "zscore")
             if self.stage.name == "merge_machines":
-                self.networks[f"range_{m}"].set(rows_of(lambda x, m=m: self.intra(m, x), features[m]), "range")
+                self.networks[f"range_{m}"].set(rows_of(functools.partial(self.intra, m), features[m]), "range")
             if self.stage.name == "semantic":
-                self.networks[f"scaled_{m}"].set(rows_of(lambda x, m=m: self.merged(m, x), features[m]), "zscore")
+                self.networks[f"scaled_{m}"].set(rows_of(functools.partial(self.merged, m), features[m]), "zscore")
         return found
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the update of the stage's networks, or of each of its machines."""
         stage = step.stage
         if stage.startswith("machines_"):
@@ -290,18 +300,19 @@ class CMDN(DeepNet):
             yield self.contrasted(stage, tf.concat(parts, axis=-1), step)
         elif stage == "merge_machines":
             for m in self.dims:
-                parts = self.intra_and_joint(m, batch[m])
-                yield self.contrasted(f"merge_machine_{m}", tf.concat(parts, axis=-1), step)
+                codes = self.intra_and_joint(m, batch[m])
+                yield self.contrasted(f"merge_machine_{m}", tf.concat(codes, axis=-1), step)
         else:
             with tf.GradientTape() as tape:
                 loss = self.compute_losses(batch, step)
             yield self.minimise("joint" if self.settings.variant == "together" else stage, loss, tape)
 
-    def compute_losses(self, batch, step):
+    def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """The losses of a batch, name -> scalar: of the stage, or with --variant=together of all."""
         if self.settings.variant == "together":
             return self.costs_together(batch)
-        loss, kind, number = {}, kind_of(step.stage), step.stage.rpartition("_")[2]
+        loss: Losses = {}
+        kind, number = kind_of(step.stage), step.stage.rpartition("_")[2]
         if kind == "intra":
             for m in self.dims:
                 x, depth = self.standard(m, batch[m]), int(number)
@@ -321,9 +332,10 @@ class CMDN(DeepNet):
             self.jointly(step.stage, parts, loss, batch["label"])
         return loss
 
-    def costs_together(self, batch):
+    def costs_together(self, batch: Batch) -> Losses:
         """The losses of all stages, from codes that are computed once."""
-        loss, parts = {}, {}
+        loss: Losses = {}
+        parts: dict[str, tf.Tensor] = {}
         intra = {m: self.restored(f"intra_{m}", (batch[m],), loss) for m in self.dims}
         for m, merged in self.between(batch, intra, loss).items():
             parts[m] = self.networks[f"semantic_{m}"](self.cut(merged))
@@ -332,34 +344,36 @@ class CMDN(DeepNet):
             parts = self.jointly(name, {m: self.cut(v) for m, v in parts.items()}, loss, batch["label"])
         return loss
 
-    def between(self, x, intra, loss):
+    def between(self, x: dict[str, tf.Tensor], intra: dict[str, tf.Tensor], loss: Losses) -> dict[str, tf.Tensor]:
         """r_m by modality of features `x` and a_m, by what stands for machines; the losses go into `loss`."""
         inter = {m: self.restored(f"inter_{m}", (x[m],), loss) for m in self.dims}
         joint = self.jointly("joint", {m: self.cut(v) for m, v in inter.items()}, loss)
         return {m: self.restored(f"merge_{m}", (self.cut(intra[m]), self.cut(joint[m])), loss) for m in self.dims}
 
-    def cut(self, x):
+    def cut(self, x: tf.Tensor) -> tf.Tensor:
         """x, as the next stage takes it."""
         return x if self.settings.end_to_end else tf.stop_gradient(x)
 
-    def squared_error(self, a, b):
+    def squared_error(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         """S of a - b (..., B, d), as a mean over all items and inputs; b is broadcast to a's shape. A scalar."""
         if self.settings.variant == "together":
             return tf.reduce_mean((a - b) ** 2)
         return 0.5 * tf.reduce_mean(tf.reduce_sum((a - b) ** 2, axis=-1))
 
-    def restored(self, name, parts, loss):
+    def restored(self, name: str, parts: Sequence[tf.Tensor], loss: Losses) -> tf.Tensor:
         """The code of an autoencoder of one or several parts, whose loss goes into `loss`."""
         code = self.networks[name](*parts)
         loss[name] = self.squared_error(self.networks[f"{name}_decoder"](code), tf.concat(parts, axis=-1))
         return code
 
-    def classified(self, m, codes, labels, loss):
+    def classified(self, m: str, codes: tf.Tensor, labels: tf.Tensor, loss: Losses) -> None:
         """Puts the classification loss of a modality's codes into `loss`."""
         logits = self.networks[f"semantic_{m}_classifier"](codes)
         loss[f"semantic_{m}"] = tf.reduce_mean(losses.semantic_discrimination(logits[None], labels))
 
-    def jointly(self, name, parts, loss, labels=None):
+    def jointly(
+        self, name: str, parts: dict[str, tf.Tensor], loss: Losses, labels: tf.Tensor | None = None,
+    ) -> dict[str, tf.Tensor]:
         """Codes of each modality alone, modality -> (B, k); the joint autoencoder's losses go into `loss`."""
         present = tf.concat((tf.ones((1, len(self.dims))), tf.eye(len(self.dims))), axis=0)  # (1 + M, M)
         codes = self.networks[name](*(present[:, i, None, None] * parts[m] for i, m in enumerate(self.dims)))
@@ -371,19 +385,19 @@ class CMDN(DeepNet):
             loss[f"{name}_class"] = tf.reduce_mean(total) / (1 + len(self.dims))
         return dict(zip(self.dims, tf.unstack(codes[1:]), strict=True))
 
-    def standard(self, m, x):
+    def standard(self, m: str, x: tf.Tensor) -> tf.Tensor:
         """Features (B, d) as the networks take them."""
         return self.networks[f"standard_{m}"](x) if self.settings.variant == "staged" else x
 
-    def intra(self, m, x):
+    def intra(self, m: str, x: tf.Tensor) -> tf.Tensor:
         """a_m of features."""
         return self.networks[f"intra_{m}"](self.standard(m, x))
 
-    def inter(self, m, x):
+    def inter(self, m: str, x: tf.Tensor) -> tf.Tensor:
         """I_m of features, by an autoencoder or by machines."""
         return self.seen(m, x) if self.settings.rbm_pretrain else self.networks[f"inter_{m}"](self.standard(m, x))
 
-    def intra_and_joint(self, m, x):
+    def intra_and_joint(self, m: str, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """a_m, with machines scaled to [0, 1], and q_m of features."""
         own, between = self.intra(m, x), self.inter(m, x)
         if not self.settings.rbm_pretrain:
@@ -391,7 +405,7 @@ class CMDN(DeepNet):
         parts = [between if n == m else None for n in self.dims]
         return self.networks[f"range_{m}"](own), self.networks["joint_machine"].mean_field(parts)
 
-    def merged(self, m, x):
+    def merged(self, m: str, x: tf.Tensor) -> tf.Tensor:
         """r_m of features, or what --semantic_inputs has in its place."""
         if self.settings.semantic_inputs == "features":
             return self.standard(m, x)
@@ -400,33 +414,35 @@ class CMDN(DeepNet):
         name = f"merge_machine_{m}" if self.settings.rbm_pretrain else f"merge_{m}"
         return self.networks[name](*self.intra_and_joint(m, x))
 
-    def classifying_input(self, m, x):
+    def classifying_input(self, m: str, x: tf.Tensor) -> tf.Tensor:
         """z(r_m) of features."""
         scaled = self.networks.get(f"scaled_{m}")
         return self.merged(m, x) if scaled is None else scaled(self.merged(m, x))
 
-    def code(self, m, x, levels):
+    def code(self, m: str, x: tf.Tensor, levels: int) -> tf.Tensor:
         """h_m of the first `levels` common levels of features; of 0 s_m."""
         code = self.networks[f"semantic_{m}"](self.classifying_input(m, x))
         for i in range(1, levels + 1):
             code = self.alone(f"common_{i}", m, code)
         return code
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """The last level's h_m."""
         return self.code(modality, features, len(self.settings.common_units))
 
-    def alone(self, name, modality, part):
+    def alone(self, name: str, modality: str, part: tf.Tensor) -> tf.Tensor:
         """The joint code (B, k) of one modality's part (B, d), without the others."""
         return self.networks[name](*(part if m == modality else tf.zeros_like(part) for m in self.dims))
 
 
-def kind_of(player):
+def kind_of(player: str) -> str:
     """The first word of a player's or stage's name."""
     return player.partition("_")[0]
 
 
-def autoencoder(name, width, units, activation):
+def autoencoder(
+    name: str, width: int | tuple[int, ...], units: Sequence[int], activation: Callable[[tf.Tensor], tf.Tensor],
+) -> dict[str, tuple]:
     """The shapes of an encoder, and of a decoder that mirrors it and restores `width`, or the sum of widths."""
     total = sum(width) if isinstance(width, tuple) else width
     return {

@@ -1,12 +1,15 @@
 """Corr-AE: correspondence autoencoders (Feng et al., ACM MM 2014)."""
 import dataclasses
 import itertools
+from collections.abc import Iterator
 
+import keras
 import tensorflow as tf
 
 from tfxmr.core.settings import changed, setting
+from tfxmr.engine.keras_model import Shapes
 from tfxmr.models._deepnet import CORR_AE_RECIPES, DeepNet, DeepNetSettings
-from tfxmr.models.base import Stage
+from tfxmr.models.base import Batch, Losses, Networks, Players, Rate, Stage, Step, Update
 
 PAPER_ALPHA = {"corr": 0.8, "cross": 0.2, "full": 0.8}
 
@@ -71,13 +74,14 @@ class CorrAE(DeepNet):
     """
 
     Settings = CorrAESettings
+    settings: CorrAESettings
     recipes = CORR_AE_RECIPES
     paper = "Feng et al., ACM MM 2014"
     provenance = "a public configuration; pre-training is --rbm_pretrain"
     zero_shot = True
     least_modalities = 2
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds an encoder for each modality, the decoders that the variant needs, and machines if there are any."""
         *hidden, code = self.settings.encoder_units
         activation = getattr(tf, self.activation)
@@ -92,27 +96,27 @@ class CorrAE(DeepNet):
         } | machines
 
     @property
-    def activation(self):
+    def activation(self) -> str:
         """Name of the hidden units, "sigmoid" or "tanh"."""
         # without machines to start from, codes of one sign tell little apart: on 400 raw pairs mAP .25, tanh .33
         automatic = "sigmoid" if self.settings.rbm_pretrain else "tanh"
         return automatic if self.settings.activation == "auto" else self.settings.activation
 
-    def make_stages(self, num_items):
+    def make_stages(self, num_items: int) -> tuple[Stage, ...]:
         """The machines of each level, the lowest first, and the autoencoders."""
         return (*self.machine_stages(), Stage("training", self.total_steps(num_items), ("joint",)))
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """The autoencoders, and each machine by itself."""
         machines = {name: (name,) for name in self.machines}
         return {"joint": tuple(name for name in self.networks if name not in machines)} | machines
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the autoencoders' update; in the stage of a level, each machine's step of contrastive divergence."""
         return super().updates(batch, step) if step.stage == "training" else self.machine_updates(batch, step)
 
-    def compute_losses(self, batch, step):
+    def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """The weighted losses of a batch, name -> scalar."""
         alpha = self.settings.alpha or PAPER_ALPHA[self.settings.variant]
         targets = {m: self.seen(m, batch[m]) for m in self.dims}
@@ -125,11 +129,11 @@ class CorrAE(DeepNet):
         apart = sum(squared_error(codes[m], codes[n]) for m, n in itertools.combinations(self.dims, 2))
         return {"reconstruction": (1 - alpha) * restored, "correlation": alpha * apart}
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """The code h_m: features (B, d) to (B, k)."""
         return self.networks[f"encoder_{modality}"](self.seen(modality, features))
 
-    def make_optimizer(self, player, learning_rate):
+    def make_optimizer(self, player: str, learning_rate: Rate) -> keras.optimizers.Optimizer:
         """As DeepNet.make_optimizer, with a rising momentum of sgd."""
         optimizer = super().make_optimizer(player, learning_rate)
         if player == "joint" and self.settings.optimizer == "sgd":
@@ -137,6 +141,6 @@ class CorrAE(DeepNet):
         return optimizer
 
 
-def squared_error(a, b):
+def squared_error(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Mean over the rows u of ||a_u - b_u||^2, a scalar."""
     return tf.reduce_mean(tf.reduce_sum((a - b) ** 2, axis=-1))

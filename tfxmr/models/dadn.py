@@ -1,6 +1,8 @@
 """DADN: dual adversarial distribution network, DANZCR's successor (Chi and Peng, IEEE TCSVT 2020)."""
 import dataclasses
 import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -8,7 +10,7 @@ from tfxmr.core.settings import setting
 from tfxmr.engine import losses
 from tfxmr.engine.parts.mmd import mixture_mmd
 from tfxmr.models._dual import Dual, DualSettings
-from tfxmr.models.base import Stage
+from tfxmr.models.base import Batch, Players, Stage, Step, Update
 
 BANDWIDTHS = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)  # sigma of the kernels, whose sum is taken
 EPSILON = 1e-8  # under the root: the authors' is bare, and nan where rounding makes MMD^2 negative
@@ -61,11 +63,12 @@ class DADN(Dual):
     """
 
     Settings = DADNSettings
+    settings: DADNSettings
     paper = "Chi and Peng, IEEE TCSVT 2020"
     provenance = "the authors' code, run and reproduced; the paper's text was not at hand"
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """The updates of one step, in order, and the networks that each changes."""
         variant, found = self.settings.variant, {"G_F": self.names("G_F")}
         if variant != "single":
@@ -76,11 +79,11 @@ class DADN(Dual):
                 found["D_R"] = self.names("D_R")
         return found
 
-    def make_stages(self, num_items):
+    def make_stages(self, num_items: int) -> tuple[Stage, ...]:
         """One stage, whose batches have a pair of another class for each pair."""
         return (Stage("training", self.total_steps(num_items), sampler="contrasted"),)
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the updates of one step, each with dropout masks of its own."""
         features, wrong = (tuple(part[m] for m in self.dims) for part in (batch, batch["wrong"]))
         word = tf.gather(self.class_embeddings, batch["label"])
@@ -98,7 +101,9 @@ class DADN(Dual):
             common = self.generate(features, next(masks))
             yield self.update_reverse_discriminators(features, common, next(masks))
 
-    def update_forward_generators(self, features, wrong, word, seed):
+    def update_forward_generators(
+        self, features: Sequence[tf.Tensor], wrong: Sequence[tf.Tensor], word: tf.Tensor, seed: tf.Tensor | None,
+    ) -> Update:
         """G_F: towards the class vector, away from another class, and by what the discriminators see."""
         with tf.GradientTape() as tape:
             # One pass for both: dropout masks are drawn for each row.
@@ -111,7 +116,7 @@ class DADN(Dual):
                 loss["quadruplet"] = sum(self.quadruplet(s, word, others) for s in common)
         return self.minimise("G_F", loss, tape)
 
-    def update_all_generators(self, features, seed):
+    def update_all_generators(self, features: Sequence[tf.Tensor], seed: tf.Tensor | None) -> Update:
         """G_R: reconstructions near the features, and by what the discriminators see."""
         with tf.GradientTape() as tape:
             made = self.reconstruct(self.generate(features, seed), seed)
@@ -120,7 +125,9 @@ class DADN(Dual):
                 loss["mmd"] = sum(map(tf.reduce_sum, self.reverse_discrepancies(features, made)))
         return self.minimise("G_R", loss, tape)
 
-    def forward_discrepancies(self, features, common, word):
+    def forward_discrepancies(
+        self, features: Sequence[tf.Tensor], common: Sequence[tf.Tensor], word: tf.Tensor,
+    ) -> list[tf.Tensor]:
         """M of what D_FI and D_FT see of (s, f) and of (w, f): (2,) for each, own and other s."""
         found = []
         for i, network in enumerate(self.names("D_F")):
@@ -130,7 +137,7 @@ class DADN(Dual):
             found.append(discrepancies((conditions, *seen), same))
         return found
 
-    def reverse_discrepancies(self, features, made):
+    def reverse_discrepancies(self, features: Sequence[tf.Tensor], made: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """M of what D_RI and D_RT see of r and of f: (1,) for each."""
         found = []
         for network, feature, fake in zip(self.names("D_R"), features, made, strict=True):
@@ -138,18 +145,18 @@ class DADN(Dual):
             found.append(discrepancies((both, *self.networks[network](both, hidden=True)[:-1])))
         return found
 
-    def quadruplet(self, common, word, others):
+    def quadruplet(self, common: tf.Tensor, word: tf.Tensor, others: Sequence[tf.Tensor]) -> tf.Tensor:
         """Q of a modality's s (B, e), the class vectors (B, e), and s~ of both modalities."""
         pull = self.settings.margin * batch_distance(common, word)
         return tf.nn.relu(pull - sum(batch_distance(common, other) for other in others))
 
 
-def batch_distance(a, b):
+def batch_distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """S: the sum of ||a_n - b_n||^2 / 2 over a batch of 64, of any (B, d) and (B, d)."""
     return tf.reduce_mean(losses.recovery(a, b, "tf_l2_loss"))
 
 
-def discrepancies(parts, same=0.0):
+def discrepancies(parts: Sequence[tf.Tensor], same: float | tf.Tensor = 0.0) -> tf.Tensor:
     """M between the first of K samples, which is a constant, and each of the others.
 
     Args:
@@ -159,7 +166,8 @@ def discrepancies(parts, same=0.0):
     Returns:
       (K - 1,), at least 1e-4.
     """
-    within = between = same
+    within: Any = same
+    between: Any = same
     for part in parts:
         real, fakes = tf.stop_gradient(part[:1]), part[1:]
         rows = tf.concat((real, fakes), axis=0)

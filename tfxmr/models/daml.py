@@ -8,8 +8,9 @@ import tensorflow as tf
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses
+from tfxmr.engine.keras_model import Shapes
 from tfxmr.engine.layers import reverse_gradient
-from tfxmr.models.base import Method, MethodSettings
+from tfxmr.models.base import Batch, Losses, Method, MethodSettings, Networks, Step
 
 WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 
@@ -37,7 +38,7 @@ class DAMLSettings(MethodSettings):
     common_units: tuple = setting((1024, 512, 128), "Widths of each modality's layers.", minimum=1)
     modality_units: tuple = setting((64,), "Widths of the modality classifier's hidden layers.", minimum=1)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises InputError for values out of range, or for no layers."""
         super().__post_init__()
         if not self.common_units:
@@ -70,13 +71,14 @@ class DAML(Method):
     """
 
     Settings = DAMLSettings
+    settings: DAMLSettings
     paper = "Xu et al., World Wide Web 2019"
     provenance = "50 %: known by its abstract"
     zero_shot = True
     least_modalities = 2
     least_classes = 2
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds a tower for each modality, and the modality classifier."""
         s = self.settings
         tanh = {"activation": tf.tanh, "output_activation": tf.tanh}
@@ -88,7 +90,7 @@ class DAML(Method):
             for name, (inputs, units, activations) in shapes.items()
         }
 
-    def compute_losses(self, batch, step):
+    def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """The weighted losses of a batch, name -> scalar."""
         s = self.settings
         common = tf.stack([self.embed(m, batch[m]) for m in self.dims])  # (M, B, d)
@@ -103,6 +105,6 @@ class DAML(Method):
             "adv": tf.reduce_mean(losses.modality_classification(logits)),
         }
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """The modality's tower."""
         return self.networks[f"tower_{modality}"](features)

@@ -1,12 +1,15 @@
 """DANZCR: dual adversarial networks for zero-shot cross-media retrieval (Chi and Peng, IJCAI 2018)."""
 import dataclasses
 import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from tfxmr.core.settings import setting
 from tfxmr.engine import losses, randomness
 from tfxmr.models._dual import Dual, DualSettings
+from tfxmr.models.base import Batch, Players, Step, Update
 
 ORDERS = {  # the players' turns in one step
     "paper": ("D_F", "D_R", "G_F", "G_R"),
@@ -77,23 +80,24 @@ class DANZCR(Dual):
     """
 
     Settings = DANZCRSettings
+    settings: DANZCRSettings
     paper = "Chi and Peng, IJCAI 2018"
     provenance = "the paper; what it leaves open is from its authors' later code"
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """The updates of one step and the networks that each changes."""
         forward = {"D_F": self.names("D_F"), "G_F": self.names("G_F")}
         if self.settings.variant == "single":
             return forward
         return forward | {"D_R": self.names("D_R"), "G_R": self.names("G_R") + self.names("G_F")}
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the updates of one step. Weights that did not change since are not run forward again."""
         features, seed = tuple(batch[m] for m in self.dims), step.seed
         word = tf.gather(self.class_embeddings, batch["label"])
         wrong = tf.gather(self.class_embeddings, self.other_labels(batch["label"], randomness.fold_in(seed, 0)))
-        generation = None  # (s_i, s_t) of the present G_F, and the tape that made them
+        generation: Any = None  # (s_i, s_t) of the present G_F, and the tape that made them
         masks = map(step.masks, itertools.count(1))  # each forward pass has dropout masks of its own
         for player in ORDERS[self.settings.schedule]:
             if player not in self.players:
@@ -107,25 +111,28 @@ class DANZCR(Dual):
                 elif player == "D_R":
                     yield self.update_reverse_discriminators(features, generation[0], next(masks))
                 elif player == "G_F":
-                    yield self.update_forward_generators(features, *generation, word)
+                    common, tape = generation
+                    yield self.update_forward_generators(features, common, tape, word)
                     generation = None
                 else:
                     yield self.update_all_generators(features, next(masks))
                     generation = None
 
-    def other_labels(self, labels, seed):
+    def other_labels(self, labels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Draws for each label (B,) another class, uniformly among the training classes. Returns (B,)."""
         classes = self.class_embeddings.shape[0]
         shift = tf.random.stateless_uniform(tf.shape(labels), seed, 1, classes, tf.int32)
         return (labels + shift) % classes
 
-    def fakes(self, common, wrong):
+    def fakes(self, common: Sequence[tf.Tensor], wrong: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], ...]:
         """What D_FI and D_FT are to call fake, eq. 5 and 6 (misprints mended): s of both modalities, l'."""
         if self.settings.variant == "no_dis":
             return tuple((s,) for s in common)
         return tuple((common[i], common[1 - i], wrong) for i in range(2))
 
-    def update_forward_generators(self, features, common, made_by, word):
+    def update_forward_generators(
+        self, features: Sequence[tf.Tensor], common: Sequence[tf.Tensor], made_by: tf.GradientTape, word: tf.Tensor,
+    ) -> Update:
         """Eq. 9 and 10 jointly, on the common representations that the tape `made_by` recorded."""
         adversarial = 0.0
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -143,7 +150,7 @@ class DANZCR(Dual):
         upstream = self.gradient("G_F", loss, tape, common)
         return "G_F", loss, made_by.gradient(common, self.variables_of("G_F"), output_gradients=upstream)
 
-    def update_all_generators(self, features, seed):
+    def update_all_generators(self, features: Sequence[tf.Tensor], seed: tf.Tensor | None) -> Update:
         """Eq. 11 and 12: forward and reverse generators together."""
         with tf.GradientTape() as tape:
             made = self.reconstruct(self.generate(features, seed), seed)
@@ -158,6 +165,6 @@ class DANZCR(Dual):
             }
         return self.minimise("G_R", loss, tape)
 
-    def recovery(self, generated, target):
+    def recovery(self, generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         """Mean of losses.recovery in the reading that the settings choose."""
         return tf.reduce_mean(losses.recovery(generated, target, self.settings.recovery))

@@ -1,5 +1,6 @@
 """DCCA: deep canonical correlation analysis (Andrew et al., ICML 2013)."""
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,11 +10,13 @@ from tfxmr.baselines._linear import View, constant
 from tfxmr.baselines.cca import canonical_directions, check_varying
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
+from tfxmr.data.multimodal import MultiModalData
 from tfxmr.engine import losses
-from tfxmr.models.base import Method, OptimizerSettings
+from tfxmr.engine.keras_model import Shapes
+from tfxmr.models.base import Batch, Losses, Method, Networks, OptimizerSettings, Players, Step
 
 
-def cube_root(x):
+def cube_root(x: tf.Tensor) -> tf.Tensor:
     """The paper's unit: the y with y^3 / 3 + y = x, in closed form; x of any shape."""
     return 2 * tf.sinh(tf.asinh(1.5 * x) / 3)
 
@@ -65,18 +68,19 @@ class DCCA(Method):
     """
 
     Settings = DCCASettings
+    settings: DCCASettings
     paper = "Andrew et al., ICML 2013"
     provenance = "the paper"
     zero_shot = True
     least_modalities = most_modalities = 2
     pairs = True
 
-    def check(self, data):
+    def check(self, data: MultiModalData) -> None:
         """Raises InputError if the data are no pairs of two modalities, or the features of one do not vary."""
         super().check(data)
         check_varying(data, self.name)
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds a network for each modality, and the linear map on top of it, which no gradient trains."""
         s = self.settings
         towers = {
@@ -86,16 +90,16 @@ class DCCA(Method):
         return towers | {f"top_{m}": Top(s.units[-1], width, name=f"top_{m}") for m in self.dims}
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """One: both networks ascend the correlation."""
         return {"joint": tuple(self.dims)}
 
-    def compute_losses(self, batch, step):
+    def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """Minus the correlation of a batch, name -> scalar."""
-        outputs = (self.networks[m](batch[m]) for m in self.dims)
-        return {"minus_correlation": -losses.total_correlation(*outputs, self.settings.ridge)}
+        one, other = (self.networks[m](batch[m]) for m in self.dims)
+        return {"minus_correlation": -losses.total_correlation(one, other, self.settings.ridge)}
 
-    def finish(self, data):
+    def finish(self, data: MultiModalData) -> None:
         """Fits the linear CCA of the training items' outputs under the present weights."""
         train = data.splits["train"]
         outputs = [self.networks[m](np.asarray(train.features[m])).numpy() for m in self.dims]
@@ -111,7 +115,7 @@ class DCCA(Method):
         for m, view, weights in zip(self.dims, views, directions, strict=True):
             self.networks[f"top_{m}"].set_weights([view.mean, weights])
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """The outputs, mapped as `finish` last found."""
         return self.networks[f"top_{modality}"](self.networks[modality](features))
 
@@ -124,13 +128,13 @@ class Top(keras.layers.Layer):
       width: width of the result.
     """
 
-    def __init__(self, inputs, width, **kwargs):
+    def __init__(self, inputs: int, width: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.width = width
         self.mean = self.add_weight(shape=(inputs,), initializer="zeros", trainable=False, name="mean")
         self.kernel = self.add_weight(shape=(inputs, width), initializer="zeros", trainable=False, name="kernel")
         self.built = True
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         """(n, inputs) to (n, width)."""
         return tf.matmul(x - self.mean, self.kernel)

@@ -1,10 +1,12 @@
 """Deep-SM: deep semantic matching (Wei et al., IEEE Transactions on Cybernetics 2017)."""
 import dataclasses
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 from tfxmr.core.settings import changed, setting
-from tfxmr.models.base import Method, OptimizerSettings
+from tfxmr.engine.keras_model import Shapes
+from tfxmr.models.base import Batch, Method, Networks, OptimizerSettings, Players, Step, Update
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +46,13 @@ class DeepSM(Method):
     """
 
     Settings = DeepSMSettings
+    settings: DeepSMSettings
     paper = "Wei et al., IEEE Transactions on Cybernetics 2017"
     provenance = "85 %: no code is public"
     zero_shot = True
     least_classes = 2
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds one classifier for each modality."""
         s = self.settings
         return {
@@ -60,11 +63,11 @@ class DeepSM(Method):
         }
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """One for each modality."""
         return {m: (m,) for m in self.networks}
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields each classifier's update."""
         for i, m in enumerate(self.networks):
             with tf.GradientTape() as tape:
@@ -73,7 +76,7 @@ class DeepSM(Method):
                 loss = {"class": tf.reduce_mean(loss)}
             yield self.minimise(m, loss, tape)
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """Class probabilities (B, C), or what the settings choose, without dropout."""
         logits, kind = self.networks[modality](features), self.settings.representation
         if kind == "logits":

@@ -2,12 +2,14 @@
 import dataclasses
 import itertools
 
+import keras
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses
-from tfxmr.models.base import Method, MethodSettings, init_setting
+from tfxmr.engine.keras_model import Shapes
+from tfxmr.models.base import Batch, Losses, Method, MethodSettings, Networks, Rate, Step, init_setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +32,7 @@ class DSCMRSettings(MethodSettings):
     hidden_units: tuple = setting((2048,), "Widths of each modality's own layers.", minimum=1)
     common_units: tuple = setting((1024,), "Widths of the layers that all modalities share.", minimum=1)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises InputError for values out of range, or for no layers."""
         super().__post_init__()
         for name in ("hidden_units", "common_units"):
@@ -38,7 +40,7 @@ class DSCMRSettings(MethodSettings):
                 raise InputError(f"--{name}=: give at least one width, such as --{name}=1024")
 
 
-def likelihood(a, b, same):
+def likelihood(a: tf.Tensor, b: tf.Tensor, same: tf.Tensor) -> tf.Tensor:
     """How well cosines tell the pairs of one class from the others, a term of J2.
 
     With theta = cos(a_u, b_v) / 2, the mean over all (u, v) of log(1 + exp(theta)) - S_uv theta: the negative log
@@ -79,11 +81,12 @@ class DSCMR(Method):
     """
 
     Settings = DSCMRSettings
+    settings: DSCMRSettings
     paper = "Zhen et al., CVPR 2019"
     provenance = "the authors' code"
     zero_shot = True
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds each modality's own layers, the shared linear layer and the classifier."""
         s = self.settings
         self.num_classes = data.num_classes
@@ -95,13 +98,13 @@ class DSCMR(Method):
             for name, (inputs, units, last) in shapes.items()
         }
 
-    def make_optimizer(self, player, learning_rate):
+    def make_optimizer(self, player: str, learning_rate: Rate) -> keras.optimizers.Optimizer:
         """As Method.make_optimizer, with PyTorch's epsilon."""
         optimizer = super().make_optimizer(player, learning_rate)
         optimizer.epsilon_corrected = True
         return optimizer
 
-    def compute_losses(self, batch, step):
+    def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """The weighted losses of a batch, name -> scalar."""
         labels = batch["label"]
         common = tf.stack([self.embed(m, batch[m]) for m in self.dims])  # (M, B, d)
@@ -117,6 +120,6 @@ class DSCMR(Method):
             "j3": self.settings.beta * sum(j3),
         }
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """The output of the shared linear layer."""
         return self.networks["common"](self.networks[f"own_{modality}"](features))

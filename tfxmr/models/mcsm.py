@@ -1,20 +1,24 @@
 """MCSM: modality-specific cross-modal similarity measurement with recurrent attention (Peng et al., TIP 2018)."""
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
 from tfxmr.engine import randomness
+from tfxmr.engine.keras_model import Shapes
 from tfxmr.engine.parts.attention import Attention, masked_softmax
 from tfxmr.engine.parts.recurrent import LSTMStack
 from tfxmr.engine.parts.text_convolution import ConvolutionStages
 from tfxmr.engine.parts.triplet import different, triplet
 from tfxmr.evaluation.similarity import blocks, scorer
-from tfxmr.models.base import Method, OptimizerSettings, Stage
+from tfxmr.models.base import Batch, Losses, Method, Networks, OptimizerSettings, Players, Stage, Step, Update
 
 BRANCHES = ("text", "image")  # in the order of their stages
+Ranges = dict[str, tuple[NDArray, NDArray]]  # branch -> what is mapped to 0, and to 1, each (1, G) or (q, 1)
 TEXT_WINDOWS = ((15, 5), (9, 5), (7, 6))  # of each stage of convolution: words of a window, places pooled
 
 
@@ -73,15 +77,15 @@ class MCSMSettings(OptimizerSettings):
         affects="scoring",
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises InputError for values out of range, or widths that are not there."""
         super().__post_init__()
         for name, least in (("image_lstm_units", 1), ("text_lstm_units", 1), ("text_filters", len(TEXT_WINDOWS))):
-            widths = getattr(self, name)
+            widths, defaults = getattr(self, name), getattr(type(self), name)
             if len(widths) < least:
                 raise InputError(
                     f"--{name}={','.join(map(str, widths))}: give {least} or more widths, such as "
-                    f"--{name}={','.join(map(str, type(self).__dataclass_fields__[name].default))}"
+                    f"--{name}={','.join(map(str, defaults))}"
                 )
 
 
@@ -117,6 +121,7 @@ class MCSM(Method):
     """
 
     Settings = MCSMSettings
+    settings: MCSMSettings
     paper = "Peng et al., IEEE Trans. Image Processing 2018"
     provenance = "the authors' code"
     modalities = ("image", "text")
@@ -124,7 +129,7 @@ class MCSM(Method):
     zero_shot = True
     whole_gallery = True
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds the networks of both branches: over the places of one modality, and of the other's vector."""
         s, (_, width) = self.settings, data.dims["image.regions"]
         self.table = tf.constant(data.tables["text.words"])  # row 0, of the padding, is 0
@@ -153,25 +158,27 @@ class MCSM(Method):
         made["text_vector"] = self.tower("text_vector", data.dims["text"], (s.joint_units,))
         return made
 
-    def own_seed(self, name):
+    def own_seed(self, name: str) -> int:
         """The seed of a network's initial weights."""
         return randomness.derive(self.seed, *name.encode())
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """The branches, which share nothing; a modality's vector is of the other's branch."""
         return {
             branch: tuple(n for n in self.networks if n.startswith(f"{branch}_") != (n.endswith("_vector")))
             for branch in BRANCHES
         }
 
-    def make_stages(self, num_items):
+    def make_stages(self, num_items: int) -> tuple[Stage, ...]:
         """A branch after the other, as long as each other."""
         steps = self.total_steps(num_items)
         samplers = {"text": "items" if self.settings.true_pairs else "repaired", "image": "items"}
         return tuple(Stage(branch, steps, (branch,), sampler=samplers[branch]) for branch in BRANCHES)
 
-    def places(self, branch, views, training=False, seed=None):
+    def places(
+        self, branch: str, views: dict[str, tf.Tensor], training: bool = False, seed: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """What attention weighs: h (B, P, joint_units), and which of the places are valid, bool (B, P), or None."""
         if branch == "image":
             x, valid = views["image.regions"], None
@@ -180,14 +187,16 @@ class MCSM(Method):
             x, valid = self.networks["text_convolutions"](tf.gather(self.table, words), words > 0, training=training)
         return self.networks[f"{branch}_places"](self.networks[f"{branch}_lstm"](x, valid, seed=seed)), valid
 
-    def attend(self, branch, h, valid, seed=None):
+    def attend(
+        self, branch: str, h: tf.Tensor, valid: tf.Tensor | None, seed: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """The sum over the places of h (B, P, d) by their weights, (B, d), and the weights (B, P)."""
         if self.settings.attention:
             return self.networks[f"{branch}_attention"](h, valid, seed=seed)
         weights = masked_softmax(tf.zeros(tf.shape(h)[:2]), valid)
         return tf.einsum("bp,bpd->bd", weights, h), weights
 
-    def vectors(self, branch, modality, views, step=None):
+    def vectors(self, branch: str, modality: str, views: dict[str, tf.Tensor], step: Step | None = None) -> tf.Tensor:
         """The unit-norm vectors of the items of a modality in the space of a branch: (B, joint_units).
 
         Args:
@@ -197,14 +206,14 @@ class MCSM(Method):
           step: Step of a training; None: in use.
         """
         training = step is not None and step.training
-        lstm_seed, attention_seed = (step.masks(0), step.masks(1)) if training else (None, None)
+        lstm_seed, attention_seed = (step.masks(0), step.masks(1)) if step is not None else (None, None)
         if modality == branch:
             made, _ = self.attend(branch, *self.places(branch, views, training, lstm_seed), attention_seed)
         else:
             made = self.networks[f"{modality}_vector"](views[modality])
         return tf.math.l2_normalize(made, -1)
 
-    def compute_losses(self, batch, step):
+    def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """The hinge losses of the stage's branch, by what the negatives are, name -> scalar."""
         images, texts = (self.vectors(step.stage, m, batch, step) for m in ("image", "text"))
         similarities = tf.matmul(images, texts, transpose_b=True)
@@ -214,17 +223,20 @@ class MCSM(Method):
         other_images = triplet(tf.transpose(similarities), allowed, margin, "one", seeds[1])
         return {"other_text": tf.reduce_mean(other_texts), "other_image": tf.reduce_mean(other_images)}
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the update of the stage's branch."""
         with tf.GradientTape() as tape:
             loss = self.compute_losses(batch, step)
         yield self.minimise(step.stage, loss, tape)
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The vectors of both spaces, branch -> (B, joint_units)."""
         return {branch: self.vectors(branch, modality, features) for branch in BRANCHES}
 
-    def similarity(self, query_modality, queries, gallery_modality, gallery, ranges=None):
+    def similarity(
+        self, query_modality: str, queries: dict[str, NDArray], gallery_modality: str, gallery: dict[str, NDArray],
+        ranges: Ranges | None = None,
+    ) -> NDArray:
         """Sim of the class, or that of --fusion: (q, G).
 
         Args:
@@ -237,7 +249,9 @@ class MCSM(Method):
         found = {branch: products(queries[branch], gallery[branch]) for branch in used}
         return found[s.fusion] if len(found) == 1 else fuse(found, s.fusion, s.fusion_weight, ranges)
 
-    def context(self, query_modality, queries, gallery_modality, gallery):
+    def context(
+        self, query_modality: str, queries: dict[str, NDArray], gallery_modality: str, gallery: dict[str, NDArray],
+    ) -> Ranges | None:
         """With --fusion_rows=image, of text queries: branch -> the least and the largest S of each image, (1, G) each.
 
         Else None: along the queries' rows nothing depends on the other queries.
@@ -253,7 +267,7 @@ class MCSM(Method):
             found[branch] = lows.min(axis=0, keepdims=True), highs.max(axis=0, keepdims=True)
         return found
 
-    def points(self, made):
+    def points(self, made: dict[str, NDArray]) -> NDArray:
         """Vectors (n, k) of which the product is the sum of both branches' similarities, or that of --fusion alone."""
         fusion = self.settings.fusion
         used, share = ((fusion,), (1.0,)) if fusion in BRANCHES else (BRANCHES, (0.5, 0.5))
@@ -261,7 +275,7 @@ class MCSM(Method):
             share = 1 - self.settings.fusion_weight, self.settings.fusion_weight
         return np.concatenate([np.sqrt(w) * made[branch] for branch, w in zip(used, share, strict=True)], axis=1)
 
-    def carried(self, images, texts):
+    def carried(self, images: dict[str, NDArray], texts: dict[str, NDArray]) -> dict[str, NDArray]:
         """What each region adds to S_image of n pairs, (n, regions), and each word to S_text, (n, words).
 
         A place adds a_j <h_j, u> / || sum of a_j h_j ||; the sum over the places is S. What a place adds, which several
@@ -293,12 +307,14 @@ def text_windows(length: int, most: int = len(TEXT_WINDOWS)) -> tuple:
     return TEXT_WINDOWS[:most]
 
 
-def products(queries, gallery):
+def products(queries: NDArray, gallery: NDArray) -> NDArray:
     """<q, g> of rows (q, d) and (G, d): (q, G); of equal rows of the gallery the same number."""
     return scorer(queries, gallery, "dot")[0](slice(None))
 
 
-def fuse(similarities, fusion="adaptive", weight=0.5, ranges=None):
+def fuse(
+    similarities: dict[str, NDArray], fusion: str = "adaptive", weight: float = 0.5, ranges: Ranges | None = None,
+) -> NDArray:
     """The similarities of both branches as one.
 
     Args:
@@ -318,11 +334,11 @@ def fuse(similarities, fusion="adaptive", weight=0.5, ranges=None):
     return 2 * weight * scaled["text"] * image + 2 * (1 - weight) * scaled["image"] * text
 
 
-def edges(similarities):
+def edges(similarities: NDArray) -> tuple[NDArray, NDArray]:
     """The least and the largest of each row of (q, G): two (q, 1)."""
     return similarities.min(axis=1, keepdims=True), similarities.max(axis=1, keepdims=True)
 
 
-def to_unit(similarities, low, high):
+def to_unit(similarities: NDArray, low: NDArray, high: NDArray) -> NDArray:
     """Maps [low, high] to [0, 1], and all to 0 where these are equal."""
     return (similarities - low) / np.where(high > low, high - low, np.inf)

@@ -1,14 +1,19 @@
 """MHTN: modal-adversarial hybrid transfer network (Huang, Peng and Yuan, IEEE TCYB 2020), and its ancestor CHTN."""
 import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import setting
+from tfxmr.data.multimodal import MultiModalData
 from tfxmr.engine import losses
+from tfxmr.engine.keras_model import Shapes
 from tfxmr.engine.layers import reverse_gradient
 from tfxmr.engine.parts.mmd import linear_mmd, mmd
 from tfxmr.models._transfer import Transfer, TransferSettings, classification, correspondence
+from tfxmr.models.base import Batch, Losses, Networks, Players, Step, Update
 
 MMD = {"quadratic": mmd, "linear": linear_mmd}
 
@@ -60,13 +65,14 @@ class MHTN(Transfer):
     """
 
     Settings = MHTNSettings
+    settings: MHTNSettings
     paper = "Huang, Peng and Yuan, IEEE TCYB 2020"
     provenance = "the authors' code; the reversal's schedule is this project's"
     takes_source = True
     source_modalities = ("image",)
     joint = True  # of a pair without images there would be no model
 
-    def check(self, data):
+    def check(self, data: MultiModalData) -> None:
         """Raises InputError if there are no images, or the source has none."""
         super().check(data)
         for shown, dims, flag in ((data.shown, data.dims, "dataset"),
@@ -74,17 +80,19 @@ class MHTN(Transfer):
             if "image" not in dims:
                 raise InputError(f"--{flag}: mhtn learns from images, and {shown} has {', '.join(dims)}")
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds the branches, the source's images', the common layers, classifiers, bottleneck and discriminator."""
-        s, found = self.settings, {}
-        self.has_source = data.source is not None and (s.source_weight > 0 or s.mmd_weight > 0)
+        s = self.settings
+        found: Networks = {}
+        source = data.source if s.source_weight > 0 or s.mmd_weight > 0 else None
+        self.has_source = source is not None
         both = ("", "source") if self.has_source and s.share_domains else ("",)
         for m, d in data.dims.items():
             found |= self.branch(m, d, sources=both if m == "image" else ("",))
-        if self.has_source:
+        if source is not None:
             if not s.share_domains:
                 found |= self.branch("image", data.dims["image"], "source_")
-            found["source_classes"] = self.head("source_classes", data.source.num_classes)
+            found["source_classes"] = self.head("source_classes", source.num_classes)
         he = (2 / s.units) ** 0.5
         for name in ("fc8", "fc9"):
             found[name] = (
@@ -100,39 +108,40 @@ class MHTN(Transfer):
         return found
 
     @property
-    def adversarial(self):
+    def adversarial(self) -> bool:
         """Whether there is a discriminator."""
         return self.settings.variant == "mhtn" and self.settings.adversary_weight > 0
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """All layers; bottleneck and discriminator apart, for their learning rate."""
         adversary = ("bottleneck", "discriminator") if self.adversarial else ()
         found = {"generator": tuple(name for name in self.networks if name not in adversary)}
         return found | ({"adversary": adversary} if adversary else {})
 
     @property
-    def rates(self):
+    def rates(self) -> dict[str, float]:
         """The adversary's factor."""
         return {"adversary": self.settings.adversary_rate}
 
-    def begin(self, data):
+    def begin(self, data: MultiModalData) -> dict[str, Any]:
         """Says what the source was."""
-        return {"source": data.source.shown if self.has_source else "none: no classes and no MMD of a source"}
+        source = data.source if self.has_source else None
+        return {"source": source.shown if source else "none: no classes and no MMD of a source"}
 
-    def own_layers(self, modality, prefix=""):
+    def own_layers(self, modality: str, prefix: str = "") -> list[str]:
         """Names of a modality's own layers."""
         return [f"{prefix}{modality}_{layer}" for layer in ("norm", "fc6", "fc7")
                 if f"{prefix}{modality}_{layer}" in self.networks]
 
-    def common(self, x, training=False):
+    def common(self, x: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """fc9 (B, units) of fc7 (B, units), and what it normalises."""
         if self.settings.variant == "chtn":
             x = self.networks["fc9"](self.networks["fc8"](x))
             return x, x
         return self.networks["fc9"](self.networks["fc8"](x, training=training), training=training, linear=True)
 
-    def compute_losses(self, batch, step):
+    def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """The weighted losses, name -> scalar."""
         s, training = self.settings, step.training
         own = {m: self.hidden(self.own_layers(m), batch[m], training) for m in self.dims}
@@ -151,7 +160,7 @@ class MHTN(Transfer):
             loss["modality"] = s.adversary_weight * tf.reduce_mean(found)
         return loss
 
-    def source_losses(self, batch, target, training):
+    def source_losses(self, batch: Batch, target: Sequence[tf.Tensor], training: bool) -> Losses:
         """The losses of the source's images, given the target's activations."""
         s = self.settings
         prefix, name = ("", "source") if s.share_domains else ("source_", "")
@@ -165,7 +174,7 @@ class MHTN(Transfer):
             loss["mmd"] = s.mmd_weight * discrepancy
         return loss
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the update of all layers, then the adversary's, of the same losses."""
         with tf.GradientTape(persistent=True) as tape:
             loss = self.compute_losses(batch, step)
@@ -173,7 +182,7 @@ class MHTN(Transfer):
         if self.adversarial:
             yield self.minimise("adversary", {"modality": loss["modality"]}, tape)
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """Class probabilities (B, C), or fc9 (B, units)."""
         common, _ = self.common(self.hidden(self.own_layers(modality), features)[-1])
         if self.settings.representation == "common":

@@ -1,6 +1,8 @@
 """Modality-invariant image-sentence embedding (Liu et al., TOMM 2019)."""
 import dataclasses
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,13 +10,15 @@ import tensorflow as tf
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
+from tfxmr.data.multimodal import MultiModalData
 from tfxmr.engine import randomness
+from tfxmr.engine.keras_model import Shapes
 from tfxmr.engine.layers import reversal_ramp, reverse_gradient
 from tfxmr.engine.optimizers import BySteps
 from tfxmr.engine.parts.recurrent import INITS
 from tfxmr.engine.parts.sentence_encoder import END, START, SentenceEncoder, with_marks
 from tfxmr.engine.parts.triplet import NEGATIVES, different, triplet
-from tfxmr.models.base import Method, MethodSettings, Stage
+from tfxmr.models.base import Batch, Losses, Method, MethodSettings, Networks, Players, Rate, Stage, Step, Update
 
 WORDS = "text.words"
 STAGES = ("embedding", "classifier", "joint")
@@ -80,7 +84,7 @@ class ModalityInvariantSettings(MethodSettings):
         minimum=0.0,
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises InputError for values out of range, or stages that are not three shares."""
         super().__post_init__()
         if len(self.stages) != 3 or not sum(self.stages):
@@ -122,6 +126,7 @@ class ModalityInvariant(Method):
     """
 
     Settings = ModalityInvariantSettings
+    settings: ModalityInvariantSettings
     paper = "Liu et al., TOMM 2019"
     provenance = "the abstract; encoders and triplet loss from VSE++'s code, the rest this project's"
     modalities = ("image", "text")
@@ -129,9 +134,9 @@ class ModalityInvariant(Method):
     pairs = True
     takes_items = True
     zero_shot = True
-    marks = ()  # numbers of the marks that sentences get here, where they bring none
+    marks: tuple[int, ...] = ()  # numbers of the marks that sentences get here, where they bring none
 
-    def check(self, data):
+    def check(self, data: MultiModalData) -> None:
         """Raises InputError where word vectors of the data are asked for and there are none."""
         super().check(data)
         if self.settings.word_table == "data" and WORDS not in data.tables:
@@ -140,12 +145,12 @@ class ModalityInvariant(Method):
                 "--word_table=learned, or words with vectors: `tfxmr extract --text_features=sequence`"
             )
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds the image's layer, the sentence's encoder (and layer), and the modality classifier."""
         s = self.settings
         vocabulary, table = data.vocabularies.get(WORDS), data.tables.get(WORDS)
         fixed = s.word_table == "data"
-        words = len(table if vocabulary is None else vocabulary) - 1
+        words = len(data.tables[WORDS] if vocabulary is None else vocabulary) - 1
         if not fixed and not (vocabulary and {START, END} <= set(vocabulary)):  # a fixed table has no vectors of marks
             self.marks = words + 1, words + 2
         text = SentenceEncoder(
@@ -158,12 +163,12 @@ class ModalityInvariant(Method):
         return made | {"classifier": self.tower("classifier", s.units, (*s.classifier_units, 2))}
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """Both encoders, and the modality classifier."""
         encoders = ("image", "text", "text_layer") if self.settings.text_layer else ("image", "text")
         return {"embedding": encoders, "classifier": ("classifier",)}
 
-    def make_stages(self, num_items):
+    def make_stages(self, num_items: int) -> tuple[Stage, ...]:
         """Up to three stages, whose steps are shares of the whole."""
         shares = self.settings.stages
         ends = np.rint(self.total_steps(num_items) * np.cumsum((0, *shares)) / sum(shares)).astype(int)
@@ -171,7 +176,7 @@ class ModalityInvariant(Method):
         parts = zip(STAGES, np.diff(ends).tolist(), players, strict=True)
         return tuple(Stage(name, steps, own) for name, steps, own in parts if steps)
 
-    def own_rate(self, steps_per_epoch):
+    def own_rate(self, steps_per_epoch: int) -> Rate:
         """The settings' rate, divided by 10 every `decay_epochs`: that of the encoders."""
         rate, epochs = self.settings.learning_rate, self.settings.decay_epochs
         if not epochs:
@@ -179,7 +184,7 @@ class ModalityInvariant(Method):
         decayed = keras.optimizers.schedules.ExponentialDecay(rate, epochs * steps_per_epoch, 0.1, staircase=True)
         return BySteps(decayed, self.step)
 
-    def make_optimizer(self, player, learning_rate):
+    def make_optimizer(self, player: str, learning_rate: Rate) -> keras.optimizers.Optimizer:
         """As Method.make_optimizer, with PyTorch's epsilon; the encoders' rate alone decays, and theirs is the clip."""
         if player == "classifier" and isinstance(learning_rate, BySteps):
             # it has to follow the embedding to the end: with a tenth of its rate it falls behind even unopposed
@@ -190,18 +195,19 @@ class ModalityInvariant(Method):
             optimizer.global_clipnorm = self.settings.clip_norm
         return optimizer
 
-    def watchers(self):
+    def watchers(self) -> list[keras.callbacks.Callback]:
         """A warning of collapse, in the stages that train the embedding."""
         return [CollapseWarning(self.steps_per_epoch(self.shapes.items))] if self.stage.name != "classifier" else []
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the updates of the stage; those of the joint one are of the same weights."""
         if step.stage == "classifier":
             yield self.classify(self.represent(batch), self.settings.classifier_loss)
             return
         with tf.GradientTape() as tape:
             common = self.represent(batch)
-            found, collapse = self.matching(*tf.unstack(common), batch["item"], step)
+            image, text = tf.unstack(common)
+            found, collapse = self.matching(image, text, batch["item"], step)
             if step.stage == "joint" and self.settings.adv_loss != "none":
                 found["adversary"] = self.adversary(common, self.reversal(step))
         embedding = *self.minimise("embedding", found, tape), {"collapse": collapse}
@@ -209,11 +215,11 @@ class ModalityInvariant(Method):
         yield embedding
         yield from classifier
 
-    def represent(self, batch):
+    def represent(self, batch: Batch) -> tf.Tensor:
         """(v, t) stacked: (2, B, units), unit-norm rows."""
         return tf.stack([self.embed(m, batch) for m in ("image", "text")])
 
-    def matching(self, image, text, items, step):
+    def matching(self, image: tf.Tensor, text: tf.Tensor, items: tf.Tensor, step: Step) -> tuple[Losses, tf.Tensor]:
         """The triplet loss of unit-norm embeddings (B, d).
 
         Args:
@@ -227,7 +233,7 @@ class ModalityInvariant(Method):
         s, allowed = self.settings, different(items)
         negatives = "all" if s.negatives == "hardest" and step.stage == "embedding" else s.negatives
 
-        def loss(similarities):
+        def loss(similarities: tf.Tensor) -> tf.Tensor:
             directions = enumerate((similarities, tf.transpose(similarities)))
             return sum(
                 tf.reduce_mean(triplet(one, allowed, s.margin, negatives, randomness.fold_in(step.seed, i)))
@@ -238,33 +244,33 @@ class ModalityInvariant(Method):
         found = loss(similarities)
         return {"triplet": found}, tf.math.divide_no_nan(found, loss(tf.zeros_like(similarities)))
 
-    def adversary(self, common, factor):
+    def adversary(self, common: tf.Tensor, factor: float | tf.Tensor) -> tf.Tensor:
         """What the encoders pay for being told apart, of (2, B, d), a scalar; `factor` as `reversal` gives it."""
         s = self.settings
         if s.adv_loss == "grl":
             return s.adv_weight * tf.reduce_mean(self.modality_losses(reverse_gradient(common, factor))[0])
         return s.adv_weight * factor * tf.reduce_mean(self.modality_losses(common[::-1])[0])
 
-    def modality_losses(self, common):
+    def modality_losses(self, common: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """(The cross-entropies, the hits) of the modality, float32 (2, B) each, of (2, B, d): images, then texts."""
         logits = self.networks["classifier"](common)
         targets = tf.repeat([[0], [1]], tf.shape(common)[1], axis=1)
         hits = tf.argmax(logits, axis=-1, output_type=tf.int32) == targets
         return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits), tf.cast(hits, tf.float32)
 
-    def classify(self, common, least=0.0):
+    def classify(self, common: tf.Tensor, least: float = 0.0) -> Update:
         """The classifier's update on (2, B, d), of which it stays below a loss of `least`."""
         with tf.GradientTape() as tape:
             costs, hits = self.modality_losses(tf.stop_gradient(common))
             found = {"modality": tf.maximum(tf.reduce_mean(costs), least)}
         return *self.minimise("classifier", found, tape), {"accuracy": tf.reduce_mean(hits)}
 
-    def reversal(self, step):
+    def reversal(self, step: Step) -> float | tf.Tensor:
         """lambda at a Step of the joint stage, a float or scalar tensor."""
         s = self.settings
         return s.lambda_adv * (1.0 if s.adv_schedule == "constant" else reversal_ramp(step.progress))
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: dict[str, tf.Tensor]) -> tf.Tensor:
         """v or t, with unit norm; an image without features is b / ||b||."""
         if modality == "image":
             made = self.networks["image"](tf.math.l2_normalize(features["image"], -1))
@@ -285,11 +291,12 @@ class CollapseWarning(keras.callbacks.Callback):
       epoch: steps of an epoch, of which `LEAST_STEPS` are taken at least.
     """
 
-    def __init__(self, epoch: int):
+    def __init__(self, epoch: int) -> None:
         super().__init__()
-        self.epoch, self.since = max(epoch, LEAST_STEPS), None
+        self.epoch = max(epoch, LEAST_STEPS)
+        self.since: int | None = None
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Looks at the last step of an execution."""
         step = self.model.steps_done
         if abs(logs["shown/collapse"] - 1) > COLLAPSED:

@@ -7,8 +7,9 @@ import tensorflow as tf
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses
+from tfxmr.engine.keras_model import Shapes
 from tfxmr.engine.layers import reversal_ramp, reverse_gradient
-from tfxmr.models.base import Method, MethodSettings
+from tfxmr.models.base import Batch, Losses, Method, MethodSettings, Networks, Step
 
 LOSSES = ("sd", "c", "lm", "adv")
 THRESHOLDS = tuple(float(t) for t in range(1, 11))  # the paper's grid (section 4.3)
@@ -61,7 +62,7 @@ class MS2GANSettings(MethodSettings):
     shared_units: tuple = setting((128, 128), "Widths of the layers that all modalities share.", minimum=1)
     modality_units: tuple = setting((64,), "Widths of the modality classifier's hidden layers.", minimum=1)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises InputError for values out of range, or that do not fit each other."""
         super().__post_init__()
         if set(self.without) == set(LOSSES):
@@ -112,12 +113,13 @@ class MS2GAN(Method):
     """
 
     Settings = MS2GANSettings
+    settings: MS2GANSettings
     paper = "Wu et al., Pattern Recognition 2020"
     provenance = "the paper alone; its eq. 2 is read against the print (80 %)"
     least_modalities = 2
     least_classes = 2
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds a tower for each modality, the shared network, and the classifiers that some loss needs."""
         s = self.settings
         width = s.shared_units[-1]
@@ -135,7 +137,7 @@ class MS2GAN(Method):
             for name, (inputs, units, activations) in shapes.items()
         }
 
-    def compute_losses(self, batch, step):
+    def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """The weighted losses of a batch, name -> scalar, without those that the settings leave out."""
         s, labels = self.settings, batch["label"]
         specific = tf.stack([self.networks[f"specific_{m}"](batch[m]) for m in self.dims])  # (M, B, d)
@@ -154,12 +156,12 @@ class MS2GAN(Method):
             loss["adv"] = tf.reduce_mean(losses.modality_classification(logits))
         return loss
 
-    def reversal(self, step):
+    def reversal(self, step: Step) -> float | tf.Tensor:
         """lambda at a Step, a float or scalar tensor."""
         s = self.settings
         return s.lambda_adv * (1.0 if s.adv_schedule == "constant" else reversal_ramp(step.progress))
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """[m^f; m^s], or what else the settings choose."""
         wanted, specific = self.settings.representation, self.networks[f"specific_{modality}"](features)
         if wanted == "specific":

@@ -1,13 +1,19 @@
 """SDML: scalable deep multimodal learning (Hu et al., SIGIR 2019)."""
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
+from tfxmr.data.multimodal import MultiModalData
 from tfxmr.engine import losses, randomness
-from tfxmr.models.base import Method, MethodSettings, init_setting
+from tfxmr.engine.keras_model import Shapes
+from tfxmr.models.base import Batch, Losses, Method, MethodSettings, Networks, Players, Rate, Step, Update, init_setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +63,12 @@ class SDML(Method):
     """
 
     Settings = SDMLSettings
+    settings: SDMLSettings
     paper = "Hu et al., SIGIR 2019"
     provenance = "the authors' code"
     zero_shot = True
 
-    def check(self, data):
+    def check(self, data: MultiModalData) -> None:
         """Raises InputError if there are more classes than orthogonal anchors."""
         super().check(data)
         width = self.settings.common_width
@@ -71,7 +78,7 @@ class SDML(Method):
                 f"--common_width={data.num_classes}"
             )
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Draws the anchors and builds an encoder and a decoder for each modality."""
         hidden, width = self.settings.hidden_units, self.settings.common_width
         self.anchors = tf.constant(orthogonal(width, randomness.derive(self.seed, 0))[:, : data.num_classes])  # (d, C)
@@ -83,31 +90,33 @@ class SDML(Method):
         }
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """One for each modality, with the networks of that modality alone."""
         return {m: (f"encoder_{m}", f"decoder_{m}") for m in self.dims}
 
-    def compile(self, learning_rate=None, **kwargs):
+    def compile(
+        self, learning_rate: Rate | None = None, steps_per_epoch: int | None = None, **kwargs: Any,
+    ) -> None:
         """As Method.compile; without `learning_rate`, images and the other modalities have the settings' own."""
-        super().compile(learning_rate, **kwargs)
+        super().compile(learning_rate, steps_per_epoch, **kwargs)
         if learning_rate is None:
             for m in set(self.dims) - {"image"}:
                 self.player_optimizers[m].learning_rate = self.settings.other_learning_rate
 
-    def make_optimizer(self, player, learning_rate):
+    def make_optimizer(self, player: str, learning_rate: Rate) -> keras.optimizers.Optimizer:
         """As Method.make_optimizer, with PyTorch's epsilon."""
         optimizer = super().make_optimizer(player, learning_rate)
         optimizer.epsilon_corrected = True
         return optimizer
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields one update for each modality."""
         for m in self.dims:
             with tf.GradientTape() as tape:
-                loss = self.compute_losses(m, batch[m], batch["label"])
+                loss = self.losses_of(m, batch[m], batch["label"])
             yield self.minimise(m, loss, tape)
 
-    def compute_losses(self, modality, features, labels):
+    def losses_of(self, modality: str, features: tf.Tensor, labels: tf.Tensor) -> Losses:
         """The weighted losses of a modality's batch, name -> scalar."""
         alpha = self.settings.alpha
         z = self.embed(modality, features)
@@ -120,12 +129,12 @@ class SDML(Method):
             "anchors": (1 - alpha) * tf.reduce_mean(losses.row_distances(tf.matmul(z, self.anchors), truth)),
         }
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """z = f_m(x) / ||f_m(x)||."""
         return tf.math.l2_normalize(self.networks[f"encoder_{modality}"](features), -1)
 
 
-def orthogonal(size, seed):
+def orthogonal(size: int, seed: int) -> NDArray[np.float32]:
     """Draws an orthogonal matrix uniformly. Returns float32 (size, size)."""
     q, r = np.linalg.qr(np.random.default_rng(seed).normal(size=(size, size)))
     return (q * np.sign(np.diag(r))).astype(np.float32)

@@ -1,16 +1,21 @@
 """TPCKT: two-level progressive cross-media knowledge transfer (Huang and Peng, IEEE TMM 2019)."""
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
+from tfxmr.data.multimodal import MultiModalData
 from tfxmr.engine import losses
+from tfxmr.engine.keras_model import Shapes
 from tfxmr.engine.layers import reverse_gradient
 from tfxmr.engine.optimizers import BySteps, InverseDecay
 from tfxmr.models._transfer import Transfer, TransferSettings, classification, correspondence
-from tfxmr.models.base import Stage
+from tfxmr.models.base import Batch, Losses, Networks, Players, Rate, Stage, Step, Update
 
 DOMAINS = ("source", "target")
 MEDIA = ("image", "text")
@@ -72,12 +77,13 @@ class TPCKT(Transfer):
     """
 
     Settings = TPCKTSettings
+    settings: TPCKTSettings
     paper = "Huang and Peng, IEEE TMM 2019"
     provenance = "the authors' code; its schedule of classes has two readings"
     modalities = MEDIA
     takes_source = needs_source = True
 
-    def check(self, data):
+    def check(self, data: MultiModalData) -> None:
         """Raises InputError if the source lacks images or texts."""
         super().check(data)
         if data.source and set(MEDIA) - set(data.source.dims):
@@ -86,10 +92,12 @@ class TPCKT(Transfer):
                 f"{', '.join(data.source.dims)}"
             )
 
-    def make_networks(self, data):
+    def make_networks(self, data: Shapes) -> Networks:
         """Builds both domains' layers, shared with --share_domains, and the discriminators."""
-        s, found = self.settings, {}
-        classes = {"source": data.source.num_classes, "target": data.num_classes}
+        s = self.settings
+        source: Any = data.source  # it is needed, see `check`
+        found: Networks = {}
+        classes = {"source": source.num_classes, "target": data.num_classes}
         for prefix, sources in (("", DOMAINS),) if s.share_domains else (("source_", ("",)), ("target_", ("",))):
             for m in MEDIA:
                 found |= self.branch(m, data.dims[m], prefix, sources)
@@ -103,20 +111,20 @@ class TPCKT(Transfer):
         return found
 
     @property
-    def players(self):
+    def players(self) -> Players:
         """Each domain, the layers that both share, if any, and the discriminators."""
-        found = {name: [] for name in (*DOMAINS, "shared", "adversary")}
+        found: dict[str, list[str]] = {name: [] for name in (*DOMAINS, "shared", "adversary")}
         for name in self.networks:
             first = name.partition("_")[0]
             found[first if first in DOMAINS else "adversary" if first == "judge" else "shared"].append(name)
         return {player: tuple(names) for player, names in found.items() if names}
 
     @property
-    def rates(self):
+    def rates(self) -> dict[str, float]:
         """The discriminators' factor."""
         return {"adversary": self.settings.adversary_rate}
 
-    def make_stages(self, num_items):
+    def make_stages(self, num_items: int) -> tuple[Stage, ...]:
         """The source, the target, both, and both on selected classes."""
         s, classes = self.settings, self.shapes.num_classes
         epoch = num_items / s.batch_size
@@ -130,19 +138,20 @@ class TPCKT(Transfer):
             stages.append(Stage(f"progressive_{t}", max(1, round(s.progressive_epochs * share * epoch))))
         return tuple(stage for stage in stages if stage.steps)
 
-    def own_rate(self, steps_per_epoch):
+    def own_rate(self, steps_per_epoch: int) -> Rate:
         """The rate, which from the joint stage on falls as Caffe's "inv" policy has it."""
         s = self.settings
         before, falling = s.source_steps + s.target_steps, InverseDecay(s.learning_rate)
         return BySteps(lambda step: falling(tf.maximum(step - before, 0)), self.step)
 
-    def begin(self, data):
+    def begin(self, data: MultiModalData) -> dict[str, Any]:
         """Of a progressive stage: the classes of both domains that are kept, and how near each is to the other."""
         name, _, number = self.stage.name.partition("_")
         if name != "progressive":
             return {}
-        centres = {"source": self.centres(data.source, "source"), "target": self.centres(data, "target")}
-        found = {}
+        source: Any = data.source  # it is needed, see `check`
+        centres = {"source": self.centres(source, "source"), "target": self.centres(data, "target")}
+        found: dict[str, Any] = {}
         for domain, other in zip(DOMAINS, reversed(DOMAINS), strict=True):
             near = nearness(centres[domain], centres[other])
             keep = kept(len(near), int(number), self.settings.keep_schedule)
@@ -151,9 +160,10 @@ class TPCKT(Transfer):
             found |= {f"{prefix}classes": chosen.tolist(), f"{prefix}nearness": near.tolist()}
         return found
 
-    def centres(self, data, domain, block=1024):
+    def centres(self, data: MultiModalData, domain: str, block: int = 1024) -> NDArray:
         """The mean vector of each class of a domain, over its images and texts: (C, units)."""
-        split, total, count = data.splits["train"], np.zeros((data.num_classes, self.settings.units)), 0
+        split, total = data.splits["train"], np.zeros((data.num_classes, self.settings.units))
+        count = np.zeros(data.num_classes, int)
         for m in MEDIA:
             labels = split.labels[m]
             for i in range(0, len(labels), block):
@@ -165,12 +175,14 @@ class TPCKT(Transfer):
             count += np.bincount(labels, minlength=data.num_classes)
         return total / np.maximum(count, 1)[:, None]
 
-    def own_layers(self, domain, part):
+    def own_layers(self, domain: str, part: str) -> list[str]:
         """Names of a domain's layers of a medium, or of "common"."""
         names = ("fc8", "fc9") if part == "common" else (f"{part}_norm", f"{part}_fc6", f"{part}_fc7")
         return [own for name in names for own in (f"{domain}_{name}", name) if own in self.networks]
 
-    def common(self, domain, features, training=False):
+    def common(
+        self, domain: str, features: dict[str, tf.Tensor], training: bool = False,
+    ) -> tuple[dict[str, list[tf.Tensor]], tf.Tensor]:
         """Each medium's own activations, medium -> [fc6, fc7], and fc9 of all media's rows together.
 
         Args:
@@ -182,7 +194,7 @@ class TPCKT(Transfer):
         rows = tf.concat([layers[-1] for layers in own.values()], axis=0)
         return own, self.hidden(self.own_layers(domain, "common"), rows, training, domain)[-1]
 
-    def domain_losses(self, domain, batch, own, common):
+    def domain_losses(self, domain: str, batch: Batch, own: dict[str, list[tf.Tensor]], common: tf.Tensor) -> Losses:
         """L_d of a batch, name -> scalar."""
         logits = tf.split(self.networks[f"{domain}_classes"](common), len(MEDIA))
         loss = {f"class_{m}": classification(x, batch["label"]) for m, x in zip(MEDIA, logits, strict=True)}
@@ -190,7 +202,7 @@ class TPCKT(Transfer):
             loss["pairwise"] = self.settings.pairwise_weight * correspondence(own["image"], own["text"])
         return loss
 
-    def adversarial_losses(self, found, step):
+    def adversarial_losses(self, found: dict[str, tuple[dict[str, list[tf.Tensor]], tf.Tensor]], step: Step) -> Losses:
         """L_domain by place, name -> scalar; `found` is what `common` gives, by domain."""
         s, factor, loss = self.settings, self.reversal(step), {}
         weights = {"text": s.text_weight, "image": s.image_weight, "common": s.common_weight}
@@ -206,7 +218,7 @@ class TPCKT(Transfer):
             loss[f"domain_{place}"] = weight * tf.reduce_mean(value)
         return loss
 
-    def updates(self, batch, step):
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the updates of the stage's domain, or of both; of what they share, and of the discriminators."""
         batches = {"source": batch["source"], "target": batch}
         used = (step.stage,) if step.stage in DOMAINS else DOMAINS
@@ -222,7 +234,7 @@ class TPCKT(Transfer):
         if domains:
             yield self.minimise("adversary", domains, tape)
 
-    def embed(self, modality, features):
+    def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """The target's class probabilities (B, C), or fc9 (B, units)."""
         _, common = self.common("target", {modality: features})
         if self.settings.representation == "common":
