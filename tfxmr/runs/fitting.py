@@ -116,7 +116,7 @@ def train(method: Method, job: Job) -> dict[str, Any]:
             raise failure or NotFinite(f"{method.name}: stopped; the first worker says by what")
     if chief:
         checkpoints.finish(data)
-    facts = {
+    facts: dict[str, Any] = {
         "steps": method.steps_done, "total_steps": method.length, "seconds": round(float(checkpoints.seconds), 1),
     }
     if len(method.stages) > 1:
