@@ -5,7 +5,7 @@ import functools
 import hashlib
 import itertools
 import os
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +25,7 @@ from tfxmr.runs.run_folder import RunFolder, content
 
 MethodClass = type[Any]  # a Method or a Baseline; no union, since each makes itself of its own Settings alone
 RunSettings = MethodSettings | BaselineSettings  # of a neural method, of a closed-form one
+Chosen = TypeVar("Chosen", bound=RunSettings)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +168,7 @@ def prepare(
     return data, selection.training_data(protocol, settings, data, options)
 
 
-def fit_batch(settings: RunSettings, data: MultiModalData) -> tuple[RunSettings, str]:
+def fit_batch(settings: Chosen, data: MultiModalData) -> tuple[Chosen, str]:
     """A batch of all training items in place of the method's default, if that is larger; others are kept, or refused.
 
     Args:

@@ -8,18 +8,24 @@ One text serves flags, files and run folders. A line (or a part between semicolo
 with spaces within a value that is itself a list; nothing before, between or after commas is an empty list.
 """
 import dataclasses
+import os
 import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from tfxmr.core import settings
 from tfxmr.core.errors import InputError
+from tfxmr.core.settings import Settings
+
+Grid = dict[str, tuple[Any, ...]]  # name of a setting -> the values that are tried
 
 
-def declared(settings_class):
+def declared(settings_class: type[Settings]) -> Grid:
     """The grid that a method declares in its settings: name -> tuple of values; empty if it declares none."""
     return {f.name: f.metadata["grid"] for f in dataclasses.fields(settings_class) if f.metadata["grid"]}
 
 
-def read_file(path, settings_class):
+def read_file(path: str | os.PathLike, settings_class: type[Settings]) -> Grid:
     """Reads a grid file; see the module for its format. Arguments and errors as `parse`."""
     try:
         lines = pathlib.Path(path).expanduser().read_text(encoding="utf-8-sig").splitlines()
@@ -28,7 +34,7 @@ def read_file(path, settings_class):
     return parse([(f"{path}, line {i}", line) for i, line in enumerate(lines, 1)], settings_class)
 
 
-def parse(lines, settings_class):
+def parse(lines: Iterable[tuple[str, str]], settings_class: type[Settings]) -> Grid:
     """Parses the lines of a grid.
 
     Args:
@@ -42,7 +48,7 @@ def parse(lines, settings_class):
       InputError: an unknown setting, one that is named twice, or a value that cannot be read, is out of range or is
         there twice.
     """
-    fields, grid = {f.name: f for f in dataclasses.fields(settings_class)}, {}
+    fields, grid = {f.name: f for f in dataclasses.fields(settings_class)}, Grid()
     for place, line in lines:
         for part in line.partition("#")[0].split(";"):
             if not part.strip():
@@ -61,8 +67,9 @@ def parse(lines, settings_class):
     return grid
 
 
-def _parse_value(field, text, place):
-    kind = settings.kind(field)
+def _parse_value(field: dataclasses.Field, text: str, place: str) -> Any:
+    kind: type[Any] = settings.kind(field)
+    value: Any
     try:
         if kind is tuple:
             value = tuple(map(settings.part_kind(field), text.split()))
@@ -83,12 +90,12 @@ def _parse_value(field, text, place):
     return value
 
 
-def to_text(grid):
+def to_text(grid: Mapping[str, tuple[Any, ...]]) -> str:
     """A grid as one line that `parse` reads back."""
     return ";".join(f"{name}={','.join(map(value_text, values))}" for name, values in grid.items())
 
 
-def value_text(value):
+def value_text(value: Any) -> str:
     """A value as it stands in a grid."""
     if isinstance(value, tuple):
         return " ".join(map(str, value))

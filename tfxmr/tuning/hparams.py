@@ -1,29 +1,34 @@
 """A search's settings and measure for TensorBoard's HParams page."""
 import contextlib
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import tensorflow as tf
 from tensorboard.plugins.hparams import api, api_pb2, summary
 
-from tfxmr.tuning.grid import value_text
+from tfxmr.tuning.grid import Grid, value_text
 from tfxmr.tuning.oracles import OBJECTIVE
 
 SUFFIX = ".hparams"
 
 
-def clear(folder):
-    """Removes what was written into a folder (pathlib.Path) before."""
+def clear(folder: pathlib.Path) -> None:
+    """Removes what was written into a folder before."""
     for path in folder.glob(f"*{SUFFIX}"):
         path.unlink()
 
 
-def write_space(folder, grid):
+def write_space(folder: pathlib.Path, grid: Grid) -> None:
     """Writes which settings a search varies, name -> tuple of values, and by what it compares."""
     with _replace(folder):
         varied = [api.HParam(name, api.Discrete(_plain(v) for v in values)) for name, values in grid.items()]
         api.hparams_config(varied, [api.Metric(OBJECTIVE, display_name="validation mAP")])
 
 
-def write_trial(folder, name, values, measured, step):
+def write_trial(
+    folder: pathlib.Path, name: str, values: Mapping[str, Any], measured: float | None, step: int
+) -> None:
     """Writes a trial's settings, name -> value, and its validation mAP (None: it failed) after a step."""
     status = api_pb2.STATUS_FAILURE if measured is None else api_pb2.STATUS_SUCCESS
     with _replace(folder):
@@ -34,7 +39,7 @@ def write_trial(folder, name, values, measured, step):
 
 
 @contextlib.contextmanager
-def _replace(folder):
+def _replace(folder: pathlib.Path) -> Iterator[None]:
     clear(folder)
     writer = tf.summary.create_file_writer(str(folder), filename_suffix=SUFFIX)
     with writer.as_default():
@@ -42,5 +47,5 @@ def _replace(folder):
     writer.close()
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     return value_text(value) if isinstance(value, tuple) else value

@@ -1,10 +1,14 @@
 """Methods for a user's own search by Keras Tuner; `tfxmr tune` is a search of whole runs, which survives a kill."""
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import keras_tuner
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import check
+from tfxmr.data import MultiModalData
 from tfxmr.evaluation import protocol as protocols
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.models.base import Method, MethodSettings
@@ -12,6 +16,7 @@ from tfxmr.runs.callbacks import ValidationMAP
 from tfxmr.runs.job import fit_batch, needed, prepare
 from tfxmr.runs.options import RunOptions
 from tfxmr.tuning import grid as grids
+from tfxmr.tuning.grid import Grid
 
 OBJECTIVE = keras_tuner.Objective("val_mAP", "max")
 
@@ -42,9 +47,9 @@ class MethodHyperModel(keras_tuner.HyperModel):
     """
 
     def __init__(
-        self, method_class: type[Method], data, settings: MethodSettings | None = None, grid: dict | None = None,
-        protocol: Protocol | None = None, seed: int = 0,
-    ):
+        self, method_class: type[Method], data: MultiModalData, settings: MethodSettings | None = None,
+        grid: Grid | None = None, protocol: Protocol | None = None, seed: int = 0,
+    ) -> None:
         name = method_class.__module__.rpartition(".")[2]
         super().__init__(name=name)
         if not issubclass(method_class, Method):
@@ -62,10 +67,10 @@ class MethodHyperModel(keras_tuner.HyperModel):
                 check(fields[setting], value)
         self.data = needed(method_class, data, self.settings)
         self.protocol = protocol or protocols.make("standard", data)
-        self._prepared = {}
+        self._prepared: dict[str, MultiModalData] = {}
 
-    def training_data(self, settings: MethodSettings):
-        """The training and validation items for a trial's settings, normalised: MultiModalData."""
+    def training_data(self, settings: MethodSettings) -> MultiModalData:
+        """The training and validation items for a trial's settings, normalised."""
         kind = settings.feature_norm
         if kind not in self._prepared:
             options = RunOptions(seed=self.seed, test=False)
@@ -81,7 +86,7 @@ class MethodHyperModel(keras_tuner.HyperModel):
         model.compile()
         return model
 
-    def _choose(self, hp, name):
+    def _choose(self, hp: keras_tuner.HyperParameters, name: str) -> Any:
         """A trial's value of a setting; values that are lists stand as text in its records."""
         values, present = self.grid[name], getattr(self.settings, name)
         default = present if present in values else values[0]
@@ -90,7 +95,10 @@ class MethodHyperModel(keras_tuner.HyperModel):
         by_text = {grids.value_text(value): value for value in values}
         return by_text[hp.Choice(name, list(by_text), default=grids.value_text(default))]
 
-    def fit(self, hp, model: Method, x=None, *args, callbacks=(), **kwargs):
+    def fit(
+        self, hp: keras_tuner.HyperParameters, model: Method, x: Any = None, *args: Any,
+        callbacks: Sequence[keras.callbacks.Callback] = (), **kwargs: Any,
+    ) -> keras.callbacks.History:
         """Fits on the training items, and measures val_mAP after each epoch, before other callbacks look at it.
 
         Args:

@@ -4,6 +4,7 @@ import dataclasses
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, setting
 from tfxmr.tuning import grid, oracles
+from tfxmr.tuning.grid import Grid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,16 +18,16 @@ class Search:
       max_trials: a bound on the trials; 0: none for a grid and one factor at a time, else oracles.SAMPLES.
     """
 
-    grid: dict
+    grid: Grid
     kind: str = "grid"
     max_trials: int = 0
 
     @property
-    def count(self):
+    def count(self) -> int:
         """Trials at most."""
         return oracles.num_trials(self.kind, self.grid, self.max_trials)
 
-    def describe(self):
+    def describe(self) -> str:
         """What is searched, and how many trials there are, in a line."""
         sizes = " x ".join(f"{name} {len(values)}" for name, values in self.grid.items())
         full = oracles.num_trials("grid", self.grid)

@@ -1,9 +1,12 @@
 """Which trials a search makes, in which order: Keras Tuner's oracles, and sweeps of one factor at a time."""
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import keras_tuner
 import numpy as np
 
+from tfxmr.core.settings import Settings
 from tfxmr.engine import randomness
 
 OBJECTIVE = "validation_mAP"
@@ -19,10 +22,10 @@ class _InMemory:
     would have.
     """
 
-    def save(self):
+    def save(self) -> None:
         """Does nothing."""
 
-    def _save_trial(self, trial):
+    def _save_trial(self, trial: Any) -> None:
         pass
 
 
@@ -41,9 +44,9 @@ class Bayesian(_InMemory, keras_tuner.oracles.BayesianOptimizationOracle):
       recorded: name -> index of the combination that was proposed before, if it was, which saves guessing it again.
     """
 
-    recorded = None
+    recorded: dict[str, int] | None = None
 
-    def populate_space(self, trial_id):
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Proposes the next combination; a random one where the process would repeat itself, as it does on a grid."""
         if self.recorded:
             return {"status": "RUNNING", "values": self.recorded}
@@ -60,7 +63,7 @@ class OneFactor(_InMemory, keras_tuner.Oracle):
     The sensitivity analysis of Wu et al. 2020 (figure 6), for which Keras Tuner has no oracle.
     """
 
-    def populate_space(self, trial_id):
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Proposes the next combination."""
         space = self.get_space().space
         base = {hp.name: hp.default for hp in space}
@@ -75,13 +78,13 @@ class OneFactor(_InMemory, keras_tuner.Oracle):
 KINDS = {"grid": Grid, "random": Random, "bayesian": Bayesian, "one_factor": OneFactor}
 
 
-def centre(grid, settings):
+def centre(grid: Mapping[str, tuple[Any, ...]], settings: Settings) -> dict[str, int]:
     """The index of each setting's default in its values: that of its present value, or else of the first."""
     present = {name: getattr(settings, name) for name in grid}
     return {name: values.index(present[name]) if present[name] in values else 0 for name, values in grid.items()}
 
 
-def round_defaults(grid, settings):
+def round_defaults(grid: Mapping[str, tuple[Any, ...]], settings: Settings) -> dict[str, tuple[Any, ...]]:
     """The grid of a one-factor search: each setting's present value, round which it sweeps, is among its values."""
     return {
         name: values if getattr(settings, name) in values else (getattr(settings, name), *values)
@@ -89,7 +92,7 @@ def round_defaults(grid, settings):
     }
 
 
-def num_trials(kind, grid, max_trials=0):
+def num_trials(kind: str, grid: Mapping[str, tuple[Any, ...]], max_trials: int = 0) -> int:
     """How many trials a search makes at most.
 
     Args:
@@ -104,7 +107,9 @@ def num_trials(kind, grid, max_trials=0):
     return min(count, max_trials or (count if kind in ("grid", "one_factor") else SAMPLES))
 
 
-def make(kind, grid, settings, count, seed):
+def make(
+    kind: str, grid: Mapping[str, tuple[Any, ...]], settings: Settings, count: int, seed: int
+) -> keras_tuner.Oracle:
     """Makes the oracle of a search. Its hyper-parameters are indices of a setting's values, so that any type will do.
 
     Args:
@@ -117,7 +122,7 @@ def make(kind, grid, settings, count, seed):
     space, defaults = keras_tuner.HyperParameters(), centre(grid, settings)
     for name, values in grid.items():
         space.Choice(name, list(range(len(values))), default=defaults[name])
-    oracle = KINDS[kind](
+    oracle: Any = KINDS[kind](
         objective=keras_tuner.Objective(OBJECTIVE, "max"),
         max_trials=count,
         hyperparameters=space,
@@ -129,7 +134,7 @@ def make(kind, grid, settings, count, seed):
     return oracle
 
 
-def propose(oracle, recorded=None):
+def propose(oracle: keras_tuner.Oracle, recorded: Mapping[str, int] | None = None) -> Any:
     """Asks for the next trial.
 
     Args:
@@ -146,7 +151,7 @@ def propose(oracle, recorded=None):
     return trial if trial.status == "RUNNING" else None
 
 
-def tell(oracle, trial, value):
+def tell(oracle: keras_tuner.Oracle, trial: Any, value: float | None) -> None:
     """Tells the oracle how a trial of `propose` ended: its validation mAP, or None for a failed trial."""
     trial.status = "FAILED" if value is None else "COMPLETED"
     if value is not None:

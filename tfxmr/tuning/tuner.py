@@ -9,28 +9,41 @@ oracle would now propose something else, so that no rounding of another machine 
 import dataclasses
 import datetime
 import math
+import os
+import pathlib
 import time
 import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from tfxmr.core import stopping
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import read_json, to_json, write_text
 from tfxmr.core.settings import line
+from tfxmr.data import MultiModalData
 from tfxmr.engine import memory
+from tfxmr.evaluation.protocol import Protocol
 from tfxmr.reports.tables.formats import to_csv
 from tfxmr.runs import selection
-from tfxmr.runs.job import fit_batch, manifest, needed, prepare
+from tfxmr.runs.job import MethodClass, RunSettings, fit_batch, manifest, needed, prepare
 from tfxmr.runs.options import RunOptions, affecting, defaults
 from tfxmr.runs.run import run
 from tfxmr.runs.run_folder import RunFolder
 from tfxmr.tuning import hparams, oracles
-from tfxmr.tuning.grid import to_text, value_text
-from tfxmr.tuning.options import SearchOptions
+from tfxmr.tuning.grid import Grid, to_text, value_text
+from tfxmr.tuning.options import Search, SearchOptions
+
+Trial = dict[str, Any]  # a trial as `tune` returns it
+Start = Callable[[pathlib.Path, Mapping[str, Any]], Any]  # trains a trial in its folder, gives its results
 
 OUTCOME = ("validation_mAP", "selected_step", "seconds", "status", "message")
 
 
-def tune(method_class, settings, what, data, protocol, run_dir, options=None, flags=None, runner=run):
+def tune(
+    method_class: MethodClass, settings: RunSettings, what: Search, data: MultiModalData, protocol: Protocol,
+    run_dir: str | os.PathLike, options: RunOptions | None = None, flags: dict[str, str] | None = None,
+    runner: Callable[..., dict[str, Any] | None] = run,
+) -> list[Trial]:
     """Searches for the settings with the best validation mAP; resumes a killed search.
 
     Of data without classes the sum of recalls (tfxmr.runs.selection.score) stands in the place of mAP throughout.
@@ -63,13 +76,13 @@ def tune(method_class, settings, what, data, protocol, run_dir, options=None, fl
     folder = RunFolder(run_dir)
     if not (folder.path / "trials").exists():
         check(method_class, _first(settings, what), data, protocol, options)
-    own_flags = {"grid": to_text(what.grid), "search": what.kind, "max_trials": what.max_trials}
-    own_flags = flags | {name: line(name, value) for name, value in own_flags.items()}
+    own = {"grid": to_text(what.grid), "search": what.kind, "max_trials": what.max_trials}
+    own_flags = flags | {name: line(name, value) for name, value in own.items()}
     harmless = affecting("nothing", method_class=method_class, beside=[SearchOptions])
     with folder.open(own_flags, manifest(needed(method_class, data, settings)), harmless, defaults(method_class)):
         hparams.write_space(folder.path, what.grid)
 
-        def start(trial_dir, values):
+        def start(trial_dir: pathlib.Path, values: Mapping[str, Any]) -> Any:
             memory.free()  # of the trials before
             changed = flags | {"run_dir": f"--run_dir={trial_dir}"}
             changed |= {name: line(name, value) for name, value in values.items()}
@@ -81,24 +94,29 @@ def tune(method_class, settings, what, data, protocol, run_dir, options=None, fl
     return trials
 
 
-def check(method_class, settings, data, protocol, options):
+def check(
+    method_class: MethodClass, settings: RunSettings, data: MultiModalData, protocol: Protocol, options: RunOptions
+) -> None:
     """Raises InputError if no items can be held out, or the method cannot train on the rest."""
     _, training_data = prepare(needed(method_class, data, settings), protocol, settings, options)
     settings, _ = fit_batch(settings, training_data)
     method_class.of(training_data, settings, options.seed)
 
 
-def _first(settings, what):
+def _first(settings: RunSettings, what: Search) -> RunSettings:
     """The settings of the first trial of a grid."""
     centre = oracles.centre(what.grid, settings)
     return dataclasses.replace(settings, **{name: values[centre[name]] for name, values in what.grid.items()})
 
 
-def _search(folder, start, what, settings, seed, save):
+def _search(
+    folder: RunFolder, start: Start, what: Search, settings: RunSettings, seed: int, save: Callable[[list[Trial]], None]
+) -> list[Trial]:
     """Makes the trials in turn; `start` trains one, `save` is given the trials after each. Returns the trials."""
     oracle = oracles.make(what.kind, what.grid, settings, what.count, seed)
     centre = oracles.centre(what.grid, settings)
-    trials, durations = [], []
+    trials: list[Trial] = []
+    durations: list[float] = []
     while True:
         stopping.check()
         path = folder.path / "trials" / f"{len(trials) + 1:04d}"
@@ -129,7 +147,7 @@ def _search(folder, start, what, settings, seed, save):
         oracles.tell(oracle, proposal, trial["validation_mAP"])
 
 
-def _train(start, path, values):
+def _train(start: Start, path: pathlib.Path, values: Mapping[str, Any]) -> dict[str, Any]:
     """Trains a trial. Returns how it ended: a failure is a result, too."""
     hparams.clear(path)  # left by a trial that was killed after it had ended
     ended = dict.fromkeys(OUTCOME)
@@ -148,7 +166,7 @@ def _train(start, path, values):
     return ended
 
 
-def read(path, grid):
+def read(path: pathlib.Path, grid: Grid) -> Trial | None:
     """The trial of a folder as `tune` returns it, or None.
 
     Args:
@@ -178,7 +196,7 @@ def read(path, grid):
     return trial | {"values": values}
 
 
-def _check_outcome(trial):
+def _check_outcome(trial: Trial) -> None:
     """Raises KeyError or ValueError if a trial does not say how it ended."""
     status = trial["status"]
     if status == "running":
@@ -196,13 +214,13 @@ def _check_outcome(trial):
             raise ValueError(f"{name} is {value!r}")
 
 
-def best(trials):
+def best(trials: Sequence[Trial]) -> Trial | None:
     """The trial with the highest validation mAP, the first of equal ones; None if none has finished."""
     finished = [t for t in trials if t["status"] == "finished"]
     return max(finished, key=lambda t: t["validation_mAP"], default=None)
 
 
-def _progress(trials, count, durations):
+def _progress(trials: Sequence[Trial], count: int, durations: Sequence[float]) -> str:
     """The line before a trial."""
     leader = best(trials)
     values = " ".join(f"{name}={value_text(value)}" for name, value in trials[-1]["values"].items())
@@ -215,7 +233,7 @@ def _progress(trials, count, durations):
     return "  ".join(parts)
 
 
-def rows(trials):
+def rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
     """The trials as rows of a table: trial, one column a setting, varied (one-factor searches), and how each ended.
 
     The measure's column is "mAP validation", so that plots find it.
@@ -228,8 +246,8 @@ def rows(trials):
     ]
 
 
-def write(folder, trials, what, flags):
-    """Writes trials.csv and, once a trial has finished, best.cfg into the search's folder (pathlib.Path)."""
+def write(folder: pathlib.Path, trials: Sequence[Trial], what: Search, flags: dict[str, str]) -> None:
+    """Writes trials.csv and, once a trial has finished, best.cfg into the search's folder."""
     write_text(folder / "trials.csv", to_csv(rows(trials)))
     leader = best(trials)
     if not leader:
