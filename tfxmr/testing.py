@@ -10,13 +10,17 @@ data (None: `easy_data`) and settings by name, which replace those of `quick`. p
 """
 import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfxmr import evaluation
+from tfxmr.baselines.base import Baseline
 from tfxmr.core.errors import NotFinite
 from tfxmr.data import MultiModalData, Split
 from tfxmr.data.views import modality_of, ordered
@@ -25,16 +29,19 @@ from tfxmr.evaluation import protocol
 from tfxmr.models.base import Method
 from tfxmr.runs import job, run
 from tfxmr.runs.checkpoints import Checkpoints
+from tfxmr.runs.job import MethodClass, RunSettings
 
 WIDTH = 12  # of every layer, where nothing is to be learned
 LEARNING = {"width": 64, "steps": 300, "batch_size": 32}  # enough for every method of this package, in seconds
 LEAST = 0.6  # of the way from chance to 1; methods that ascend their loss stay below .3 on `easy_data`
 PLACES, LENGTH, WORDS = 4, 6, 4  # of a map; of a sentence; words of a class
+Weights = dict[str, list[NDArray]]  # network name -> its arrays
+Make = Callable[[NDArray], NDArray]  # one view (n, ...) of items with labels (n,)
 
 
 def easy_data(
-    method_class: type, train: int = 120, test: int = 60, classes: int = 6, noise: float = 0.3, seed: int = 0,
-    settings=None,
+    method_class: MethodClass, train: int = 120, test: int = 60, classes: int = 6, noise: float = 0.3, seed: int = 0,
+    settings: RunSettings | None = None,
 ) -> MultiModalData:
     """Data on which every method should do well: pairs, each view scattered around the mean of its class.
 
@@ -50,13 +57,15 @@ def easy_data(
     rng = np.random.default_rng(seed)
     wanted = method_class.reads(settings or method_class.Settings()) or method_class.modalities or ("image", "text")
     views = ordered({*wanted, *map(modality_of, wanted)})
-    domain = {"classes": classes, "noise": noise, "rng": rng, "views": views}
-    data = _domain("easy", {"train": train, "test": test}, **domain)
-    source = _domain("easy source", {"train": train}, **domain) if method_class.takes_source else None
+    facts = classes, noise, rng, views
+    data = _domain("easy", {"train": train, "test": test}, *facts)
+    source = _domain("easy source", {"train": train}, *facts) if method_class.takes_source else None
     return dataclasses.replace(data, source=source)
 
 
-def _domain(name, sizes, classes, noise, rng, views):
+def _domain(
+    name: str, sizes: Mapping[str, int], classes: int, noise: float, rng: np.random.Generator, views: Sequence[str]
+) -> MultiModalData:
     makers, tables = {}, {}
     for i, view in enumerate(views):
         kind = view.partition(".")[2]
@@ -77,28 +86,28 @@ def _domain(name, sizes, classes, noise, rng, views):
     )
 
 
-def _vectors(classes, noise, rng, width):
+def _vectors(classes: int, noise: float, rng: np.random.Generator, width: int) -> Make:
     means = rng.normal(size=(classes, width))
     return lambda labels: means[labels] + noise * rng.normal(size=(len(labels), width))
 
 
-def _regions(classes, noise, rng, width=10):
+def _regions(classes: int, noise: float, rng: np.random.Generator, width: int = 10) -> Make:
     """Maps of which half of the places, at random, show the class, and the others nothing."""
     means = rng.normal(size=(classes, width))
 
-    def make(labels):
+    def make(labels: NDArray) -> NDArray:
         shown = rng.permuted(np.tile(np.arange(PLACES) % 2, (len(labels), 1)), axis=1)
         return shown[..., None] * means[labels][:, None] + noise * rng.normal(size=(*shown.shape, width))
 
     return make
 
 
-def _sentences(classes, rng, width=10):
+def _sentences(classes: int, rng: np.random.Generator, width: int = 10) -> tuple[Make, NDArray[np.float32]]:
     """Sentences of different lengths, a word in five of any class, and the table of the words' vectors."""
     table = rng.normal(size=(1 + WORDS * classes, width)).astype(np.float32)
     table[0] = 0
 
-    def make(labels):
+    def make(labels: NDArray) -> NDArray:
         shape = len(labels), LENGTH
         own = 1 + WORDS * labels[:, None] + rng.integers(WORDS, size=shape)
         words = np.where(rng.random(shape) < 0.2, rng.integers(1, len(table), size=shape), own)
@@ -108,14 +117,14 @@ def _sentences(classes, rng, width=10):
     return make, table
 
 
-def narrow(method_class: type, width: int) -> dict:
+def narrow(method_class: MethodClass, width: int) -> dict[str, Any]:
     """A method's settings that are widths of layers, by name, at most `width`.
 
     These are tuples of whole numbers, and whole numbers whose names say so.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for field in dataclasses.fields(method_class.Settings):
-        value = field.default
+        value: Any = field.default
         if isinstance(value, tuple) and value and all(isinstance(v, int) for v in value):
             found[field.name] = tuple(min(v, width) for v in value)
         elif type(value) is int and value > 0 and any(w in field.name for w in ("width", "units", "filters", "dim")):
@@ -123,7 +132,7 @@ def narrow(method_class: type, width: int) -> dict:
     return found
 
 
-def quick(method_class: type, width: int = WIDTH, steps: int = 2, batch_size: int = 8, **changes):
+def quick(method_class: MethodClass, width: int = WIDTH, steps: int = 2, batch_size: int = 8, **changes: Any) -> RunSettings:
     """A method's settings, made small.
 
     Args:
@@ -135,16 +144,19 @@ def quick(method_class: type, width: int = WIDTH, steps: int = 2, batch_size: in
     """
     small = narrow(method_class, width)
     for field in dataclasses.fields(method_class.Settings):
+        default: Any = field.default
         if field.name.endswith("_steps") and field.name != "patience_steps":
-            small[field.name] = min(field.default, steps)
+            small[field.name] = min(default, steps)
         elif field.name.endswith("batch_size"):
-            small[field.name] = min(field.default, batch_size)
+            small[field.name] = min(default, batch_size)
     if issubclass(method_class, Method):
         small |= {"steps": steps, "epochs": 0}
     return method_class.Settings(**small | changes)
 
 
-def keeps_all(method_class: type, data: MultiModalData | None = None, without: tuple = (), **settings) -> None:
+def keeps_all(
+    method_class: MethodClass, data: MultiModalData | None = None, without: Collection[str] = (), **settings: Any
+) -> None:
     """Raises AssertionError unless a method keeps every rule below, the quickest first.
 
     Args:
@@ -158,13 +170,15 @@ def keeps_all(method_class: type, data: MultiModalData | None = None, without: t
             rule(method_class, data, **settings)
 
 
-def rules_of(method_class: type) -> tuple:
+def rules_of(method_class: MethodClass) -> tuple[Callable[..., None], ...]:
     """The rules, functions of this module, that a method is held to; a closed-form one has no steps to check."""
     closed_form = (reads_only_its_views, is_seeded, drops_out_in_training_alone, learns)
     return RULES if issubclass(method_class, Method) else closed_form
 
 
-def learns(method_class: type, data: MultiModalData | None = None, least: float = LEAST, **settings) -> None:
+def learns(
+    method_class: MethodClass, data: MultiModalData | None = None, least: float = LEAST, **settings: Any
+) -> None:
     """Raises AssertionError unless a method learns easy data: a loss with the wrong sign does not.
 
     Args:
@@ -197,13 +211,15 @@ def learns(method_class: type, data: MultiModalData | None = None, least: float 
         )
 
 
-def _scores(method, data, training, rule):
+def _scores(
+    method: Method | Baseline, data: MultiModalData, training: MultiModalData, rule: protocol.Protocol
+) -> dict[str, float]:
     """Task -> mAP, scaled so that chance is 0 and the best 1."""
     found = evaluation.evaluate(method.retriever(training), rule.tasks(data), rule, training.splits["train"])
     return {m["task"]: (m["value"] - m["chance"]) / (1 - m["chance"]) for m in found if m["metric"] == "mAP"}
 
 
-def is_seeded(method_class: type, data: MultiModalData | None = None, **settings) -> None:
+def is_seeded(method_class: MethodClass, data: MultiModalData | None = None, **settings: Any) -> None:
     """Raises AssertionError unless initial weights, losses and gradients are functions of the seed and the step."""
     name = method_class.__name__
     if not issubclass(method_class, Method):
@@ -228,7 +244,7 @@ def is_seeded(method_class: type, data: MultiModalData | None = None, **settings
         )
 
 
-def drops_out_in_training_alone(method_class: type, data: MultiModalData | None = None, **settings) -> None:
+def drops_out_in_training_alone(method_class: MethodClass, data: MultiModalData | None = None, **settings: Any) -> None:
     """Raises AssertionError unless what represents an item is a function of it alone, and dropout acts in training.
 
     The settings of dropout are those whose name has "dropout" or "keep": they are set to .5, and to none, to compare.
@@ -262,7 +278,7 @@ def drops_out_in_training_alone(method_class: type, data: MultiModalData | None 
     assert set(switches) & set(settings) or _differ(*(_losses(m, training) for m in (model, without))), idle
 
 
-def _encodes_items(name, encode, data):
+def _encodes_items(name: str, encode: Callable, data: MultiModalData) -> None:
     """Raises AssertionError if an item is represented otherwise in the company of others, or at another place."""
     for m in data.modalities:
         views = {v: np.asarray(data.splits["train"].features[v][:20]) for v in data.views_of(m)}
@@ -276,25 +292,25 @@ def _encodes_items(name, encode, data):
             )
 
 
-def _dropout(method_class):
+def _dropout(method_class: MethodClass) -> dict[str, float]:
     """The settings of dropout, and their values that switch it off."""
     names = {f.name for f in dataclasses.fields(method_class.Settings) if isinstance(f.default, float)}
     kept = {n: 1.0 for n in names if n == "keep" or n.endswith("_keep") or n.startswith("keep_")}
     return kept | {n: 0.0 for n in names if "dropout" in n and n not in kept}
 
 
-def _drops(layer):
+def _drops(layer: keras.Layer) -> bool:
     rates = [getattr(layer, n, 0.0) for n in ("rate", "dropout", "recurrent_dropout")]
     return any(isinstance(rate, float) and rate > 0 for rate in rates)
 
 
-def changes_only_its_networks(method_class: type, data: MultiModalData | None = None, **settings) -> None:
+def changes_only_its_networks(method_class: MethodClass, data: MultiModalData | None = None, **settings: Any) -> None:
     """Raises AssertionError if a player's update changes trainable weights that `players` does not give it."""
     if not issubclass(method_class, Method):
         return
     model, training = _made(method_class, data, settings)
 
-    def check(before, player, owned, how):
+    def check(before: Weights, player: str | None, owned: Collection[str], how: str) -> None:
         network = _first_change(before, _weights(model, trainable=True), apart=owned)
         assert network is None, (
             f"{method_class.__name__}: player {player} changes network {network!r}, which is not its own ({how}). Let "
@@ -313,7 +329,7 @@ def changes_only_its_networks(method_class: type, data: MultiModalData | None = 
         check(before, player, last, f"by an assignment in updates, stage {stage}")
 
 
-def descends(method_class: type, data: MultiModalData | None = None, **settings) -> None:
+def descends(method_class: MethodClass, data: MultiModalData | None = None, **settings: Any) -> None:
     """Raises AssertionError if a small step along a player's gradients makes the sum of its losses larger.
 
     Gradients that are reversed for a part of a loss must count less than those of the rest. A player whose losses are
@@ -326,7 +342,9 @@ def descends(method_class: type, data: MultiModalData | None = None, **settings)
         state = [v for variables in model.network_state().values() for v in variables]
         kept = [v.numpy() for v in state]
 
-        def updates(batch=batch, state=state, kept=kept):
+        def updates(
+            batch: Any = batch, state: list = state, kept: list = kept
+        ) -> list[tuple[str, float, list]]:
             """The updates at the weights kept, of which none is applied."""
             every = model.updates(batch, model.present_step())
             made = [(player, float(sum(losses.values())), g) for player, losses, g, *_ in every]
@@ -352,7 +370,9 @@ def descends(method_class: type, data: MultiModalData | None = None, **settings)
             )
 
 
-def stays_where_it_does_not_train(method_class: type, data: MultiModalData | None = None, **settings) -> None:
+def stays_where_it_does_not_train(
+    method_class: MethodClass, data: MultiModalData | None = None, **settings: Any
+) -> None:
     """Raises AssertionError if a stage changes a network, its moving statistics too, that no player of it has."""
     if not issubclass(method_class, Method):
         return
@@ -371,7 +391,7 @@ def stays_where_it_does_not_train(method_class: type, data: MultiModalData | Non
         )
 
 
-def resumes(method_class: type, data: MultiModalData | None = None, **settings) -> None:
+def resumes(method_class: MethodClass, data: MultiModalData | None = None, **settings: Any) -> None:
     """Raises AssertionError unless a training that is stopped in and between its stages ends as one that is not.
 
     Weights and optimizer slots are equal to the last bit, and what changes in training is held by checkpoints.
@@ -409,7 +429,7 @@ def resumes(method_class: type, data: MultiModalData | None = None, **settings) 
     )
 
 
-def reads_only_its_views(method_class: type, data: MultiModalData | None = None, **settings) -> None:
+def reads_only_its_views(method_class: MethodClass, data: MultiModalData | None = None, **settings: Any) -> None:
     """Raises AssertionError if a method reads a view that its `inputs` do not declare."""
     name = method_class.__name__
     made = quick(method_class, **settings)
@@ -421,10 +441,10 @@ def reads_only_its_views(method_class: type, data: MultiModalData | None = None,
             for _ in _outcomes(model, training):
                 pass
             model.retriever(training)
-            encode = model.encode
+            _encodes(model.encode, training)
         else:
-            training, encode = _read(method_class, data, made), _fitted(method_class, data, settings).represent
-        _encodes(encode, training)
+            fitted = _fitted(method_class, data, settings)
+            _encodes(fitted.represent, _read(method_class, data, made))
     except KeyError as error:
         view = error.args[0] if error.args else None
         known = isinstance(view, str) and view not in given and modality_of(view) in map(modality_of, data.views)
@@ -435,7 +455,7 @@ def reads_only_its_views(method_class: type, data: MultiModalData | None = None,
         ) from error
 
 
-def _encodes(encode, data):
+def _encodes(encode: Callable, data: MultiModalData) -> None:
     for m in data.modalities:
         views = {v: data.splits["train"].features[v][:4] for v in data.views_of(m)}
         encode(m, views[m] if set(views) == {m} else views)
@@ -447,18 +467,22 @@ RULES = (
 )
 
 
-def _read(method_class, data, settings, **sizes):
+def _read(
+    method_class: MethodClass, data: MultiModalData | None, settings: RunSettings, **sizes: int
+) -> MultiModalData:
     """What the method reads of the data, as a run gives it; of `easy_data` of these sizes if they are None."""
     return job.needed(method_class, data or easy_data(method_class, settings=settings, **sizes), settings)
 
 
-def _fitted(method_class, data, settings):
+def _fitted(method_class: MethodClass, data: MultiModalData | None, settings: Mapping[str, Any]) -> Baseline:
     made = quick(method_class, **settings)
     data = _read(method_class, data, made)
     return method_class.of(data, made, 0).learn(data)
 
 
-def _made(method_class, data, settings, seed=0):
+def _made(
+    method_class: MethodClass, data: MultiModalData | None, settings: Mapping[str, Any], seed: int = 0
+) -> tuple[Method, MultiModalData]:
     """A compiled model whose steps run one by one in Python, and its training data."""
     made = quick(method_class, **settings)
     data = _read(method_class, data, made, train=30, test=12)
@@ -468,7 +492,7 @@ def _made(method_class, data, settings, seed=0):
     return model, training
 
 
-def _train(model, training, stop=None):
+def _train(model: Method, training: MultiModalData, stop: int | None = None) -> None:
     """Takes the steps up to `stop`, or all, through the stages, as a run does, without its files."""
     if not model.player_optimizers:
         model.compile()
@@ -481,7 +505,7 @@ def _train(model, training, stop=None):
             return
 
 
-def _first_batches(model, training) -> Iterator:
+def _first_batches(model: Method, training: MultiModalData) -> Iterator[tuple[str, dict[str, Any]]]:
     """Enters each stage, and yields its name and first batch."""
     for number in range(len(model.stages)):
         model.enter(number, training)
@@ -490,36 +514,38 @@ def _first_batches(model, training) -> Iterator:
         yield model.stage.name, next(iter(sampling.stage_batches(model, training, model.seed, start, start + 1)))
 
 
-def _outcomes(model, data, seed=0, training=True) -> Iterator:
+def _outcomes(
+    model: Method, data: MultiModalData, seed: int = 0, training: bool = True
+) -> Iterator[tuple[str, dict[str, NDArray]]]:
     """Yields for each stage its name and what its first step gives: player/loss or gradient -> array."""
     for stage, batch in _first_batches(model, data):
         step = model.present_step()
         step = dataclasses.replace(step, seed=step.seed + seed, training=training)
-        found = {}
+        found: dict[str, NDArray] = {}
         for player, losses, gradients, *_ in model.updates(batch, step):
             found |= {f"loss {player}/{name}": np.asarray(value) for name, value in losses.items()}
             found |= {f"gradient {i} of {player}": np.asarray(g) for i, g in enumerate(gradients) if g is not None}
         yield stage, found
 
 
-def _losses(model, data, seed=0, training=True):
+def _losses(model: Method, data: MultiModalData, seed: int = 0, training: bool = True) -> list[float]:
     outcomes = _outcomes(model, data, seed, training)
     return [float(value) for _, found in outcomes for name, value in found.items() if name.startswith("loss")]
 
 
-def _differ(one, other):
+def _differ(one: Sequence[float], other: Sequence[float]) -> bool:
     return not np.allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
-def _weights(model, trainable=False):
-    """Network name -> its arrays."""
+def _weights(model: Method, trainable: bool = False) -> Weights:
+    """The weights of a model's networks, or the trainable ones."""
     return {
         name: [np.asarray(v) for v in (network.trainable_variables if trainable else network.variables)]
         for name, network in model.networks.items()
     }
 
 
-def _first_change(before, after, apart=()):
+def _first_change(before: Weights, after: Weights, apart: Collection[str] = ()) -> str | None:
     """The name of the first network whose arrays differ, but for those in `apart`; None if none does."""
     for name, arrays in before.items():
         same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(arrays, after[name], strict=True))
@@ -528,7 +554,7 @@ def _first_change(before, after, apart=()):
     return None
 
 
-def _attributes(model):
+def _attributes(model: Method) -> dict[str, list[NDArray]]:
     """The attributes of a model that are numbers, texts, arrays and variables, or made of such: name -> list."""
     # TensorFlow keeps books of its own in _self_..., Keras in _tracked: of every dict that was a stage's decision
     own = (name for name in vars(model) if not name.startswith("_self_") and name != "_tracked")
@@ -537,7 +563,7 @@ def _attributes(model):
     return {name: [np.asarray(v) for v in leaves if isinstance(v, kinds)] for name, leaves in found.items()}
 
 
-def _leaves(value):
+def _leaves(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
         value = [part for key in sorted(value, key=str) for part in (key, value[key])]
     if isinstance(value, (list, tuple, set)):
