@@ -10,6 +10,8 @@ from tfxmr.data import MultiModalData
 from tfxmr.evaluation import checks
 from tfxmr.evaluation.protocol import Protocol
 
+Results = dict[str, Any]  # what a results.json holds
+
 NUMBER: tuple[type, ...] = (int, float)
 # What tables are made of, and the types that JSON gives it; what else results.json holds is not looked at here.
 HELD: dict[str, tuple[type, ...]] = {
@@ -22,7 +24,7 @@ HELD_BY_METRIC: dict[str, tuple[type, ...]] = {
 }
 
 
-def check(results: dict[str, Any]) -> None:
+def check(results: Results) -> None:
     """Checks what a results.json holds, so that whoever makes tables of it need not.
 
     Args:

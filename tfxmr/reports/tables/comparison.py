@@ -1,21 +1,27 @@
 """Many runs in one table: means and deviations over repeats, marks where runs differ, exact tests between methods."""
 import dataclasses
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from tfxmr.evaluation import checks
 from tfxmr.evaluation.statistics import bonferroni_threshold, holm, mean_and_deviation, runs_needed, wilcoxon
 from tfxmr.reports.tables import differences
-from tfxmr.reports.tables.formats import Marked
+from tfxmr.reports.tables.formats import Marked, Row
 from tfxmr.reports.tables.rows import letters, sizes_of
-from tfxmr.runs.results import column_of
+from tfxmr.runs.results import Results, column_of
 
 REPEATS = ("seed", "split_seed", "class_seed", "labels_seed")  # flags that tell the repeats of one configuration apart
 CORRECTIONS = ("bonferroni", "holm")
 LEVEL = 0.05  # of significance
 
+Seeds = tuple[Any, ...]  # that tell a run from the repeats of its configuration
+Runs = dict[Seeds, Results]
+Value = tuple[float, dict[str, str]]  # of a column, and facts of it as texts
 
-def repeats(results, harmless=()):
+
+def repeats(results: Sequence[Results], harmless: Collection[str] = ()) -> dict[tuple[str, str], Runs]:
     """Groups runs that differ in nothing but their seeds: in the method, the flags, the data set and its features.
 
     Args:
@@ -29,7 +35,7 @@ def repeats(results, harmless=()):
     Raises:
       ValueError: two runs of one configuration have the same seeds.
     """
-    groups = {}
+    groups: dict[tuple, Runs] = {}
     for result, dataset in zip(results, differences.data_sets(results), strict=True):
         flags = {n: f for n, f in result["flags"].items() if n not in (*REPEATS, *harmless)}
         key = result["model"], dataset, tuple(sorted(flags.items())), _features(result)
@@ -43,9 +49,8 @@ def repeats(results, harmless=()):
                 f"{_place(known)} and {_place(result)}; leave one out"
             )
     labels = {}
-    for key, runs in groups.items():
-        model, dataset, flags, features = key
-        peers = [other for other in groups if other[:2] == key[:2]]
+    for (model, dataset, flags, features), runs in groups.items():
+        peers = [other for other in groups if other[:2] == (model, dataset)]
         varying = [text.lstrip("-") for name, text in flags
                    if any(dict(other[2]).get(name) != text for other in peers) and text]
         if any(other[2] == flags and other[3] != features for other in peers):  # the flags do not tell them apart
@@ -54,7 +59,7 @@ def repeats(results, harmless=()):
     return labels
 
 
-def _features(result):
+def _features(result: Results) -> tuple[tuple[str, str], ...]:
     """The features of a run, whatever its split, as ((modality, text), ...)."""
     found, rows = [], result.get("data", {})
     for m, facts in sorted(result.get("features", {}).items()):
@@ -66,7 +71,7 @@ def _features(result):
     return tuple(found)
 
 
-def _place(result):
+def _place(result: Results) -> str:
     return result.get("path") or result["flags"].get("run_dir", "").partition("=")[2] or "without --run_dir"
 
 
@@ -82,28 +87,29 @@ class _Configuration:
 
     label: str
     dataset: str
-    runs: dict
-    columns: dict
+    runs: Runs
+    columns: dict[Seeds, dict[str, Value]]
 
-    def values(self, column):
+    def values(self, column: str) -> list[float]:
         """The values of a column, of the runs that have it."""
         return [columns[column][0] for columns in self.columns.values() if column in columns]
 
-    def facts(self, column):
+    def facts(self, column: str) -> list[dict[str, str]]:
         """The facts of a column, likewise."""
         return [columns[column][1] for columns in self.columns.values() if column in columns]
 
 
-def _configurations(results, harmless):
+def _configurations(results: Sequence[Results], harmless: Collection[str]) -> list[_Configuration]:
     return [
         _Configuration(label, dataset, runs, {seeds: _columns(result) for seeds, result in runs.items()})
         for (label, dataset), runs in repeats(results, harmless).items()
     ]
 
 
-def _columns(result):
+def _columns(result: Results) -> dict[str, Value]:
     """Column -> (value, facts of it as texts) of one run, and each measure's mean over its pairs of modalities."""
-    found, groups = {}, {}
+    found: dict[str, Value] = {}
+    groups: dict[str, list[dict[str, Any]]] = {}
     for m in result["metrics"]:
         if column_of(m) in found:
             raise ValueError(f"{_place(result)}: {column_of(m)!r} is there twice")
@@ -126,12 +132,12 @@ class _Marks:
     set, from the first one of its data set there.
     """
 
-    def __init__(self, configurations):
+    def __init__(self, configurations: Sequence[_Configuration]) -> None:
         self._configurations = configurations
-        self._letters = {}  # note -> letter
-        self._legend = {}
+        self._letters: dict[str, str] = {}  # note -> letter
+        self._legend: dict[str, None] = {}
 
-    def mark(self, own, column):
+    def mark(self, own: _Configuration, column: str) -> str:
         """The letter of the note on a configuration's value; "" if it differs in nothing."""
         having = [c for c in self._configurations if c.values(column)]
         first, first_here = having[0], next(c for c in having if c.dataset == own.dataset)
@@ -147,7 +153,7 @@ class _Marks:
             self._explain(other, first if other is own else own)
         return self._letters.setdefault(note, letters(len(self._letters))) if note else ""
 
-    def _explain(self, own, other):
+    def _explain(self, own: _Configuration, other: _Configuration) -> None:
         """Names a similarity that is a method's own, beside others that are not: it makes no other protocol."""
         similarities = {next(iter(c.runs.values()))["protocol"].get("similarity") for c in (own, other)}
         run = next(iter(own.runs.values()))
@@ -155,12 +161,12 @@ class _Marks:
         if len(similarities) > 1 and similarity != "cosine" and differences.by_method(run):
             self._legend[f"*  {own.label}: {similarity} similarity, its own"] = None
 
-    def footnotes(self):
+    def footnotes(self) -> str:
         """A line each: "a  cut 50 instead of none"; "" without any."""
         return "\n".join([*(f"{letter}  {note}" for note, letter in self._letters.items()), *self._legend])
 
 
-def summary(results, harmless=()):
+def summary(results: Sequence[Results], harmless: Collection[str] = ()) -> tuple[list[Row], str]:
     """One row a configuration: mean and deviation over its repeats of every value, and of the tasks' average.
 
     Args:
@@ -177,9 +183,10 @@ def summary(results, harmless=()):
       ValueError: as `repeats`, or a run that has one metric of one task and class group twice.
     """
     configurations = _configurations(results, harmless)
-    marks, table = _Marks(configurations), []
+    marks = _Marks(configurations)
+    table: list[Row] = []
     for own in configurations:
-        row = {"method": own.label, "dataset": own.dataset, "runs": len(own.runs)}
+        row: Row = {"method": own.label, "dataset": own.dataset, "runs": len(own.runs)}
         for column in dict.fromkeys(column for columns in own.columns.values() for column in columns):
             mean, deviation = mean_and_deviation(own.values(column))
             spread = deviation if len(own.values(column)) > 1 else None
@@ -188,7 +195,9 @@ def summary(results, harmless=()):
     return table, marks.footnotes()
 
 
-def tests(results, harmless=(), correction="bonferroni"):
+def tests(
+    results: Sequence[Results], harmless: Collection[str] = (), correction: str = "bonferroni"
+) -> tuple[list[Row], str]:
     """Tests the first configuration against each other one on its dataset, run by run with equal seeds.
 
     Comparisons are corrected for within a column: the average of two directions follows from them, so it makes no
@@ -211,17 +220,20 @@ def tests(results, harmless=(), correction="bonferroni"):
     checks.choice("correction", correction, CORRECTIONS)
     configurations = _configurations(results, harmless)
     marks = {(row["method"], row["dataset"]): row for row in summary(results, harmless)[0]}
-    firsts, rows, found = {}, [], {}
+    firsts: dict[str, _Configuration] = {}
+    rows: list[Row] = []
+    found: dict[str, list[tuple[Row, float, str]]] = {}  # column -> the tests in it
     for own in configurations:
         first = firsts.setdefault(own.dataset, own)
         shared = [seeds for seeds in first.runs if seeds in own.runs]
         if own is first or len(shared) < 2:
             continue
-        row = {"method": f"{first.label} - {own.label}", "dataset": own.dataset, "pairs": len(shared)}
+        row: Row = {"method": f"{first.label} - {own.label}", "dataset": own.dataset, "pairs": len(shared)}
         for column in first.columns[shared[0]]:
-            sides = [[c.columns[seeds].get(column) for seeds in shared] for c in (first, own)]
-            if all(value for side in sides for value in side):
-                p = wilcoxon(*([value for value, _ in side] for side in sides))[1]
+            pairs = [(first.columns[seeds].get(column), own.columns[seeds].get(column)) for seeds in shared]
+            known = [(one[0], other[0]) for one, other in pairs if one and other]
+            if len(known) == len(shared):
+                p = wilcoxon(*zip(*known, strict=True))[1]
                 found.setdefault(f"p {column}", []).append((row, p, marks[own.label, own.dataset][column].mark))
         rows.append(row)
     for column, tested in found.items():
@@ -231,7 +243,7 @@ def tests(results, harmless=(), correction="bonferroni"):
     return rows, "\n".join(_verdict(rows, found, correction)) if found else ""
 
 
-def _verdict(rows, found, correction):
+def _verdict(rows: Iterable[Row], found: Mapping[str, Sequence[Any]], correction: str) -> Iterator[str]:
     """What p must not exceed, and which numbers of pairs are too small for it."""
     counts = sorted({len(tested) for tested in found.values()})
     thresholds = [f"{bonferroni_threshold(m, LEVEL):.4f}" for m in counts]

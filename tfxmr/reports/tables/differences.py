@@ -6,6 +6,10 @@ their seeds are. Results of older versions lack some facts; "not stated" stands 
 """
 import hashlib
 import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tfxmr.runs.results import Results
 
 # What a protocol of an older results.json does not say.
 DEFAULTS = {
@@ -19,7 +23,7 @@ OWN_NAMES = ("npz", "folder", "imported")  # what older versions called every da
 SHOWN = 8  # digits of a digest
 
 
-def between(here: list, there: list) -> str:
+def between(here: Sequence[Mapping[str, str]], there: Sequence[Mapping[str, str]]) -> str:
     """Says which facts differ.
 
     Args:
@@ -36,11 +40,11 @@ def between(here: list, there: list) -> str:
     return "; ".join(notes)
 
 
-def _several(texts):
+def _several(texts: Sequence[str]) -> str:
     return texts[0] if len(texts) == 1 else f"{len(texts)} different ones"
 
 
-def of_protocols(here: list, there: list) -> str:
+def of_protocols(here: Sequence[Results], there: Sequence[Results]) -> str:
     """Says in what the protocols of runs on any data sets differ; see `of_data` for what belongs to one data set.
 
     A similarity that is the method's own, by the same protocol, is no difference of protocols.
@@ -55,23 +59,23 @@ def of_protocols(here: list, there: list) -> str:
     ))
 
 
-def _protocol(run):
+def _protocol(run: Results) -> dict[str, Any]:
     """The protocol of a run; what an older version does not say of the items held out stands in its flags."""
     asked = run.get("flags", {}).get("validation_fraction", "").partition("=")[2]
     return DEFAULTS | ({"held_out": float(asked)} if asked else {}) | run["protocol"]
 
 
-def of_runs(here: dict, there: dict) -> str:
+def of_runs(here: Results, there: Results) -> str:
     """Says in what two runs on one data set differ, in protocol or data."""
     return "; ".join(filter(None, (of_protocols([here], [there]), of_data([here], [there]))))
 
 
-def by_method(run: dict) -> bool:
+def by_method(run: Results) -> bool:
     """True if nobody asked for the run's similarity: it is the protocol's or, where that has none, the method's."""
     return run.get("flags", {}).get("similarity") == ""
 
 
-def of_data(here: list, there: list) -> str:
+def of_data(here: Sequence[Results], there: Sequence[Results]) -> str:
     """Says in what runs on one data set differ: unseen classes, split, features, class vectors, items that trained.
 
     Modalities that only one of the sides uses are no difference: its method takes them.
@@ -99,11 +103,11 @@ def of_data(here: list, there: list) -> str:
     return between(facts[: len(here)], facts[len(here) :])
 
 
-def _modalities(run):
+def _modalities(run: Results) -> list[str]:
     return [m for m in run.get("features", {}) if m not in NO_MODALITIES]
 
 
-def _digests(runs, modalities, key):
+def _digests(runs: Sequence[Results], modalities: Sequence[str], key: str) -> list[str]:
     """One digest a run of what its data say of all modalities by a key; UNSTATED where they lack it."""
     found = [[run.get("data", {}).get(m, {}).get(key) for m in modalities] for run in runs]
     return [
@@ -112,7 +116,7 @@ def _digests(runs, modalities, key):
     ]
 
 
-def _splits(runs, modalities):
+def _splits(runs: Sequence[Results], modalities: Sequence[str]) -> list[str]:
     """How the items of each run were divided, as texts: what drew the split, and a digest where all runs have one."""
     texts = []
     for run in runs:
@@ -125,7 +129,7 @@ def _splits(runs, modalities):
     return texts if UNSTATED in found else [f"{text} ({digest})" for text, digest in zip(texts, found, strict=True)]
 
 
-def _trained(run, modalities):
+def _trained(run: Results, modalities: Sequence[str]) -> dict[str, str]:
     counts = run.get("training_items", {})
     texts = {m: str(counts.get(m, UNSTATED)) for m in modalities}
     if len(set(texts.values())) == 1:
@@ -133,11 +137,11 @@ def _trained(run, modalities):
     return {"training items": ", ".join(f"{m} {text}" for m, text in texts.items())} if texts else {}
 
 
-def _ended(run):
+def _ended(run: Results) -> str:
     return "stopped by numbers that are not finite" if "stopped_by" in run else "whole"
 
 
-def _features(runs, modality):
+def _features(runs: Sequence[Results], modality: str) -> list[str]:
     """The features of each run as texts, with a digest that no split changes, or the split's where a run lacks it."""
     whole = all("rows_sha256" in run.get("data", {}).get(modality, {}) for run in runs)
     digests = [
@@ -146,20 +150,20 @@ def _features(runs, modality):
     return [_name_and_digest(run["features"][modality], modality, d) for run, d in zip(runs, digests, strict=True)]
 
 
-def _name_and_digest(facts, name, digest):
+def _name_and_digest(facts: Mapping[str, Any], name: str, digest: str | None) -> str:
     dim = facts.get("dim", "?")  # a list of a map or tokens
     dim = "x".join(map(str, dim)) if isinstance(dim, list) else dim
     return f"{facts.get('name', name)} ({dim}-d, {digest[:SHOWN] if digest else UNSTATED})"
 
 
-def say(value) -> str:
+def say(value: Any) -> str:
     """An entry of a protocol as text."""
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value)) or "none"
     return "none" if value is None else str(value)
 
 
-def data_sets(results: list) -> list:
+def data_sets(results: Iterable[Results]) -> list[str]:
     """What tables call the data set of each run.
 
     Args:
@@ -169,7 +173,7 @@ def data_sets(results: list) -> list:
       list of texts, equal for the same data set: the name, and where two data sets of one name stand in the list, the
       beginning of a digest, "news (3f2a91bc)"; of results of older versions the folder.
     """
-    known = {}  # name -> list of (digests, text) of the data sets of that name
+    known: dict[str, list[dict[str, str]]] = {}  # name -> list of (digests, text) of the data sets of that name
     places = []
     for result in results:
         name, digests = _name_and_items(result)
@@ -184,7 +188,7 @@ def data_sets(results: list) -> list:
     ]
 
 
-def _name_and_items(result):
+def _name_and_items(result: Results) -> tuple[str, dict[str, str]]:
     """The name of a run's data set, and the digests of its items by modality."""
     name, data = result["dataset"], result.get("data", {})
     digests = {m: found["items_sha256"][:SHOWN] for m, found in data.items() if "items_sha256" in found}
@@ -195,7 +199,7 @@ def _name_and_items(result):
     return name, digests
 
 
-def _agree(digests, other):
+def _agree(digests: Mapping[str, str], other: Mapping[str, str]) -> bool:
     """True unless two data sets of one name have other items of a modality that both state."""
     common = [m for m in digests if m in other]
     return all(digests[m] == other[m] for m in common)

@@ -2,16 +2,21 @@
 import collections
 import csv
 import math
+import os
 import pathlib
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from tfxmr.core.errors import InputError
 from tfxmr.reports.tables.comparison import REPEATS
+from tfxmr.reports.tables.formats import Row
 from tfxmr.reports.tables.rows import results_rows
+from tfxmr.runs.results import Results
 
 TRIAL = ("trial", "varied", "selected_step", "seconds", "status", "message")  # a search's notes in trials.csv
 
 
-def rows_of(results, ignore=()):
+def rows_of(results: Sequence[Results], ignore: Collection[str] = ()) -> list[Row]:
     """Makes rows of what results.json files hold: the flags as settings, one column a metric and its chance level.
 
     Args:
@@ -35,7 +40,7 @@ def rows_of(results, ignore=()):
     return rows
 
 
-def read_table(path):
+def read_table(path: str | os.PathLike) -> list[Row]:
     """Reads rows from a CSV file as tfxmr.reports.tables.formats.to_csv writes it, with a column for each setting.
 
     A line a run; columns whose names begin with "mAP" or "chance" hold figures from 0 to 1, "seed" and "split_seed"
@@ -49,7 +54,7 @@ def read_table(path):
         text = pathlib.Path(path).expanduser().read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--table={path}: cannot be read as UTF-8 text ({error})") from error
-    rows = list(csv.DictReader(text.splitlines(), restkey="", restval=""))
+    rows: list[Row] = list(csv.DictReader(text.splitlines(), restkey="", restval=""))
     if not rows or not any(name.startswith("mAP") for name in rows[0]):
         raise InputError(f"--table={path}: expected a header with a column mAP..., and a line for each run below")
     marked = [name for name in rows[0] if is_result(name) and name.endswith(" mark")]
@@ -73,7 +78,7 @@ def read_table(path):
     return kept
 
 
-def one_factor(rows):
+def one_factor(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Groups runs of one dataset by the setting in which they differ from the base, the most common value of each.
 
     Args:
@@ -90,7 +95,7 @@ def one_factor(rows):
     base = {name: count.most_common(1)[0][0] for name, count in counts.items() if len(count) > 1}
     if not base:
         raise InputError("--run_dir, --table: all runs have the same settings; give runs that differ in one")
-    curves = {name: [] for name in base}
+    curves: dict[str, list[Row]] = {name: [] for name in base}
     for row in rows:
         changed = [name for name, value in base.items() if row[name] != value]
         if len(changed) > 1:
@@ -102,19 +107,19 @@ def one_factor(rows):
     return curves
 
 
-def flag_value(name, line):
+def flag_value(name: str, line: str | None) -> str:
     """ "0.1" of "--alpha=0.1"; "yes" or "no" of a boolean; "default" of a flag without a value."""
     if not line:
         return "default"
     return line.partition("=")[2] if "=" in line else "no" if line == f"--no{name}" else "yes"
 
 
-def is_result(name):
+def is_result(name: str) -> bool:
     """True if a column holds figures, False if it holds a setting."""
     return name.startswith(("mAP", "chance"))
 
 
-def number(text):
+def number(text: Any) -> float:
     """The float that a text says, or NaN."""
     try:
         return float(text)

@@ -10,6 +10,8 @@ import io
 import numbers
 import re
 import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from tfxmr.evaluation import checks
 
@@ -18,6 +20,10 @@ LATEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", "[": "{[}", "*": "{*}", "->": r"$\rightarrow$", "\n": " ", "\r": " ",
 }  # [ and * would be read as an argument of the \\ before them
+
+
+Row = dict[str, Any]  # column -> cell: a text, a number, a Marked one, or None
+Best = Mapping[str, Callable[[list], Any]]  # column -> max or min
 
 
 class Marked(typing.NamedTuple):
@@ -34,7 +40,10 @@ class Marked(typing.NamedTuple):
     deviation: float | None = None
 
 
-def to_markdown(rows, columns=None, best=None, digits=3, footnotes=""):
+def to_markdown(
+    rows: Sequence[Row], columns: Sequence[str] | None = None, best: Best | None = None, digits: int = 3,
+    footnotes: str = "",
+) -> str:
     """A GitHub Markdown table.
 
     Args:
@@ -52,7 +61,10 @@ def to_markdown(rows, columns=None, best=None, digits=3, footnotes=""):
     return "\n".join([f"| {' | '.join(line)} |" for line in lines] + notes) + "\n"
 
 
-def to_latex(rows, columns=None, best=None, digits=3, footnotes=""):
+def to_latex(
+    rows: Sequence[Row], columns: Sequence[str] | None = None, best: Best | None = None, digits: int = 3,
+    footnotes: str = "",
+) -> str:
     """A LaTeX tabular; needs \\usepackage{booktabs}. Arguments and errors as in `to_markdown`."""
     columns, digits = _columns(rows, columns), checks.whole("digits", digits, 0)
     cells = _cells(rows, columns, best, digits, _escape_latex, r"\textbf{{{}}}", r"\textsuperscript{{{}}}",
@@ -64,7 +76,7 @@ def to_latex(rows, columns=None, best=None, digits=3, footnotes=""):
     return "\n".join([*lines, r"\end{tabular}", *notes]) + "\n"
 
 
-def to_csv(rows, columns=None):
+def to_csv(rows: Sequence[Row], columns: Sequence[str] | None = None) -> str:
     """Comma-separated values with all digits.
 
     A column with deviations is followed by one of them, "NAME deviation", and one with marks by one of them,
@@ -76,7 +88,8 @@ def to_csv(rows, columns=None):
     Raises:
       ValueError: no rows, or a column that none of them has.
     """
-    names, lines = [], [[] for _ in rows]
+    names: list[str] = []
+    lines: list[list[Any]] = [[] for _ in rows]
     for column in _columns(rows, columns):
         values = [row.get(column) for row in rows]
         names.append(column)
@@ -93,7 +106,7 @@ def to_csv(rows, columns=None):
     return text.getvalue()
 
 
-def _columns(rows, columns):
+def _columns(rows: Sequence[Row], columns: Sequence[str] | None) -> list[str]:
     if not rows:
         raise ValueError("rows is empty; there is nothing to set in a table")
     known = list(dict.fromkeys(name for row in rows for name in row))
@@ -103,7 +116,10 @@ def _columns(rows, columns):
     return known if columns is None else list(columns)
 
 
-def _cells(rows, columns, best, digits, escape, bold, mark, plus_minus):
+def _cells(
+    rows: Sequence[Row], columns: Sequence[str], best: Best | None, digits: int, escape: Callable[[str], str],
+    bold: str, mark: str, plus_minus: str,
+) -> list[list[str]]:
     """The cells as text, one list a row; what shows the same digits as the best value is as bold as it."""
     texts = {}
     for column in columns:
@@ -118,41 +134,41 @@ def _cells(rows, columns, best, digits, escape, bold, mark, plus_minus):
             if isinstance(v, Marked) and v.deviation is not None:
                 texts[column][i] += f" {plus_minus} {v.deviation:.{digits}f}"
             if _mark(v):
-                texts[column][i] += mark.format(v.mark)
+                texts[column][i] += mark.format(_mark(v))
     return [[texts[column][i] for column in columns] for i in range(len(rows))]
 
 
-def _text(value, digits, escape):
+def _text(value: Any, digits: int, escape: Callable[[str], str]) -> str:
     if _is_number(value) and not isinstance(value, numbers.Integral):
         return f"{value:.{digits}f}"
     return "" if value is None else escape(str(value))
 
 
-def _value(value):
+def _value(value: Any) -> Any:
     return value.value if isinstance(value, Marked) else value
 
 
-def _mark(value):
+def _mark(value: Any) -> str:
     return value.mark if isinstance(value, Marked) else ""
 
 
-def _is_number(value):
+def _is_number(value: Any) -> bool:
     return isinstance(_value(value), numbers.Real) and not isinstance(_value(value), bool)
 
 
-def _numeric(rows, column):
+def _numeric(rows: Sequence[Row], column: str) -> bool:
     return any(_is_number(row.get(column)) for row in rows)
 
 
-def _notes(footnotes):
+def _notes(footnotes: str) -> list[tuple[str, str]]:
     parts = (line.partition(" ") for line in footnotes.splitlines())
     return [(mark, note.strip()) for mark, _, note in parts]
 
 
-def _escape_markdown(text):
+def _escape_markdown(text: str) -> str:
     return re.sub(r"([\\|*`<])", r"\\\1", text).replace("\n", " ").replace("\r", " ")
 
 
-def _escape_latex(text):
+def _escape_latex(text: str) -> str:
     return re.sub("|".join(re.escape(key) for key in sorted(LATEX, key=len, reverse=True)),
                   lambda found: LATEX[found[0]], text)

@@ -1,12 +1,15 @@
 """Results as rows of tables: what was measured, of one run and of many."""
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
 
 from tfxmr.reports.tables import differences
-from tfxmr.reports.tables.formats import Marked
-from tfxmr.runs.results import column_of
+from tfxmr.reports.tables.formats import Marked, Row
+from tfxmr.runs.results import Results, column_of
 
 
-def metrics_rows(metrics):
+def metrics_rows(metrics: Iterable[dict[str, Any]]) -> list[Row]:
     """Metrics as the rows of a table, after each group of classes the mean of its tasks.
 
     Tasks that search all modalities together have a mean of their own. The interval is empty where there is none.
@@ -17,7 +20,8 @@ def metrics_rows(metrics):
     Returns:
       list of dicts: task, classes, metric, value, low, high, chance, queries, gallery.
     """
-    rows, groups = [], {}
+    rows: list[Row] = []
+    groups: dict[tuple[str, str, bool], list[dict[str, Any]]] = {}
     for m in metrics:
         low, high = m.get("interval", (None, None))
         rows.append({"task": m["task"], "classes": m["classes"], "metric": m["metric"], "value": m["value"], "low": low,
@@ -32,13 +36,13 @@ def metrics_rows(metrics):
     return rows
 
 
-def by_class_rows(metrics):
+def by_class_rows(metrics: Iterable[dict[str, Any]]) -> list[Row]:
     """mAP a class as the rows of a table: class, and one column a task.
 
     Args:
       metrics: as in `metrics_rows`; those without by_class are left out.
     """
-    rows = {}
+    rows: dict[tuple[str, Any], Row] = {}
     for m in metrics:
         for name, value in m.get("by_class", {}).items():
             row = rows.setdefault((m["classes"], name), {"class": str(name), "classes": m["classes"]})
@@ -46,7 +50,7 @@ def by_class_rows(metrics):
     return list(rows.values())
 
 
-def to_text(rows, footnotes=""):
+def to_text(rows: Sequence[Row], footnotes: str = "") -> str:
     """A plain table for the terminal, with three decimals.
 
     Args:
@@ -64,7 +68,7 @@ def to_text(rows, footnotes=""):
     return "\n".join([*lines, *([footnotes] if footnotes else [])])
 
 
-def _cell(value):
+def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, Marked):
@@ -73,7 +77,7 @@ def _cell(value):
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def results_rows(results):
+def results_rows(results: Sequence[Results]) -> tuple[list[Row], str]:
     """Makes one row a run, so that no two protocols share a column without a mark.
 
     A value is marked when its protocol differs in any entry from the first run's. Runs on different datasets may
@@ -89,7 +93,10 @@ def results_rows(results):
     Raises:
       ValueError: a run that has one metric of one task and class group twice.
     """
-    rows, marks, firsts, sizes = [], {}, {}, {}
+    rows: list[Row] = []
+    marks: dict[str, str] = {}  # note -> letter
+    firsts: dict[str, dict[str, str]] = {}  # data set -> facts of its first run
+    sizes: dict[tuple[str, str, str], dict[str, str]] = {}  # (data set, task, classes) -> sizes of the first
     for result, dataset in zip(results, differences.data_sets(results), strict=True):
         row = {"model": result["model"], "dataset": dataset, "seed": result["seed"]}
         protocol = differences.of_protocols([result], results[:1])
@@ -108,7 +115,7 @@ def results_rows(results):
     return rows, "\n".join(f"{mark}  {note}" for note, mark in marks.items())
 
 
-def sizes_of(metric: dict) -> dict:
+def sizes_of(metric: dict[str, Any]) -> dict[str, str]:
     """The numbers of queries and gallery items of a metric, as texts."""
     return {"queries": str(metric["num_queries"]), "gallery items": str(metric["gallery_size"])}
 
