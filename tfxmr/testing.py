@@ -318,7 +318,8 @@ def changes_only_its_networks(method_class: MethodClass, data: MultiModalData | 
         )
 
     for stage, batch in _first_batches(model, training):
-        last, player, before = (), None, _weights(model, trainable=True)
+        last: tuple[str, ...] = ()
+        player, before = None, _weights(model, trainable=True)
         for player, _, gradients, *_ in model.updates(batch, model.present_step()):
             owned = model.players[player]
             check(before, player, {*last, *owned}, f"by an assignment in updates, stage {stage}")
