@@ -132,7 +132,9 @@ def narrow(method_class: MethodClass, width: int) -> dict[str, Any]:
     return found
 
 
-def quick(method_class: MethodClass, width: int = WIDTH, steps: int = 2, batch_size: int = 8, **changes: Any) -> RunSettings:
+def quick(
+    method_class: MethodClass, width: int = WIDTH, steps: int = 2, batch_size: int = 8, **changes: Any
+) -> RunSettings:
     """A method's settings, made small.
 
     Args:
