@@ -39,6 +39,7 @@ setuptools.setup(
         "matplotlib>=3.11",
         "numpy>=2.4",
         "pillow>=13.0",
+        "pyarrow>=20.0",  # which tensorflow-datasets brings
         "rich>=15.0",
         "scikit-image>=0.26",
         "scikit-learn>=1.9",

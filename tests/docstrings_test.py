@@ -12,8 +12,8 @@ from tfxmr import evaluation
 from tfxmr.engine import losses
 
 ROOT = pathlib.Path(__file__).parents[1]
-LIBRARY = ("core", "evaluation", "baselines", "data", "engine")  # what other people's code calls
-ARRAYS = ("evaluation", "baselines", "engine/losses.py")  # whose arguments are arrays above all
+LIBRARY = ("core", "evaluation", "baselines", "data", "engine", "search")  # what other people's code calls
+ARRAYS = ("evaluation", "baselines", "engine/losses.py", "search")  # whose arguments are arrays above all
 APART = ("sandbox_child.py",)  # a program of its own
 SHAPE = re.compile(r"\((\.\.\.|[A-Za-z_]+'?|[0-9]+)(, (\.\.\.|[\w' +/-]+))*,?\)|scalar")
 ELSEWHERE = re.compile(r"\b[Aa]s (in |of |to )?[`A-Za-z]|likewise|[Ss]ee `|Arguments")  # it points to where it is said
@@ -97,7 +97,7 @@ def test_examples():
     shown += [f for name, f in vars(losses).items() if inspect.isfunction(f) and f.__module__ == losses.__name__]
     assert [f.__name__ for f in shown if ">>> " not in f.__doc__] == []
     ran = 0
-    for path in files("evaluation", "engine/losses.py", "data", "core"):
+    for path in files("evaluation", "engine/losses.py", "data", "core", "search"):
         if ">>> " in path.read_text():
             name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             result = doctest.testmod(importlib.import_module(name))

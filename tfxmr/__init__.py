@@ -23,7 +23,9 @@ _CPU = pathlib.Path("/proc/cpuinfo")
 if _CPU.exists() and re.search(r"AuthenticAMD\ncpu family\t: 25\n(.*\n)+?flags.* avx512f ", _CPU.read_text()):
     os.environ.setdefault("NPY_DISABLE_CPU_FEATURES", "X86_V4 AVX512_ICL")
 
-_SUBPACKAGES = ("baselines", "data", "engine", "evaluation", "extraction", "features", "models", "runs", "tuning")
+_SUBPACKAGES = (
+    "baselines", "data", "engine", "evaluation", "extraction", "features", "models", "runs", "search", "tuning",
+)
 
 
 def __getattr__(name):
