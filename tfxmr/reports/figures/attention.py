@@ -1,16 +1,23 @@
 """What carried a match: the regions of the image and the words of the text that add to a pair's similarity."""
 import math
 import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.core.errors import InputError
+from tfxmr.data import MultiModalData
 from tfxmr.data.views import modality_of
+from tfxmr.evaluation.retriever import Retriever
 from tfxmr.reports.figures import examples, fonts, style
+from tfxmr.reports.figures.rankings import Item, Ranking
 
 MATCHES = 2  # of each query, the best ones
 CELL = 1.9  # inches, the height of a row
@@ -21,7 +28,10 @@ TEXT_WIDTH, TEXT_LINES = 100, 13  # points, and lines, that fit into a cell
 
 
 @style.styled
-def draw(rankings, data, prepared, retriever, title, queries=3, query_ids=(), seed=0, **places):
+def draw(
+    rankings: Sequence[Ranking], data: MultiModalData, prepared: MultiModalData, retriever: Retriever, title: str,
+    queries: int = 3, query_ids: Sequence[str] = (), seed: int = 0, **places: str | None,
+) -> dict[str, Figure]:
     """Draws some queries, each with its best matches as pairs of an image and a text: one figure a task.
 
     Args:
@@ -38,7 +48,7 @@ def draw(rankings, data, prepared, retriever, title, queries=3, query_ids=(), se
     Raises:
       InputError: a method without attention, or an id that no task has.
     """
-    if not retriever.carried:
+    if retriever.carried is None:
         raise InputError(
             "--figure=attention: this method has no attention over regions and words to show; mcsm has, and "
             "--figure=examples shows what any method finds"
@@ -48,10 +58,13 @@ def draw(rankings, data, prepared, retriever, title, queries=3, query_ids=(), se
         for stem, ranking, chosen in examples.pick(rankings, data, queries, query_ids, seed)
     }
     shown = examples.media_of(data, found.values(), places)
-    return {stem: _figure(*parts, data, prepared, retriever, title, shown) for stem, parts in found.items()}
+    return {stem: _figure(*parts, data, prepared, retriever.carried, title, shown) for stem, parts in found.items()}
 
 
-def _figure(ranking, chosen, found, data, prepared, retriever, title, shown):
+def _figure(
+    ranking: Ranking, chosen: Sequence[int], found: NDArray, data: MultiModalData, prepared: MultiModalData,
+    carry: Callable, title: str, shown: dict[Item, Any],
+) -> Figure:
     count = found.shape[1]
     figure = Figure(figsize=(style.WIDTH, CELL * len(chosen) + 0.9), layout="constrained")
     group = "" if ranking.classes == "all" else f", {ranking.classes} classes"
@@ -64,7 +77,7 @@ def _figure(ranking, chosen, found, data, prepared, retriever, title, shown):
     pairs = [(ranking.query_items[query], ranking.gallery_items[item])
              for query, items in zip(chosen, found, strict=True) for item in items]
     images, texts = ([next(item for item in pair if item[1] == m) for pair in pairs] for m in ("image", "text"))
-    carried = retriever.carried(*(features_of(prepared, items) for items in (images, texts)))
+    carried = carry(*(features_of(prepared, items) for items in (images, texts)))
     correct = (ranking.gallery_labels[found] == ranking.query_labels[chosen][:, None]).ravel()
     for n, (image, text, right) in enumerate(zip(images, texts, correct, strict=True)):
         row, place = divmod(n, count)
@@ -82,7 +95,7 @@ def _figure(ranking, chosen, found, data, prepared, retriever, title, shown):
     return figure
 
 
-def features_of(prepared, items) -> dict:
+def features_of(prepared: MultiModalData, items: Sequence[Item]) -> dict[str, NDArray]:
     """View -> array (n, ...) of items (split, modality, row) of one modality.
 
     Args:
@@ -96,7 +109,7 @@ def features_of(prepared, items) -> dict:
     }
 
 
-def words_of(data, item) -> list:
+def words_of(data: MultiModalData, item: Item) -> list[str]:
     """The words of a text as the method reads them, "" at padding; their numbers where there is no vocabulary."""
     split, modality, row = item
     view = next(v for v in data.views if modality_of(v) == modality and v.endswith(".words"))
@@ -105,14 +118,14 @@ def words_of(data, item) -> list:
     return [(known[n] if known else str(n)) if n else "" for n in numbers]
 
 
-def _frame(axes, heading, colour):
+def _frame(axes: Axes, heading: str, colour: str) -> None:
     axes.set(xticks=[], yticks=[], box_aspect=1, xlim=(0, 1), ylim=(1, 0))
     axes.grid(False)
     axes.set_title(heading, fontsize=7, color=colour, pad=3)
     axes.spines[:].set(visible=True, color=colour, linewidth=1.5)
 
 
-def _image(axes, medium, shares):
+def _image(axes: Axes, medium: NDArray | str, shares: NDArray) -> None:
     """An image in grey, or a name, under its regions in colours."""
     if isinstance(medium, str):
         text = "\n".join(examples.wrap(medium, TEXT_WIDTH, TEXT_LINES))
@@ -122,7 +135,7 @@ def _image(axes, medium, shares):
     axes.imshow(colours(shares).reshape(*grid(len(shares)), 4), extent=(0, 1, 1, 0), aspect="auto", zorder=1)
 
 
-def _text(axes, words, shares):
+def _text(axes: Axes, words: Sequence[str], shares: NDArray) -> None:
     """The words, each on its colour."""
     laid = lay_out(words, TEXT_WIDTH, TEXT_LINES)
     for (n, x, line), colour in zip(laid, colours(shares)[[n for n, _, _ in laid]], strict=True):
@@ -133,13 +146,13 @@ def _text(axes, words, shares):
         shown.set_in_layout(False)  # else the cells shrink to make room for it
 
 
-def grid(places: int) -> tuple:
+def grid(places: int) -> tuple[int, int]:
     """(rows, columns) of the places of a map, rows first: a square if they make one, else one row."""
     side = math.isqrt(places)
     return (side, side) if side**2 == places else (1, places)
 
 
-def colours(shares) -> np.ndarray:
+def colours(shares: ArrayLike) -> NDArray[np.float64]:
     """Red, green, blue and opacity (n, 4) of what places add: of the largest, either way, STRENGTH."""
     shares = np.asarray(shares, float)
     largest = np.abs(shares).max(initial=0) or 1.0
@@ -147,7 +160,7 @@ def colours(shares) -> np.ndarray:
     return np.concatenate([made, STRENGTH * np.abs(shares)[:, None] / largest], axis=1)
 
 
-def lay_out(words, width: float, lines: int) -> list:
+def lay_out(words: Iterable[str], width: float, lines: int) -> list[tuple[int, float, int]]:
     """Breaks words into lines of at most `width` points: list of (number of the word, points from the left, line).
 
     Padding, "", is left out, and what comes after `lines` lines.

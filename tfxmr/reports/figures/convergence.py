@@ -1,16 +1,23 @@
 """Convergence curves: each player's losses, and mAP where it was measured, against training steps."""
 import functools
+import os
+from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tfxmr.engine.logs import SHOWN
 from tfxmr.reports.figures import events, style
+from tfxmr.reports.figures.events import Curve
 
 NO_LOSS = ("gradient_norm", "learning_rate")
 
 
 @style.styled
-def draw(run_dir, title, chance=None, step_label="training step"):
+def draw(
+    run_dir: str | os.PathLike, title: str, chance: Mapping[str, float] | None = None, step_label: str = "training step"
+) -> dict[str, Figure]:
     """Draws the losses of a run, one panel a player, and its mAP, as figure 5 of Wu et al., Pattern Recognition 2020.
 
     A player with several losses has a line for each and one, thick, for the sum that it minimises; what a method shows
@@ -29,7 +36,8 @@ def draw(run_dir, title, chance=None, step_label="training step"):
       InputError: there are no event files.
     """
     curves = events.scalars(run_dir)
-    players, measured = {}, {}
+    players: dict[str, dict[str, Curve]] = {}
+    measured: dict[str, Curve] = {}
     for tag, curve in curves.items():
         group, _, name = tag.partition("/")
         if group.endswith("_mAP"):
@@ -48,7 +56,7 @@ def draw(run_dir, title, chance=None, step_label="training step"):
     return {"convergence": figure}
 
 
-def _losses(panel, player, losses):
+def _losses(panel: Axes, player: str, losses: Mapping[str, Curve]) -> None:
     if len(losses) > 1 and player != SHOWN:
         # A kill may have cut the last step short.
         common = functools.reduce(np.intersect1d, [steps for steps, _ in losses.values()])
@@ -60,7 +68,7 @@ def _losses(panel, player, losses):
     style.legend_above(panel, columns=5)
 
 
-def _map(panel, measured, chance):
+def _map(panel: Axes, measured: Mapping[str, Curve], chance: Mapping[str, float]) -> None:
     for i, (name, (steps, values)) in enumerate(measured.items()):
         panel.plot(steps, values, label=name, marker=style.MARKERS[i % len(style.MARKERS)], **style.line_style(i))
     for i, value in enumerate(chance.values()):

@@ -1,22 +1,32 @@
 """mAP against one flag of the runs, such as the share of unseen classes or the labels a class: a line a method."""
 import collections
 import textwrap
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tfxmr.core.errors import InputError
 from tfxmr.reports.figures import style
 from tfxmr.reports.tables import comparison, differences, factors
 from tfxmr.reports.tables.rows import letters
+from tfxmr.runs.results import Results
 
 ALL = {"labels_per_class": "0"}  # flag -> the value that sets no limit; it comes last, as "all"
 LEGEND_LINE = 0.16  # inches
 NAME = 36  # letters of a name in a line of the legend
+Lines = dict[tuple[str, str], dict[str, list[Results]]]  # (name, data set) -> {value of the flag: its runs}
+Points = dict[int, list[tuple[float, float]]]  # place on the axis -> (mAP, chance) of each run
+Panel = tuple[str, str, str]  # data set, metric, classes
+
 APART = 0.05  # between two lines at the same value, of the way to the next value: bars must not cover each other
 
 
 @style.styled
-def draw(results, x, harmless=(), labels=()):
+def draw(
+    results: Sequence[Results], x: str, harmless: Collection[str] = (), labels: Sequence[str] = ()
+) -> dict[str, Figure]:
     """Draws mAP, averaged over the directions, against a flag: a panel a data set and class group, a line a method.
 
     Repeats are averaged, with bars of their sample standard deviation. Values stand at equal distances, so that 5, 10
@@ -37,28 +47,28 @@ def draw(results, x, harmless=(), labels=()):
     """
     lines = _lines(_with_batches_as_given(results), x, harmless)
     names = list(dict.fromkeys(name for name, _ in lines))
-    labels = labels or names
-    if len(labels) != len(names) or len(set(labels)) < len(labels):
-        raise InputError(f"--labels={','.join(labels)}: give {len(names)} different names, of {'; '.join(names)}")
+    given = labels or names
+    if len(given) != len(names) or len(set(given)) < len(given):
+        raise InputError(f"--labels={','.join(given)}: give {len(names)} different names, of {'; '.join(names)}")
     values = _values(lines, x)
-    notes = {}  # note -> letter
-    labels = {name: textwrap.fill(label + _mark(lines, name, x, notes), NAME)
-              for name, label in zip(names, labels, strict=True)}
-    panels = collections.defaultdict(dict)  # (data set, metric, classes) -> {name: {place: (mAP, chance) of each run}}
+    notes: dict[str, str] = {}  # note -> letter
+    shown = {name: textwrap.fill(label + _mark(lines, name, x, notes), NAME)
+             for name, label in zip(names, given, strict=True)}
+    panels: dict[Panel, dict[str, Points]] = collections.defaultdict(dict)  # panel -> {name: points}
     for (name, dataset), points in lines.items():
         for value, runs in points.items():
-            for panel, found in _averages(runs).items():
-                panels[dataset, *panel].setdefault(name, {})[values.index(value)] = found
+            for (metric, classes), found in _averages(runs).items():
+                panels[dataset, metric, classes].setdefault(name, {})[values.index(value)] = found
     if not panels:
         raise InputError("--run_dir: these runs have no mAP to draw; give runs on data with classes")
     # Of one column if the names are long, so that a panel's legend is no wider than the panel.
-    columns = 3 if max(map(len, labels.values())) < 14 else 1
-    rows = sum(label.count("\n") + 1 for label in labels.values()) // columns + 1  # of the legend, chance among them
+    columns = 3 if max(map(len, shown.values())) < 14 else 1
+    rows = sum(label.count("\n") + 1 for label in shown.values()) // columns + 1  # of the legend, chance among them
     figure, axes = style.panels(len(panels), _title(results), height=2.4 + LEGEND_LINE * rows)
     for axis, (panel, drawn) in zip(axes, panels.items(), strict=True):
         for number, name in enumerate(names):
             if name in drawn:
-                _line(axis, drawn[name], labels[name], number, APART * (number - (len(names) - 1) / 2))
+                _line(axis, drawn[name], shown[name], number, APART * (number - (len(names) - 1) / 2))
         _chance(axis, drawn.values())
         axis.set(xlabel=x, ylabel=f"{panel[1]} (0 to 1)", ymargin=0.1, xlim=(-0.4, len(values) - 0.6))
         axis.set_xticks(range(len(values)), ["all" if value == ALL.get(x) else value for value in values])
@@ -67,15 +77,15 @@ def draw(results, x, harmless=(), labels=()):
     return {"curve": figure}
 
 
-def _with_batches_as_given(results):
+def _with_batches_as_given(results: Sequence[Results]) -> list[Results]:
     """The results; of a batch that was cut to all training items, the flag has the method's largest, as it was given.
 
     Else a method would have a line of its own for each number of labels that is less than its batch.
     """
-    def size(result):
+    def size(result: Results) -> float:
         return factors.number(factors.flag_value("batch_size", result["flags"].get("batch_size")))
 
-    largest = {}
+    largest: dict[str, Results] = {}  # method -> its run with the largest batch
     for result in results:
         if size(result) > size(largest.setdefault(result["model"], result)):
             largest[result["model"]] = result
@@ -85,7 +95,7 @@ def _with_batches_as_given(results):
     ]
 
 
-def _lines(results, x, harmless):
+def _lines(results: Sequence[Results], x: str, harmless: Collection[str]) -> Lines:
     """{(name, data set): {value of the flag: its runs}}, the repeats of everything but the flag."""
     known = dict.fromkeys(name for result in results for name in result["flags"])
     axes = [name for name in known if name not in (*harmless, *comparison.REPEATS)]
@@ -97,7 +107,7 @@ def _lines(results, x, harmless):
         groups = comparison.repeats(results, harmless)
     except ValueError as error:
         raise InputError(f"--run_dir: {error}") from error
-    lines = collections.defaultdict(dict)
+    lines: Lines = collections.defaultdict(dict)
     for (label, dataset), runs in groups.items():
         text = next(iter(runs.values()))["flags"].get(x)
         name = label.replace(f" {text.lstrip('-')}", "") if text else label  # what the axis says
@@ -105,7 +115,7 @@ def _lines(results, x, harmless):
     return lines
 
 
-def _values(lines, x):
+def _values(lines: Lines, x: str) -> list[str]:
     """The values of the axis, in order."""
     found = list(dict.fromkeys(value for points in lines.values() for value in points))
     if len(found) < 2:
@@ -115,7 +125,7 @@ def _values(lines, x):
     return sorted(found, key=lambda value: (value == ALL.get(x), factors.number(value)))
 
 
-def _averages(runs):
+def _averages(runs: Iterable[Results]) -> dict[tuple[str, str], list[tuple[float, float]]]:
     """(metric, classes) -> [(mAP, chance) of each run], averaged over the pairs of modalities; chance may be NaN."""
     found = collections.defaultdict(list)
     for run in runs:
@@ -128,7 +138,7 @@ def _averages(runs):
     return found
 
 
-def _mark(lines, name, x, notes):
+def _mark(lines: Lines, name: str, x: str, notes: dict[str, str]) -> str:
     """" (a)" of a line whose runs differ from the first line's, the first value where they do; `notes` takes it."""
     for (own, dataset), points in lines.items():
         first = next(other for (_, there), other in lines.items() if there == dataset)
@@ -140,20 +150,20 @@ def _mark(lines, name, x, notes):
     return ""
 
 
-def _line(axis, points, label, number, shift):
+def _line(axis: Axes, points: Points, label: str, number: int, shift: float) -> None:
     """Draws one line of points, place -> [(mAP, chance)] of the repeats, a little beside its place."""
     places = sorted(points)
     values = [[value for value, _ in points[place]] for place in places]
-    spread = [np.std(own, ddof=1) if len(own) > 1 else 0.0 for own in values]
+    spread = [float(np.std(own, ddof=1)) if len(own) > 1 else 0.0 for own in values]
     axis.errorbar(
         np.add(places, shift), [np.mean(own) for own in values], spread if any(spread) else None, label=label,
         capsize=2, marker=style.MARKERS[number % len(style.MARKERS)], **style.line_style(number),
     )
 
 
-def _chance(axis, lines):
+def _chance(axis: Axes, lines: Iterable[Points]) -> None:
     """Draws the chance level of each place, where it is known."""
-    levels = collections.defaultdict(list)
+    levels: dict[int, list[float]] = collections.defaultdict(list)
     for points in lines:
         for place, found in points.items():
             levels[place] += [chance for _, chance in found if not np.isnan(chance)]
@@ -162,14 +172,14 @@ def _chance(axis, lines):
         axis.plot(places, [np.mean(levels[place]) for place in places], label="chance", **style.CHANCE)
 
 
-def _heading(panel, panels):
+def _heading(panel: Panel, panels: Sequence[Panel]) -> str:
     """What tells a panel from the others."""
     dataset, metric, classes = panel
     several = [len(set(kind)) > 1 for kind in zip(*panels, strict=True)]
     return ", ".join(text for text, told in zip((dataset, metric, f"{classes} classes"), several, strict=True) if told)
 
 
-def _title(results):
+def _title(results: Sequence[Results]) -> str:
     datasets, protocols = (dict.fromkeys(facts) for facts in zip(
         *((r["dataset"], r["protocol"]["name"]) for r in results), strict=True))
     return (f"{', '.join(datasets)}, protocol {', '.join(protocols)}\naverage over the directions\n"

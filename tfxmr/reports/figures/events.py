@@ -1,12 +1,17 @@
 """The scalars that a run wrote for TensorBoard."""
+import os
 import pathlib
+from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 
+Curve = tuple[NDArray[np.int_], NDArray[np.float64]]  # steps (n,), ascending; values (n,)
 
-def scalars(run_dir):
+
+def scalars(run_dir: str | os.PathLike) -> dict[str, Curve]:
     """Reads the scalars of a run's event files; of a step that a resumed run wrote again, the later value counts.
 
     Args:
@@ -22,7 +27,7 @@ def scalars(run_dir):
     from tensorboard.util.tensor_util import make_ndarray
 
     files = sorted(pathlib.Path(run_dir).glob("events.out.tfevents.*"))
-    points = {}
+    points: dict[str, list[tuple[float, int, float]]] = {}
     for file in files:
         events = EventAccumulator(str(file), size_guidance={"tensors": 0})
         events.Reload()
@@ -39,7 +44,7 @@ def scalars(run_dir):
     return {tag: _merge(found) for tag, found in points.items()}
 
 
-def _merge(points):
+def _merge(points: Iterable[tuple[float, int, float]]) -> Curve:
     """Sorts (time, step, value) by step; the latest of each step."""
     latest = {step: value for _, step, value in sorted(points)}
     steps = sorted(latest)

@@ -1,15 +1,22 @@
 """Examples of retrieval: some queries, each with its five best gallery items, marked right or wrong."""
 import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
+from tfxmr.data import MultiModalData
+from tfxmr.evaluation.protocol import Protocol
 from tfxmr.evaluation.similarity import scorer
 from tfxmr.extraction.media import media, names
 from tfxmr.reports.figures import fonts, style
+from tfxmr.reports.figures.rankings import Item, Ranking
 
 BEST = 5  # items shown of each ranking
 CELL = 1.5  # inches, the height of a row
@@ -19,7 +26,10 @@ TEXT_WIDTH, TEXT_LINES = 73, 10  # points, and lines, that fit into a cell
 
 
 @style.styled
-def draw(rankings, data, protocol, title, queries=3, query_ids=(), seed=0, **places):
+def draw(
+    rankings: Sequence[Ranking], data: MultiModalData, protocol: Protocol, title: str, queries: int = 3,
+    query_ids: Sequence[str] = (), seed: int = 0, **places: str | None,
+) -> dict[str, Figure]:
     """Draws examples, as figure 3 of Wu et al., Pattern Recognition 2020: one figure a task, one row a query.
 
     Args:
@@ -46,7 +56,9 @@ def draw(rankings, data, protocol, title, queries=3, query_ids=(), seed=0, **pla
     return {stem: _figure(*parts, data, title, shown) for stem, parts in found.items()}
 
 
-def pick(rankings, data, queries, query_ids, seed):
+def pick(
+    rankings: Sequence[Ranking], data: MultiModalData, queries: int, query_ids: Sequence[str], seed: int
+) -> list[tuple[str, Ranking, list[int]]]:
     """The queries of each task that are shown; arguments and errors as of `draw`.
 
     Returns:
@@ -68,7 +80,7 @@ def pick(rankings, data, queries, query_ids, seed):
     return found
 
 
-def choose(labels, count, rng):
+def choose(labels: NDArray, count: int, rng: np.random.Generator) -> list[int]:
     """Draws `count` of the items with labels (n,), of different classes as far as there are; list of indices."""
     order = rng.permutation(len(labels))
     turn = np.empty(len(labels), int)  # how many of its class come before an item
@@ -78,13 +90,15 @@ def choose(labels, count, rng):
     return order[np.argsort(turn[order], kind="stable")][:count].tolist()
 
 
-def best(ranking, chosen, count=BEST):
+def best(ranking: Ranking, chosen: Sequence[int], count: int = BEST) -> NDArray[np.int_]:
     """The gallery indices of the best items of some queries, (len(chosen), at most count), best first."""
     score, _, _ = scorer(ranking.query[chosen], ranking.gallery, ranking.similarity)
     return np.argsort(-score(slice(None)), axis=1, kind="stable")[:, :count]
 
 
-def _figure(ranking, chosen, found, data, title, shown):
+def _figure(
+    ranking: Ranking, chosen: Sequence[int], found: NDArray, data: MultiModalData, title: str, shown: dict[Item, Any]
+) -> Figure:
     figure = Figure(figsize=(style.WIDTH, CELL * len(chosen) + 0.6), layout="constrained")
     group = "" if ranking.classes == "all" else f", {ranking.classes} classes"
     told = f"{style.arrow(ranking.task)}{group}: query and the {found.shape[1]} best of the gallery"
@@ -100,7 +114,7 @@ def _figure(ranking, chosen, found, data, title, shown):
     return figure
 
 
-def cell(axes, medium, heading, colour):
+def cell(axes: Axes, medium: NDArray | str, heading: str, colour: str) -> None:
     """Shows an image or a text in a frame, under a heading."""
     axes.set(xticks=[], yticks=[], box_aspect=1)
     axes.set_title(heading, fontsize=7, color=colour, pad=3)
@@ -113,16 +127,17 @@ def cell(axes, medium, heading, colour):
         axes.imshow(medium)
 
 
-def wrap(text, width=TEXT_WIDTH, lines=TEXT_LINES):
-    """Breaks a text into a list of at most `lines` lines of at most `width` points; "…" stands for what is left out."""
+def wrap(text: str, width: float = TEXT_WIDTH, lines: int = TEXT_LINES) -> list[str]:
+    """Breaks a text into a list of at most `lines` lines of at most `width` points; "…" stands for the rest."""
     font = FontProperties(family=fonts.families(text)[0], size=TEXT_SIZE)
 
-    def fits(line):
+    def fits(line: str) -> bool:
         with warnings.catch_warnings():
             fonts.quiet()
             return text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] <= width
 
-    wrapped, rest = [], " ".join(text.split())
+    wrapped: list[str] = []
+    rest = " ".join(text.split())
     while rest and len(wrapped) < lines:
         longest = 1
         while longest < len(rest) and fits(rest[: longest + 1]):
@@ -136,14 +151,16 @@ def wrap(text, width=TEXT_WIDTH, lines=TEXT_LINES):
     return wrapped
 
 
-def media_of(data, found, places):
+def media_of(
+    data: MultiModalData, found: Iterable[tuple[Ranking, Sequence[int], NDArray]], places: dict[str, Any]
+) -> dict[Item, Any]:
     """(split, modality, row) -> image, text or name of all items to be shown; each dataset's files are read once.
 
     Args:
       data, places: as of `draw`.
       found: of each figure a Ranking, its queries, and the gallery items (queries, n) shown with each.
     """
-    items = {}
+    items: dict[tuple[str, str], dict[Item, Any]] = {}
     for ranking, chosen, best_items in found:
         for item in [ranking.query_items[i] for i in chosen] + [ranking.gallery_items[i] for i in best_items.ravel()]:
             items.setdefault(item[:2], {})[item] = None
@@ -152,10 +169,10 @@ def media_of(data, found, places):
     return {item: medium for own in items.values() for item, medium in own.items()}
 
 
-def _names(data, items):
+def _names(data: MultiModalData, items: Iterable[Item]) -> list[str]:
     return [names(data, split, modality, [row])[0] for split, modality, row in items]
 
 
-def class_of(data, label):
+def class_of(data: MultiModalData, label: int) -> str:
     """What a figure calls a label: the class's name, or its number."""
     return data.class_names[label] if data.class_names else f"{'item' if data.instances else 'class'} {label}"

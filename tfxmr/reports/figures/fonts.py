@@ -2,16 +2,18 @@
 import functools
 import unicodedata
 import warnings
+from collections.abc import Sequence
 
 from matplotlib import font_manager, ft2font
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 FIRST = "DejaVu Sans"  # comes with matplotlib
 NO_LETTERS = ("Last Resort", "Noto Color", "Apple Color")  # draws boxes with codes; bitmaps, which do not scale
-_named = set()  # characters that a warning has named already
+_named: set[str] = set()  # characters that a warning has named already
 
 
-def families(text: str) -> tuple:
+def families(text: str) -> tuple[list[str], set[str]]:
     """Names of fonts that together have the characters of a text, as far as any installed one has them.
 
     Args:
@@ -32,17 +34,17 @@ def families(text: str) -> tuple:
     return found, missing
 
 
-def _merit(name, characters):
+def _merit(name: str, characters: set[str]) -> tuple[int, bool]:
     """More characters are better, then a sans-serif face, which looks like the rest."""
     return len(characters), "Sans" in name
 
 
-def needed(text: str) -> set:
+def needed(text: str) -> set[str]:
     """The characters of a text that leave ink."""
     return {c for c in text if unicodedata.category(c)[0] not in "CZ" and unicodedata.category(c) != "Mn"}
 
 
-def fit(figures) -> None:
+def fit(figures: Sequence[Figure]) -> None:
     """Gives all texts of some figures fonts that have their characters; says once which characters none has.
 
     Args:
@@ -65,13 +67,13 @@ def fit(figures) -> None:
         )
 
 
-def quiet():
+def quiet() -> None:
     """Ignores matplotlib's own warnings, one a character and size, inside `warnings.catch_warnings()`."""
     warnings.filterwarnings("ignore", message="Glyph .* missing from")
 
 
 @functools.cache
-def _installed():
+def _installed() -> dict[str, str]:
     """Family -> path of its upright face of normal weight, of every font of this machine that draws outlines."""
     known = {entry.fname for entry in font_manager.fontManager.ttflist}
     for path in font_manager.findSystemFonts():
@@ -87,7 +89,7 @@ def _installed():
 
 
 @functools.cache
-def _characters(path):
+def _characters(path: str) -> frozenset[str]:
     """The characters that a font file has, as a set."""
     try:
         font = ft2font.FT2Font(path)

@@ -1,10 +1,16 @@
 """What a method generates for test items: a sentence from the image, an image from the sentence."""
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
-from tfxmr.data.memmap import blocks
+from tfxmr.data import MultiModalData, Split
+from tfxmr.data.memmap import Matrix, blocks
 from tfxmr.data.views import PIXELS, is_default
+from tfxmr.evaluation.retriever import Retriever
 from tfxmr.extraction import media
 from tfxmr.reports.figures import examples, style
 from tfxmr.reports.figures.attention import features_of
@@ -14,7 +20,10 @@ MADE = {"captions": "sentences of images", "generated": "images of sentences"}
 
 
 @style.styled
-def draw(kind, data, prepared, retriever, model, title, queries=3, query_ids=(), seed=0, **places):
+def draw(
+    kind: str, data: MultiModalData, prepared: MultiModalData, retriever: Retriever, model: str, title: str,
+    queries: int = 3, query_ids: Sequence[str] = (), seed: int = 0, **places: str | None,
+) -> dict[str, Figure]:
     """Draws test items with what is generated for them: one figure, two items a row.
 
     An image that is generated as features alone cannot be shown: in its place stands the training image whose features
@@ -48,20 +57,20 @@ def draw(kind, data, prepared, retriever, model, title, queries=3, query_ids=(),
     images, texts = (media.media(data, "test", m, rows, **places) for m in ("image", "text"))
     if kind == "captions":
         cells = zip(images, texts, (" ".join(words) for words in made), strict=True)
-        headings = [(None, "its sentence", "generated sentence")] * len(rows)
-        notes = []
+        told = [("its sentence", "generated sentence")] * len(rows)
+        notes: list[str] = []
     else:
         shown, how, notes = generated_images(made, data, prepared, places)
         cells = zip(texts, images, shown, strict=True)
-        headings = [(None, "its image", told) for told in how]
+        told = [("its image", made_by) for made_by in how]
     labels = data.splits["test"].labels[given][rows]
-    headings = [(examples.class_of(data, c), *rest) for c, (_, *rest) in zip(labels, headings, strict=True)]
-    told = {"captions": "test images and the sentences generated from them",
+    headings = [(examples.class_of(data, c), *rest) for c, rest in zip(labels, told, strict=True)]
+    what = {"captions": "test images and the sentences generated from them",
             "generated": "test sentences and the images generated from them"}[kind]
-    return {kind: _figure(list(cells), headings, f"{title}\n{told}", notes)}
+    return {kind: _figure(list(cells), headings, f"{title}\n{what}", notes)}
 
 
-def pick(split, count, ids, seed) -> list:
+def pick(split: Split, count: int, ids: Sequence[str], seed: int) -> list[int]:
     """Rows of a split that are shown: those of some ids (rows where it has none), or `count` drawn by class.
 
     Raises:
@@ -80,7 +89,9 @@ def pick(split, count, ids, seed) -> list:
     return [known[name] for name in ids]
 
 
-def generated_images(made, data, prepared, places):
+def generated_images(
+    made: Mapping[str, NDArray], data: MultiModalData, prepared: MultiModalData, places: dict[str, Any]
+) -> tuple[list[Any], list[str], list[str]]:
     """What stands for generated images: (list of images or names, their headings, notes below the figure).
 
     Args:
@@ -98,19 +109,19 @@ def generated_images(made, data, prepared, places):
     return shown, [f"nearest: {examples.class_of(data, label)}" for label in labels], [note]
 
 
-def nearest_rows(found: np.ndarray, features) -> np.ndarray:
+def nearest_rows(found: NDArray, features: Matrix) -> NDArray[np.int_]:
     """The row of `features` (m, d), maybe a MappedMatrix, that is nearest to each of `found` (n, d): int (n,)."""
     # |a - b|^2 without |a|^2, which is the same for all rows
     distances = [(block**2).sum(1) - 2 * found @ block.T for block in map(np.asarray, blocks(features))]
     return np.concatenate(distances, axis=1).argmin(1)
 
 
-def _square():
+def _square() -> tuple[int, int, int]:
     side = int(PIXELS[0] ** 0.5)
     return side, side, PIXELS[1]
 
 
-def _figure(cells, headings, title, notes):
+def _figure(cells: Sequence[tuple], headings: Sequence[tuple], title: str, notes: Sequence[str]) -> Figure:
     rows = -(-len(cells) // ITEMS)
     figure = Figure(figsize=(style.WIDTH, examples.CELL * rows + 0.7), layout="constrained")
     style.set_title(figure, title)

@@ -1,17 +1,26 @@
 """Precision-recall curves of one run or several, a panel a task."""
 import dataclasses
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
 
 from tfxmr.core.errors import InputError
 from tfxmr.evaluation import curves
 from tfxmr.evaluation.chance import chance_level
+from tfxmr.evaluation.protocol import Protocol
 from tfxmr.evaluation.ranking import mean_average_precision
 from tfxmr.reports.figures import style
+from tfxmr.reports.figures.rankings import Ranking
 from tfxmr.reports.tables import differences
 from tfxmr.reports.tables.rows import letters
+from tfxmr.runs.results import Results
 
 
 @style.styled
-def draw(runs, title, kind="11-point", facts=None):
+def draw(
+    runs: Mapping[str, tuple[Protocol, list[Ranking]]], title: str, kind: str = "11-point",
+    facts: Mapping[str, Results] | None = None,
+) -> dict[str, Figure]:
     """Draws precision against recall, as figure 2 of Wu et al., Pattern Recognition 2020, with the chance level.
 
     The chance level is the same curve of random rankings: interpolation raises it, too, most of all at recall 0.
@@ -41,7 +50,7 @@ def draw(runs, title, kind="11-point", facts=None):
                 "compare; give runs of one dataset, split and protocol"
             )
     tasks_of_first = runs[first][1]
-    notes = {}  # note -> letter
+    notes: dict[str, str] = {}  # note -> letter
     labels = {name: _label(name, facts[name], facts[first], notes) for name in runs}
     columns = 1 if max(map(len, runs)) > 7 else 2
     figure, axes = style.panels(len(tasks_of_first), title, height=2.1 + 0.14 * (len(runs) + 1) / columns)
@@ -66,7 +75,7 @@ def draw(runs, title, kind="11-point", facts=None):
     return {"precision_recall": figure}
 
 
-def _label(name, own, first, notes):
+def _label(name: str, own: Results, first: Results, notes: dict[str, str]) -> str:
     """A run's entry in the legend, with a place for its mAP; `notes` takes what is to be said of it."""
     note = differences.of_runs(own, first)
     mark = f" ({notes.setdefault(note, letters(len(notes)))})" if note else ""
@@ -76,7 +85,7 @@ def _label(name, own, first, notes):
     return f"{escaped}, mAP {{value:.3f}}{named}{mark}"
 
 
-def _items(tasks):
+def _items(tasks: Sequence[Ranking]) -> list[tuple]:
     """All that two runs must share to stand in one panel."""
     return [
         (t.task, t.classes, t.query_items, t.gallery_items, t.query_labels.tolist(), t.gallery_labels.tolist())

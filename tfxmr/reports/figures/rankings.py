@@ -4,10 +4,16 @@ The one module here that knows tfxmr.evaluation.protocol.Task.
 """
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
+from tfxmr.data import MultiModalData
+from tfxmr.evaluation.protocol import Protocol
 from tfxmr.evaluation.retrieval import Representations
+from tfxmr.evaluation.retriever import Retriever
+
+Item = tuple[str, str, int]  # split, modality, row in it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,22 +31,24 @@ class Ranking:
 
     task: str
     classes: str
-    query: np.ndarray
-    gallery: np.ndarray
+    query: Any
+    gallery: Any
     similarity: str | Callable
-    query_labels: np.ndarray
-    gallery_labels: np.ndarray
-    query_items: list
-    gallery_items: list
+    query_labels: NDArray
+    gallery_labels: NDArray
+    query_items: list[Item]
+    gallery_items: list[Item]
 
 
-def rankings(retriever, data, training_data, protocol):
+def rankings(
+    retriever: Retriever, data: MultiModalData, training_data: MultiModalData | None, protocol: Protocol
+) -> list[Ranking]:
     """Represents the items of the tasks of a protocol that search one modality.
 
     Args:
       retriever: tfxmr.evaluation.Retriever.
       data: MultiModalData, normalised as in training.
-      training_data: its training part.
+      training_data: its training part; None where the protocol normalises by no statistics of it.
       protocol: tfxmr.evaluation.protocol.Protocol.
 
     Returns:

@@ -2,17 +2,22 @@
 import collections
 import math
 import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tfxmr.reports.figures import style
 from tfxmr.reports.tables import factors
+from tfxmr.reports.tables.formats import Row
 
 DECADES = 100  # the largest value over the smallest one from which on the axis is logarithmic
 
 
 @style.styled
-def draw(rows):
+def draw(rows: Sequence[Row]) -> dict[str, Figure]:
     """Draws mAP against each setting that varies, a panel each, as figure 6 of Wu et al., Pattern Recognition 2020.
 
     Repetitions are averaged, with bars of their sample standard deviation. Of several datasets only the average over
@@ -58,7 +63,7 @@ def draw(rows):
     return {"sensitivity": figure}
 
 
-def _title(rows):
+def _title(rows: Sequence[Row]) -> str:
     """What the rows tell of dataset, model and protocol."""
     told = [name for name in ("dataset", "model", "protocol") if name in rows[0]]
     facts = [", ".join(dict.fromkeys(str(row[name]) for row in rows)) for name in told]
@@ -66,12 +71,13 @@ def _title(rows):
     return ", ".join(facts)
 
 
-def _lines(row, averages):
+def _lines(row: Row, averages: bool) -> dict[str, list[str]]:
     """The lines to draw, label -> the columns that are averaged: each figure, and each class group's average."""
     groups, lines = collections.defaultdict(list), {}
     for column in row:
         if column.startswith("mAP"):
-            metric, task, classes = re.fullmatch(r"(mAP\S*)(?: (\S+->\S+))?(?: (.+))?", column).groups()
+            matched: Any = re.fullmatch(r"(mAP\S*)(?: (\S+->\S+))?(?: (.+))?", column)  # as the column starts so
+            metric, task, classes = matched.groups()
             rest = [classes if classes != "all" else None, metric if metric != "mAP" else None]
             label, average = (", ".join(filter(None, [what, *rest])) for what in (task, "average"))
             lines[style.arrow(label) or metric] = [column]
@@ -80,7 +86,7 @@ def _lines(row, averages):
     return averaged if averages else lines | averaged
 
 
-def _axis(panel, setting, values):
+def _axis(panel: Axes, setting: str, values: Collection[Any]) -> tuple[Mapping[Any, float], bool]:
     """Sets up the axes of a setting; returns (value -> its place on x, whether there is something between two)."""
     panel.set(xlabel=setting, ylabel="mAP (0 to 1)", ymargin=0.1)
     numbers = {value: factors.number(value) for value in values}
@@ -102,10 +108,12 @@ def _axis(panel, setting, values):
     return numbers, True
 
 
-def _line(panel, points, label, number, joined, thick):
+def _line(
+    panel: Axes, points: Mapping[float, Sequence[float]], label: str, number: int, joined: bool, thick: bool
+) -> bool:
     """Draws one line of points, x -> its repetitions; returns True if it has bars."""
     x = sorted(points)
-    spread = [np.std(points[value], ddof=1) if len(points[value]) > 1 else 0.0 for value in x]
+    spread = [float(np.std(points[value], ddof=1)) if len(points[value]) > 1 else 0.0 for value in x]
     look = style.line_style(number) | {"linewidth": 2 if thick else 1.3} | ({} if joined else {"linestyle": ""})
     panel.errorbar(
         x, [np.mean(points[value]) for value in x], spread if any(spread) else None, label=label, capsize=2,
@@ -114,7 +122,7 @@ def _line(panel, points, label, number, joined, thick):
     return any(spread)
 
 
-def _chance(panel, rows, dataset, number):
+def _chance(panel: Axes, rows: Sequence[Row], dataset: str, number: int) -> None:
     """Draws each chance level that a dataset's rows tell, as their mean; one of several in its first line's colour."""
     look = style.CHANCE | ({"color": style.line_style(number)["color"]} if dataset else {})
     columns = [name for name in rows[0] if name.startswith("chance")]

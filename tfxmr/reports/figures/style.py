@@ -2,21 +2,30 @@
 import functools
 import io
 import math
+import pathlib
 import textwrap
 import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib.colors
 import matplotlib.style
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfxmr.core.files import write_bytes
+from tfxmr.evaluation.protocol import Protocol
 from tfxmr.reports.figures import fonts
+
+Given = ParamSpec("Given")
+Drawn = TypeVar("Drawn")
 
 WIDTH = 7.16  # inches, both columns of a two-column page
 COLUMN = 3.5  # inches, one column
 DPI = 300
 LETTERS = 12.5  # of a title in an inch
-RC = {
+RC: dict[str, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -37,25 +46,28 @@ RC = {
 }
 # Okabe and Ito, Color Universal Design (2008): told apart with any colour vision; their yellow is too pale for lines.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
-CHANCE = {"color": "0.45", "linestyle": ":", "linewidth": 1.2}
+CHANCE: dict[str, Any] = {"color": "0.45", "linestyle": ":", "linewidth": 1.2}
 LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 NOTE_LINE = 0.12  # inches
-FORMATS = {"png": {"Software": None}, "svg": {"Date": None}}  # format -> metadata that would tell versions or times
+# Format -> metadata that would tell versions or times.
+FORMATS: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Date": None}}
 
 
-def styled(draw):
+def styled(draw: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
     """Decorates a drawing function: it draws in this style, whatever the user's matplotlibrc says."""
 
     @functools.wraps(draw)
-    def wrapper(*args, **kwargs):
+    def wrapper(*args: Given.args, **kwargs: Given.kwargs) -> Drawn:
         with matplotlib.style.context(["default", RC]):
             return draw(*args, **kwargs)
 
     return wrapper
 
 
-def panels(count, title, columns=2, height=2.1, wide_last=False):
+def panels(
+    count: int, title: str, columns: int = 2, height: float = 2.1, wide_last: bool = False
+) -> tuple[Figure, list[Axes]]:
     """A figure with `count` panels in rows of `columns`, of which one alone in its row takes the whole row.
 
     Args:
@@ -81,13 +93,13 @@ def panels(count, title, columns=2, height=2.1, wide_last=False):
     return figure, [figure.add_subplot(place) for place in places]
 
 
-def set_title(figure, title):
+def set_title(figure: Figure, title: str) -> None:
     """Sets a figure's title, broken into lines that fit its width."""
     letters = int(figure.get_figwidth() * LETTERS)
     figure.suptitle("\n".join(textwrap.fill(line, letters) for line in title.splitlines()))
 
 
-def set_notes(figure, lines):
+def set_notes(figure: Figure, lines: Sequence[str]) -> None:
     """Sets lines of text below a figure, broken to its width; the figure grows by them, its panels keep their size."""
     if lines:
         letters = int(figure.get_figwidth() * LETTERS * 1.25)  # of smaller letters more fit
@@ -96,7 +108,7 @@ def set_notes(figure, lines):
         figure.supxlabel(text, x=0.01, ha="left", fontsize=7)
 
 
-def legend_above(axes, columns, heading=None):
+def legend_above(axes: Axes, columns: int, heading: str | None = None) -> None:
     """Sets the legend of a panel above it, where it covers no data, and over it a heading."""
     legend = axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2, columnspacing=1, handlelength=2.2,
@@ -105,19 +117,19 @@ def legend_above(axes, columns, heading=None):
     legend.get_title().set_fontweight("bold")
 
 
-def legend_below(figure, handles, columns):
+def legend_below(figure: Figure, handles: Iterable[Artist], columns: int) -> None:
     """Sets one legend for all panels below them."""
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.5)
 
 
-def line_style(index):
+def line_style(index: int) -> dict[str, Any]:
     """Colour and dashes of the index-th line: both differ, so that it is told apart in grey too."""
     return {"color": PALETTE[index % len(PALETTE)], "linestyle": LINES[index % len(LINES)]}
 
 
-def class_colours(count):
-    """`count` colours, up to 21 distinct ones: the palette, its dark and its light shades."""
-    shades = [PALETTE]
+def class_colours(count: int) -> list[str | tuple[float, ...]]:
+    """`count` colours, as matplotlib takes them, up to 21 distinct ones: the palette, its dark and its light shades."""
+    shades: list[Sequence[Any]] = [PALETTE]
     for target, share in (("black", 0.5), ("white", 0.55)):
         goal = matplotlib.colors.to_rgb(target)
         shades.append([
@@ -128,12 +140,12 @@ def class_colours(count):
     return [every[i % len(every)] for i in range(count)]
 
 
-def arrow(task):
+def arrow(task: str) -> str:
     """A task's name as figures show it: "image → text"."""
     return task.replace("->", " → ")
 
 
-def title(dataset, model, protocol):
+def title(dataset: str, model: str, protocol: Protocol | str) -> str:
     """The title of a figure: what was measured, by what, and how.
 
     Args:
@@ -150,7 +162,7 @@ def title(dataset, model, protocol):
 
 
 @styled
-def save(figure, folder, name):
+def save(figure: Figure, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
     """Writes a figure as PNG and SVG, whole or not at all; the same figure gives the same bytes.
 
     Args:

@@ -1,10 +1,18 @@
 """t-SNE maps of the test items: before, in each modality's original features; after, in the common representation."""
+from collections.abc import Sequence
+
 import numpy as np
 import threadpoolctl
 from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
+from tfxmr.data import MultiModalData
+from tfxmr.evaluation.protocol import Protocol
+from tfxmr.evaluation.retriever import Retriever
 from tfxmr.evaluation.similarity import prepare
 from tfxmr.reports.figures import style
 
@@ -12,7 +20,10 @@ FEWEST = 5  # items that a map needs
 
 
 @style.styled
-def draw(data, prepared, retriever, protocol, title, items=1000, perplexity=30.0, seed=0):
+def draw(
+    data: MultiModalData, prepared: MultiModalData, retriever: Retriever, protocol: Protocol, title: str,
+    items: int = 1000, perplexity: float = 30.0, seed: int = 0,
+) -> dict[str, Figure]:
     """Draws the maps side by side, as figure 4 of Wu et al., Pattern Recognition 2020; colour is class.
 
     The marker is modality. The common representation is scaled to unit length where the protocol compares by cosine.
@@ -63,7 +74,8 @@ def draw(data, prepared, retriever, protocol, title, items=1000, perplexity=30.0
         classes = np.concatenate([labels[m] for m in parts])
         for m, part in zip(parts, np.split(points, np.cumsum([len(x) for x in parts.values()])[:-1]), strict=True):
             faces = [colours[c] for c in labels[m]]
-            panel.scatter(*part.T, s=5, c=faces, marker=_marker(m, test.modalities), linewidths=0, label=m)
+            marker = _marker(m, test.modalities)
+            panel.scatter(part[:, 0], part[:, 1], s=5, c=faces, marker=marker, linewidths=0, label=m)
         panel.margins(0.1)
         _names(panel, points, classes, names)
         panel.set(title=heading, xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)", xticks=[], yticks=[])
@@ -75,7 +87,7 @@ def draw(data, prepared, retriever, protocol, title, items=1000, perplexity=30.0
     return {"tsne": figure}
 
 
-def embed(features, perplexity, seed):
+def embed(features: NDArray, perplexity: float, seed: int) -> NDArray:
     """t-SNE (van der Maaten and Hinton, JMLR 2008) of (n, d) features: (n, 2), the same for the same seed."""
     import sklearn.manifold  # takes a second, which other figures need not wait for
 
@@ -85,7 +97,7 @@ def embed(features, perplexity, seed):
         return method.fit_transform(np.asarray(features, np.float32))
 
 
-def _check(perplexity, fewest):
+def _check(perplexity: float, fewest: int) -> None:
     if fewest < FEWEST or not 0 < perplexity < fewest:
         raise InputError(
             f"--perplexity={perplexity:g}: a map of {fewest} items needs one above 0 and below {fewest}, and {FEWEST} "
@@ -93,15 +105,15 @@ def _check(perplexity, fewest):
         )
 
 
-def _marker(modality, modalities):
+def _marker(modality: str, modalities: Sequence[str]) -> str:
     return style.MARKERS[modalities.index(modality) % len(style.MARKERS)]
 
 
-def _names(panel, points, labels, names):
+def _names(panel: Axes, points: NDArray, labels: NDArray, names: Sequence[str]) -> None:
     """Writes each class's name at its item with the closest neighbours of its class where no other name stands yet."""
     outline = [patheffects.withStroke(linewidth=1.5, foreground="white")]
     extent = np.ptp(points, axis=0)
-    taken = []  # (centre, half size) of the names so far
+    taken: list[tuple[NDArray, NDArray]] = []  # (centre, half size) of the names so far
     for c in np.unique(labels):
         own = points[labels == c]
         distances = np.linalg.norm(own[:, None] - own, axis=2)
@@ -110,4 +122,4 @@ def _names(panel, points, labels, names):
         free = (p for p in own[order] if not any((abs(p - q) < half + h).all() for q, h in taken))
         place = next(free, own[order[0]])
         taken.append((place, half))
-        panel.text(*place, names[c], fontsize=6, ha="center", va="center", path_effects=outline)
+        panel.text(place[0], place[1], names[c], fontsize=6, ha="center", va="center", path_effects=outline)
