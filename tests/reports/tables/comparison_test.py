@@ -1,7 +1,10 @@
 """Tests of the comparison of runs."""
+import dataclasses
+
 import pytest
 
-from tfxmr.reports.tables import comparison
+from tfxmr.evaluation.protocol import Protocol
+from tfxmr.reports.tables import comparison, differences
 from tfxmr.reports.tables.formats import Marked, to_csv, to_latex, to_markdown
 
 HARMLESS = ("run_dir",)
@@ -117,6 +120,7 @@ def test_marked_without_a_mark_can_win():
     [
         ({}, {"protocol": {"normalisation": "query_zscore"}}, "normalisation query_zscore instead of not stated"),
         ({}, {"protocol": {"unseen": ["cat"]}}, "unseen cat instead of none"),
+        ({}, {"protocol": {"labels_per_class": 5, "labels_seed": 0}}, "labels_per_class 5 instead of 0"),
         ({}, {"protocol": {"unseen": ["cat"], "class_split": "random, seed 1"}},
          "class_split random, seed 1 instead of not stated; unseen cat instead of none"),
         (features(), features(image="c"), "image features image (3-d, cccccccc) instead of image (3-d, aaaaaaaa)"),
@@ -148,6 +152,15 @@ def test_a_training_that_stopped_is_marked():
     """Guards against the weights of before a failure in a contest without a word."""
     found, notes = marks(run("a", 0, (0.3, 0.3)), run("b", 0, (0.4, 0.4), stopped_by="b: the loss is nan at step 7"))
     assert found == ["", "a"] and notes == "a  training stopped by numbers that are not finite instead of whole"
+
+
+def test_what_a_protocol_does_by_default_needs_no_word():
+    """Guards against a table of defaults beside the declared ones: an older result lacks the entry, and a newer one that
+    states the default would be marked."""
+    protocol = dataclasses.asdict(Protocol("standard", "test"))
+    new = run("a", 0, (0.3, 0.3), protocol=protocol)
+    old = run("b", 0, (0.3, 0.3), protocol={n: v for n, v in protocol.items() if n not in differences.LATER})
+    assert marks(new, old) == (["", ""], "")
 
 
 def test_what_older_versions_held_out():

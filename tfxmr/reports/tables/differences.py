@@ -9,13 +9,15 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tfxmr.evaluation.protocol import Protocol
 from tfxmr.runs.results import Results
 
-# What a protocol of an older results.json does not say.
-DEFAULTS = {
-    "unseen": (), "split": "official", "no_relevant": "zero", "generalised": False, "all_modalities": False, "folds": 1,
-    "held_out": 0.0,
-}
+# Entries of a protocol that results lack which came before them, or which did not ask for them: what Protocol declares
+# of these is what such a run did. An entry that all versions write is not among them: without it a result says nothing.
+LATER = (
+    "unseen", "no_relevant", "generalised", "all_modalities", "folds", "held_out", "labels_per_class", "labels_seed",
+)
+DEFAULTS = {"split": "official"} | {name: getattr(Protocol, name) for name in LATER}
 NAMED = {"name": "protocol"}  # what a footnote calls an entry
 UNSTATED = "not stated"
 NO_MODALITIES = ("split", "class_embeddings", "source")  # what else results.json has among the features
