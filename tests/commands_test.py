@@ -229,7 +229,7 @@ def test_evaluate_in_other_ways(capsys, train, tmp_path):
     assert capsys.readouterr().out.startswith(r"\begin{tabular}")
     assert main([*again, "--format=markdown", "--by_class"]) == 0
     assert "| royalty | seen |" in capsys.readouterr().out
-    assert "--metrics=map: no measure 'map'" in refusal(capsys, *again, "--metrics=map")
+    assert "--metrics=map: no metric 'map'" in refusal(capsys, *again, "--metrics=map")
 
 
 def test_run_of_an_earlier_version(capsys, train, tmp_path):

@@ -181,7 +181,7 @@ def test_flags_cfg_reads_back(tmp_path, arguments):
 
 def test_refuses_unknown_measures():
     """Guards against a misspelt measure that is found out after the training."""
-    with pytest.raises(InputError, match=r"--metrics=P@ten: no measure 'P@ten'; there are P@k, R@k"):
+    with pytest.raises(InputError, match=r"--metrics=P@ten: no metric 'P@ten'; there are P@k, R@k"):
         declared.make(parse("--metrics=R@5,P@ten")[0], RunOptions)
 
 

@@ -111,4 +111,4 @@ def test_all_modalities(workplace, capsys):
 def test_no_cosine_of_it(workplace, capsys):
     capsys.readouterr()
     assert main(["evaluate", f"--run_dir={workplace}/runs/adaptive", "--similarity=cosine"]) == 2
-    assert "which it compares itself; leave the flag out" in capsys.readouterr().err
+    assert "which it compares itself; omit the flag" in capsys.readouterr().err

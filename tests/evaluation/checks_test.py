@@ -142,7 +142,7 @@ def test_several_labels_are_0_or_1():
 @pytest.mark.parametrize(
     "labels, message",
     [
-        ([0, 1, math.nan, 0, math.nan, 2], "query_labels holds NaN or infinite values in row 2; leave out items without a"),
+        ([0, 1, math.nan, 0, math.nan, 2], "query_labels holds NaN or infinite values in row 2; drop items without a"),
         (["a", "b", math.nan, "a", "b", "c"], "query_labels holds Python objects"),
         ([0, 1, None, 0, 1, 2], "query_labels holds Python objects"),
         (LABELS * 1j, "query_labels holds complex numbers; give whole numbers or texts"),

@@ -1,4 +1,4 @@
-"""Tests of the instance-level measures against hand-worked ranks and slow loops."""
+"""Tests of the instance-level metrics against hand-worked ranks and slow loops."""
 import numpy as np
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tests of the named measures: against the ones of a single ranking, scikit-learn, and random rankings."""
+"""Tests of the named metrics: against the ones of a single ranking, scikit-learn, and random rankings."""
 import warnings
 
 import numpy as np
@@ -22,7 +22,7 @@ def values(scores, query_labels, gallery_labels, names=NAMES, **choices):
 
 @pytest.mark.parametrize("ties", [False, True])
 def test_measures_of_single_rankings(ties):
-    """Guards against another ranking, or another definition, than the measures of one ranking have; ties by index."""
+    """Guards against another ranking, or another definition, than the metrics of one ranking have; ties by index."""
     scores, query_labels, gallery_labels = problem(np.random.default_rng(0), ties=ties)
     rankings = [(gallery_labels == y)[np.argsort(-s, kind="stable")] for s, y in zip(scores, query_labels, strict=True)]
     expected = {
@@ -93,5 +93,5 @@ def test_the_query_itself_is_not_ranked():
 
 @pytest.mark.parametrize("name", ["mAP", "P", "P@0", "R@-1", "nDCG@1.5", "p@5", "11 point"])
 def test_refuses(name):
-    with pytest.raises(ValueError, match=rf"no measure '{name}'; there are P@k"):
+    with pytest.raises(ValueError, match=rf"no metric '{name}'; there are P@k"):
         measure([name], None, None, [0], [0], np.ones((1, 1)))

@@ -64,7 +64,7 @@ def test_shares_of_unseen_classes(make_data, share, of_10, of_20, of_200, seen_o
 
 @pytest.mark.parametrize("share, split, message", [
     (0.2, "parity", r"--unseen_share=0.2: give one of 0.1, 0.3, 0.5, 0.7, 0.9"), (0.25, "random", "--unseen_share=0.25: give"),
-    (0.3, "list", "--unseen_share=0.3: leave it out: there is a list"),
+    (0.3, "list", "--unseen_share=0.3: omit the flag: there is a list"),
 ])
 def test_other_shares_are_refused(make_data, share, split, message):
     """Guards against a share that leaves nothing out, silently, as in the authors' code."""

@@ -52,7 +52,7 @@ def test_hand_worked_example():
         np.testing.assert_allclose(values, [13 / 18, 31 / 70, third, 0], rtol=1e-12)
         with pytest.warns(UserWarning):
             assert mean_average_precision(*problem, ties=ties) == pytest.approx(np.mean(values), rel=1e-12)
-        with pytest.warns(UserWarning, match="1 of 4 queries have no relevant item in the gallery; left out"):
+        with pytest.warns(UserWarning, match="1 of 4 queries have no relevant item in the gallery; skipped"):
             mean = mean_average_precision(*problem, ties=ties, no_relevant="drop")
         assert mean == pytest.approx((13 / 18 + 31 / 70 + third) / 3, rel=1e-12)
 

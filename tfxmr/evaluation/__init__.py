@@ -1,8 +1,8 @@
-"""Ranking, measures, statistics and tables: NumPy in, numbers out, no TensorFlow."""
+"""Ranking, metrics and statistics: NumPy in, numbers out, no TensorFlow."""
 from tfxmr.evaluation.chance import chance_level
 from tfxmr.evaluation.curves import chance_curve, mean_curve
 from tfxmr.evaluation.instance import image_sentence_recalls, instance_ranks, median_rank, recall_at_ranks
-from tfxmr.evaluation.measures import (
+from tfxmr.evaluation.metrics import (
     eleven_point,
     harmonic_mean,
     mean_by_class,

@@ -1,4 +1,4 @@
-"""What a random ranking scores, in closed form: printed beside every figure, as unequal classes raise it."""
+"""What a random ranking scores, in closed form: printed beside every value, as unequal classes raise it."""
 from collections.abc import Callable
 
 import numpy as np
@@ -6,7 +6,7 @@ import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks
-from tfxmr.evaluation.measures import check_name
+from tfxmr.evaluation.metrics import check_name
 from tfxmr.evaluation.ranking import check, is_relevant
 
 

@@ -101,7 +101,7 @@ def _labels(side: str, values: Any, size: int | None) -> NDArray:
         raise ValueError(f"{name} has the shape {found.shape}{rows or '; give one label an item, (n,)'}")
     if found.dtype.kind == "f" and not np.isfinite(found).all():
         raise ValueError(
-            f"{name} holds NaN or infinite values in row {np.argwhere(~np.isfinite(found))[0][0]}; leave out items "
+            f"{name} holds NaN or infinite values in row {np.argwhere(~np.isfinite(found))[0][0]}; drop items "
             "without a label"
         )
     if found.ndim == 2 and (found.dtype.kind in TEXT or not np.isin(found, (0, 1)).all()):
@@ -195,7 +195,7 @@ def _array(name: str, values: Any) -> NDArray:
     except (ValueError, TypeError, OverflowError):  # rows of unlike lengths, above all
         raise ValueError(f"{name}: rows of unlike lengths or kinds make no array") from None
     if np.ma.is_masked(values):
-        raise ValueError(f"{name} has masked entries; leave them out, or fill them with .filled(value)")
+        raise ValueError(f"{name} has masked entries; drop them, or fill them with .filled(value)")
     return found
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks, order
-from tfxmr.evaluation.measures import eleven_point_of
+from tfxmr.evaluation.metrics import eleven_point_of
 from tfxmr.evaluation.ranking import check, is_relevant, over_queries
 from tfxmr.evaluation.similarity import Similarity
 
@@ -21,7 +21,7 @@ def mean_curve(
 
     Args:
       kind: "11-point": the highest precision at any recall from r on, at r = 0, .1, ..., 1, see
-        `tfxmr.evaluation.measures.eleven_point`; "uninterpolated": the precision where recall reaches r = .01, .02,
+        `tfxmr.evaluation.metrics.eleven_point`; "uninterpolated": the precision where recall reaches r = .01, .02,
         ..., 1.
       query, gallery, query_labels, gallery_labels, similarity, ties: as in
         `tfxmr.evaluation.ranking.average_precisions`.

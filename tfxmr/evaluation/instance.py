@@ -1,4 +1,4 @@
-"""Instance-level measures: how high is the one item, or one of the few, that belongs to a query?"""
+"""Instance-level metrics: how high is the one item, or one of the few, that belongs to a query?"""
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Measures by name, over all queries: P@10, R@10, hit@10, nDCG, nDCG@10, 11-point, median_rank."""
+"""Metrics by name, over all queries: P@10, R@10, hit@10, nDCG, nDCG@10, 11-point, median_rank."""
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks, instance, order, ranking
 from tfxmr.evaluation.chance import chance_of
-from tfxmr.evaluation.measures import NAMES, check_name, eleven_point_of
+from tfxmr.evaluation.metrics import NAMES, check_name, eleven_point_of
 from tfxmr.evaluation.similarity import Similarity
 
 INSTANCE = ("hit@1", "hit@5", "hit@10", "median_rank")  # of data without classes, where each item has its counterparts
@@ -21,7 +21,7 @@ def measure(
     names: Sequence[str], query: Any, gallery: Any, query_labels: ArrayLike, gallery_labels: ArrayLike,
     similarity: Similarity = "cosine", *, ties: str = "group", **choices: Any,
 ) -> dict[str, tuple[float, float | None]]:
-    """Computes measures of the rankings, from one sort a query.
+    """Computes metrics of the rankings, from one sort a query.
 
     P@k is the share of relevant items among the first k, R@k the share of the relevant items that are there, nDCG the
     discounted gain over the best possible one with gain 1 for relevant items, 11-point the mean of the interpolated
@@ -71,7 +71,7 @@ def _of_ranks(name: str, ranks: NDArray) -> NDArray:
 
 
 def _values(names: Sequence[str], ties: str, scores: NDArray, relevant: NDArray) -> NDArray:
-    """The measures of some queries: similarities and relevance (n, items) to (n, names)."""
+    """The metrics of some queries: similarities and relevance (n, items) to (n, names)."""
     total = relevant.sum(axis=1)
     ranks = instance.best_ranks(scores, relevant)
     if all(name.startswith(("hit", "median")) for name in names):  # which need no sort

@@ -21,7 +21,7 @@ def precision_sums(
       relevant: bool (q, n).
       ties: "group": all items of a tied group stand at the group's last rank, and its relevant ones are found at once;
         "index": among equals the smaller index comes first.
-      cut: leaves out what stands beyond this rank; None counts all.
+      cut: what stands beyond this rank does not count; None counts all.
 
     Returns:
       (sums float64 (q,), how many relevant items were counted, int64 (q,)).
@@ -35,11 +35,11 @@ def precision_sums(
     return sums, counts
 
 
-def hits_and_ranks(costs: NDArray, relevant: NDArray, ties: str = "group") -> tuple[NDArray, NDArray]:
+def hits_and_ranks(negated: NDArray, relevant: NDArray, ties: str = "group") -> tuple[NDArray, NDArray]:
     """Where one query's relevant items stand.
 
     Args:
-      costs: float (n,), the negative similarities.
+      negated: float (n,), the negative similarities.
       relevant: bool (n,), R of them.
       ties: as in `precision_sums`.
 
@@ -48,10 +48,10 @@ def hits_and_ranks(costs: NDArray, relevant: NDArray, ties: str = "group") -> tu
       relevant items stand there or above.
     """
     if ties == "index":
-        ranks = np.flatnonzero(relevant[np.argsort(costs, kind="stable")]) + 1
+        ranks = np.flatnonzero(relevant[np.argsort(negated, kind="stable")]) + 1
         return np.arange(1, len(ranks) + 1), ranks
-    found = np.sort(costs[relevant])
-    return np.searchsorted(found, found, "right"), np.searchsorted(np.sort(costs), found, "right")
+    found = np.sort(negated[relevant])
+    return np.searchsorted(found, found, "right"), np.searchsorted(np.sort(negated), found, "right")
 
 
 def ranked_relevance(scores: NDArray, relevant: NDArray, ties: str = "group") -> NDArray:

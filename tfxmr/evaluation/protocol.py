@@ -110,8 +110,8 @@ class ProtocolOptions(UnseenOptions):
     )
     # MSCOCO's "1K" is 5 folds of its 5,000 test images, its "5K" 1 (Faghri et al., BMVC 2018).
     folds: int | None = setting(
-        None, "Data without classes: equal parts of the test items that are searched each by itself, the figures their "
-        "means; 5 for the 1K figures of mscoco's 5,000 test images. Default 1.", minimum=1, affects="scoring",
+        None, "Data without classes: equal parts of the test items that are searched each by itself, the metrics their "
+        "means; 5 for the 1K results of mscoco's 5,000 test images. Default 1.", minimum=1, affects="scoring",
     )
     all_modalities: bool = setting(
         False, "Adds tasks that search the items of all modalities together, without the query itself.",
@@ -179,7 +179,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """How a result is measured; it is printed, logged and stored with every figure.
+    """How a result is measured; it is printed, logged and stored with every value.
 
     Attributes that ProtocolOptions has, too, are told there; beside them:
 
@@ -236,7 +236,7 @@ class Protocol:
         if validation_fraction and "validation" in data.splits:
             raise InputError(
                 f"--validation_fraction={validation_fraction}: dataset {data.name} has a validation split of its own "
-                f"({data.size('validation')}), which is used; leave the flag out, or give --validation_fraction=0"
+                f"({data.size('validation')}), which is used; omit the flag, or give --validation_fraction=0"
             )
         seen = [c for c in range(data.num_classes) if c not in self.unseen]
         renumber = np.full(data.num_classes, -1, np.int32)
@@ -429,7 +429,7 @@ def make(
         raise InputError(f"--protocol={name}: no such protocol; there are {', '.join(PRESETS)}")
     if unseen_share not in UNSEEN_SHARES or class_split == "list" and unseen_share != 0.5:
         which = f"give one of {', '.join(map(str, UNSEEN_SHARES))}"
-        which = "leave it out: there is a list" if class_split == "list" else which
+        which = "omit the flag: there is a list" if class_split == "list" else which
         raise InputError(f"--unseen_share={unseen_share}: {which}")
     fields = {"similarity": method_similarity or "cosine"} | PRESETS[name]
     fields |= {key: value for key, value in changes.items() if value is not None}

@@ -1,6 +1,6 @@
 """Ranking and average precision: NumPy in, numbers out.
 
-Two choices decide more about a published figure than the method does, so both are arguments and neither is hidden:
+Two choices decide more about a published value than the method does, so both are arguments and neither is hidden:
 what the sum of precisions is divided by, and what equal similarities mean.
 """
 import concurrent.futures
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks, order
 from tfxmr.evaluation import similarity as similarity_module
-from tfxmr.evaluation.measures import ranking as one_ranking
+from tfxmr.evaluation.metrics import ranking as one_ranking
 from tfxmr.evaluation.similarity import Similarity
 
 DENOMINATORS = ("relevant", "min(relevant, k)", "hits")
@@ -33,7 +33,7 @@ def average_precision(
       relevance: 0/1 (n,), best first.
       cut: looks only at the first `cut` items; None looks at all.
       denominator: D. "relevant": all relevant items of the gallery, R. "min(relevant, k)": R, at most the cut.
-        "hits": the relevant items among the first `cut`, as the releases of ACMR and DSCMR have it; the figure
+        "hits": the relevant items among the first `cut`, as the releases of ACMR and DSCMR have it; the value
         then says nothing about relevant items that were not found. Without a cut all three are R.
       num_relevant: R where `relevance` is only the head of the ranking; None counts it.
 
@@ -139,7 +139,7 @@ def average_precisions(
                           query_ids=query_ids, gallery_ids=gallery_ids, threads=threads, memory=memory)
     lost = int(np.isnan(values).sum())
     if lost:
-        how = "counted as 0" if no_relevant == "zero" else "left out"
+        how = "counted as 0" if no_relevant == "zero" else "skipped"
         warnings.warn(f"{lost} of {len(values)} queries have no relevant item in the gallery; {how}", stacklevel=2)
     return np.nan_to_num(values) if no_relevant == "zero" else values
 

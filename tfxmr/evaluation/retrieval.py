@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tfxmr.core.errors import InputError
 from tfxmr.evaluation import checks, named, statistics
 from tfxmr.evaluation.chance import chance_level
-from tfxmr.evaluation.measures import harmonic_mean, mean_by_class
+from tfxmr.evaluation.metrics import harmonic_mean, mean_by_class
 from tfxmr.evaluation.protocol import Protocol, Task
 from tfxmr.evaluation.ranking import average_precisions
 from tfxmr.evaluation.retriever import OWN, Gallery, Retriever, Rows
@@ -23,18 +23,18 @@ def evaluate(
     retriever: Retriever, tasks: Sequence[Task], protocol: Protocol, training: Any = None, metrics: Sequence[str] = (),
     memory: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Measures mean average precision, and further measures, of every task.
+    """Measures mean average precision, and further metrics, of every task.
 
     Args:
       retriever: Retriever.
       tasks: list of tfxmr.evaluation.protocol.Task.
       protocol: tfxmr.evaluation.protocol.Protocol; its similarity, cut, denominator, ties and normalisation apply.
       training: Split of the training items; needed by the normalisation "train_zscore" alone.
-      metrics: names of further measures, see tfxmr.evaluation.named.
+      metrics: names of further metrics, see tfxmr.evaluation.named.
       memory: bytes for the similarities of a block, see tfxmr.evaluation.ranking.average_precisions.
 
     Returns:
-      One dict a task and measure: task ("image->text"), classes ("seen", "unseen" or "all"), metric, value, chance
+      One dict a task and metric: task ("image->text"), classes ("seen", "unseen" or "all"), metric, value, chance
       (None where unknown), num_queries, gallery_size; with mAP, if it is no mean over folds, also interval (95 %
       bootstrap over the queries) and by_class (label -> mAP of its queries). Under a generalised protocol the harmonic
       means of seen and unseen follow, as classes "harmonic mean".
@@ -125,7 +125,7 @@ class Representations:
             if not self.own:
                 raise InputError(
                     f"--similarity={self.protocol.similarity}: the method represents an item by several arrays "
-                    f"({', '.join(made)}), which it compares itself; leave the flag out, and take a --protocol that "
+                    f"({', '.join(made)}), which it compares itself; omit the flag, and take a --protocol that "
                     "does not prescribe it"
                 )
             if kind != "none":
@@ -147,7 +147,7 @@ def _measure_folds(
     task: Task, query: Any, gallery: Any, protocol: Protocol, represented: Representations, metrics: Sequence[str],
     memory: int | None,
 ) -> list[dict[str, Any]]:
-    """The measures of one task, whose queries and gallery are encoded; of several folds their means."""
+    """The metrics of one task, whose queries and gallery are encoded; of several folds their means."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZeroVectors)  # `evaluate` counts them once, with their modality
         folds = _folds(task, protocol.folds)
@@ -179,7 +179,7 @@ def _measure(
     task: Task, query: Any, gallery: Any, protocol: Protocol, similarity: Similarity, metrics: Sequence[str],
     memory: int | None,
 ) -> list[dict[str, Any]]:
-    """The measures of one task, or fold of one, whose queries and gallery are encoded."""
+    """The metrics of one task, or fold of one, whose queries and gallery are encoded."""
     problem = query, gallery, task.query_labels, task.gallery_labels, similarity
     choices: dict[str, Any] = {"ties": protocol.ties, "memory": memory}
     choices |= {"query_ids": task.query_ids, "gallery_ids": task.gallery_ids}
@@ -210,7 +210,7 @@ def _measure(
 
 
 def _mean_of_folds(parts: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """One list of measures from those of each fold: means, without an interval; the gallery is that of a fold."""
+    """One list of metrics from those of each fold: means, without an interval; the gallery is that of a fold."""
     results = []
     for same in zip(*parts, strict=True):
         means = {
@@ -227,7 +227,7 @@ def map_name(protocol: Protocol) -> str:
 
 
 def harmonic_means(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The harmonic mean of each measure on seen and on unseen classes, of results as `evaluate` gives them."""
+    """The harmonic mean of each metric on seen and on unseen classes, of results as `evaluate` gives them."""
     groups: dict[tuple[str, str], dict[str, Any]] = {}
     for result in results:
         groups.setdefault((result["task"], result["metric"]), {})[result["classes"]] = result

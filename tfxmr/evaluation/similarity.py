@@ -18,7 +18,7 @@ class ZeroVectors(UserWarning):
 
 
 def unit_rows(rows: NDArray) -> tuple[NDArray, NDArray]:
-    """Scales rows to unit length; a zero vector, which has no direction, stays one.
+    """L2-normalises rows; a zero vector, which has no direction, stays one.
 
     So its cosine similarity to everything is 0, a tie, as scikit-learn's `cosine_similarity` has it.
 
@@ -44,7 +44,7 @@ def _norms(rows: NDArray) -> NDArray:
 
 
 def prepare(name: str, rows: ArrayLike, similarity: str) -> NDArray:
-    """Checks representations (n, d) and, for cosine, scales each row to unit length; zero vectors stay, with a warning.
+    """Checks representations (n, d) and, for cosine, L2-normalises each row; zero vectors stay, with a warning.
 
     Args:
       name: "query" or "gallery", for messages.

@@ -1,4 +1,4 @@
-"""Statistics of figures: deviation over runs, exact significance of paired runs, intervals over queries."""
+"""Statistics of metrics: deviation over runs, exact significance of paired runs, intervals over queries."""
 import math
 
 import numpy as np
@@ -14,7 +14,7 @@ def mean_and_deviation(values: ArrayLike) -> tuple[float, float]:
     """Mean and sample standard deviation (divided by n - 1) over runs.
 
     Args:
-      values: (n,), finite; one figure a run.
+      values: (n,), finite; one value a run.
 
     Returns:
       (mean, deviation); the deviation of a single run is NaN: one run says nothing of the spread.
@@ -32,14 +32,14 @@ def wilcoxon(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
     W is the smaller of the rank sums of the positive and the negative differences. Under the null hypothesis all 2^n
     signs are equally likely, so p = 2 P(rank sum <= W), at most 1. Of 10 pairs, W = 0, 1, 2 give 2, 4, 6 in 1024.
 
-    Pairs without a difference are left out, as Wilcoxon did (1945), and n is what remains; n = 0 gives W = 0, p = 1.
+    Pairs without a difference are skipped, as Wilcoxon did (1945), and n is what remains; n = 0 gives W = 0, p = 1.
     Equal absolute differences share their mean rank; SciPy's exact distribution does not hold there, so that case is
     counted out here, over the ranks that occur. Differences are compared to 12 digits of the largest value, because
     .3 - .2 and .2 - .1 are equal though not in floating point.
 
     Args:
-      a: (n,), figures of one method, one a run.
-      b: (n,), figures of the other in the same runs (seeds, splits).
+      a: (n,), values of one method, one a run.
+      b: (n,), values of the other in the same runs (seeds, splits).
 
     Returns:
       (W, p), floats; p in (0, 1].
@@ -140,7 +140,7 @@ def bootstrap_interval(
     somewhat too narrow for fewer than some 30 queries.
 
     Args:
-      values: (Q,), finite; one figure a query, such as its average precision.
+      values: (Q,), finite; one value a query, such as its average precision.
       confidence: in (0, 1).
       resamples: from 1 on.
       seed: of the resampling; the same seed gives the same interval.

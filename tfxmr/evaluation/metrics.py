@@ -1,4 +1,4 @@
-"""Measures of a ranking beside average precision: curves, precision and recall at k, nDCG.
+"""Metrics of a ranking beside average precision: curves, precision and recall at k, nDCG.
 
 A ranking's relevance is 0/1 (n,), best first. A query with nothing to find scores 0 wherever average precision would.
 """
@@ -15,11 +15,11 @@ LARGEST = 1e150  # the product of two such numbers is finite
 
 
 def check_name(name: str) -> None:
-    """Raises ValueError if tfxmr.evaluation.named has no measure of this name; k has nine digits at most."""
+    """Raises ValueError if tfxmr.evaluation.named has no metric of this name; k has nine digits at most."""
     if not isinstance(name, str) or not re.fullmatch(
         r"(P|R|hit|nDCG)@[1-9][0-9]{0,8}|nDCG|11-point|median_rank", name
     ):
-        raise ValueError(f"no measure {checks.short(name)}; there are {NAMES}")
+        raise ValueError(f"no metric {checks.short(name)}; there are {NAMES}")
 
 
 def precision_recall(relevance: ArrayLike) -> tuple[NDArray, NDArray]:
@@ -145,7 +145,7 @@ def mean_by_class(values: ArrayLike, labels: ArrayLike) -> dict[Any, float]:
 
 
 def harmonic_mean(seen: float, unseen: float) -> float:
-    """2 s u / (s + u) of the figures on seen and unseen classes (Xian et al., TPAMI 2019); 0 if either is 0.
+    """2 s u / (s + u) of the values on seen and unseen classes (Xian et al., TPAMI 2019); 0 if either is 0.
 
     >>> harmonic_mean(0.25, 0.75)
     0.375
