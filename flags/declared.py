@@ -1,6 +1,8 @@
 """Flags of declared options: the one place where a dataclass of tfxmr.core.settings becomes flags, and comes back."""
+import dataclasses
 import functools
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from absl import flags
 
@@ -23,7 +25,7 @@ def define(values: flags.FlagValues, *groups: type[settings.Settings]) -> None:
             flags.register_validator(name, functools.partial(_valid, field), flag_values=values)
 
 
-def help_text(field) -> str:
+def help_text(field: dataclasses.Field) -> str:
     """An option's help with its range."""
     least, most = field.metadata["minimum"], field.metadata["maximum"]
     if least is None and most is None:
@@ -32,7 +34,7 @@ def help_text(field) -> str:
     return f"{field.metadata['help']} ({limits})"
 
 
-def make(values: flags.FlagValues, group: type[Options], **changes) -> Options:
+def make(values: flags.FlagValues, group: type[Options], **changes: Any) -> Options:
     """Reads the options of a dataclass back from parsed flags.
 
     Args:
@@ -48,7 +50,7 @@ def make(values: flags.FlagValues, group: type[Options], **changes) -> Options:
     return group(**found, **changes)
 
 
-def read(field, value):
+def read(field: dataclasses.Field, value: Any) -> Any:
     """An option's value from its flag's. Raises InputError for a list that is not of whole numbers, but should be."""
     if settings.kind(field) is not tuple or value is None:
         return value
@@ -63,21 +65,24 @@ def read(field, value):
         ) from None
 
 
-def _define(name, field, **arguments):
+def _define(name: str, field: dataclasses.Field, **arguments: Any) -> None:
     """Defines one flag; the arguments are those of absl's DEFINE functions that all of them take."""
     kind, choices = settings.kind(field), settings.choices_of(field)
     arguments |= {"name": name, "default": field.default, "help": help_text(field)}
     if kind is tuple:
-        arguments["default"] = None if field.default is None else [str(v) for v in field.default]
+        default: Any = field.default
+        arguments["default"] = None if default is None else [str(v) for v in default]
         (flags.DEFINE_multi_string if field.metadata["repeated"] else flags.DEFINE_list)(**arguments)
     elif kind is str and choices:
         flags.DEFINE_enum(enum_values=choices, **arguments)
     else:
-        define_one = {bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+        define_one: dict[type, Callable[..., Any]] = {
+            bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float
+        }
         define_one.get(kind, flags.DEFINE_string)(**arguments)
 
 
-def _valid(field, value):
+def _valid(field: dataclasses.Field, value: Any) -> bool:
     """True, or InputError; absl asks it when flags have been parsed."""
     settings.check(field, read(field, value))
     return True

@@ -3,6 +3,8 @@ import dataclasses
 import pathlib
 import sys
 import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import tfxmr_flags.model
 from absl import flags
@@ -15,8 +17,10 @@ from tfxmr.evaluation.protocol import UnseenOptions
 from tfxmr.extraction import Request, catalogue
 from tfxmr.runs import options
 
+Define = Callable[[flags.FlagValues], None]  # defines the flags of a command
 
-def parse(command, arguments, define):
+
+def parse(command: str, arguments: Sequence[str], define: Define) -> flags.FlagValues:
     """Parses flags and flagfiles.
 
     Args:
@@ -37,7 +41,9 @@ def parse(command, arguments, define):
     return values
 
 
-def parse_with_words(command, arguments, define, known_only=False):
+def parse_with_words(
+    command: str, arguments: Sequence[str], define: Define, known_only: bool = False,
+) -> tuple[flags.FlagValues, list[str]]:
     """As `parse`, for a command that takes words beside flags. Returns (the parsed FlagValues, the words).
 
     With `known_only`, unknown flags are words.
@@ -52,7 +58,7 @@ def parse_with_words(command, arguments, define, known_only=False):
     return values, values(["tfxmr", *expand(arguments)], known_only=known_only)[1:]
 
 
-def expand(arguments, inside=()):
+def expand(arguments: Sequence[str], inside: tuple[str, ...] = ()) -> list[str]:
     """Puts the lines of flagfiles in the place of --flagfile=FILE, as absl does, but reads UTF-8 wherever it runs.
 
     Args:
@@ -65,7 +71,8 @@ def expand(arguments, inside=()):
     Raises:
       InputError: a file cannot be read, or is no text in UTF-8 (a byte order mark is fine).
     """
-    found, rest = [], list(arguments)
+    found: list[str] = []
+    rest = list(arguments)
     while rest:
         argument = rest.pop(0)
         if argument == "--":
@@ -84,7 +91,7 @@ def expand(arguments, inside=()):
     return found
 
 
-def read_flagfile(path):
+def read_flagfile(path: str) -> str:
     """The text of a flagfile. Raises InputError if it cannot be read or is no UTF-8."""
     try:
         return pathlib.Path(path).expanduser().read_text(encoding="utf-8-sig")
@@ -108,31 +115,31 @@ def moved_flagfile(path: pathlib.Path) -> pathlib.Path | None:
     return None
 
 
-def asks_help(arguments):
+def asks_help(arguments: Iterable[str]) -> bool:
     """True if a list of arguments asks for help."""
     return any(a in ("--help", "-h", "--helpfull") for a in arguments)
 
 
-def define_common(values):
+def define_common(values: flags.FlagValues) -> None:
     """Defines the flags that every run has, whatever its method, in a FlagValues."""
     declared.define(values, *options.GROUPS)
     tfxmr_flags.model.define(values)
 
 
-def define_run(values, method_class):
+def define_run(values: flags.FlagValues, method_class: type[Any]) -> None:
     """Defines the flags of a run of a method in a FlagValues."""
     define_common(values)
     declared.define(values, method_class.Settings)
 
 
-def known(method_class):
+def known(method_class: type[Any]) -> set[str]:
     """The names of the flags of a run of a method, a set."""
     values = flags.FlagValues()
     define_run(values, method_class)
     return set(values)
 
 
-def parse_common(arguments):
+def parse_common(arguments: Sequence[str]) -> flags.FlagValues:
     """Parses the flags of `define_common` alone and skips all others. Returns the FlagValues."""
     values = flags.FlagValues()
     define_common(values)
@@ -141,7 +148,9 @@ def parse_common(arguments):
     return values
 
 
-def parse_run(command, arguments, define_more=None):
+def parse_run(
+    command: str, arguments: Sequence[str], define_more: Define | None = None,
+) -> tuple[flags.FlagValues, type[Any]]:
     """Parses the flags of a run: data, protocol, training, and those of the method that --model names.
 
     Args:
@@ -156,7 +165,7 @@ def parse_run(command, arguments, define_more=None):
     arguments = [*suitable(parse_common(arguments)), *arguments]
     method_class = registry.get(parse_common(arguments).model)
 
-    def define(values):
+    def define(values: flags.FlagValues) -> None:
         define_run(values, method_class)
         if define_more:
             define_more(values)
@@ -168,7 +177,7 @@ def parse_run(command, arguments, define_more=None):
         raise
 
 
-def _refuse_setting(name, method_class):
+def _refuse_setting(name: str, method_class: type[Any]) -> None:
     """Raises InputError if a flag is a setting of other methods; absl would propose flags that look alike."""
     known = {name: settings.options(m.Settings) for name, m in registry.methods()}
     for setting in (name, name.removeprefix("no")):  # --nojit_compile
@@ -181,7 +190,7 @@ def _refuse_setting(name, method_class):
             )
 
 
-def suitable(values):
+def suitable(values: flags.FlagValues) -> list[str]:
     """The flags --model and --protocol for data that the declared defaults, DANZCR's, do not suit.
 
     Args:
@@ -202,6 +211,6 @@ def suitable(values):
     return [f"--{name}={value}" for name, value in found.items() if not values[name].present]
 
 
-def serialise(values):
+def serialise(values: flags.FlagValues) -> dict[str, str]:
     """Flag name -> the flag as a line of a flagfile; flags without a value give ""."""
     return {name: values[name].serialize() for name in sorted(values)}

@@ -1,7 +1,10 @@
 """Run folders read back by the flags they keep."""
 import dataclasses
+import os
 import pathlib
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import tfxmr_flags.data
 from absl import flags
@@ -9,11 +12,11 @@ from tfxmr_flags import declared, parsing
 
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import Settings
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.extraction import identity
 from tfxmr.runs import job, run, selection
+from tfxmr.runs.job import RunSettings
 from tfxmr.runs.options import FIRST, RunOptions
 from tfxmr.runs.run_folder import BACKUP, read_flags
 
@@ -35,19 +38,19 @@ class StoredRun:
 
     path: pathlib.Path
     flags: flags.FlagValues
-    method_class: type
-    settings: Settings
+    method_class: type[Any]
+    settings: RunSettings
     data: MultiModalData
     protocol: Protocol
-    foreign: frozenset = frozenset()
-    unknown: dict = dataclasses.field(default_factory=dict)
+    foreign: frozenset[str] = frozenset()
+    unknown: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
-    def options(self):
+    def options(self) -> RunOptions:
         """The run's tfxmr.runs.options.RunOptions."""
         return declared.make(self.flags, RunOptions)
 
-    def arguments(self):
+    def arguments(self) -> tuple[Any, ...]:
         """The arguments of `tfxmr.runs.run.evaluate` and `restore`, in order."""
         serialised = {  # without flags that nobody named: of a later version than the run's
             name: text for name, text in parsing.serialise(self.flags).items()
@@ -56,7 +59,7 @@ class StoredRun:
         serialised |= self.unknown
         return self.method_class, self.settings, self.data, self.protocol, self.path, self.options, serialised
 
-    def facts(self, training_data):
+    def facts(self, training_data: MultiModalData) -> dict[str, Any]:
         """What results.json says of the run's data and protocol, also where it is not finished.
 
         Args:
@@ -69,12 +72,12 @@ class StoredRun:
             "training_items": job.training_items(training_data),
         }
 
-    def restore(self):
+    def restore(self) -> tuple[Any, MultiModalData, MultiModalData]:
         """The trained method: (Retriever, the data with features normalised as in training, their training part)."""
         return run.restore(*self.arguments())
 
 
-def flagfile(run_dir):
+def flagfile(run_dir: str | os.PathLike) -> pathlib.Path:
     """The pathlib.Path of a run's flags.cfg; raises InputError if there is none."""
     path = pathlib.Path(run_dir) / "flags.cfg"
     if not path.exists():
@@ -84,7 +87,7 @@ def flagfile(run_dir):
     return path
 
 
-def series(run_dir):
+def series(run_dir: str | os.PathLike) -> list[pathlib.Path]:
     """The folders of the runs of a series, RUN_DIR/seed_0 and so on, by seed; [] if RUN_DIR is a run, or holds none.
 
     Returns:
@@ -97,7 +100,10 @@ def series(run_dir):
     return sorted((p for p, seed in found.items() if seed.isdecimal()), key=lambda p: int(found[p]))
 
 
-def read(run_dir, arguments=(), command="evaluate", define=None):
+def read(
+    run_dir: str | os.PathLike, arguments: Sequence[str] = (), command: str = "evaluate",
+    define: parsing.Define | None = None,
+) -> StoredRun:
     """Reads a run folder and loads its data.
 
     Args:
@@ -128,7 +134,7 @@ def read(run_dir, arguments=(), command="evaluate", define=None):
     return StoredRun(path.parent, values, method_class, settings, data, protocol, foreign, unknown)
 
 
-def stored(path, command):
+def stored(path: pathlib.Path, command: str) -> tuple[flags.FlagValues, list[str], dict[str, str]]:
     """Reads the flags of a run, perhaps of another version, and warns of those that one of the versions lacks.
 
     Args:
@@ -152,8 +158,8 @@ def stored(path, command):
         known = parsing.known(registry.get(model))
         lines = read_flags(path, known)
         unknown = {name: line for name, line in lines.items() if name not in known}
-        lines = [line for name, line in lines.items() if name in known]
-        values, method_class = parsing.parse_run(command, lines)
+        arguments = [line for name, line in lines.items() if name in known]
+        values, method_class = parsing.parse_run(command, arguments)
         declared.make(values, method_class.Settings)
     except (flags.Error, InputError) as error:
         raise InputError(f"{path}: is damaged or of another version: {error}; {BACKUP}") from error
@@ -164,10 +170,10 @@ def stored(path, command):
     ):
         if text := " ".join(sorted(found)):
             print(f"tfxmr: warning: {path}: {what} {text}", file=sys.stderr)
-    return values, lines, unknown
+    return values, arguments, unknown
 
 
-def _find_own(model, path):
+def _find_own(model: str, path: pathlib.Path) -> None:
     """Imports the method MODULE:CLASS of a run's flags.cfg, but nothing in the run's folder: it may be a stranger's.
 
     Raises:

@@ -1,5 +1,5 @@
 """The repeats of a run that --seeds asks for."""
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from absl import flags
 
@@ -18,7 +18,7 @@ def repeats(values: flags.FlagValues) -> Iterator[flags.FlagValues]:
         yield values
         return
     seeds, run_dir = _seeds(values.seeds), values.run_dir
-    values.seeds = None
+    values["seeds"].value = None
     follow = [name for name, asked in (
         ("split_seed", values.split in ("random", "pku462") or values.protocol == "pku462"),
         ("class_seed", values.class_split == "random"),
@@ -27,11 +27,11 @@ def repeats(values: flags.FlagValues) -> Iterator[flags.FlagValues]:
     for seed in seeds:
         for name in ("seed", *follow):
             values[name].value = seed
-        values.run_dir = f"{run_dir}/seed_{seed}"
+        values["run_dir"].value = f"{run_dir}/seed_{seed}"
         yield values
 
 
-def _seeds(text):
+def _seeds(text: str) -> Sequence[int]:
     """The seeds of "0..9" or "0,2,5"."""
     first, dots, last = text.partition("..")
     try:

@@ -29,7 +29,8 @@ class NusWide(ImageTextDataset):
         from tfxmr.extraction import tfds_io
 
         builder = self.build(f"{self.prefix}{request.image_features}", request)
-        files = ", ".join(whole for _, whole, *_ in official_files.IMAGE_FEATURES[request.image_features].values())
+        chosen = str(request.image_features)  # by `Dataset.chosen`
+        files = ", ".join(whole for _, whole, *_ in official_files.IMAGE_FEATURES[chosen].values())
         names = {"image": (request.image_features, files), "text": (request.text_features, "AllTags1k.txt")}
         return MultiModalData(
             name=self.name,

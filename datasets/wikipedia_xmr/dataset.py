@@ -17,7 +17,7 @@ class Wikipedia(Dataset):
         """Builds the two matrices that are asked for if they are not built yet, and reads them."""
         from tfxmr.extraction import tfds_io
 
-        names = {"image": request.image_features, "text": request.text_features}
+        names = {"image": str(request.image_features), "text": str(request.text_features)}  # by `Dataset.chosen`
         matrices = {
             "image": official_files.IMAGE_FEATURES[names["image"]], "text": official_files.TEXT_FEATURES[names["text"]],
         }

@@ -7,8 +7,11 @@ import contextlib
 import json
 import pathlib
 import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from absl import flags as absl_flags
+from absl.flags import FlagValues
 from tfxmr_flags import parsing
 
 from tfxmr.commands import train
@@ -22,7 +25,7 @@ from tfxmr.runs.run_folder import read_results
 IGNORED = (*affecting("nothing"), "metrics")  # a run with more measures is the same run
 
 
-def define(values):
+def define(values: FlagValues) -> None:
     """Defines the command's flags in a FlagValues."""
     absl_flags.DEFINE_enum("format", "text", [*FORMATS, "json"], "How the table is printed.", flag_values=values)
     absl_flags.DEFINE_enum(
@@ -36,7 +39,7 @@ def define(values):
     )
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> None:
     """Runs `tfxmr compare RUN FILE.cfg ... [--format=F]`; a RUN is a run folder, or a folder of such."""
     values, rest = parsing.parse_with_words("compare RUN FILE.cfg ...", arguments, define, known_only=True)
     words = [word for word in rest if not word.startswith("-")]
@@ -62,7 +65,7 @@ def main(arguments):
         print(*(f"{'% ' if values.format == 'latex' else ''}{line}" for line in threshold.splitlines()), sep="\n")
 
 
-def trained(words, flags, run_dir):
+def trained(words: Sequence[str], flags: Sequence[str], run_dir: str | None) -> Sequence[str]:
     """Trains the flagfiles among the words. Returns the words with each flagfile's run folder in its place.
 
     Raises:
@@ -89,7 +92,7 @@ def trained(words, flags, run_dir):
     return [places.get(word, word) for word in words]
 
 
-def find(folders):
+def find(folders: Iterable[str]) -> list[pathlib.Path]:
     """Paths of the results.json in folders and below them. Raises InputError for a folder without any."""
     found = []
     for folder in map(pathlib.Path, folders):
@@ -100,12 +103,13 @@ def find(folders):
     return list(dict.fromkeys(found))
 
 
-def read(paths):
+def read(paths: Iterable[pathlib.Path]) -> list[dict[str, Any]]:
     """What the results.json at these paths hold; a damaged one is named on the standard error and left out.
 
     Raises InputError, the first one's, if all are damaged.
     """
-    results, errors = [], []
+    results: list[dict[str, Any]] = []
+    errors: list[InputError] = []
     for path in paths:
         try:
             found = read_results(path)
@@ -117,19 +121,19 @@ def read(paths):
             errors.append(error)
     if not results:
         raise errors[0]
-    for error in errors:
-        print(f"tfxmr: warning: left out of the table: {error}", file=sys.stderr)
+    for damaged in errors:
+        print(f"tfxmr: warning: left out of the table: {damaged}", file=sys.stderr)
     return results
 
 
-def _inside(run, folder):
+def _inside(run: pathlib.Path, folder: pathlib.Path) -> bool:
     """True if a run is part of another one below `folder`, as those of pairs of modalities are."""
     return any((p / "results.json").exists() for p in run.parents if p == folder or folder in p.parents)
 
 
-def print_table(name, rows, footnotes):
+def print_table(name: str, rows: list[dict[str, Any]], footnotes: str) -> None:
     """Prints rows in one of the formats."""
-    options = {} if name == "csv" else {"footnotes": footnotes}
+    options: dict[str, Any] = {} if name == "csv" else {"footnotes": footnotes}
     if name in ("markdown", "latex") and len({row["dataset"] for row in rows}) == 1:
         options["best"] = {c: max for c in rows[0] if not c.startswith("p ") and ("->" in c or " average " in c)}
     print(FORMATS[name](rows, **options))

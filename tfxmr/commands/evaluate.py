@@ -4,11 +4,16 @@ Of the folder of a series (`tfxmr train --seeds=0..9`) all runs are evaluated, a
 With --out the figures are kept, too, for `tfxmr compare`: another protocol, or another way to compare what was learnt.
 """
 import json
+import os
 import pathlib
 import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from absl import flags as absl_flags
+from absl.flags import FlagValues
 from tfxmr_flags import parsing, runs
+from tfxmr_flags.runs import StoredRun
 
 from tfxmr.core.errors import InputError
 from tfxmr.engine import memory
@@ -20,10 +25,10 @@ from tfxmr.runs.options import affecting
 from tfxmr.runs.run import evaluate
 from tfxmr.runs.run_folder import RunFolder
 
-FORMATS = {"text": to_text, "markdown": to_markdown, "latex": to_latex, "csv": to_csv}
+FORMATS: dict[str, Callable[..., str]] = {"text": to_text, "markdown": to_markdown, "latex": to_latex, "csv": to_csv}
 
 
-def define(values):
+def define(values: FlagValues) -> None:
     """Defines the command's own flags in a FlagValues."""
     absl_flags.DEFINE_enum("format", "text", [*FORMATS, "json"], "How the figures are printed.", flag_values=values)
     absl_flags.DEFINE_string(
@@ -33,7 +38,7 @@ def define(values):
     absl_flags.DEFINE_boolean("by_class", False, "Prints mAP a class, too.", flag_values=values)
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> None:
     """Runs `tfxmr evaluate` with a list of flags; those of the protocol and the measures may differ from the run's."""
     if parsing.asks_help(arguments):
         parsing.parse_run("evaluate", arguments, define)  # prints it and exits
@@ -56,7 +61,7 @@ def main(arguments):
         print(write(by_class_rows(metrics)))
 
 
-def _evaluate(run_dir, arguments):
+def _evaluate(run_dir: str | os.PathLike, arguments: Sequence[str]) -> tuple[StoredRun, list[dict[str, Any]]]:
     """Says what will be measured, and measures it. Returns (the StoredRun of a folder, its metrics)."""
     run = runs.read(run_dir, arguments, define=define)
     asked = run.protocol, run.settings, run.data, run.options
@@ -71,14 +76,14 @@ def _evaluate(run_dir, arguments):
     return run, evaluate(*run.arguments())
 
 
-def _require_place(run):
+def _require_place(run: StoredRun) -> None:
     """Raises InputError, before anything is measured, if --out is a run's folder or the run is not finished."""
     if (pathlib.Path(run.flags.out) / "flags.cfg").exists():
         raise InputError(f"--out={run.flags.out}: holds a run, whose own figures stay; give another folder")
     RunFolder(run.path).require_results()
 
 
-def _keep(run, metrics, out):
+def _keep(run: StoredRun, metrics: list[dict[str, Any]], out: str | None) -> None:
     """Writes what results.json of a finished run says, with other metrics, into the folder `out`; None: nowhere."""
     if out:
         folder = RunFolder(out)
@@ -88,7 +93,7 @@ def _keep(run, metrics, out):
         folder.write_results(stored | changed | {"flags": stored["flags"] | run.arguments()[-1]})
 
 
-def _evaluate_series(folders, arguments):
+def _evaluate_series(folders: Iterable[pathlib.Path], arguments: Sequence[str]) -> None:
     """Evaluates the runs of a series, and prints their figures and what `tfxmr train --seeds` prints at its end."""
     results = []
     for folder in folders:

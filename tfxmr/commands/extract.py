@@ -1,11 +1,16 @@
 """Makes features of a dataset's images and texts, in a feature folder for --dataset=features; resumes after a kill."""
+import pathlib
+from collections.abc import Collection, Sequence
+
 import numpy as np
 import tfxmr_flags.features
+from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
 
 from tfxmr.core import settings
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import feature_folder
+from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.splits import SplitRule
 from tfxmr.evaluation.protocol import UnseenOptions
 from tfxmr.extraction import extract
@@ -19,7 +24,7 @@ VECTORS = {"image": "descriptor", "text": "tfidf300"}  # features that need neit
 MIN_CLASSES = 4  # of which a zero-shot protocol, the default with word vectors, can hold half unseen
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> None:
     """Runs `tfxmr extract` with a list of flags."""
     flags = parsing.parse("extract", arguments, tfxmr_flags.features.define_extract)
     if not flags.out:
@@ -53,14 +58,15 @@ def main(arguments):
     print(f"in {folder}; {hint(folder, features, *needed, remedy=_remedy(flags, features))}")
 
 
-def _remedy(flags, features):
+def _remedy(flags: FlagValues, features: Collection[str]) -> str:
     """How the vectors that are lacking are made beside these features."""
     lacking = [m for m in VECTORS if m not in features]
-    more = " ".join(f"--{m}_features={VECTORS[m]},{','.join(flags[f'{m}_features'].value)}" for m in lacking)
+    named = {m: ",".join(flags[f"{m}_features"].value or ()) for m in lacking}
+    more = " ".join(f"--{m}_features={VECTORS[m]},{named[m]}" for m in lacking)
     return f"those of vectors read what {more} makes in another --out"
 
 
-def _needed(folder, flags, data):
+def _needed(folder: pathlib.Path, flags: FlagValues, data: MultiModalData) -> list[str]:
     """The flags of `tfxmr train` that these features need beside the defaults for their data."""
     facts = feature_folder.facts_of_views(feature_folder.read_manifest(folder)).values()
     held_back = [flags[name].serialize() for name in settings.options(UnseenOptions) if flags[name].present]

@@ -1,27 +1,35 @@
 """Puts third-party matrix files (.mat, .npy, .npz, .h5) into a feature folder for --dataset=features."""
+import functools
 import os
 import pathlib
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tfxmr_flags.features
+from absl.flags import FlagValues
+from numpy.typing import NDArray
 from tfxmr_flags import parsing
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file, write_text
 from tfxmr.data.files import matrix_files, npz, word_tables
+from tfxmr.data.multimodal import Split
 from tfxmr.data.views import is_default
 from tfxmr.extraction.store import FeatureStore, hint
 
+Names = dict[str, tuple[str, ...]]  # array -> the names that it may have in the files
 
-def main(arguments):
+
+def main(arguments: Sequence[str]) -> None:
     """Runs `tfxmr import FILE... --layout=L --out=DIR`."""
     flags, paths = parsing.parse_with_words("import FILE ...", arguments, tfxmr_flags.features.define_import)
     if not paths or not flags.out:
         raise InputError("tfxmr import: name the files, and the folder to write as --out=DIR")
-    mapping, beside, named = _mappings(flags)
+    mapping, wanted, named = _mappings(flags)
     files = {path: matrix_files.read(path) for path in map(os.path.expanduser, paths)}
     splits, sources = matrix_files.arrange(files, mapping, named)
-    beside = matrix_files.find(files, beside, beside)
+    beside = matrix_files.find(files, wanted, wanted)
     sources |= {target: (path, name) for target, (path, name, _) in beside.items()}
     tables, vocabularies = _words(beside)
     sizes = word_tables.sizes(tables, vocabularies)
@@ -51,8 +59,8 @@ def main(arguments):
             for view, vocabulary in vocabularies.items():
                 write_text(store.path / word_tables.VOCABULARY.format(view), "".join(f"{w}\n" for w in vocabulary[1:]))
             store.finish(dataset, _facts(checked, sources))
-    for name, split in checked.items():
-        print(f"{name}: {', '.join(f'{view} {split.features[view].shape}' for view in split.views)}")
+    for name, found in checked.items():
+        print(f"{name}: {', '.join(f'{view} {found.features[view].shape}' for view in found.views)}")
     by_name = f"{len(names)} classes, by their names in the files"
     labels = f"labels counted from {base} in the files" if names == known else by_name
     train = checked["train"]
@@ -61,9 +69,11 @@ def main(arguments):
     print(f"{labels}; {hint(store.path, train.views, remedy=remedy)}")
 
 
-def _mappings(flags):
+def _mappings(flags: FlagValues) -> tuple[Names, Names, list[str]]:
     """What the arrays of the splits are, what tables and vocabularies are, and which of the first were named."""
-    mapping, tables, named = dict(matrix_files.LAYOUTS.get(flags.layout, {})), {}, []
+    mapping: Names = {**matrix_files.LAYOUTS.get(flags.layout, {})}
+    tables: Names = {}
+    named: list[str] = []
     for entry in flags.array:
         target, _, name = entry.partition("=")
         split, _, array = target.partition("/")
@@ -88,7 +98,7 @@ def _mappings(flags):
     return mapping, tables, named
 
 
-def _words(beside):
+def _words(beside: Mapping[str, tuple[str, str, NDArray]]) -> tuple[dict[str, NDArray], dict[str, list[str]]]:
     """(View -> its table, view -> its vocabulary) of what `matrix_files.find` has found."""
     tables, vocabularies = {}, {}
     for target, (path, name, array) in beside.items():
@@ -103,7 +113,7 @@ def _words(beside):
     return tables, vocabularies
 
 
-def _shape_views(flags, splits, sizes):
+def _shape_views(flags: FlagValues, splits: matrix_files.Splits, sizes: Mapping[str, int]) -> None:
     """Brings the views other than the default ones into their shapes; changes `splits`."""
     for split, arrays in splits.items():
         for view in [name for name in arrays if not is_default(name)]:
@@ -117,7 +127,7 @@ def _shape_views(flags, splits, sizes):
                 arrays[view] = matrix_files.as_map(where, array, view in flags.channels_first)
 
 
-def _class_names(flags):
+def _class_names(flags: FlagValues) -> list[str]:
     if flags.classes:
         names = npz.read_classes(pathlib.Path(flags.classes).expanduser())
         if not names:
@@ -126,17 +136,22 @@ def _class_names(flags):
     return list(matrix_files.CLASSES.get(flags.layout, ()))
 
 
-def _write(store, splits, checked, ids, names):
+def _write(
+    store: FeatureStore, splits: matrix_files.Splits, checked: Mapping[str, Split],
+    ids: Mapping[str, dict[str, list[str]]], names: Sequence[str],
+) -> None:
     for name, split in checked.items():
         labels = {key: values for key, values in splits[name].items() if key.partition("_")[0] == "label"}
         store.put_items(name, labels, ids[name], names)
         for view, rows in split.features.items():
-            store.fill(
-                name, view, rows.shape, rows.dtype, lambda done, rows=rows: [(rows[done:], rows[done:].tobytes())]
-            )
+            store.fill(name, view, rows.shape, rows.dtype, functools.partial(_rest, rows))
 
 
-def _facts(checked, sources):
+def _rest(rows: NDArray, done: int) -> list[tuple[NDArray, bytes]]:
+    return [(rows[done:], rows[done:].tobytes())]
+
+
+def _facts(checked: Mapping[str, Split], sources: Mapping[str, matrix_files.Source]) -> dict[str, dict[str, Any]]:
     """View -> what the manifest says of it."""
     return {
         view: {"name": sources[f"train/{view}"][1], "fitted_on": [], "fitted_on_note": "not stated"}

@@ -1,9 +1,13 @@
 """Draws the figures of the papers from run folders, as PNG and SVG."""
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import tfxmr_flags.figures
+from absl.flags import FlagValues
+from matplotlib.figure import Figure
 from tfxmr_flags import parsing, runs
+from tfxmr_flags.runs import StoredRun
 
 from tfxmr.commands import compare
 from tfxmr.core.errors import InputError
@@ -25,11 +29,13 @@ from tfxmr.reports.tables import factors
 from tfxmr.runs.options import affecting
 from tfxmr.runs.run_folder import RunFolder, read_flags
 
+Figures = dict[str, Figure]  # name of a file, without its ending -> what is in it
 
-def main(arguments):
+
+def main(arguments: Sequence[str]) -> None:
     """Runs `tfxmr plot` with a list of flags; prints the paths of the files."""
     flags = parsing.parse("plot", arguments, tfxmr_flags.figures.define)
-    flags.run_dir = tfxmr_flags.figures.folders(flags.run_dir)
+    flags["run_dir"].value = tfxmr_flags.figures.folders(flags.run_dir)
     tfxmr_flags.figures.check(flags)
     for run_dir in flags.run_dir if flags.figure != "curve" else ():  # which takes folders of runs
         runs.flagfile(run_dir)
@@ -41,7 +47,7 @@ def main(arguments):
         print(*style.save(figure, folder, name), sep="\n")
 
 
-def _convergence(flags):
+def _convergence(flags: FlagValues) -> Figures:
     (run_dir,) = flags.run_dir
     facts = {name: line.partition("=")[2] for name, line in read_flags(runs.flagfile(run_dir)).items()}
     results = RunFolder(run_dir).results() or {"metrics": []}
@@ -53,13 +59,13 @@ def _convergence(flags):
     return convergence.draw(run_dir, title, chance, f"training step (batches of {facts.get('batch_size', '?')})")
 
 
-def _tsne(flags):
+def _tsne(flags: FlagValues) -> Figures:
     run, title = _read(flags, flags.run_dir[0])
     retriever, prepared, _ = run.restore()
     return tsne.draw(run.data, prepared, retriever, run.protocol, title, flags.items, flags.perplexity, flags.seed)
 
 
-def _precision_recall(flags):
+def _precision_recall(flags: FlagValues) -> Figures:
     labels = flags.labels or [pathlib.Path(run_dir).name for run_dir in flags.run_dir]
     if len(set(labels)) != len(flags.run_dir):
         raise InputError(f"--labels={','.join(labels)}: give {len(flags.run_dir)} different names, one a run")
@@ -74,14 +80,14 @@ def _precision_recall(flags):
     return precision_recall.draw(found, title, flags.curve, facts)
 
 
-def _examples(flags):
+def _examples(flags: FlagValues) -> Figures:
     run, title = _read(flags, flags.run_dir[0])
     places = {name: run.flags[name].value for name in ("data_dir", "manual_dir")}
     found = rankings.rankings(*run.restore(), run.protocol)
     return examples.draw(found, run.data, run.protocol, title, flags.queries, flags.query_ids, flags.seed, **places)
 
 
-def _attention(flags):
+def _attention(flags: FlagValues) -> Figures:
     run, title = _read(flags, flags.run_dir[0])
     places = {name: run.flags[name].value for name in ("data_dir", "manual_dir")}
     retriever, prepared, training_data = run.restore()
@@ -91,7 +97,7 @@ def _attention(flags):
     )
 
 
-def _generation(flags):
+def _generation(flags: FlagValues) -> Figures:
     run, title = _read(flags, flags.run_dir[0])
     places = {name: run.flags[name].value for name in ("data_dir", "manual_dir")}
     retriever, prepared, _ = run.restore()
@@ -101,19 +107,19 @@ def _generation(flags):
     )
 
 
-def _sensitivity(flags):
+def _sensitivity(flags: FlagValues) -> Figures:
     if flags.table:
         return sensitivity.draw(factors.read_table(flags.table))
     results = [RunFolder(run_dir).require_results() for run_dir in flags.run_dir]
     return sensitivity.draw(factors.rows_of(results, affecting("nothing")))
 
 
-def _curve(flags):
+def _curve(flags: FlagValues) -> Figures:
     results = [result for result in compare.read(compare.find(flags.run_dir)) if result["metrics"]]
     return curve.draw(results, flags.x, compare.IGNORED, flags.labels)
 
 
-def _read(flags, run_dir):
+def _read(flags: FlagValues, run_dir: str) -> tuple[StoredRun, str]:
     """(The StoredRun of a folder, the title of its figures.)"""
     moved = [f"--{name}={flags[name].value}" for name in PLACES if flags[name].value]
     run = runs.read(run_dir, moved, command="plot")

@@ -1,4 +1,7 @@
 """Builds a dataset, or says which files are missing and where they belong."""
+from collections.abc import Sequence
+from typing import Any
+
 import tfxmr_flags.data
 from tfxmr_flags import parsing
 
@@ -6,12 +9,12 @@ import tfxmr.extraction
 from tfxmr.data import splits
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> None:
     """Runs `tfxmr prepare` with a list of flags."""
     flags = parsing.parse("prepare", arguments, tfxmr_flags.data.define)
     dataset = tfxmr.extraction.get(flags.dataset)
     if dataset.slow_features:  # of which none are needed here
-        chosen = {name: flags[name].value for name in ("data_dir", "manual_dir", "text_items")}
+        chosen: dict[str, Any] = {name: flags[name].value for name in ("data_dir", "manual_dir", "text_items")}
         data = dataset.items(tfxmr.extraction.Request(**chosen, split=tfxmr_flags.data.split_rule(flags)))
     else:
         data = tfxmr_flags.data.load(flags)

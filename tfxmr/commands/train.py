@@ -1,9 +1,12 @@
 """Trains a method on a dataset, evaluates it and writes a run folder; resumes a stopped run."""
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import tfxmr_flags.data
 import tfxmr_flags.model
 import tfxmr_flags.training
+from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
 
 from tfxmr.core.errors import InputError
@@ -17,7 +20,7 @@ from tfxmr.runs.options import RunOptions, affecting
 from tfxmr.runs.run import ending
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> int:
     """Runs `tfxmr train` with a list of flags; with --seeds once a seed, and then sums up.
 
     A seed that fails does not end the others. Returns 1 if some failed, 2 if all did, else 0.
@@ -45,7 +48,7 @@ def main(arguments):
     return (1 if results else 2) if failed else 0
 
 
-def train(flags, method_class):
+def train(flags: FlagValues, method_class: type[Any]) -> dict[str, Any] | None:
     """Trains one run, or one for each pair of many modalities, and prints its figures. Returns the results, if any."""
     memory.free()  # of the repeats before
     settings = declared.make(flags, method_class.Settings)

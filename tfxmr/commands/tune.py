@@ -1,9 +1,12 @@
 """Searches for the settings with the best mAP on validation items; resumes a stopped search."""
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import tfxmr_flags.data
 import tfxmr_flags.model
 import tfxmr_flags.tuning
+from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
 
 from tfxmr.core.errors import InputError
@@ -20,7 +23,7 @@ from tfxmr.tuning.options import SearchOptions
 SHOWN = 20  # rows of the table at the end
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> int:
     """Runs `tfxmr tune` with a list of flags. Returns 1 if a trial failed, else 0."""
     flags, method_class = parsing.parse_run("tune", arguments, tfxmr_flags.tuning.define)
     if not flags.run_dir:
@@ -31,7 +34,7 @@ def main(arguments):
         raise InputError("--strategy=multi_worker: a search runs in one process; take mirrored, or none")
     distribution.start(declared.make(flags, RunOptions))  # before anything uses TensorFlow
     if "select" in flags and not flags["select"].present:
-        flags.select = "validation"
+        flags["select"].value = "validation"
     settings = declared.make(flags, method_class.Settings)
     search = declared.make(flags, SearchOptions).make(settings, flags.model)
     options = declared.make(flags, RunOptions)
@@ -41,7 +44,8 @@ def main(arguments):
     training = selection.training_data(protocol, settings, data, options)
     tfxmr_flags.model.refuse_batch(flags, training)
     if fit_batch(settings, training)[1]:
-        flags.batch_size = len(training.splits["train"])  # in best.cfg, too, where the default would count as given
+        # In best.cfg, too, where the default would count as given.
+        flags["batch_size"].value = len(training.splits["train"])
     print(selection.describe(protocol, settings, data, options, training))
     del training  # a copy of the features
     print(f"search     {search.describe()}")
@@ -54,13 +58,13 @@ def main(arguments):
     return summarise(trials, search, flags.run_dir)
 
 
-def serialise(flags):
+def serialise(flags: FlagValues) -> dict[str, str]:
     """The flags of a trial, without the search's own."""
     own = options(SearchOptions)
     return {name: text for name, text in parsing.serialise(flags).items() if name not in own}
 
 
-def summarise(trials, search, run_dir):
+def summarise(trials: list[dict[str, Any]], search: Any, run_dir: str) -> int:
     """Prints the best trials, and those that failed. Returns the exit status."""
     ranked = sorted(trials, key=lambda t: -1 if t["validation_mAP"] is None else t["validation_mAP"], reverse=True)
     shown = [{name: v for name, v in row.items() if name != "message"} for row in tuner.rows(ranked[:SHOWN])]

@@ -24,7 +24,7 @@ Splits = dict[str, dict[str, NDArray]]  # split -> array name -> array
 SUFFIXES = (".mat", ".npy", ".npz", ".h5", ".hdf5", ".h5py")
 
 # layout -> array of the npz format -> the names under which it has been published.
-LAYOUTS = {
+LAYOUTS: dict[str, dict[str, tuple[str, ...]]] = {
     "wikipedia": {
         "train/image": ("I_tr", "I_cnn_tr", "train_imgs_deep"), "test/image": ("I_te", "I_cnn_te", "test_imgs_deep"),
         "train/text": ("T_tr", "T_tfidf_tr", "train_text"), "test/text": ("T_te", "T_tfidf_te", "test_text"),
@@ -297,7 +297,7 @@ def tidy_labels(splits: Splits, base: int | None = None, names: Sequence[str] = 
 
 def _number_names(
     splits: Splits, texts: Sequence[tuple[str, str]], labels: Sequence[tuple[str, str]], names: Sequence[str],
-) -> Sequence[str]:
+) -> list[str]:
     """Puts numbers in the place of class names; returns the names in the order of their numbers."""
     found = {place: splits[place[0]][place[1]].ravel() for place in texts}
     words = sorted(set().union(*(values.tolist() for values in found.values())))

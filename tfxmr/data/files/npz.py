@@ -153,7 +153,7 @@ def _size(arrays: dict[str, Any], modality: str) -> int:
     return shape[0] if shape else 0
 
 
-def split_of(path: Any, arrays: dict[str, Any], class_names: list[str], sizes: dict[str, int] | None = None) -> Split:
+def split_of(path: Any, arrays: dict[str, Any], class_names: Sequence[str], sizes: dict[str, int] | None = None) -> Split:
     """Checks the arrays of one split as `load` does.
 
     Args:
@@ -250,7 +250,7 @@ def _read_arrays(path: Any) -> dict[str, Any]:
     return archive.read_npz(path)
 
 
-def _check_labels(path: Any, name: str, labels: NDArray, class_names: list[str]) -> NDArray:
+def _check_labels(path: Any, name: str, labels: NDArray, class_names: Sequence[str]) -> NDArray:
     """Returns the labels as int32 (n,)."""
     what = f"{path}: array {name!r}"
     if labels.ndim != 1:
