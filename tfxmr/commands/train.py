@@ -39,8 +39,9 @@ def main(arguments: Sequence[str]) -> int:
                 raise
             failed[repeat.seed] = error
             print(f"tfxmr: seed {repeat.seed} failed: {error}", file=sys.stderr)
-    if len(results) > 1 and all(results):
-        rows, footnotes = comparison.summary(results, affecting("nothing"))
+    figures = [found for found in results if found]  # only the first of several workers has any
+    if len(results) == len(figures) > 1:
+        rows, footnotes = comparison.summary(figures, affecting("nothing"))
         print(to_text(rows, footnotes))
     if failed:
         print(f"tfxmr: {len(failed)} of {len(failed) + len(results)} seeds failed:", file=sys.stderr)
