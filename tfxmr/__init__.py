@@ -7,6 +7,7 @@ import importlib
 import os
 import pathlib
 import re
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -28,7 +29,7 @@ _SUBPACKAGES = (
 )
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     """Imports a subpackage at its first use: `tfxmr.models.get("danzcr")` works after `import tfxmr`."""
     if name in _SUBPACKAGES:
         return importlib.import_module(f"tfxmr.{name}")

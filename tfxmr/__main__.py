@@ -2,13 +2,15 @@
 import ast
 import contextlib
 import importlib
-import importlib.util
 import math
 import os
+import pathlib
 import pkgutil
 import signal
 import sys
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -20,22 +22,22 @@ from tfxmr.core.files import explain, system_error
 PATIENCE = 60  # seconds in which a second signal is taken for the first one's repetition
 
 
-def names():
+def names() -> list[str]:
     """Names of the commands."""
     return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
 
 
-def usage():
+def usage() -> str:
     """The text of `tfxmr --help`: a line for every command."""
     lines = ["tfxmr: cross-media retrieval, many methods on one protocol", "", "usage: tfxmr COMMAND [--flags]", ""]
     for name in names():
         # Read, not imported: for a list of commands nobody waits until TensorFlow is there.
-        source = importlib.util.find_spec(f"tfxmr.commands.{name}").loader.get_source(f"tfxmr.commands.{name}")
-        lines.append(f"  {name:10} {ast.get_docstring(ast.parse(source)).splitlines()[0]}")
+        source = pathlib.Path(*commands.__path__, f"{name}.py").read_text(encoding="utf-8")
+        lines.append(f"  {name:10} {str(ast.get_docstring(ast.parse(source))).splitlines()[0]}")
     return "\n".join([*lines, "", "tfxmr COMMAND --help lists a command's flags."])
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> int:
     """Runs a command.
 
     Args:
@@ -75,7 +77,7 @@ def main(arguments):
         return 2
 
 
-def _is_utf8(argument):
+def _is_utf8(argument: str) -> bool:
     try:
         os.fsencode(argument).decode()
     except UnicodeError:
@@ -83,10 +85,10 @@ def _is_utf8(argument):
     return True
 
 
-def _explain(error):
+def _explain(error: Exception) -> str | None:
     """One line on an error that is none of this program's, with the remedy; None for any other."""
     if isinstance(error, InputError | flags.Error):
-        return error
+        return str(error)
     if isinstance(error, OSError):
         if error.filename is None:  # Python names no file whose write fails
             error.filename = "standard output, or a file that was being written"
@@ -98,26 +100,26 @@ def _explain(error):
     if type(error).__module__.startswith("tensorflow.") and (reason := system_error(error)):
         return explain(reason)
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
-        reason = " ".join(str(error).split())[:200] or "Python tells no more"
+        told = " ".join(str(error).split())[:200] or "Python tells no more"
         return (
-            f"not enough memory ({reason}); give smaller networks, --batch_size or --eval_memory, or take a machine "
+            f"not enough memory ({told}); give smaller networks, --batch_size or --eval_memory, or take a machine "
             "with more, and give the same command again"
         )
     return None
 
 
-def _say_stopped(number):
+def _say_stopped(number: int) -> int:
     """Says which signal has ended the command. Returns the exit status."""
     _say(f"stopped by {signal.Signals(number).name}; the same command resumes there")
     return 128 + number
 
 
-def _say(message):
+def _say(message: str) -> None:
     with contextlib.suppress(OSError):  # the standard error may be closed, too
         print(f"tfxmr: {message}", file=sys.stderr)
 
 
-def _flush():
+def _flush() -> None:
     """Writes out what was printed. Raises OSError once: what follows goes nowhere, or Python would try it again."""
     try:
         if sys.stdout:
@@ -128,11 +130,11 @@ def _flush():
         raise
 
 
-def _take_signals():
+def _take_signals() -> None:
     """Makes the signals that ask to stop do what Ctrl-C does: what trains saves its state first."""
     first = -math.inf
 
-    def stop(number, _):
+    def stop(number: int, _: object) -> None:
         nonlocal first
         stopping.asked.append(number)
         # A terminal that is closed, and many a batch system, send two: the second must not end the saving.
@@ -140,7 +142,7 @@ def _take_signals():
             first = time.monotonic()
             raise stopping.Stopped(number)
 
-    def ignored(unraisable):
+    def ignored(unraisable: Any) -> None:
         if not isinstance(unraisable.exc_value, stopping.Stopped):  # of which stopping.check tells again
             sys.__unraisablehook__(unraisable)
 
@@ -150,7 +152,7 @@ def _take_signals():
             signal.signal(number, stop)
 
 
-def run():
+def run() -> None:
     """The console script."""
     _take_signals()
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed

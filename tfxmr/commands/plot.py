@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
     beside = pathlib.Path(flags.run_dir[0]) if flags.run_dir else pathlib.Path(flags.table).parent
     folder = pathlib.Path(flags.out or beside / "figures")
     figures = DRAW[flags.figure](flags)
-    fonts.fit(figures.values())  # of all at once, so that one warning speaks of all
+    fonts.fit([*figures.values()])  # of all at once, so that one warning speaks of all
     for name, figure in figures.items():
         print(*style.save(figure, folder, name), sep="\n")
 

@@ -153,7 +153,9 @@ def _size(arrays: dict[str, Any], modality: str) -> int:
     return shape[0] if shape else 0
 
 
-def split_of(path: Any, arrays: dict[str, Any], class_names: Sequence[str], sizes: dict[str, int] | None = None) -> Split:
+def split_of(
+    path: Any, arrays: dict[str, Any], class_names: Sequence[str], sizes: dict[str, int] | None = None,
+) -> Split:
     """Checks the arrays of one split as `load` does.
 
     Args:
