@@ -14,6 +14,8 @@ class Example(Settings):
     kind: str = setting("a", "Kind.", choices=("a", "b"))
     units: tuple = setting((4, 2), "Widths.", minimum=1)
     parts: tuple = setting((), "Parts.", choices=("x", "y"))
+    layers: tuple = setting((8,), "Widths of layers that must be there.", minimum=1, parts=1)
+    three: tuple = setting((1, 2, 3), "Three or more.", parts=3)
 
 
 def test_limits_belong_to_the_range():
@@ -29,6 +31,8 @@ def test_limits_belong_to_the_range():
     ({"rate": float("inf")}, r"--rate=inf: give a finite number"),
     ({"kind": "c"}, r"--kind=c: choose one of a, b"),
     ({"parts": ("x", "z")}, r"--parts=z: choose one of x, y"),
+    ({"layers": ()}, r"--layers=: give at least one number, such as --layers=8"),
+    ({"three": (1, 2)}, r"--three=1,2: give at least 3 numbers, such as --three=1,2,3"),
     ({"units": (4, 0)}, r"--units=\(4, 0\): must be >= 1"),
 ])
 def test_refuses(change, message):

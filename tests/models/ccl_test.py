@@ -189,7 +189,7 @@ def test_first_losses():
     model = CCL(data, CCLSettings(class_outputs=256, encoder_units=(2048,)))
     x = {m: tf.constant(data.splits["train"].features[m], tf.float32) for m in data.dims}
     labels = tf.constant(data.splits["train"].labels["image"])
-    found = {name: float(value) for name, value in model.costs_of_tasks(x, labels).items()}
+    found = {name: float(value) for name, value in model.losses_of_tasks(x, labels).items()}
     assert 2 * 5.5 < found["class"] < 2 * 6.0 and 60 < found["contrastive"] < 72
     h = {m: tf.sigmoid(model.networks[f"common_{m}"](x[m])) for m in data.dims}
     d = np.sqrt(losses.squared_distances(h["image"], h["text"]))

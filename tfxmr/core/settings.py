@@ -23,7 +23,7 @@ MAX_SEED = 2**32 - 1  # that every library here takes
 def setting(
     default: typing.Any, help_text: str, *, choices: tuple | Callable[[], tuple] | None = None,
     minimum: float | None = None, maximum: float | None = None, grid: tuple = (), affects: str = "result",
-    flag: str | None = None, repeated: bool = False,
+    flag: str | None = None, repeated: bool = False, parts: int = 0,
 ) -> typing.Any:
     """Declares one option: a dataclass field that can be checked and turned into a flag.
 
@@ -42,10 +42,11 @@ def setting(
         A place of data is of the last kind, since digests tell whether what lies there is the same.
       flag: name of the flag, where it is not the field's.
       repeated: True of a tuple of str whose flag is given again for each part, not once with commas between them.
+      parts: how many parts a tuple has at least.
     """
     assert affects in AFFECTS, affects
     facts = {"help": help_text, "choices": choices, "minimum": minimum, "maximum": maximum, "grid": grid,
-             "affects": affects, "flag": flag, "repeated": repeated}
+             "affects": affects, "flag": flag, "repeated": repeated, "parts": parts}
     return dataclasses.field(default=default, metadata=facts)
 
 
@@ -158,6 +159,9 @@ def check(field: dataclasses.Field, value: typing.Any) -> None:
     facts, flag, choices = field.metadata, name_of(field), choices_of(field)
     if value is None and field.default is None:
         return
+    if isinstance(value, tuple) and len(value) < facts["parts"]:
+        least = "one number" if facts["parts"] == 1 else f"{facts['parts']} numbers"
+        raise InputError(f"{line(flag, value)}: give at least {least}, such as {default_line(field)}")
     for number in value if isinstance(value, tuple) else (value,):
         if choices and number not in choices:
             raise InputError(f"--{flag}={number}: choose one of {', '.join(map(str, choices))}")

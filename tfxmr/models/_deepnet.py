@@ -9,13 +9,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import setting
+from tfxmr.core.settings import changed, setting
 from tfxmr.data import memmap
 from tfxmr.data.memmap import MappedMatrix
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.normalisation import statistics
 from tfxmr.engine import randomness
-from tfxmr.models._boltzmann import Machine, Recipe
+from tfxmr.models._boltzmann import Descent, Machine, Recipe
 from tfxmr.models.base import Batch, Method, OptimizerSettings, Rate, Stage, Step, Update
 
 # Corr-AE's authors' for Wikipedia: of the lowest machine of a modality by its kind, and of those above
@@ -69,15 +69,52 @@ class DeepNetSettings(OptimizerSettings):
         "time of one."
     )
 
+    activation: str = setting(
+        "auto", "Hidden units and codes: tanh, codes of both signs; sigmoid, as in the paper, whose layers start from "
+        "machines; auto: sigmoid with --rbm_pretrain, else tanh.", choices=("auto", "sigmoid", "tanh"),
+    )
+
     @property
     def counts(self) -> tuple:
         """The modalities whose features are word counts."""
         return tuple(filter(None, self.rbm_counts.split(",")))
 
+    @property
+    def unit(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """The function of the units that `activation` names."""
+        # without machines to start from, codes of one sign tell little apart: on 400 raw pairs mAP .25, tanh .33
+        automatic = "sigmoid" if self.rbm_pretrain else "tanh"
+        return getattr(tf, automatic if self.activation == "auto" else self.activation)
+
     def remedies(self) -> list[str]:
         """As Settings.remedies; word counts must stay such, and the machines' rates and scales are fixed."""
         found = [flag for flag in super().remedies() if not (self.rbm_counts and flag.startswith("--feature_norm"))]
         return found + ["--norbm_pretrain"] * self.rbm_pretrain
+
+
+@dataclasses.dataclass(frozen=True)
+class StagedSettings(DeepNetSettings):
+    """Settings of CMDN and CCL."""
+
+    select: str = changed("validation")
+    feature_norm: str = changed("zscore")
+    variant: str = setting(
+        "staged", "staged: one stage after another, as the paper; together: this project's, all at once, without "
+        "machines.", choices=("staged", "together"),
+    )
+    semantic_steps: int = setting(
+        0, "Steps of the classifying networks; the authors' are 50000. 0: as --steps.", minimum=0
+    )
+    semantic_units: tuple = setting((1024, 1024, 1024), "Widths of the classifying networks.", minimum=1, parts=1)
+    end_to_end: bool = setting(False, "With --variant=together, lets the gradient of each stage into those below.")
+
+    def __post_init__(self) -> None:
+        """Raises InputError for settings that do not go together, before anything is trained."""
+        super().__post_init__()
+        if self.variant == "together" and self.rbm_pretrain:
+            raise InputError("--rbm_pretrain: --variant=together has no machines; take --variant=staged")
+        if self.variant == "staged" and self.end_to_end:
+            raise InputError("--end_to_end: in stages that follow each other nothing passes; take --variant=together")
 
 
 class Scaling(keras.layers.Layer):
@@ -151,7 +188,7 @@ class DeepNet(Method):
     def machine(self, name: str, inputs: int | Sequence[int], units: int, part: str) -> Machine:
         """Builds a machine, whose visible units above the lowest level are probabilities."""
         kind = part if part in ("gaussian", "counts") else "binary"
-        return Machine(inputs, units, kind, self.recipes[part], randomness.derive(self.seed, *name.encode()), name=name)
+        return Machine(inputs, units, kind, self.recipes[part], self.own_seed(name), name=name)
 
     def make_machines(self, dims: dict[str, int]) -> tuple[dict[str, Machine], dict[str, int]]:
         """The machines, name -> layer, and the width of what they hand on, modality -> int, for features of `dims`."""
@@ -220,6 +257,54 @@ class DeepNet(Method):
         if isinstance(network, Machine):
             return network.recipe.optimizer(self.settings.rbm_steps, f"sgd_{player}")
         return super().make_optimizer(player, learning_rate)
+
+
+class Staged(DeepNet):
+    """Base of CMDN and CCL: one player a stage of networks, after stages of machines; or all of them together.
+
+    Attributes:
+      descents: the authors' Descent of stages of networks, by `kind_of` the stage.
+    """
+
+    Settings = StagedSettings
+    settings: StagedSettings
+    descents: dict[str, Descent] = {}
+
+    @property
+    def together(self) -> bool:
+        """Whether all stages train at once."""
+        return self.settings.variant == "together"
+
+    @property
+    def authors_sgd(self) -> bool:
+        """Whether each stage descends as the authors'."""
+        return self.settings.optimizer == "sgd" and not self.together
+
+    def upper_machines(self, stage: str, batch: Batch) -> Iterator[tuple[str, tf.Tensor]]:
+        """Yields the machines of a stage that stand on codes, and what each sees, (B, d)."""
+        raise NotImplementedError
+
+    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
+        """Yields the update of the stage's networks, or of each of its machines."""
+        if step.stage.startswith("machines_"):
+            yield from self.machine_updates(batch, step)
+        elif "machine" in step.stage:
+            for name, seen in self.upper_machines(step.stage, batch):
+                yield self.contrasted(name, seen, step)
+        else:
+            with tf.GradientTape() as tape:
+                loss = self.compute_losses(batch, step)
+            yield self.minimise("joint" if self.together else step.stage, loss, tape)
+
+    def descending(self, player: str, learning_rate: Rate) -> keras.optimizers.Optimizer:
+        """The optimizer of a player with one of `descents`, over the steps of the stage of its name."""
+        steps = next(stage.steps for stage in self.stages if stage.name == player)
+        return self.descents[kind_of(player)].optimizer(max(1, steps), f"sgd_{player}", learning_rate)
+
+
+def kind_of(stage: str) -> str:
+    """The first word of a stage's or player's name."""
+    return stage.partition("_")[0]
 
 
 def machine_name(modality: str, level: int) -> str:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
 from tfxmr.data.multimodal import MultiModalData
-from tfxmr.engine import losses, randomness
+from tfxmr.engine import losses
 from tfxmr.engine.layers import Tower, reversal_ramp
 from tfxmr.engine.parts.batch_norm import BatchNorm, DenseNormReLU, InputNorm
 from tfxmr.models.base import Method, Networks, OptimizerSettings, Step
@@ -64,7 +64,7 @@ class Transfer(Method):
     def block(self, name: str, inputs: int, sources: Sequence[str] = ("",)) -> DenseNormReLU:
         """Builds an FBR layer with random weights by seed and name."""
         return DenseNormReLU(
-            inputs, self.settings.units, seed=randomness.derive(self.seed, *name.encode()), sources=sources, name=name,
+            inputs, self.settings.units, seed=self.own_seed(name), sources=sources, name=name,
             dtype=self.policy,
         )
 

@@ -8,14 +8,15 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
 from tfxmr.engine import distribution, losses
 from tfxmr.engine.keras_model import Shapes
-from tfxmr.engine.layers import reversal_ramp, reverse_gradient
-from tfxmr.models.base import Batch, Losses, Method, MethodSettings, Networks, Players, Step, Update
+from tfxmr.engine.layers import reverse_gradient
+from tfxmr.models._adversary import Adversarial, AdversarySettings
+from tfxmr.models.base import Batch, Losses, Networks, Players, Step, Update
 
 WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class ACMRSettings(MethodSettings):
+class ACMRSettings(AdversarySettings):
     """Settings of ACMR; the defaults are those of the authors' code for Wikipedia but for what ACMR says."""
 
     epochs: int = changed(200, "50 in the triplet code.")
@@ -44,15 +45,8 @@ class ACMRSettings(MethodSettings):
         0.1, "Distance beyond which items of other classes are let go (the paper's mu).", minimum=0.0,
         grid=(0.1, 1.0, 2.0, 5.0),
     )
-    lambda_adv: float = setting(
-        1.0, "Factor of the reversed gradient of the adversarial loss.", minimum=0.0, grid=(0.0, *WEIGHTS)
-    )
-    adv_schedule: str = setting(
-        "dann",
-        "dann: --lambda_adv times 2 / (1 + exp(-10 p)) - 1, p = share of the training done, as the code; constant: "
-        "--lambda_adv throughout.",
-        choices=("dann", "constant"),
-    )
+    lambda_adv: float = changed(grid=(0.0, *WEIGHTS))
+    adv_schedule: str = changed(why="The code's is dann.")
     embedding_steps: int = setting(
         1, "Updates of the projectors before each of the modality classifier (the paper's k), on the same batch.",
         minimum=1,
@@ -73,7 +67,7 @@ class ACMRSettings(MethodSettings):
             )
 
 
-class ACMR(Method):
+class ACMR(Adversarial):
     """Projectors that classify, keep the structure of the classes, and hide the modality from an adversary.
 
     Projectors make v = f_V(image) and t = f_T(text) of each item, or of two other modalities; p is the
@@ -134,13 +128,10 @@ class ACMR(Method):
         tanh = {"activation": tf.tanh, "output_activation": tf.tanh}
         shapes = {
             **{m: (d, s.image_units if m == "image" else s.text_units, tanh) for m, d in data.dims.items()},
-            "label_classifier": (width, (data.num_classes,), {}),
+            "label_classifier": (width, (data.num_classes,)),
             "modality_classifier": (width, (*s.modality_units, 2), {"activation": tf.identity}),
         }
-        return {
-            name: self.tower(name, inputs, units, **activations)
-            for name, (inputs, units, activations) in shapes.items()
-        }
+        return self.towers(shapes)
 
     @property
     def players(self) -> Players:
@@ -186,11 +177,6 @@ class ACMR(Method):
             "reg": distribution.counted_once(s.gamma * sum(tf.reduce_sum(tf.square(k)) for k in kernels)),
             "adv": self.adversarial(reverse_gradient(common, self.reversal(step))),
         }
-
-    def reversal(self, step: Step) -> float | tf.Tensor:
-        """The factor of the reversed gradient at a Step, a float or scalar tensor."""
-        s = self.settings
-        return s.lambda_adv * (1.0 if s.adv_schedule == "constant" else reversal_ramp(step.progress))
 
     def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """v or t."""

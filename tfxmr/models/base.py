@@ -201,6 +201,8 @@ class Method(Trained, KerasMethod):
         settings decide which views these are, the class method `reads(settings)` gives them.
       takes_source, needs_source: whether the method learns from a second domain (data.source, batch["source"]).
       source_modalities: names of the modalities that it reads of that domain; () all that both domains have.
+      sampler: how batches are drawn in a training of one stage, see Stage.
+      torch_epsilon: whether Adam adds its epsilon as PyTorch does, see Adam's epsilon_corrected.
       takes_items: whether its batches tell which rows are of one item: batch["item"], see tfxmr.engine.sampling.
       stages: the training's Stages, in order; length: their steps in all.
       stage: the Stage that the next step belongs to; decision: what it decided when it began, see `begin`.
@@ -219,6 +221,8 @@ class Method(Trained, KerasMethod):
     provenance = ""  # where its details come from
     takes_source = needs_source = takes_items = False
     source_modalities: tuple[str, ...] = ()
+    sampler = "items"
+    torch_epsilon = False
     needs_class_embeddings = False
     zero_shot = False
     least_classes = 1
@@ -279,7 +283,18 @@ class Method(Trained, KerasMethod):
     def tower(self, name: str, inputs: int | Sequence[int], units: Sequence[int], **arguments: Any) -> Tower:
         """Builds a Tower with random weights by seed and name; Glorot uniform unless `stddev` or `init` is given."""
         arguments = {"stddev": None, "dtype": self.policy} | arguments
-        return Tower(inputs, units, **arguments, seed=randomness.derive(self.seed, *name.encode()), name=name)
+        return Tower(inputs, units, **arguments, seed=self.own_seed(name), name=name)
+
+    def towers(self, shapes: dict[str, tuple], **arguments: Any) -> Networks:
+        """Builds a `tower` of each name in `shapes`, name -> (inputs, units), or (inputs, units, its own arguments)."""
+        return {
+            name: self.tower(name, inputs, units, **arguments, **dict(*own))
+            for name, (inputs, units, *own) in shapes.items()
+        }
+
+    def own_seed(self, name: str) -> int:
+        """The seed of the initial weights of the network `name`."""
+        return randomness.derive(self.seed, *name.encode())
 
     @property
     def policy(self) -> str:
@@ -304,8 +319,8 @@ class Method(Trained, KerasMethod):
         return layer
 
     def make_stages(self, num_items: int) -> tuple[Stage, ...]:
-        """The training's Stages for a training set of `num_items`; by default one of `total_steps`."""
-        return (Stage("training", self.total_steps(num_items)),)
+        """The training's Stages for a training set of `num_items`; by default one of `total_steps`, see `sampler`."""
+        return (Stage("training", self.total_steps(num_items), sampler=self.sampler),)
 
     def begin(self, data: MultiModalData) -> dict[str, Any]:
         """Decides what `stage` works with, given the networks as they are when it begins; it may set weights, too.
@@ -494,8 +509,10 @@ class Method(Trained, KerasMethod):
                 return SGD(learning_rate, momentum=s.momentum, l2=l2, name=f"sgd_{player}")
             if s.optimizer == "rmsprop":  # of methods that offer it
                 return RMSprop(learning_rate, l2=l2, name=f"rmsprop_{player}")
-        # with TensorFlow 1's epsilon
-        return Adam(learning_rate, beta_1=s.beta_1, epsilon=1e-8, l2=l2, name=f"adam_{player}")
+        return Adam(
+            learning_rate, beta_1=s.beta_1, epsilon=1e-8, l2=l2, epsilon_corrected=self.torch_epsilon,
+            name=f"adam_{player}",
+        )
 
     def present_step(self) -> Step:
         """The Step that comes next."""

@@ -20,7 +20,7 @@ from tfxmr.engine.parts.feature_generator import FeatureGenerator
 from tfxmr.engine.parts.sentence_encoder import END, START, SentenceEncoder, with_marks
 from tfxmr.engine.parts.triplet import different, triplet
 from tfxmr.engine.parts.word_decoder import WordDecoder
-from tfxmr.models.base import Batch, Method, MethodSettings, Networks, Players, Rate, Stage, Step, Update
+from tfxmr.models.base import Batch, Method, MethodSettings, Networks, Players, Rate, Step, Update
 
 WORDS = "text.words"
 WIDTH = 300  # of word vectors
@@ -106,6 +106,7 @@ class C3L(Method):
     provenance = "the losses are the paper's; layers, weights and schedule this project's: 30 %"
     modalities = ("image", "text")
     inputs = ("image", WORDS)
+    sampler = "contrasted"
     pairs = True
     zero_shot = True
     word_counts = None  # int (V + 1,) of the training texts, end marks among them, once it is trained
@@ -200,10 +201,6 @@ class C3L(Method):
         )
         return found
 
-    def own_seed(self, name: str) -> int:
-        """The seed of a network's initial weights."""
-        return randomness.derive(self.seed, *name.encode())
-
     @property
     def players(self) -> Players:
         """The pathways to c with the word decoder; the discriminator; the generator with the text's third layer."""
@@ -247,10 +244,6 @@ class C3L(Method):
     def generate_words(self, common: tf.Tensor, length: int) -> tf.Tensor:
         """The most likely sentence of each c_i (B, common_units), marks and padding included: int (B, length)."""
         return self.networks["decoder"].greedy(self.networks["image_third"](common), length)
-
-    def make_stages(self, num_items: int) -> tuple[Stage, ...]:
-        """One stage, whose batches have an image of another class for each pair."""
-        return (Stage("training", self.total_steps(num_items), sampler="contrasted"),)
 
     def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the updates of the pathways, the discriminator and the generator."""

@@ -69,9 +69,9 @@ class CBTSettings(OptimizerSettings):
     hidden_units: tuple = setting(
         (3000, 2000, 1000), "Widths of the translators: the image's side, the shared middle, the text's.", minimum=1
     )
-    region_units: tuple = setting((512, 512), "Widths of the LSTMs over the regions.", minimum=1)
+    region_units: tuple = setting((512, 512), "Widths of the LSTMs over the regions.", minimum=1, parts=1)
     word_filters: int = setting(300, "Filters of the convolution over the words.", minimum=1)
-    word_units: tuple = setting((300, 300), "Widths of the LSTMs over the words.", minimum=1)
+    word_units: tuple = setting((300, 300), "Widths of the LSTMs over the words.", minimum=1, parts=1)
     dropout_keep: float = setting(
         0.5, "Probability that dropout keeps an output of an LSTM.", minimum=0.05, maximum=1.0
     )
@@ -88,9 +88,6 @@ class CBTSettings(OptimizerSettings):
                 f"--hidden_units={','.join(map(str, self.hidden_units))}: give three widths, such as "
                 "--hidden_units=300,200,100"
             )
-        for name in ("region_units", "word_units"):
-            if not getattr(self, name):
-                raise InputError(f"--{name}=: give at least one width, such as --{name}=300")
 
 
 class CBT(Method):
@@ -170,16 +167,16 @@ class CBT(Method):
     def make_encoders(self, data: Shapes) -> Networks:
         """The layers that read regions and words, name -> layer."""
         s, made = self.settings, {}
-        seed = lambda name: randomness.derive(self.seed, *name.encode())  # noqa: E731
         self.table = tf.constant(data.tables["text.words"])  # row 0, of the padding, is 0
         widths = {"image": (data.dims["image.regions"][1], s.region_units), "text": (s.word_filters, s.word_units)}
         for m, (inputs, units) in widths.items():
-            made[f"{m}_lstm"] = LSTMStack(inputs, units, keep=s.dropout_keep, seed=seed(f"{m}_lstm"))
+            made[f"{m}_lstm"] = LSTMStack(inputs, units, keep=s.dropout_keep, seed=self.own_seed(f"{m}_lstm"))
             if s.encoder == "rcbt":
-                own = seed(f"{m}_attention")
+                own = self.own_seed(f"{m}_attention")
                 made[f"{m}_attention"] = Attention(units[-1], hidden=False, stddev=STDDEV, seed=own)
         made["text_convolution"] = Convolution(
-            self.table.shape[1], s.word_filters, WINDOW, stddev=STDDEV, bias=0.1, seed=seed("text_convolution")
+            self.table.shape[1], s.word_filters, WINDOW, stddev=STDDEV, bias=0.1,
+            seed=self.own_seed("text_convolution"),
         )
         return made
 

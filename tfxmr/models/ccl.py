@@ -2,21 +2,20 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.engine import losses
 from tfxmr.engine.keras_model import Shapes
 from tfxmr.engine.optimizers import SGD, Adam
 from tfxmr.models._boltzmann import Descent
-from tfxmr.models._deepnet import DeepNet, DeepNetSettings, Scaling, deepnet_recipes, rows_of
-from tfxmr.models.base import Batch, Losses, Networks, Players, Rate, Stage, Step, Update
+from tfxmr.models._deepnet import Scaling, Staged, StagedSettings, deepnet_recipes, rows_of
+from tfxmr.models.base import Batch, Losses, Networks, Players, Rate, Stage, Step
 
 # the authors' descent in the stages of networks but the last, which is Caffe's
 DESCENTS = {
@@ -28,7 +27,7 @@ CODES_RATE = 3e-4
 
 
 @dataclasses.dataclass(frozen=True)
-class CCLSettings(DeepNetSettings):
+class CCLSettings(StagedSettings):
     """Settings of CCL: widths, margin, batch and rates of the released code; the length is our choice."""
 
     steps: int = changed(
@@ -39,9 +38,6 @@ class CCLSettings(DeepNetSettings):
     codes_steps: int = setting(
         0, "Steps of the codes that restore their items; the authors' are 10000. 0: as --steps.", minimum=0
     )
-    semantic_steps: int = setting(
-        0, "Steps of the classifying networks; the authors' are 50000. 0: as --steps.", minimum=0
-    )
     batch_size: int = changed(80)
     optimizer: str = changed(
         help_text="The optimizer: adam; or sgd, with --variant=staged the authors', of each stage its own rate, "
@@ -51,29 +47,20 @@ class CCLSettings(DeepNetSettings):
         3e-4, "The authors' sgd has 1e-4: that of the last stage, to which the rates of the others keep their ratio.",
         grid=(1e-4, 3e-4, 1e-3),
     )
-    select: str = changed("validation")
-    feature_norm: str = changed("zscore")
-    variant: str = setting(
-        "staged", "staged: one stage after another, as the paper, with a classifying network a modality; together: "
-        "this project's, codes and common networks at once, without those (it suits --feature_norm=l2 --margin=4 "
-        "--end_to_end).", choices=("staged", "together"),
+    variant: str = changed(
+        why="Together there is no classifying network; it suits --feature_norm=l2 --margin=4 --end_to_end."
     )
     encoder_units: tuple = setting(
         (2048, 1024), "Widths of an encoder's layers; decoders mirror all but the last. With --rbm_pretrain the "
-        "paper's is 1024.", minimum=1,
+        "paper's is 1024.", minimum=1, parts=1,
     )
     fusing_units: int = setting(
         2048, "Hidden units of the machine over a modality's codes, with --rbm_pretrain; 0: there is none.", minimum=0
     )
-    semantic_units: tuple = setting((1024, 1024, 1024), "Widths of the classifying networks.", minimum=1)
     common_units: tuple = setting(
-        (1024, 1024), "Widths of the common network's layers, the last of which both tasks share.", minimum=1
+        (1024, 1024), "Widths of the common network's layers, the last of which both tasks share.", minimum=1, parts=1
     )
-    activation: str = setting(
-        "auto", "Units of codes and, with --variant=together, of all hidden layers and h: tanh, codes of both signs; "
-        "or sigmoid, as in the paper, whose layers start from machines: auto takes it with --rbm_pretrain.",
-        choices=("auto", "sigmoid", "tanh"),
-    )
+    activation: str = changed(why="In stages, those of codes alone; with --variant=together h, too.")
     correlation: float = setting(
         0.7, "lambda, weight of the codes' distance against the reconstruction's, in [0, 1].",
         minimum=0.0, maximum=1.0,
@@ -90,18 +77,8 @@ class CCLSettings(DeepNetSettings):
         0, "Outputs of the common network's classifiers, of which as many as there are classes are used; the released "
         "code has 256. 0: as many as classes.", minimum=0,
     )
-    end_to_end: bool = setting(False, "With --variant=together, lets the second gradient into the encoders.")
 
-    def __post_init__(self) -> None:
-        """Raises InputError for settings that do not go together, before anything is trained."""
-        super().__post_init__()
-        if self.variant == "together" and self.rbm_pretrain:
-            raise InputError("--rbm_pretrain: --variant=together has no machines; take --variant=staged")
-        if self.variant == "staged" and self.end_to_end:
-            raise InputError("--end_to_end: in stages that follow each other nothing passes; take --variant=together")
-
-
-class CCL(DeepNet):
+class CCL(Staged):
     """Codes that restore their item and resemble their pair's, classified, and on them a network of two tasks.
 
     The stages minimise one after another, as means over items, with the weights below as the stages before left them:
@@ -142,16 +119,20 @@ class CCL(DeepNet):
     least_modalities = 2
     least_classes = 2
     recipes = deepnet_recipes(50_000, 50_000, 50_000, 50_000)
+    descents = DESCENTS
 
     def make_networks(self, data: Shapes) -> Networks:
         """Builds, for each modality, machines if there are any, encoder, decoder, classifying and common network."""
-        s, staged, unit = self.settings, self.settings.variant == "staged", self.unit
+        s, staged, unit = self.settings, not self.together, self.settings.unit
         *hidden, code = s.encoder_units
-        found, dims = self.make_machines(data.dims)
+        relu, both = ({"activation": f, "output_activation": f} for f in (tf.nn.relu, unit))
+        last = {"activation": unit, "output_activation": tf.sigmoid if s.rbm_pretrain else None}
+        found: Networks = {}
+        machines, dims = self.make_machines(data.dims)
+        found |= machines
         for m, d in dims.items():
             found |= self.towers({
-                f"encoder_{m}": (d, (*hidden, code), unit, unit),
-                f"decoder_{m}": (code, (*reversed(hidden), d), unit, tf.sigmoid if s.rbm_pretrain else None),
+                f"encoder_{m}": (d, (*hidden, code), both), f"decoder_{m}": (code, (*reversed(hidden), d), last),
             }, init="fan_out" if s.rbm_pretrain else "glorot")
             common, width, classes = code, code, data.num_classes
             if staged:
@@ -159,30 +140,17 @@ class CCL(DeepNet):
                     name, width = f"fusing_machine_{m}", s.fusing_units
                     found[name] = self.machine(name, code, width, "merging")
                 found |= self.towers({
-                    f"semantic_{m}": (width, s.semantic_units, tf.nn.relu, tf.nn.relu),
-                    f"semantic_{m}_classifier": (s.semantic_units[-1], (classes,), None, None),
+                    f"semantic_{m}": (width, s.semantic_units, relu),
+                    f"semantic_{m}_classifier": (s.semantic_units[-1], (classes,)),
                 }, init="fan_out")
                 common = s.semantic_units[-1]
                 found[f"scaled_{m}"] = Scaling(common, name=f"scaled_{m}")
                 classes = max(classes, s.class_outputs)
             found |= self.towers({
-                f"common_{m}": (common, s.common_units, tf.sigmoid if staged else unit, None),
-                f"classifier_{m}": (s.common_units[-1], (classes,), None, None),
+                f"common_{m}": (common, s.common_units, {"activation": tf.sigmoid if staged else unit}),
+                f"classifier_{m}": (s.common_units[-1], (classes,)),
             }, init="caffe" if staged else "glorot")
         return found
-
-    def towers(self, shapes: dict[str, tuple], init: str) -> Networks:
-        """Builds towers by name of (width of inputs, units, activation of hidden layers, of the last)."""
-        return {
-            name: self.tower(name, inputs, units, activation=hidden, output_activation=last, init=init)
-            for name, (inputs, units, hidden, last) in shapes.items()
-        }
-
-    @property
-    def unit(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """The units of codes, and with --variant=together of all hidden layers."""
-        automatic = "sigmoid" if self.settings.rbm_pretrain else "tanh"
-        return getattr(tf, automatic if self.settings.activation == "auto" else self.settings.activation)
 
     @property
     def fusing(self) -> bool:
@@ -192,7 +160,7 @@ class CCL(DeepNet):
     def make_stages(self, num_items: int) -> tuple[Stage, ...]:
         """The stages of the class in order; of --variant=together one."""
         s, steps = self.settings, self.total_steps(num_items)
-        if s.variant == "together":
+        if self.together:
             return (Stage("training", steps),)
         fusing = self.machine_stage("fusing_machines", *(f"fusing_machine_{m}" for m in self.dims))
         return (
@@ -203,7 +171,7 @@ class CCL(DeepNet):
     @property
     def players(self) -> Players:
         """A player for each stage of networks, and one for each machine; of --variant=together one for all."""
-        if self.settings.variant == "together":
+        if self.together:
             return super().players
         found: Players = {name: (name,) for name in self.machines}
         own = {"codes": ("encoder", "decoder"), "semantic": ("semantic",), "common": ("common", "classifier")}
@@ -214,25 +182,23 @@ class CCL(DeepNet):
     @property
     def rates(self) -> dict[str, float]:
         """With the authors' sgd, the ratio of each stage's rate to that of the last."""
-        s = self.settings
-        if s.optimizer != "sgd" or s.variant == "together":
+        if not self.authors_sgd:
             return {}
         own = {player: descent.learning_rate for player, descent in DESCENTS.items()}
-        if not s.rbm_pretrain:
+        if not self.settings.rbm_pretrain:
             own["codes"] = CODES_RATE
         return {player: rate / BASE_RATE for player, rate in own.items()}
 
     def make_optimizer(self, player: str, learning_rate: Rate) -> keras.optimizers.Optimizer:
         """As DeepNet.make_optimizer; with the authors' sgd of each stage its own, and Adam for codes of features."""
         s = self.settings
-        if s.optimizer != "sgd" or s.variant == "together" or player in self.machines:
+        if not self.authors_sgd or player in self.machines:
             return super().make_optimizer(player, learning_rate)
         if player == "common":
             return SGD(learning_rate, momentum=0.9, l2=s.weight_decay or 4e-3, name="sgd_common")
         if player == "codes" and not s.rbm_pretrain:
             return Adam(learning_rate, epsilon=1e-8, name="adam_codes")
-        steps = next(stage.steps for stage in self.stages if stage.name == player)
-        return DESCENTS[player].optimizer(max(1, steps), f"sgd_{player}", learning_rate)
+        return self.descending(player, learning_rate)
 
     def begin(self, data: MultiModalData) -> dict[str, Any]:
         """Before the last stage, sets its scalings to the training items."""
@@ -241,24 +207,17 @@ class CCL(DeepNet):
             self.networks[f"scaled_{m}"].set(rows_of(functools.partial(self.semantic, m), x), "zscore")
         return found
 
-    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
-        """Yields the update of the stage's networks, or of each of its machines."""
-        if step.stage.startswith("machines_"):
-            yield from self.machine_updates(batch, step)
-        elif step.stage == "fusing_machines":
-            for m in self.dims:
-                yield self.contrasted(f"fusing_machine_{m}", self.encoded(m, batch[m]), step)
-        else:
-            with tf.GradientTape() as tape:
-                loss = self.compute_losses(batch, step)
-            yield self.minimise("joint" if self.settings.variant == "together" else step.stage, loss, tape)
+    def upper_machines(self, stage: str, batch: Batch) -> Iterator[tuple[str, tf.Tensor]]:
+        """Yields the machine over each modality's codes, and the codes (B, k)."""
+        for m in self.dims:
+            yield f"fusing_machine_{m}", self.encoded(m, batch[m])
 
     def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """The weighted losses of a batch, name -> scalar: of the stage, or with --variant=together of all."""
-        if self.settings.variant == "together":
+        if self.together:
             x, codes = batch, {m: self.networks[f"encoder_{m}"](batch[m]) for m in self.dims}
             before = codes if self.settings.end_to_end else {m: tf.stop_gradient(c) for m, c in codes.items()}
-            return self.losses_of_codes(x, codes) | self.costs_of_tasks(before, batch["label"])
+            return self.losses_of_codes(x, codes) | self.losses_of_tasks(before, batch["label"])
         if step.stage == "codes":
             x = {m: self.seen(m, batch[m]) for m in self.dims}
             loss = self.losses_of_codes(x, {m: self.networks[f"encoder_{m}"](x[m]) for m in self.dims})
@@ -269,7 +228,7 @@ class CCL(DeepNet):
                 f"class_{m}": tf.reduce_mean(losses.semantic_discrimination(x[None], batch["label"]))
                 for m, x in logits.items()
             }
-        return self.costs_of_tasks({m: self.task_input(m, batch[m]) for m in self.dims}, batch["label"])
+        return self.losses_of_tasks({m: self.task_input(m, batch[m]) for m in self.dims}, batch["label"])
 
     def losses_of_codes(self, x: dict[str, tf.Tensor], codes: dict[str, tf.Tensor]) -> Losses:
         """The losses of codes of x, both by modality, name -> scalar."""
@@ -281,7 +240,7 @@ class CCL(DeepNet):
             "correlation": correlation * tf.reduce_mean(apart),
         }
 
-    def costs_of_tasks(self, inputs: dict[str, tf.Tensor], labels: tf.Tensor) -> Losses:
+    def losses_of_tasks(self, inputs: dict[str, tf.Tensor], labels: tf.Tensor) -> Losses:
         """The losses of the common networks on their inputs by modality, name -> scalar."""
         s, net = self.settings, self.networks
         shared = {m: net[f"common_{m}"](inputs[m]) for m in self.dims}  # z
@@ -295,7 +254,7 @@ class CCL(DeepNet):
 
     def last(self, z: tf.Tensor) -> tf.Tensor:
         """h of z."""
-        return tf.sigmoid(z) if self.settings.variant == "staged" else self.unit(z)
+        return self.settings.unit(z) if self.together else tf.sigmoid(z)
 
     def encoded(self, m: str, x: tf.Tensor) -> tf.Tensor:
         """c_m of features (B, d)."""
@@ -308,7 +267,7 @@ class CCL(DeepNet):
 
     def task_input(self, m: str, x: tf.Tensor) -> tf.Tensor:
         """What the common network sees of features."""
-        if self.settings.variant == "together":
+        if self.together:
             return self.encoded(m, x)
         return self.networks[f"scaled_{m}"](self.semantic(m, x))
 

@@ -8,11 +8,11 @@ import keras
 import tensorflow as tf
 
 from tfxmr.core.settings import changed, setting
-from tfxmr.engine import losses, randomness
+from tfxmr.engine import losses
 from tfxmr.engine.keras_model import Shapes
 from tfxmr.engine.optimizers import BySteps
 from tfxmr.engine.parts.batch_norm import NormTower
-from tfxmr.models.base import Batch, Method, MethodSettings, Networks, Players, Rate, Stage, Step, Update
+from tfxmr.models.base import Batch, Method, MethodSettings, Networks, Players, Rate, Step, Update
 
 ADVERSARIES = {"both": ("inter", "intra"), "inter": ("inter",), "intra": ("intra",)}
 
@@ -99,6 +99,7 @@ class CMGAN(Method):
     least_modalities = most_modalities = 2
     least_classes = 2
     pairs = True
+    sampler = "classes"
 
     @property
     def adversaries(self) -> tuple[str, ...]:
@@ -126,8 +127,7 @@ class CMGAN(Method):
         self, name: str, inputs: int | tuple[int, ...], units: int, outputs: int = 0, **arguments: Any,
     ) -> NormTower:
         """Builds a NormTower with random weights by seed and name."""
-        seed = randomness.derive(self.seed, *name.encode())
-        return NormTower(inputs, units, outputs, seed=seed, dtype=self.policy, name=name, **arguments)
+        return NormTower(inputs, units, outputs, seed=self.own_seed(name), dtype=self.policy, name=name, **arguments)
 
     @property
     def players(self) -> Players:
@@ -141,10 +141,6 @@ class CMGAN(Method):
     def encoder_2(self, modality: str) -> str:
         """The name of a modality's second encoder."""
         return "E2" if self.settings.share_encoder else f"E2_{modality}"
-
-    def make_stages(self, num_items: int) -> tuple[Stage, ...]:
-        """One stage, whose batches are drawn by class."""
-        return (Stage("training", self.total_steps(num_items), sampler="classes"),)
 
     def steps_per_epoch(self, num_items: int) -> int:
         """ceil(items / batch size), as the released code counts."""

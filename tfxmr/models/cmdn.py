@@ -15,8 +15,8 @@ from tfxmr.engine.keras_model import Shapes
 from tfxmr.engine.layers import Dense
 from tfxmr.engine.optimizers import Adam
 from tfxmr.models._boltzmann import Descent
-from tfxmr.models._deepnet import DeepNet, DeepNetSettings, Scaling, deepnet_recipes, rows_of
-from tfxmr.models.base import Batch, Losses, Networks, Players, Rate, Stage, Step, Update
+from tfxmr.models._deepnet import Scaling, Staged, StagedSettings, deepnet_recipes, kind_of, rows_of
+from tfxmr.models.base import Batch, Losses, Networks, Players, Rate, Stage, Step
 
 # the authors' descent in the stages of networks, by the first word of their names
 DESCENTS = {
@@ -29,7 +29,7 @@ AUTOENCODER_RATE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
-class CMDNSettings(DeepNetSettings):
+class CMDNSettings(StagedSettings):
     """Settings of CMDN: widths of the released code; optimizer and length are this project's choice."""
 
     # not epochs: on 200 pairs 100 of them are 100 steps, after which logistic codes tell nothing apart yet
@@ -41,9 +41,6 @@ class CMDNSettings(DeepNetSettings):
         0, "Steps of each stage of autoencoders below the classifying networks; the authors' are 100000. 0: as "
         "--steps.", minimum=0,
     )
-    semantic_steps: int = setting(
-        0, "Steps of the classifying networks; the authors' are 50000. 0: as --steps.", minimum=0
-    )
     batch_size: int = changed(128)
     optimizer: str = changed(
         "sgd", help_text="The optimizer: adam; or sgd, with --variant=staged the authors', of each stage its own rate, "
@@ -53,49 +50,41 @@ class CMDNSettings(DeepNetSettings):
         0.01, "With --optimizer=sgd --variant=staged that of the classifying networks, to which the rates of the other "
         "stages keep their ratio.", grid=(3e-3, 1e-2),
     )
-    select: str = changed("validation")
-    feature_norm: str = changed("zscore")
-    variant: str = setting(
-        "staged", "staged: one stage after another, as the paper; together: this project's, all stages at once, of "
-        "tanh units, without machines (it suits --optimizer=adam --learning_rate=3e-4 --feature_norm=l2 --end_to_end).",
-        choices=("staged", "together"),
+    variant: str = changed(
+        why="Together units are tanh; it suits --optimizer=adam --learning_rate=3e-4 --feature_norm=l2 --end_to_end."
     )
-    activation: str = setting(
-        "tanh", "Units of the autoencoders that stand for machines, and with --variant=together of all layers but the "
-        "intra ones.", choices=("sigmoid", "tanh"),
+    activation: str = changed(
+        "tanh", help_text="Units of the autoencoders that stand for machines, and with --variant=together of all "
+        "layers but the intra ones.", choices=("sigmoid", "tanh"),
     )
-    intra_units: tuple = setting((1024, 512), "Widths of each modality's own encoder.", minimum=1)
+    intra_units: tuple = setting((1024, 512), "Widths of each modality's own encoder.", minimum=1, parts=1)
     inter_units: tuple = setting(
         (1024, 2048), "Widths of each modality's layers below the joint code, and last of the joint code. With "
-        "--rbm_pretrain machines take the place of the layers below.", minimum=1,
+        "--rbm_pretrain machines take the place of the layers below.", minimum=1, parts=1,
     )
-    merged_units: tuple = setting((1024,), "Width of the code of both (the last one) and layers below it.", minimum=1)
+    merged_units: tuple = setting(
+        (1024,), "Width of the code of both (the last one) and layers below it.", minimum=1, parts=1
+    )
     semantic_inputs: str = setting(
         "merged", "What the classifying networks see: the merged codes, as the paper; machines: the outputs of the "
         "upper machines of --rbm_pretrain; features. The stages between are left out.",
         choices=("merged", "machines", "features"),
     )
-    semantic_units: tuple = setting((1024, 1024, 1024), "Widths of the classifying networks.", minimum=1)
     common_units: tuple = setting(
         (512, 256, 128, 64), "Widths of the stacked joint autoencoders; the last is what retrieval compares, as many "
         "as do best on validation.", minimum=1, grid=((512,), (512, 256), (512, 256, 128), (512, 256, 128, 64)),
     )
-    end_to_end: bool = setting(False, "With --variant=together, lets the gradient of each stage into those below.")
 
     def __post_init__(self) -> None:
         """Raises InputError for settings that do not go together, before anything is trained."""
         super().__post_init__()
-        if self.variant == "together" and self.rbm_pretrain:
-            raise InputError("--rbm_pretrain: --variant=together has no machines; take --variant=staged")
-        if self.variant == "staged" and self.end_to_end:
-            raise InputError("--end_to_end: in stages that follow each other nothing passes; take --variant=together")
         if self.semantic_inputs == "machines" and not self.rbm_pretrain:
             raise InputError("--semantic_inputs=machines: there are none; add --rbm_pretrain")
         if self.semantic_inputs != "merged" and self.variant == "together":
             raise InputError(f"--semantic_inputs={self.semantic_inputs}: is of --variant=staged")
 
 
-class CMDN(DeepNet):
+class CMDN(Staged):
     """Codes of a modality alone and codes of all modalities jointly, merged, classified, and stacked to a common one.
 
     With S the square of a vector's length, one half of it, and as means over items, the stages minimise, each with the
@@ -139,6 +128,7 @@ class CMDN(DeepNet):
     least_modalities = 2
     least_classes = 2
     recipes = deepnet_recipes(100_000, 200_000, 200_000, 100_000)
+    descents = DESCENTS
 
     def check(self, data: MultiModalData) -> None:
         """As DeepNet.check; a machine over all modalities needs items that have all of them."""
@@ -151,8 +141,7 @@ class CMDN(DeepNet):
 
     def make_networks(self, data: Shapes) -> Networks:
         """Builds the networks of every stage."""
-        s, staged = self.settings, self.settings.variant == "staged"
-        unit = getattr(tf, s.activation)
+        s, staged, unit = self.settings, not self.together, self.settings.unit
         shapes: dict[str, tuple] = {}
         others: Networks = {}
         widths = dict(data.dims)
@@ -204,7 +193,7 @@ class CMDN(DeepNet):
 
     def init_of(self, name: str) -> str:
         """Initial weights of a network: DeepNet's for those of the authors."""
-        own = self.settings.variant == "staged" and name.partition("_")[0] not in ("inter", "joint", "merge")
+        own = not self.together and kind_of(name) not in ("inter", "joint", "merge")
         return "fan_out" if own else "glorot"
 
     @property
@@ -215,7 +204,7 @@ class CMDN(DeepNet):
     def make_stages(self, num_items: int) -> tuple[Stage, ...]:
         """The stages of the class in order; of --variant=together one."""
         s, steps = self.settings, self.total_steps(num_items)
-        if s.variant == "together":
+        if self.together:
             return (Stage("training", steps),)
 
         def stages(*names: str, length: int) -> list[Stage]:
@@ -235,7 +224,7 @@ class CMDN(DeepNet):
     @property
     def players(self) -> Players:
         """A player for each stage of networks, and one for each machine; of --variant=together one for all."""
-        if self.settings.variant == "together":
+        if self.together:
             return super().players
         found: Players = {name: (name,) for name in self.machines}
         towers = [n for n in self.networks if n not in found and not isinstance(self.networks[n], Scaling)]
@@ -261,7 +250,7 @@ class CMDN(DeepNet):
     @property
     def rates(self) -> dict[str, float]:
         """With the authors' sgd, the ratio of each stage's rate to that of "semantic"."""
-        if self.settings.optimizer != "sgd" or self.settings.variant == "together":
+        if not self.authors_sgd:
             return {}
         own = {kind: descent.learning_rate for kind, descent in DESCENTS.items()}
         return {player: own.get(kind_of(player), AUTOENCODER_RATE) / BASE_RATE for player in self.players}
@@ -272,13 +261,12 @@ class CMDN(DeepNet):
             return super().make_optimizer(player, learning_rate)
         if kind_of(player) not in DESCENTS:
             return Adam(learning_rate, epsilon=1e-8, name=f"adam_{player}")
-        steps = next(stage.steps for stage in self.stages if stage.name == player)
-        return DESCENTS[kind_of(player)].optimizer(max(1, steps), f"sgd_{player}", learning_rate)
+        return self.descending(player, learning_rate)
 
     def begin(self, data: MultiModalData) -> dict[str, Any]:
         """Before the first stage and those that take scaled codes, sets the scalings to the training items."""
         found = super().begin(data)
-        if self.settings.variant == "together":
+        if self.together:
             return found
         features = data.splits["train"].features
         for m in self.dims:
@@ -290,27 +278,18 @@ class CMDN(DeepNet):
                 self.networks[f"scaled_{m}"].set(rows_of(functools.partial(self.merged, m), features[m]), "zscore")
         return found
 
-    def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
-        """Yields the update of the stage's networks, or of each of its machines."""
-        stage = step.stage
-        if stage.startswith("machines_"):
-            yield from self.machine_updates(batch, step)
-        elif stage == "joint_machine":
-            parts = [self.seen(m, batch[m]) for m in self.dims]
-            yield self.contrasted(stage, tf.concat(parts, axis=-1), step)
-        elif stage == "merge_machines":
-            for m in self.dims:
-                codes = self.intra_and_joint(m, batch[m])
-                yield self.contrasted(f"merge_machine_{m}", tf.concat(codes, axis=-1), step)
+    def upper_machines(self, stage: str, batch: Batch) -> Iterator[tuple[str, tf.Tensor]]:
+        """Yields the machine over all modalities' codes and these; or a modality's, and what it merges, (B, d) each."""
+        if stage == "joint_machine":
+            yield stage, tf.concat([self.seen(m, batch[m]) for m in self.dims], axis=-1)
         else:
-            with tf.GradientTape() as tape:
-                loss = self.compute_losses(batch, step)
-            yield self.minimise("joint" if self.settings.variant == "together" else stage, loss, tape)
+            for m in self.dims:
+                yield f"merge_machine_{m}", tf.concat(self.intra_and_joint(m, batch[m]), axis=-1)
 
     def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """The losses of a batch, name -> scalar: of the stage, or with --variant=together of all."""
-        if self.settings.variant == "together":
-            return self.costs_together(batch)
+        if self.together:
+            return self.losses_together(batch)
         loss: Losses = {}
         kind, number = kind_of(step.stage), step.stage.rpartition("_")[2]
         if kind == "intra":
@@ -332,7 +311,7 @@ class CMDN(DeepNet):
             self.jointly(step.stage, parts, loss, batch["label"])
         return loss
 
-    def costs_together(self, batch: Batch) -> Losses:
+    def losses_together(self, batch: Batch) -> Losses:
         """The losses of all stages, from codes that are computed once."""
         loss: Losses = {}
         parts: dict[str, tf.Tensor] = {}
@@ -356,7 +335,7 @@ class CMDN(DeepNet):
 
     def squared_error(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         """S of a - b (..., B, d), as a mean over all items and inputs; b is broadcast to a's shape. A scalar."""
-        if self.settings.variant == "together":
+        if self.together:
             return tf.reduce_mean((a - b) ** 2)
         return 0.5 * tf.reduce_mean(tf.reduce_sum((a - b) ** 2, axis=-1))
 
@@ -387,7 +366,7 @@ class CMDN(DeepNet):
 
     def standard(self, m: str, x: tf.Tensor) -> tf.Tensor:
         """Features (B, d) as the networks take them."""
-        return self.networks[f"standard_{m}"](x) if self.settings.variant == "staged" else x
+        return x if self.together else self.networks[f"standard_{m}"](x)
 
     def intra(self, m: str, x: tf.Tensor) -> tf.Tensor:
         """a_m of features."""
@@ -433,11 +412,6 @@ class CMDN(DeepNet):
     def alone(self, name: str, modality: str, part: tf.Tensor) -> tf.Tensor:
         """The joint code (B, k) of one modality's part (B, d), without the others."""
         return self.networks[name](*(part if m == modality else tf.zeros_like(part) for m in self.dims))
-
-
-def kind_of(player: str) -> str:
-    """The first word of a player's or stage's name."""
-    return player.partition("_")[0]
 
 
 def autoencoder(

@@ -32,13 +32,9 @@ class CorrAESettings(DeepNetSettings):
         0.0, "Weight of the correlation against that of the reconstruction, in [0, 1]; 0 takes the paper's: .8, with "
         "--variant=cross .2.", minimum=0.0, maximum=1.0, grid=(0.0, 0.5, 0.95),
     )
-    activation: str = setting(
-        "auto", "Units of all hidden layers and codes: sigmoid as in the paper; tanh, codes of both signs; or auto: "
-        "sigmoid with --rbm_pretrain, which the paper's codes need, else tanh.", choices=("auto", "sigmoid", "tanh"),
-    )
     encoder_units: tuple = setting(
         (1024, 1024), "Widths of an encoder's layers; the last is the code, decoders mirror the rest. With "
-        "--rbm_pretrain the paper's is 1024.", minimum=1,
+        "--rbm_pretrain the paper's is 1024.", minimum=1, parts=1,
     )
     initial_momentum: float = setting(
         0.5, "Momentum of sgd at first, in [0, .999]; it rises to --momentum as m - (m - m_0) exp(-t / 10000).",
@@ -84,23 +80,14 @@ class CorrAE(DeepNet):
     def make_networks(self, data: Shapes) -> Networks:
         """Builds an encoder for each modality, the decoders that the variant needs, and machines if there are any."""
         *hidden, code = self.settings.encoder_units
-        activation = getattr(tf, self.activation)
+        activation = self.settings.unit
         machines, dims = self.make_machines(data.dims)
-        shapes = {f"encoder_{m}": (d, (*hidden, code), activation) for m, d in dims.items()}
+        coded = {"activation": activation, "output_activation": activation}
+        shapes: dict[str, tuple] = {f"encoder_{m}": (d, (*hidden, code), coded) for m, d in dims.items()}
         for m, n in itertools.product(dims, repeat=2):
             if self.settings.variant == "full" or (m == n) == (self.settings.variant == "corr"):
-                shapes[f"decoder_{m}_{n}"] = code, (*reversed(hidden), dims[n]), None
-        return {
-            name: self.tower(name, inputs, units, activation=activation, output_activation=last)
-            for name, (inputs, units, last) in shapes.items()
-        } | machines
-
-    @property
-    def activation(self) -> str:
-        """Name of the hidden units, "sigmoid" or "tanh"."""
-        # without machines to start from, codes of one sign tell little apart: on 400 raw pairs mAP .25, tanh .33
-        automatic = "sigmoid" if self.settings.rbm_pretrain else "tanh"
-        return automatic if self.settings.activation == "auto" else self.settings.activation
+                shapes[f"decoder_{m}_{n}"] = code, (*reversed(hidden), dims[n]), {"activation": activation}
+        return self.towers(shapes) | machines
 
     def make_stages(self, num_items: int) -> tuple[Stage, ...]:
         """The machines of each level, the lowest first, and the autoencoders."""

@@ -10,7 +10,7 @@ from tfxmr.core.settings import setting
 from tfxmr.engine import losses
 from tfxmr.engine.parts.mmd import mixture_mmd
 from tfxmr.models._dual import Dual, DualSettings
-from tfxmr.models.base import Batch, Players, Stage, Step, Update
+from tfxmr.models.base import Batch, Players, Step, Update
 
 BANDWIDTHS = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)  # sigma of the kernels, whose sum is taken
 EPSILON = 1e-8  # under the root: the authors' is bare, and nan where rounding makes MMD^2 negative
@@ -66,6 +66,7 @@ class DADN(Dual):
     settings: DADNSettings
     paper = "Chi and Peng, IEEE TCSVT 2020"
     provenance = "the authors' code, run and reproduced; the paper's text was not at hand"
+    sampler = "contrasted"
 
     @property
     def players(self) -> Players:
@@ -78,10 +79,6 @@ class DADN(Dual):
             if variant != "single":
                 found["D_R"] = self.names("D_R")
         return found
-
-    def make_stages(self, num_items: int) -> tuple[Stage, ...]:
-        """One stage, whose batches have a pair of another class for each pair."""
-        return (Stage("training", self.total_steps(num_items), sampler="contrasted"),)
 
     def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the updates of one step, each with dropout masks of its own."""

@@ -5,7 +5,6 @@ import itertools
 
 import tensorflow as tf
 
-from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses
 from tfxmr.engine.keras_model import Shapes
@@ -35,14 +34,8 @@ class DAMLSettings(MethodSettings):
     lambda_adv: float = setting(
         1.0, "Factor of the reversed gradient of the adversarial loss.", minimum=0.0, grid=(0.0, *WEIGHTS)
     )
-    common_units: tuple = setting((1024, 512, 128), "Widths of each modality's layers.", minimum=1)
+    common_units: tuple = setting((1024, 512, 128), "Widths of each modality's layers.", minimum=1, parts=1)
     modality_units: tuple = setting((64,), "Widths of the modality classifier's hidden layers.", minimum=1)
-
-    def __post_init__(self) -> None:
-        """Raises InputError for values out of range, or for no layers."""
-        super().__post_init__()
-        if not self.common_units:
-            raise InputError("--common_units=: give at least one width, such as --common_units=1024,512,128")
 
 
 class DAML(Method):
@@ -85,10 +78,7 @@ class DAML(Method):
         leaky = {"activation": functools.partial(tf.nn.leaky_relu, alpha=0.2)}
         shapes = {f"tower_{m}": (d, s.common_units, tanh) for m, d in data.dims.items()}
         shapes["modality_classifier"] = s.common_units[-1], (*s.modality_units, len(data.dims)), leaky
-        return {
-            name: self.tower(name, inputs, units, **activations)
-            for name, (inputs, units, activations) in shapes.items()
-        }
+        return self.towers(shapes)
 
     def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """The weighted losses of a batch, name -> scalar."""

@@ -39,7 +39,7 @@ class DCCASettings(OptimizerSettings):
         "l2"
     )
     units: tuple = setting(
-        (1024, 10), "Widths of each network's layers; the last are the outputs.", minimum=1,
+        (1024, 10), "Widths of each network's layers; the last are the outputs.", minimum=1, parts=1,
         grid=((1024, 10), (1024, 20), (1024, 1024, 10), (1024, 1024, 50)),
     )
     activation: str = setting(

@@ -2,14 +2,12 @@
 import dataclasses
 import itertools
 
-import keras
 import tensorflow as tf
 
-from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses
 from tfxmr.engine.keras_model import Shapes
-from tfxmr.models.base import Batch, Losses, Method, MethodSettings, Networks, Rate, Step, init_setting
+from tfxmr.models.base import Batch, Losses, Method, MethodSettings, Networks, Step, init_setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,15 +27,8 @@ class DSCMRSettings(MethodSettings):
     beta: float = setting(
         0.1, "Weight of the distance of a pair in the common space, J3.", minimum=0.0, grid=(0.0, 1e-2, 1e-1, 1.0)
     )
-    hidden_units: tuple = setting((2048,), "Widths of each modality's own layers.", minimum=1)
-    common_units: tuple = setting((1024,), "Widths of the layers that all modalities share.", minimum=1)
-
-    def __post_init__(self) -> None:
-        """Raises InputError for values out of range, or for no layers."""
-        super().__post_init__()
-        for name in ("hidden_units", "common_units"):
-            if not getattr(self, name):
-                raise InputError(f"--{name}=: give at least one width, such as --{name}=1024")
+    hidden_units: tuple = setting((2048,), "Widths of each modality's own layers.", minimum=1, parts=1)
+    common_units: tuple = setting((1024,), "Widths of the layers that all modalities share.", minimum=1, parts=1)
 
 
 def likelihood(a: tf.Tensor, b: tf.Tensor, same: tf.Tensor) -> tf.Tensor:
@@ -84,25 +75,19 @@ class DSCMR(Method):
     settings: DSCMRSettings
     paper = "Zhen et al., CVPR 2019"
     provenance = "the authors' code"
+    torch_epsilon = True
     zero_shot = True
 
     def make_networks(self, data: Shapes) -> Networks:
         """Builds each modality's own layers, the shared linear layer and the classifier."""
         s = self.settings
         self.num_classes = data.num_classes
-        shapes = {f"own_{m}": (d, s.hidden_units, tf.nn.relu) for m, d in data.dims.items()}
-        shapes["common"] = s.hidden_units[-1], s.common_units, None
-        shapes["classifier"] = s.common_units[-1], (data.num_classes,), None
-        return {
-            name: self.tower(name, inputs, units, output_activation=last, init=s.init)
-            for name, (inputs, units, last) in shapes.items()
+        shapes: dict[str, tuple] = {
+            f"own_{m}": (d, s.hidden_units, {"output_activation": tf.nn.relu}) for m, d in data.dims.items()
         }
-
-    def make_optimizer(self, player: str, learning_rate: Rate) -> keras.optimizers.Optimizer:
-        """As Method.make_optimizer, with PyTorch's epsilon."""
-        optimizer = super().make_optimizer(player, learning_rate)
-        optimizer.epsilon_corrected = True
-        return optimizer
+        shapes["common"] = s.hidden_units[-1], s.common_units
+        shapes["classifier"] = s.common_units[-1], (data.num_classes,)
+        return self.towers(shapes, init=s.init)
 
     def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """The weighted losses of a batch, name -> scalar."""

@@ -6,7 +6,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
 from tfxmr.engine import randomness
 from tfxmr.engine.keras_model import Shapes
@@ -36,15 +35,16 @@ class MCSMSettings(OptimizerSettings):
     learning_rate: float = changed(1e-4, grid=(1e-4, 3e-4, 1e-3))
     margin: float = setting(0.5, "Margin alpha of the hinge losses.", minimum=0.0, grid=(0.2, 0.5))
     joint_units: int = setting(4096, "Width of each branch's space.", minimum=1)
-    image_lstm_units: tuple = setting((512, 512), "Widths of the LSTMs over an image's regions.", minimum=1)
-    text_lstm_units: tuple = setting((256, 256), "Widths of the LSTMs over a text's places.", minimum=1)
+    image_lstm_units: tuple = setting((512, 512), "Widths of the LSTMs over an image's regions.", minimum=1, parts=1)
+    text_lstm_units: tuple = setting((256, 256), "Widths of the LSTMs over a text's places.", minimum=1, parts=1)
     text_convs: int = setting(
         3, "Stages of convolution, normalisation and pooling of a text's words at most (widths 15, 9, 7; pooled by 5, "
         "5, 6). As many are built as leave a place of the longest text: 3 from 354 words on, 2 from 79, 1 from 19; "
         "without any, one convolution of width 3 keeps every word a place.", minimum=0, maximum=3,
     )
     text_filters: tuple = setting(
-        (384, 512, 256), "Widths of these three stages; the last is that of a lone convolution, too.", minimum=1
+        (384, 512, 256), "Widths of these three stages; the last is that of a lone convolution, too.", minimum=1,
+        parts=len(TEXT_WINDOWS),
     )
     dropout_keep: float = setting(
         0.5, "Probability that dropout keeps an output of an LSTM, and an entry of the attention's tanh.",
@@ -76,17 +76,6 @@ class MCSMSettings(OptimizerSettings):
         "`tfxmr tune` searches it on validation items.", minimum=0.0, maximum=1.0, grid=(0.25, 0.5, 0.75),
         affects="scoring",
     )
-
-    def __post_init__(self) -> None:
-        """Raises InputError for values out of range, or widths that are not there."""
-        super().__post_init__()
-        for name, least in (("image_lstm_units", 1), ("text_lstm_units", 1), ("text_filters", len(TEXT_WINDOWS))):
-            widths, defaults = getattr(self, name), getattr(type(self), name)
-            if len(widths) < least:
-                raise InputError(
-                    f"--{name}={','.join(map(str, widths))}: give {least} or more widths, such as "
-                    f"--{name}={','.join(map(str, defaults))}"
-                )
 
 
 class MCSM(Method):
@@ -157,10 +146,6 @@ class MCSM(Method):
         )
         made["text_vector"] = self.tower("text_vector", data.dims["text"], (s.joint_units,))
         return made
-
-    def own_seed(self, name: str) -> int:
-        """The seed of a network's initial weights."""
-        return randomness.derive(self.seed, *name.encode())
 
     @property
     def players(self) -> Players:

@@ -13,12 +13,13 @@ from tfxmr.core.settings import changed, setting
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.engine import randomness
 from tfxmr.engine.keras_model import Shapes
-from tfxmr.engine.layers import reversal_ramp, reverse_gradient
+from tfxmr.engine.layers import reverse_gradient
 from tfxmr.engine.optimizers import BySteps
 from tfxmr.engine.parts.recurrent import INITS
 from tfxmr.engine.parts.sentence_encoder import END, START, SentenceEncoder, with_marks
 from tfxmr.engine.parts.triplet import NEGATIVES, different, triplet
-from tfxmr.models.base import Batch, Losses, Method, MethodSettings, Networks, Players, Rate, Stage, Step, Update
+from tfxmr.models._adversary import Adversarial, AdversarySettings
+from tfxmr.models.base import Batch, Losses, Networks, Players, Rate, Stage, Step, Update
 
 WORDS = "text.words"
 STAGES = ("embedding", "classifier", "joint")
@@ -27,7 +28,7 @@ LEAST_STEPS = 100  # of small data an epoch is a few steps, in which no embeddin
 
 
 @dataclasses.dataclass(frozen=True)
-class ModalityInvariantSettings(MethodSettings):
+class ModalityInvariantSettings(AdversarySettings):
     """Settings of the modality-invariant embedding; the defaults of the encoders are VSE++'s, the paper's not known."""
 
     epochs: int = changed(30, help_text="Training epochs of all stages together, if --steps is 0.")
@@ -71,12 +72,8 @@ class ModalityInvariantSettings(MethodSettings):
         choices=("grl", "flipped", "none"),
     )
     adv_weight: float = setting(1.0, "Weight of the adversarial loss beside the triplet loss.", minimum=0.0)
-    lambda_adv: float = setting(
-        1.0, "Factor of what the encoders get of the adversarial loss.", minimum=0.0, grid=(0.01, 0.1, 1.0)
-    )
-    adv_schedule: str = setting(
-        "dann", "dann: --lambda_adv times 2 / (1 + exp(-10 p)) - 1, p = share of the joint stage done; constant: "
-        "--lambda_adv throughout.", choices=("dann", "constant"),
+    lambda_adv: float = changed(
+        help_text="Factor of what the encoders get of the adversarial loss, in the joint stage.", grid=(0.01, 0.1, 1.0)
     )
     classifier_units: tuple = setting((512, 256), "Widths of the modality classifier's hidden layers.", minimum=1)
     classifier_loss: float = setting(
@@ -92,7 +89,7 @@ class ModalityInvariantSettings(MethodSettings):
             raise InputError(f"--stages={shown}: give three shares, not all 0, such as --stages=15,2,13")
 
 
-class ModalityInvariant(Method):
+class ModalityInvariant(Adversarial):
     """Images and sentences in one space, from which a classifier cannot tell which of the two an item is.
 
     An image has features x, a sentence the words w_1 ... w_T. With unit-norm embeddings
@@ -133,6 +130,7 @@ class ModalityInvariant(Method):
     inputs = ("image", WORDS)
     pairs = True
     takes_items = True
+    torch_epsilon = True
     zero_shot = True
     marks: tuple[int, ...] = ()  # numbers of the marks that sentences get here, where they bring none
 
@@ -155,7 +153,7 @@ class ModalityInvariant(Method):
             self.marks = words + 1, words + 2
         text = SentenceEncoder(
             words + len(self.marks), s.units, width=s.word_width, table=table if fixed else None, init=s.init,
-            cut=not s.jit_compile, seed=randomness.derive(self.seed, *b"text"), name="text", dtype=self.policy,
+            cut=not s.jit_compile, seed=self.own_seed("text"), name="text", dtype=self.policy,
         )
         made = {"image": self.tower("image", data.dims["image"], (s.units,)), "text": text}
         if s.text_layer:
@@ -185,12 +183,11 @@ class ModalityInvariant(Method):
         return BySteps(decayed, self.step)
 
     def make_optimizer(self, player: str, learning_rate: Rate) -> keras.optimizers.Optimizer:
-        """As Method.make_optimizer, with PyTorch's epsilon; the encoders' rate alone decays, and theirs is the clip."""
+        """As Method.make_optimizer; the encoders' rate alone decays, and theirs is the clip."""
         if player == "classifier" and isinstance(learning_rate, BySteps):
             # it has to follow the embedding to the end: with a tenth of its rate it falls behind even unopposed
             learning_rate = self.settings.learning_rate
         optimizer = super().make_optimizer(player, learning_rate)
-        optimizer.epsilon_corrected = True
         if player == "embedding" and self.settings.clip_norm:
             optimizer.global_clipnorm = self.settings.clip_norm
         return optimizer
@@ -264,11 +261,6 @@ class ModalityInvariant(Method):
             costs, hits = self.modality_losses(tf.stop_gradient(common))
             found = {"modality": tf.maximum(tf.reduce_mean(costs), least)}
         return *self.minimise("classifier", found, tape), {"accuracy": tf.reduce_mean(hits)}
-
-    def reversal(self, step: Step) -> float | tf.Tensor:
-        """lambda at a Step of the joint stage, a float or scalar tensor."""
-        s = self.settings
-        return s.lambda_adv * (1.0 if s.adv_schedule == "constant" else reversal_ramp(step.progress))
 
     def embed(self, modality: str, features: dict[str, tf.Tensor]) -> tf.Tensor:
         """v or t, with unit norm; an image without features is b / ||b||."""

@@ -8,8 +8,9 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses
 from tfxmr.engine.keras_model import Shapes
-from tfxmr.engine.layers import reversal_ramp, reverse_gradient
-from tfxmr.models.base import Batch, Losses, Method, MethodSettings, Networks, Step
+from tfxmr.engine.layers import reverse_gradient
+from tfxmr.models._adversary import Adversarial, AdversarySettings
+from tfxmr.models.base import Batch, Losses, Networks, Step
 
 LOSSES = ("sd", "c", "lm", "adv")
 THRESHOLDS = tuple(float(t) for t in range(1, 11))  # the paper's grid (section 4.3)
@@ -17,7 +18,7 @@ WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class MS2GANSettings(MethodSettings):
+class MS2GANSettings(AdversarySettings):
     """Settings of MS2GAN; the defaults are the paper's (section 4.3), or its ancestor ACMR's where it is silent."""
 
     epochs: int = changed(200, "The paper is silent.")
@@ -41,12 +42,7 @@ class MS2GANSettings(MethodSettings):
         choices=losses.CONTRASTIVE_THIRDS,
     )
     tanh_logits: bool = setting(False, "tanh on the classifier's logits too, as section 4.3 can be read.")
-    lambda_adv: float = setting(1.0, "Factor of the reversed gradient of the adversarial loss.", minimum=0.0)
-    adv_schedule: str = setting(
-        "constant",
-        "constant: --lambda_adv throughout; dann: times 2 / (1 + exp(-10 p)) - 1, p = share of the training done.",
-        choices=("constant", "dann"),
-    )
+    adv_schedule: str = changed("constant")
     without: tuple = setting(
         (), "Losses left out, with the networks that only they train: some of sd, c, lm (section 4.5.1), adv.",
         choices=LOSSES,
@@ -76,7 +72,7 @@ class MS2GANSettings(MethodSettings):
             )
 
 
-class MS2GAN(Method):
+class MS2GAN(Adversarial):
     """Features of a modality's own and features that all modalities share, both kept for retrieval.
 
     An item u of class l_u has features x_u^m in each of M >= 2 modalities. A tower of each modality makes its
@@ -132,10 +128,7 @@ class MS2GAN(Method):
         if "adv" not in s.without:
             leaky = functools.partial(tf.nn.leaky_relu, alpha=0.2)
             shapes["modality_classifier"] = width, (*s.modality_units, len(data.dims)), {"activation": leaky}
-        return {
-            name: self.tower(name, inputs, units, **activations)
-            for name, (inputs, units, activations) in shapes.items()
-        }
+        return self.towers(shapes)
 
     def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """The weighted losses of a batch, name -> scalar, without those that the settings leave out."""
@@ -155,11 +148,6 @@ class MS2GAN(Method):
             logits = self.networks["modality_classifier"](reverse_gradient(shared, self.reversal(step)))  # (M, B, M)
             loss["adv"] = tf.reduce_mean(losses.modality_classification(logits))
         return loss
-
-    def reversal(self, step: Step) -> float | tf.Tensor:
-        """lambda at a Step, a float or scalar tensor."""
-        s = self.settings
-        return s.lambda_adv * (1.0 if s.adv_schedule == "constant" else reversal_ramp(step.progress))
 
     def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """[m^f; m^s], or what else the settings choose."""

@@ -3,7 +3,6 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -66,6 +65,7 @@ class SDML(Method):
     settings: SDMLSettings
     paper = "Hu et al., SIGIR 2019"
     provenance = "the authors' code"
+    torch_epsilon = True
     zero_shot = True
 
     def check(self, data: MultiModalData) -> None:
@@ -84,10 +84,7 @@ class SDML(Method):
         self.anchors = tf.constant(orthogonal(width, randomness.derive(self.seed, 0))[:, : data.num_classes])  # (d, C)
         shapes = {f"encoder_{m}": (d, (*hidden, width)) for m, d in data.dims.items()}
         shapes |= {f"decoder_{m}": (width, (*hidden, d)) for m, d in data.dims.items()}
-        return {
-            name: self.tower(name, inputs, units, init=self.settings.init)
-            for name, (inputs, units) in shapes.items()
-        }
+        return self.towers(shapes, init=self.settings.init)
 
     @property
     def players(self) -> Players:
@@ -102,12 +99,6 @@ class SDML(Method):
         if learning_rate is None:
             for m in set(self.dims) - {"image"}:
                 self.player_optimizers[m].learning_rate = self.settings.other_learning_rate
-
-    def make_optimizer(self, player: str, learning_rate: Rate) -> keras.optimizers.Optimizer:
-        """As Method.make_optimizer, with PyTorch's epsilon."""
-        optimizer = super().make_optimizer(player, learning_rate)
-        optimizer.epsilon_corrected = True
-        return optimizer
 
     def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields one update for each modality."""

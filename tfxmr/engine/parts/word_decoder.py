@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tfxmr.engine import randomness
 from tfxmr.engine.layers import Dense
 from tfxmr.engine.parts.recurrent import LSTM
-from tfxmr.engine.parts.word_table import look_up
+from tfxmr.engine.parts.word_table import add_table, look_up
 
 
 class WordDecoder(keras.layers.Layer):
@@ -41,15 +41,8 @@ class WordDecoder(keras.layers.Layer):
         super().__init__(**kwargs)
         if not (1 <= start <= words and 1 <= end <= words and start != end):
             raise ValueError(f"start={start}, end={end}: must be two ids in 1 to {words}")
-        if table is not None and len(table) != words + 1:
-            raise ValueError(f"table of {len(table)} rows: must have {words + 1}, padding first")
         self.start, self.end = start, end
-        uniform = keras.initializers.RandomUniform(-0.1, 0.1, seed=randomness.derive(seed, 0))
-        fixed = None if table is None else np.asarray(table, np.float32)
-        self.table = self.add_weight(
-            shape=(words + 1, word_dim) if fixed is None else fixed.shape, trainable=fixed is None, name="table",
-            initializer=uniform if fixed is None else (lambda shape, dtype=None: tf.constant(fixed, dtype)),
-        )
+        self.table = add_table(self, words, word_dim, table, randomness.derive(seed, 0))
         policy = self.dtype_policy
         self.lstm = LSTM(self.table.shape[1], units, seed=randomness.derive(seed, 1), name="lstm", dtype=policy)
         self.output_layer = Dense((units,), words, None, randomness.derive(seed, 2), name="output", dtype=policy)

@@ -31,17 +31,37 @@ def look_up(table: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
     return read(table)
 
 
+def add_table(layer: keras.layers.Layer, words: int, width: int, table: NDArray | None, seed: int) -> tf.Variable:
+    """Adds the weight "table" to a layer: a vector for each of the words 1..V, row 0 for padding.
+
+    Args:
+      layer: that keeps it.
+      words: V.
+      width: e of learned vectors, uniform from +-.1 at first, as word embeddings of VSE++ and others begin.
+      table: float (V + 1, e), fixed vectors, in the place of learned ones; or None.
+      seed: of the initial vectors.
+
+    Returns:
+      The weight, (V + 1, e).
+
+    Raises:
+      ValueError: a table of another number of words.
+    """
+    if table is not None and len(table) != words + 1:
+        raise ValueError(f"table of {len(table)} rows: must have {words + 1}, padding first")
+    fixed = None if table is None else np.asarray(table, np.float32)
+    uniform = keras.initializers.RandomUniform(-0.1, 0.1, seed=seed)
+    return layer.add_weight(
+        shape=(words + 1, width) if fixed is None else fixed.shape, trainable=fixed is None, name="table",
+        initializer=uniform if fixed is None else (lambda shape, dtype=None: tf.constant(fixed, dtype)),
+    )
+
+
 class WordTable(keras.layers.Layer):
     """A vector for each of the words 1..V; number 0 is padding, of which nothing is to be learned: mask it.
 
     Args:
-      words: V.
-      width: e of learned vectors, uniform from +-.1 at first, as word embeddings of VSE++ and others begin.
-      table: float (V + 1, e), fixed vectors, in the place of learned ones.
-      seed: of the initial vectors.
-
-    Raises:
-      ValueError: a table of another number of words.
+      words, width, table, seed: see `add_table`.
     """
 
     row_axis = 0
@@ -50,14 +70,7 @@ class WordTable(keras.layers.Layer):
         self, words: int, width: int = 300, *, table: NDArray | None = None, seed: int = 0, **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if table is not None and len(table) != words + 1:
-            raise ValueError(f"table of {len(table)} rows: must have {words + 1}, padding first")
-        fixed = None if table is None else np.asarray(table, np.float32)
-        uniform = keras.initializers.RandomUniform(-0.1, 0.1, seed=seed)
-        self.table = self.add_weight(
-            shape=(words + 1, width) if fixed is None else fixed.shape, trainable=fixed is None, name="table",
-            initializer=uniform if fixed is None else (lambda shape, dtype=None: tf.constant(fixed, dtype)),
-        )
+        self.table = add_table(self, words, width, table, seed)
         self.width = self.table.shape[1]
         self.built = True
 
