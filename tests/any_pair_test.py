@@ -74,7 +74,7 @@ def test_a_model_a_pair(name, tmp_path, capsys):
     capsys.readouterr()
     assert main(command(name, tmp_path, "--joint", f"--run_dir={tmp_path}/joint")) == 2
     assert capsys.readouterr().err == (
-        f"tfxmr: error: --joint: {name} takes two modalities, one model a pair; leave the flag out\n"
+        f"tfxmr: error: --joint: {name} takes two modalities, one model a pair; omit the flag\n"
     )
 
 
@@ -89,7 +89,7 @@ def test_pairs_alone(name, tmp_path):
 def test_pairs_that_are_left_out_are_told(tmp_path, capsys):
     write(tmp_path, DIMS | {"image": 5}, unpaired=["text"])
     assert main(command("cca", tmp_path)) == 0
-    assert "image-text: left out, since cca learns from pairs" in capsys.readouterr().out
+    assert "image-text: skipped, since cca learns from pairs" in capsys.readouterr().out
     found = sorted(p.parent.name for p in (tmp_path / "run").glob("*/results.json"))
     assert found == ["image-audio", "image-video", "video-audio"]
 

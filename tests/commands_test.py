@@ -310,7 +310,7 @@ def test_compare(capsys, train, tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.write_text((tmp_path / "all/0.1_0/results.json").read_text())
     message = refusal(capsys, "compare", str(tmp_path / "all"))
-    assert "cca on data, seed 0, is there twice: " in message and f"{tmp_path}/all/1_0; leave one out" in message
+    assert "cca on data, seed 0, is there twice: " in message and f"{tmp_path}/all/1_0; give one of them" in message
 
 
 def test_compare_data_sets_of_ones_own(capsys, train, folder, tmp_path, make_data):

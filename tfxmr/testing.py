@@ -336,7 +336,7 @@ def descends(method_class: MethodClass, data: MultiModalData | None = None, **se
     """Raises AssertionError if a small step along a player's gradients makes the sum of its losses larger.
 
     Gradients that are reversed for a part of a loss must count less than those of the rest. A player whose losses are
-    to grow breaks this rule: leave the rule out.
+    to grow breaks this rule: `keeps_all(..., without=["descends"])`.
     """
     if not issubclass(method_class, Method):
         return

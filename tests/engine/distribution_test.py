@@ -173,7 +173,7 @@ def test_too_late(monkeypatch, capsys, tmp_path):
 
 def test_what_is_not_distributed_is_refused(make_data, tmp_path, capsys):
     data = make_data()
-    with pytest.raises(InputError, match="--strategy=mirrored: CCA is fitted in one piece"):
+    with pytest.raises(InputError, match="--strategy=mirrored: closed-form methods, cca among them, do not support"):
         run(CCA, CCASettings(), data, protocol.make("standard", data), tmp_path, RunOptions(strategy="mirrored"))
     assert main(["tune", "--model=ms2gan", f"--run_dir={tmp_path}/run", "--strategy=multi_worker"]) == 2
     assert "a search runs in one process" in capsys.readouterr().err

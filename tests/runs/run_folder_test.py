@@ -26,7 +26,7 @@ sys.stdin.read()
 
 def start(path, manifest=MANIFEST, **changes):
     """Opens a run folder as a process does, and lets go of it again."""
-    RunFolder(path).open(FLAGS | changes, manifest, harmless=("data_dir",))
+    RunFolder(path).open(FLAGS | changes, manifest, free=("data_dir",))
 
 
 def refusal(path, manifest=MANIFEST, **changes):

@@ -264,7 +264,7 @@ def test_the_measure(data, tmp_path):
 
 
 def test_the_test_split_has_no_say(data, tmp_path):
-    """Guards against test figures made or kept in a search: noise in place of the test items changes nothing."""
+    """Guards against test metrics made or kept in a search: noise in place of the test items changes nothing."""
     rule, rng = protocol.make("standard", data), np.random.default_rng(1)
     test = data.splits["test"]
     noise = Split.of_pairs({m: rng.normal(size=f.shape) for m, f in test.features.items()}, test.labels["image"])
@@ -285,10 +285,10 @@ def test_the_test_split_has_no_say(data, tmp_path):
 
 
 def test_a_trial_is_no_run_with_test_figures(data, tmp_path):
-    """Guards against a trial's folder that passes for a run whose test figures were forgotten."""
+    """Guards against a trial's folder that passes for a run whose test metrics were forgotten."""
     rule = protocol.make("standard", data)
     run(CCA, CCASettings(), data, rule, tmp_path / "run", dataclasses.replace(OPTIONS, test=False))
-    with pytest.raises(InputError, match="holds a trial of a search, without test figures"):
+    with pytest.raises(InputError, match="holds a trial of a search, without test metrics"):
         run(CCA, CCASettings(), data, rule, tmp_path / "run", OPTIONS)
 
 

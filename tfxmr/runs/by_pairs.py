@@ -33,7 +33,7 @@ def runner(
     several = len(pairs(method_class, settings, data)) > 1
     if joint and several:
         raise InputError(
-            f"--joint: {registry.name_of(method_class)} takes two modalities, one model a pair; leave the flag out"
+            f"--joint: {registry.name_of(method_class)} takes two modalities, one model a pair; omit the flag"
         )
     return run_pairs if several else run
 
@@ -54,7 +54,7 @@ def run_pairs(
     chosen = pairs(method_class, settings, data)
     for pair in itertools.combinations(data.modalities, 2):
         if pair not in chosen:
-            print(f"{'-'.join(pair)}: left out, since {registry.name_of(method_class)} learns from pairs")
+            print(f"{'-'.join(pair)}: skipped, since {registry.name_of(method_class)} learns from pairs")
     for pair in chosen:
         memory.free()  # of the pair before
         own_flags = flags and flags | {"modalities": f"--modalities={','.join(pair)}"}

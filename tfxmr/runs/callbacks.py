@@ -17,7 +17,7 @@ from tfxmr.runs import selection
 
 
 def read_losses(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Groups a step's logs by player: "G_F" -> its total loss, leaving out gradient norms and what is only shown."""
+    """Groups a step's logs by player: "G_F" -> its total loss, without gradient norms and what is only shown."""
     totals: dict[str, float] = {}
     for name, value in logs.items():
         player, _, part = name.partition("/")
@@ -61,7 +61,7 @@ class Progress(keras.callbacks.Callback):
         self.console = _Console()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Shows the bar, at the step where a resumed run goes on."""
+        """Shows the bar, at the step where a run resumes."""
         progress = rich.progress
         self.bar = _TwoLines(
             progress.TextColumn("{task.description}"),

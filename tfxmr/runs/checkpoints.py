@@ -61,7 +61,7 @@ class Checkpoints:
         return _finished(self.final)
 
     def restore(self) -> bool:
-        """Loads the finished networks, or else the newest checkpoint, to go on with the training.
+        """Loads the finished networks, or else the newest checkpoint, to resume the training.
 
         Returns:
           True if there was either; False if nothing is there.

@@ -1,4 +1,4 @@
-"""The training of one method in its run folder: a neural one by steps, a closed-form one in one piece."""
+"""The training of one method in its run folder: a neural one by steps, a closed-form one by one fit."""
 import dataclasses
 import functools
 import time
@@ -26,7 +26,7 @@ def learn(method: Method | Baseline, job: Job) -> dict[str, Any]:
     """Trains a method in its run folder, or resumes its training.
 
     A neural method resumes from the newest checkpoint, and keeps the weights that its settings select. A closed-form
-    one is fitted in one piece, and its arrays are saved; a transductive one sees the features, without labels, of the
+    one is fitted once, and its arrays are saved; a transductive one sees the features, without labels, of the
     items that are searched: of the test split, or in a search of settings of the validation split.
 
     Args:
@@ -166,7 +166,7 @@ def take_steps(method: Method, job: Job, checkpoints: Checkpoints) -> None:
             with stopping.held():
                 if best:
                     select.measure()  # if the interrupt came before it or in it
-                saver.save()  # an execution runs in one piece, so the state is that of a whole step
+                saver.save()  # an execution is not interrupted, so the state is that of a whole step
         raise
     finally:
         writer.close()

@@ -34,7 +34,7 @@ class RunOptions(Settings):
         affects="nothing",
     )
     metrics: tuple[str, ...] = setting(
-        (), f"Measures beside mAP: {named.NAMES}, such as P@10,R@10,nDCG.", affects="scoring"
+        (), f"Metrics beside mAP: {named.NAMES}, such as P@10,R@10,nDCG.", affects="scoring"
     )
     eval_memory: int = setting(
         512, "MiB for the similarities that are ranked at once.", minimum=1, affects="nothing"
@@ -67,7 +67,7 @@ class RunOptions(Settings):
     test: bool = True
 
     def __post_init__(self) -> None:
-        """Raises InputError for values out of range, and for an unknown measure, before the training."""
+        """Raises InputError for values out of range, and for an unknown metric, before the training."""
         super().__post_init__()
         for name in self.metrics:
             try:

@@ -100,7 +100,7 @@ def describe(data: MultiModalData, protocol: Protocol, training: MultiModalData 
     if unseen:
         lines.append(f"unseen     {', '.join(map(str, unseen))}")
     if data.instances:
-        lines.append("measures   hit@k: a counterpart is among the first k, R@k of papers on images and sentences")
+        lines.append("metrics    hit@k: a counterpart is among the first k, R@k of papers on images and sentences")
     return "\n".join(lines)
 
 

@@ -47,7 +47,10 @@ def run(
     """
     options = options or RunOptions()
     if options.strategy != "none" and not method_class.strategies:
-        raise InputError(f"--strategy={options.strategy}: {method_class.__name__} is fitted in one piece; leave it out")
+        raise InputError(
+            f"--strategy={options.strategy}: closed-form methods, {registry.name_of(method_class)} among them, do not "
+            "support --strategy; omit it"
+        )
     strategy = distribution.start(options)
     chief = distribution.is_chief(strategy)
     job = make_job(method_class, settings, data, protocol, run_dir, options, flags)
@@ -87,7 +90,7 @@ def checked(finished: dict[str, Any], job: Job) -> dict[str, Any]:
     """The results of a finished run. Raises InputError if it is another run, or a trial of a search."""
     if job.options.test and not finished["metrics"]:
         raise InputError(
-            f"--run_dir={job.folder.path}: holds a trial of a search, without test figures; give another folder"
+            f"--run_dir={job.folder.path}: holds a trial of a search, without test metrics; give another folder"
         )
     job.compare("nothing")
     return finished
@@ -109,14 +112,14 @@ def score(
 ) -> list[dict[str, Any]]:
     """Measures every task of the protocol, as `tfxmr.evaluation.evaluate` does, with names for the classes.
 
-    Of data without classes also the measures named.INSTANCE, and no figures by class.
+    Of data without classes also the metrics named.INSTANCE, and no values by class.
     """
     names = dict.fromkeys((*options.metrics, *(named.INSTANCE if data.instances else ())))
     tasks, training, memory = protocol.tasks(data), training_data.splits["train"], options.eval_memory * 2**20
     metrics = evaluation.evaluate(retriever, tasks, protocol, training, tuple(names), memory)
     for m in metrics:
         if data.instances:
-            m.pop("by_class", None)  # a figure for each item
+            m.pop("by_class", None)  # one for each item
         elif "by_class" in m and data.class_names:
             m["by_class"] = {data.class_names[c]: value for c, value in m["by_class"].items()}
     return metrics

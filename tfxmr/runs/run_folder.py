@@ -34,7 +34,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
 
     def open(
-        self, flags: dict[str, str], manifest: dict[str, Any], harmless: Collection[str] = (),
+        self, flags: dict[str, str], manifest: dict[str, Any], free: Collection[str] = (),
         defaults: dict[str, str] | None = None,
     ) -> "contextlib.closing[RunFolder]":
         """Claims the folder for a run, or finds that it holds the same run already.
@@ -42,7 +42,7 @@ class RunFolder:
         Args:
           flags: flag name -> serialised flag ("--seed=0"), all that define the run.
           manifest: facts on the features, a JSON dict; a resumed run must have the same.
-          harmless: names of flags that may differ between a run and its resumption.
+          free: names of flags that may differ between a run and its resumption.
           defaults: flag name -> its default as a serialised flag, which is that of a run begun by an older version
             that had no such flag.
 
@@ -64,7 +64,7 @@ class RunFolder:
         self._lock()
         if (self.path / "flags.cfg").exists():
             try:
-                self.compare(flags, manifest, harmless, defaults)
+                self.compare(flags, manifest, free, defaults)
             except InputError:
                 self.close()
                 raise
@@ -74,11 +74,11 @@ class RunFolder:
         return contextlib.closing(self)
 
     def compare(
-        self, flags: dict[str, str], manifest: dict[str, Any], harmless: Collection[str] = (),
+        self, flags: dict[str, str], manifest: dict[str, Any], free: Collection[str] = (),
         defaults: dict[str, str] | None = None,
     ) -> None:
         """Raises InputError if the folder's run has other flags or features; arguments as in `open`."""
-        self._compare(flags, harmless, defaults or {})
+        self._compare(flags, free, defaults or {})
         self._compare_manifest(manifest)
 
     def close(self) -> None:
@@ -92,13 +92,13 @@ class RunFolder:
         except BlockingIOError:
             raise InputError(f"--run_dir={self.path}: another process is running in this folder") from None
 
-    def _compare(self, flags: dict[str, str], harmless: Collection[str], defaults: dict[str, str]) -> None:
+    def _compare(self, flags: dict[str, str], free: Collection[str], defaults: dict[str, str]) -> None:
         found = read_flags(self.path / "flags.cfg", flags)
         old = {name: found.get(name, defaults.get(name)) for name in sorted({*found, *flags})}
         differing = [
             f"{there or '(not set)'} there, {flags.get(name) or '(not set)'} here"
             for name, there in old.items()
-            if name not in harmless and (there or "") != (flags.get(name) or "")
+            if name not in free and (there or "") != (flags.get(name) or "")
         ]
         if differing:
             raise InputError(

@@ -94,12 +94,12 @@ def validation_tasks(data: MultiModalData) -> list[Task]:
 
 
 def measured(data: MultiModalData) -> str:
-    """What results.json calls the measure by which steps and trials of training data are compared, see `score`."""
+    """What results.json calls the metric by which steps and trials of training data are compared, see `score`."""
     return "validation_recalls" if data.instances else "validation_mAP"
 
 
 def score(retriever: Retriever, tasks: list[Task], protocol: Protocol, data: MultiModalData) -> float:
-    """The measure by which steps and trials are compared: mean mAP, or on data without classes the sum of recalls.
+    """The metric by which steps and trials are compared: mean mAP, or on data without classes the sum of recalls.
 
     Args:
       retriever: tfxmr.evaluation.Retriever.
@@ -173,7 +173,7 @@ class Best:
     def record(self, value: tf.Tensor) -> None:
         """Takes the present weights if `value`, a float64 scalar tensor, is better than all before; else keeps its own.
 
-        In one piece, so that an interrupt finds the measurement noted whole or not at all.
+        As one graph, so that an interrupt finds the measurement noted whole or not at all.
         """
         self.measured.assign(self.method.step)
         self.stale.assign_add(1)

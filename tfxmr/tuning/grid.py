@@ -62,7 +62,7 @@ def parse(lines: Iterable[tuple[str, str]], settings_class: type[Settings]) -> G
                 raise InputError(f"{place}: {name} is there twice; give all its values at once")
             found = [_parse_value(fields[name], text.strip(), place) for text in values.split(",")]
             if len(set(found)) < len(found):
-                raise InputError(f"{place}: {name} has a value twice; leave one out")
+                raise InputError(f"{place}: {name} has a value twice; give each once")
             grid[name] = tuple(found)
     return grid
 

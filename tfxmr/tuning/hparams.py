@@ -1,4 +1,4 @@
-"""A search's settings and measure for TensorBoard's HParams page."""
+"""A search's settings and metric for TensorBoard's HParams page."""
 import contextlib
 import pathlib
 from collections.abc import Iterator, Mapping

@@ -53,7 +53,7 @@ class MethodHyperModel(keras_tuner.HyperModel):
         name = method_class.__module__.rpartition(".")[2]
         super().__init__(name=name)
         if not issubclass(method_class, Method):
-            raise InputError(f"{name} is fitted in one piece, not by Keras; search by `tfxmr tune --model={name}`")
+            raise InputError(f"{name} is closed-form, and Keras cannot fit it; search by `tfxmr tune --model={name}`")
         self.method_class, self.seed = method_class, seed
         self.settings = settings or method_class.Settings()
         self.grid = grids.declared(method_class.Settings) if grid is None else grid

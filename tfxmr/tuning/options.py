@@ -71,7 +71,7 @@ class SearchOptions(Settings):
             from_file = grid.read_file(self.grid_file, type(settings))
             twice = sorted(set(found) & set(from_file))
             if twice:
-                raise InputError(f"--grid_file={self.grid_file}: {', '.join(twice)} is in --grid, too; leave one out")
+                raise InputError(f"--grid_file={self.grid_file}: {', '.join(twice)} is in --grid, too; give it once")
             found = from_file | found
         found = found or grid.declared(type(settings))
         if not found:

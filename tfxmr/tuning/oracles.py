@@ -18,8 +18,8 @@ class _InMemory:
 
     Keras Tuner 1.4.8 writes its state to several files, none of them atomically, and sends trials that ran when it was
     killed to a retry that GridSearchOracle cannot do (keras-tuner issue 1055). What an oracle proposes depends on its
-    seed and on what it was told alone, so a new one that is told the ended trials in their order goes on as the old one
-    would have.
+    seed and on what it was told alone, so a new one that is told the ended trials in their order continues as the old
+    one would have.
     """
 
     def save(self) -> None:

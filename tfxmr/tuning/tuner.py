@@ -1,6 +1,6 @@
 """A search over a method's settings: every trial is a run of its own, compared by mAP on the validation split.
 
-The truth is in the trials' folders alone. RUN/trials/0001/trial.json, replaced in one piece, holds the values that were
+The truth is in the trials' folders alone. RUN/trials/0001/trial.json, replaced atomically, holds the values that were
 proposed (before the trial starts) and how it ended (after its results.json). A search that is started again makes a
 new oracle and tells it the ended trials in their order (see tfxmr.tuning.oracles on why Keras Tuner's own state is
 not used); the trial that was killed resumes from its checkpoint, as any run. What was proposed once is kept even if the
@@ -78,8 +78,8 @@ def tune(
         check(method_class, _first(settings, what), data, protocol, options)
     own = {"grid": to_text(what.grid), "search": what.kind, "max_trials": what.max_trials}
     own_flags = flags | {name: line(name, value) for name, value in own.items()}
-    harmless = affecting("nothing", method_class=method_class, beside=[SearchOptions])
-    with folder.open(own_flags, manifest(needed(method_class, data, settings)), harmless, defaults(method_class)):
+    free = affecting("nothing", method_class=method_class, beside=[SearchOptions])
+    with folder.open(own_flags, manifest(needed(method_class, data, settings)), free, defaults(method_class)):
         hparams.write_space(folder.path, what.grid)
 
         def start(trial_dir: pathlib.Path, values: Mapping[str, Any]) -> Any:
@@ -154,8 +154,8 @@ def _train(start: Start, path: pathlib.Path, values: Mapping[str, Any]) -> dict[
     try:
         results = start(path, values)
     except OSError:
-        raise  # of the disk, say: the trial is not to blame, and goes on when the search is started again
-    except Exception as error:  # of any other kind: the search goes on
+        raise  # of the disk, say: the trial is not to blame, and resumes when the search is started again
+    except Exception as error:  # of any other kind: the search continues
         message = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         ended |= {"status": "failed", "message": message, "traceback": traceback.format_exc()}
     else:
@@ -236,7 +236,7 @@ def _progress(trials: Sequence[Trial], count: int, durations: Sequence[float]) -
 def rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
     """The trials as rows of a table: trial, one column a setting, varied (one-factor searches), and how each ended.
 
-    The measure's column is "mAP validation", so that plots find it.
+    The metric's column is "mAP validation", so that plots find it.
     """
     return [
         {"trial": t["trial"], **{name: value_text(value) for name, value in t["values"].items()}}

@@ -7,7 +7,7 @@ from tfxmr.evaluation.protocol import Protocol
 from tfxmr.reports.tables import comparison, differences
 from tfxmr.reports.tables.formats import Marked, to_csv, to_latex, to_markdown
 
-HARMLESS = ("run_dir",)
+IGNORED = ("run_dir",)
 
 
 def run(model, seed, values, dataset="wikipedia", **changes):
@@ -36,14 +36,14 @@ def features(image="a", text="b", items=None, parts="s", dim=3, whole=True, **ot
 
 
 def marks(*results):
-    rows, notes = comparison.summary(list(results), HARMLESS)
+    rows, notes = comparison.summary(list(results), IGNORED)
     return [row["mAP image->text all"].mark for row in rows], notes
 
 
 def test_means_and_deviations():
     """Guards against a deviation of the tasks in place of the runs': .2, .4 and .5, .5 average to .35 and .45."""
     rows, notes = comparison.summary(
-        [run("a", 0, (0.2, 0.5)), run("a", 1, (0.4, 0.5)), run("b", 0, (0.1, 0.3))], HARMLESS
+        [run("a", 0, (0.2, 0.5)), run("a", 1, (0.4, 0.5)), run("b", 0, (0.1, 0.3))], IGNORED
     )
     assert notes == "" and [(r["method"], r["dataset"], r["runs"]) for r in rows] == [("a", "wikipedia", 2), ("b", "wikipedia", 1)]
     assert rows[0]["mAP image->text all"] == (pytest.approx(0.3), "", pytest.approx(0.1 * 2**0.5))
@@ -58,22 +58,22 @@ def test_labels_name_what_differs():
         run("a", 0, (0.2, 0.5), variant="full", steps=5), run("a", 1, (0.2, 0.5), variant="full", steps=5),
         run("a", 0, (0.2, 0.5), variant="single", steps=5), run("b", 0, (0.2, 0.5), steps=7),
         run("a", 0, (0.2, 0.5), "pascal", variant="full", steps=9),
-    ], HARMLESS)
+    ], IGNORED)
     assert {label: len(runs) for label, runs in found.items()} == {
         ("a variant=full", "wikipedia"): 2, ("a variant=single", "wikipedia"): 1, ("b", "wikipedia"): 1, ("a", "pascal"): 1,
     }
     with pytest.raises(ValueError, match="a on wikipedia, seed 0, is there twice"):
-        comparison.repeats([run("a", 0, (1, 1)), run("a", 0, (1, 1))], HARMLESS)
+        comparison.repeats([run("a", 0, (1, 1)), run("a", 0, (1, 1))], IGNORED)
 
 
 def test_draws_of_few_labels_are_repeats():
     """Guards against a configuration a draw; and against a test without pairs, since older runs lack the flag."""
     few = {"protocol": {"labels_per_class": 5, "labels_seed": 0}}
     drawn = [run("a", s, (0.2, 0.5), labels_per_class=5, labels_seed=s, **few) for s in (0, 1)]
-    assert [len(runs) for runs in comparison.repeats(drawn, HARMLESS).values()] == [2]
+    assert [len(runs) for runs in comparison.repeats(drawn, IGNORED).values()] == [2]
     older, newer = ([run(m, s, v, **flag) for s in range(2)] for m, v, flag in (
         ("a", (0.2, 0.5), {}), ("b", (0.1, 0.3), {"labels_seed": 0})))
-    assert {seeds for runs in comparison.repeats(older + newer, HARMLESS).values() for seeds in runs} == {
+    assert {seeds for runs in comparison.repeats(older + newer, IGNORED).values() for seeds in runs} == {
         ("", "", 0), ("", "", 1),
     }
 
@@ -84,7 +84,7 @@ def test_protocols_are_compared_seed_by_seed():
     rows, notes = comparison.summary(
         [run(m, s, (0.2, 0.5), protocol=halves[s]) for m in ("a", "b") for s in (0, 1)]
         + [run("c", s, (0.6, 0.5), protocol=halves[s] | {"cut": 50}) for s in (0, 1)],
-        HARMLESS,
+        IGNORED,
     )
     assert [r["mAP average all"].mark for r in rows] == ["", "", "a"]
     assert notes == "a  cut 50 instead of none"
@@ -101,11 +101,11 @@ def test_exact_tests():
     """All ten differences have one sign: p = 2 / 1024; one rival makes one test in each of three columns."""
     results = [run("a", s, (0.3 + s / 100, 0.4 + s / 90)) for s in range(10)]
     results += [run("b", s, (0.2, 0.3)) for s in range(10)] + [run("c", 77, (0.1, 0.1)), run("d", 0, (0.1, 0.1), "pascal")]
-    rows, threshold = comparison.tests(results, HARMLESS)
+    rows, threshold = comparison.tests(results, IGNORED)
     assert [(r["method"], r["pairs"]) for r in rows] == [("a - b", 10)]
     assert {v for c, v in rows[0].items() if c.startswith("p ")} == {2 / 1024}
     assert threshold == "significant at .05 after Bonferroni, 1 test in a column: p <= 0.0500"
-    assert comparison.tests(results[:10], HARMLESS) == ([], "")
+    assert comparison.tests(results[:10], IGNORED) == ([], "")
 
 
 def test_marked_without_a_mark_can_win():
@@ -189,7 +189,7 @@ def test_a_similarity_of_the_methods_own_is_named():
     dot, cosine = {"protocol": {"similarity": "dot"}}, {"protocol": {"similarity": "cosine"}}
     for results in ([run("sm", 0, (0.2, 0.5), **cosine), run("jrl", 0, (0.3, 0.5), **dot)],
                     [run("jrl", 0, (0.3, 0.5), **dot), run("sm", 1, (0.2, 0.5), **cosine)]):
-        rows, notes = comparison.summary(results, HARMLESS)
+        rows, notes = comparison.summary(results, IGNORED)
         assert notes == "*  jrl: dot similarity, its own"
         text = to_markdown(rows, best={"mAP image->text all": max}, footnotes=notes)
         assert "| **0.300** |" in text and "\n<sup>*</sup> jrl: dot similarity, its own" in text
@@ -203,11 +203,11 @@ def test_columns_are_compared_by_themselves():
     other = run("acmr", 0, (0.2, 0.5), protocol={"cut": 50})
     for m in other["metrics"]:
         m["metric"] = "mAP@50"
-    rows, notes = comparison.summary([run("sm", 0, (0.2, 0.5)), other], HARMLESS)
+    rows, notes = comparison.summary([run("sm", 0, (0.2, 0.5)), other], IGNORED)
     assert notes == "" and rows[1]["mAP@50 image->text all"].mark == ""
     more = run("ms2gan", 0, (0.2, 0.5))
     more["metrics"].append(more["metrics"][0] | {"task": "image->audio"})
-    rows, notes = comparison.summary([run("sm", 0, (0.2, 0.5)), more], HARMLESS)
+    rows, notes = comparison.summary([run("sm", 0, (0.2, 0.5)), more], IGNORED)
     assert rows[1]["mAP image->text all"].mark == "" and rows[1]["mAP average all"].mark == "a"
     assert notes == "a  tasks image->text, text->image, image->audio instead of image->text, text->image"
 
@@ -216,7 +216,7 @@ def test_a_value_of_some_repeats_says_so():
     """Guards against a mean over one run in a row of two."""
     short = run("a", 1, (0.2, 0.5))
     short["metrics"] = short["metrics"][:1]
-    rows, notes = comparison.summary([run("a", 0, (0.2, 0.5)), short], HARMLESS)
+    rows, notes = comparison.summary([run("a", 0, (0.2, 0.5)), short], IGNORED)
     assert rows[0]["mAP text->image all"] == (0.5, "a", None) and "a  1 of 2 runs" in notes
 
 
@@ -226,7 +226,7 @@ def test_data_sets_of_ones_own():
     one, two = features(items="d"), features("c", "e", items="f")
     rows, notes = comparison.summary(
         [run("jrl", 0, (0.2, 0.5), "mine", **one), run("jrl", 0, (0.3, 0.5), "mine", **two),
-         run("sm", 0, (0.3, 0.5), "mine", **two), run("jrl", 0, (0.3, 0.5), "other", **two)], HARMLESS,
+         run("sm", 0, (0.3, 0.5), "mine", **two), run("jrl", 0, (0.3, 0.5), "other", **two)], IGNORED,
     )
     assert [(r["method"], r["dataset"], r["runs"]) for r in rows] == [
         ("jrl", "mine (dddddddd)", 1), ("jrl", "mine (ffffffff)", 1), ("sm", "mine (ffffffff)", 1), ("jrl", "other", 1)
@@ -234,17 +234,17 @@ def test_data_sets_of_ones_own():
     assert notes == ""
     # By the same items and other features it is one data set.
     found = comparison.repeats([run("jrl", 0, (0.2, 0.5), "mine", **one),
-                                run("jrl", 0, (0.3, 0.5), "mine", **features("c", "e", items="d"))], HARMLESS)
+                                run("jrl", 0, (0.3, 0.5), "mine", **features("c", "e", items="d"))], IGNORED)
     assert list(found) == [("jrl image=image:aaaaaaaa text=text:bbbbbbbb", "mine"),
                            ("jrl image=image:cccccccc text=text:eeeeeeee", "mine")]
 
 
 def test_data_sets_of_older_versions():
     """Guards against one's own data of older versions in one row: they were all called npz."""
-    harmless = (*HARMLESS, "data_dir")
+    ignored = (*IGNORED, "data_dir")
     results = [run("jrl", 0, (0.2, 0.5), "npz", data_dir=place, **features(image, whole=False))
                for place, image in (("a/news", "a"), ("b/news", "c"), ("c/cars", "d"))]
-    assert [label for label in comparison.repeats(results, harmless)] == [
+    assert [label for label in comparison.repeats(results, ignored)] == [
         ("jrl", "news (a/news)"), ("jrl", "news (b/news)"), ("jrl", "cars")
     ]
 
@@ -254,9 +254,9 @@ def test_comparisons_count_within_a_column():
     for p <= .05 / 27, and ten pairs cannot give less than 2 / 1024."""
     results = [run("a", s, (0.3 + s / 100, 0.4 + s / 90)) for s in range(10)]
     results += [run(f"b{i}", s, (0.2, 0.3)) for i in range(9) for s in range(10)]
-    rows, notes = comparison.tests(results, HARMLESS)
+    rows, notes = comparison.tests(results, IGNORED)
     assert len(rows) == 9 and notes == "significant at .05 after Bonferroni, 9 tests in a column: p <= 0.0056"
-    rows, notes = comparison.tests([r for r in results if r["seed"] < 7], HARMLESS)
+    rows, notes = comparison.tests([r for r in results if r["seed"] < 7], IGNORED)
     assert notes.splitlines() == [
         "significant at .05 after Bonferroni, 9 tests in a column: p <= 0.0056",
         "7 pairs cannot give p below 2^(1-7) = 0.0156: 9 runs of both methods are needed for 0.0056",
@@ -268,16 +268,16 @@ def test_holm():
     a = [run("a", s, (0.3 + s / 100, 0.5)) for s in range(5)]
     b = [run("b", s, (0.2, 0.4)) for s in range(5)]
     c = [run("c", s, (0.301 if s == 0 else 0.2, 0.4)) for s in range(5)]
-    rows, notes = comparison.tests([*a, *b, *c], HARMLESS, "holm")
+    rows, notes = comparison.tests([*a, *b, *c], IGNORED, "holm")
     assert [row["p mAP image->text all"] for row in rows] == [2 * 2 / 32, 4 / 32]
     assert notes.splitlines()[0] == "p adjusted by Holm, 2 tests in a column; significant at .05: p <= .05"
     with pytest.raises(ValueError, match="correction='fdr': choose one of bonferroni, holm"):
-        comparison.tests(a, HARMLESS, "fdr")
+        comparison.tests(a, IGNORED, "fdr")
 
 
 def test_a_test_across_protocols_is_marked():
     """Guards against a p between two protocols that looks like one between two methods."""
     results = [run("a", s, (0.3 + s / 100, 0.4)) for s in range(3)]
     results += [run("b", s, (0.2, 0.3), protocol={"ties": "index"}) for s in range(3)]
-    rows, _ = comparison.tests(results, HARMLESS)
+    rows, _ = comparison.tests(results, IGNORED)
     assert rows[0]["p mAP image->text all"] == (0.25, "a", None)

@@ -88,7 +88,7 @@ def test_read_trials(tmp_path):
         ("alpha,mAP\n1,0.5\n2,\n", "line 3: mAP must be a number from 0 to 1"),
         ("alpha,mAP\n1,50.2\n", "line 2: mAP must be a number from 0 to 1"),
         ("alpha,mAP\n1,0.5,7\n", "line 2: has more cells than the header"),
-        ("alpha,mAP,mAP mark\n1,0.5,a\n", "column 'mAP mark' marks figures of other protocols"),
+        ("alpha,mAP,mAP mark\n1,0.5,a\n", "column 'mAP mark' marks values of other protocols"),
     ],
 )
 def test_malformed_table(tmp_path, text, message):

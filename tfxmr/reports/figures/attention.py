@@ -163,7 +163,7 @@ def colours(shares: ArrayLike) -> NDArray[np.float64]:
 def lay_out(words: Iterable[str], width: float, lines: int) -> list[tuple[int, float, int]]:
     """Breaks words into lines of at most `width` points: list of (number of the word, points from the left, line).
 
-    Padding, "", is left out, and what comes after `lines` lines.
+    Padding, "", is skipped, and so is what comes after `lines` lines.
     """
     font = FontProperties(family=fonts.families(" ".join(words))[0], size=TEXT_SIZE)
     found, x, line = [], 0.0, 0

@@ -25,7 +25,7 @@ APART = 0.05  # between two lines at the same value, of the way to the next valu
 
 @style.styled
 def draw(
-    results: Sequence[Results], x: str, harmless: Collection[str] = (), labels: Sequence[str] = ()
+    results: Sequence[Results], x: str, ignore: Collection[str] = (), labels: Sequence[str] = ()
 ) -> dict[str, Figure]:
     """Draws mAP, averaged over the directions, against a flag: a panel a data set and class group, a line a method.
 
@@ -35,7 +35,7 @@ def draw(
     Args:
       results: list of what results.json holds.
       x: name of the flag.
-      harmless: names of flags that change no result.
+      ignore: names of flags that change no result.
       labels: names of the lines in the legend, in the order of their first runs; none: what tells them apart.
 
     Returns:
@@ -45,7 +45,7 @@ def draw(
     Raises:
       InputError: no run has the flag, it is a seed, all have one value of it or no mAP, or labels do not fit.
     """
-    lines = _lines(_with_batches_as_given(results), x, harmless)
+    lines = _lines(_with_batches_as_given(results), x, ignore)
     names = list(dict.fromkeys(name for name, _ in lines))
     given = labels or names
     if len(given) != len(names) or len(set(given)) < len(given):
@@ -95,16 +95,16 @@ def _with_batches_as_given(results: Sequence[Results]) -> list[Results]:
     ]
 
 
-def _lines(results: Sequence[Results], x: str, harmless: Collection[str]) -> Lines:
+def _lines(results: Sequence[Results], x: str, ignore: Collection[str]) -> Lines:
     """{(name, data set): {value of the flag: its runs}}, the repeats of everything but the flag."""
     known = dict.fromkeys(name for result in results for name in result["flags"])
-    axes = [name for name in known if name not in (*harmless, *comparison.REPEATS)]
+    axes = [name for name in known if name not in (*ignore, *comparison.REPEATS)]
     if x not in axes:
         varied = [n for n in axes if len({factors.flag_value(n, r["flags"].get(n)) for r in results}) > 1]
         what = "tells repeats apart or changes no result" if x in known else "no run has such a flag"
         raise InputError(f"--x={x}: {what}; the runs differ in {', '.join(varied) or 'no flag'}")
     try:
-        groups = comparison.repeats(results, harmless)
+        groups = comparison.repeats(results, ignore)
     except ValueError as error:
         raise InputError(f"--run_dir: {error}") from error
     lines: Lines = collections.defaultdict(dict)

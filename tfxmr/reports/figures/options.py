@@ -46,7 +46,7 @@ class FigureOptions(Settings):
         choices=tuple(curves.RECALLS),
     )
     items: int = setting(
-        1000, "tsne: items of each modality at most; more are thinned out at random.", minimum=1
+        1000, "tsne: items of each modality at most; of more, so many are drawn at random.", minimum=1
     )
     perplexity: float = setting(
         30.0, "tsne: about the number of neighbours that matter, below that of items.", minimum=0.0

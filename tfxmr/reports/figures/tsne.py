@@ -26,7 +26,7 @@ def draw(
 ) -> dict[str, Figure]:
     """Draws the maps side by side, as figure 4 of Wu et al., Pattern Recognition 2020; colour is class.
 
-    The marker is modality. The common representation is scaled to unit length where the protocol compares by cosine.
+    The marker is modality. The common representation is L2-normalised where the protocol compares by cosine.
     Each class's name stands where its items lie closest.
 
     Args:
@@ -35,7 +35,7 @@ def draw(
       retriever: tfxmr.evaluation.Retriever.
       protocol: tfxmr.evaluation.protocol.Protocol.
       title: of the figure.
-      items: of each modality at most; more are thinned out at random.
+      items: of each modality at most; of more, so many are drawn at random.
       perplexity: of t-SNE, about the number of neighbours that matter; less than the number of items.
       seed: of the draw and of t-SNE.
 

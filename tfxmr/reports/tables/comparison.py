@@ -21,12 +21,12 @@ Runs = dict[Seeds, Results]
 Value = tuple[float, dict[str, str]]  # of a column, and facts of it as texts
 
 
-def repeats(results: Sequence[Results], harmless: Collection[str] = ()) -> dict[tuple[str, str], Runs]:
+def repeats(results: Sequence[Results], ignore: Collection[str] = ()) -> dict[tuple[str, str], Runs]:
     """Groups runs that differ in nothing but their seeds: in the method, the flags, the data set and its features.
 
     Args:
       results: list of what results.json holds.
-      harmless: names of flags that change no result.
+      ignore: names of flags that change no result.
 
     Returns:
       dict: (label, data set) -> {seeds -> result}, in the order of the first run of each group. A label is the method's
@@ -37,7 +37,7 @@ def repeats(results: Sequence[Results], harmless: Collection[str] = ()) -> dict[
     """
     groups: dict[tuple, Runs] = {}
     for result, dataset in zip(results, differences.data_sets(results), strict=True):
-        flags = {n: f for n, f in result["flags"].items() if n not in (*REPEATS, *harmless)}
+        flags = {n: f for n, f in result["flags"].items() if n not in (*REPEATS, *ignore)}
         key = result["model"], dataset, tuple(sorted(flags.items())), _features(result)
         # a flag that decides nothing is none: older results lack it
         of_labels = REPEATS[1:] if "labels_per_class" in result["protocol"] else REPEATS[1:-1]
@@ -46,7 +46,7 @@ def repeats(results: Sequence[Results], harmless: Collection[str] = ()) -> dict[
         if known is not result:
             raise ValueError(
                 f"{result['model']} on {dataset}, seed {result['seed']}, is there twice: "
-                f"{_place(known)} and {_place(result)}; leave one out"
+                f"{_place(known)} and {_place(result)}; give one of them"
             )
     labels = {}
     for (model, dataset, flags, features), runs in groups.items():
@@ -99,15 +99,15 @@ class _Configuration:
         return [columns[column][1] for columns in self.columns.values() if column in columns]
 
 
-def _configurations(results: Sequence[Results], harmless: Collection[str]) -> list[_Configuration]:
+def _configurations(results: Sequence[Results], ignore: Collection[str]) -> list[_Configuration]:
     return [
         _Configuration(label, dataset, runs, {seeds: _columns(result) for seeds, result in runs.items()})
-        for (label, dataset), runs in repeats(results, harmless).items()
+        for (label, dataset), runs in repeats(results, ignore).items()
     ]
 
 
 def _columns(result: Results) -> dict[str, Value]:
-    """Column -> (value, facts of it as texts) of one run, and each measure's mean over its pairs of modalities."""
+    """Column -> (value, facts of it as texts) of one run, and each metric's mean over its pairs of modalities."""
     found: dict[str, Value] = {}
     groups: dict[str, list[dict[str, Any]]] = {}
     for m in result["metrics"]:
@@ -166,12 +166,12 @@ class _Marks:
         return "\n".join([*(f"{letter}  {note}" for note, letter in self._letters.items()), *self._legend])
 
 
-def summary(results: Sequence[Results], harmless: Collection[str] = ()) -> tuple[list[Row], str]:
+def summary(results: Sequence[Results], ignore: Collection[str] = ()) -> tuple[list[Row], str]:
     """One row a configuration: mean and deviation over its repeats of every value, and of the tasks' average.
 
     Args:
       results: list of what results.json holds.
-      harmless: names of flags that change no result.
+      ignore: names of flags that change no result.
 
     Returns:
       (rows, footnotes): method, dataset, runs and one column a metric, task and class group, its values `Marked` with
@@ -182,7 +182,7 @@ def summary(results: Sequence[Results], harmless: Collection[str] = ()) -> tuple
     Raises:
       ValueError: as `repeats`, or a run that has one metric of one task and class group twice.
     """
-    configurations = _configurations(results, harmless)
+    configurations = _configurations(results, ignore)
     marks = _Marks(configurations)
     table: list[Row] = []
     for own in configurations:
@@ -196,7 +196,7 @@ def summary(results: Sequence[Results], harmless: Collection[str] = ()) -> tuple
 
 
 def tests(
-    results: Sequence[Results], harmless: Collection[str] = (), correction: str = "bonferroni"
+    results: Sequence[Results], ignore: Collection[str] = (), correction: str = "bonferroni"
 ) -> tuple[list[Row], str]:
     """Tests the first configuration against each other one on its dataset, run by run with equal seeds.
 
@@ -205,7 +205,7 @@ def tests(
 
     Args:
       results: list of what results.json holds.
-      harmless: names of flags that change no result.
+      ignore: names of flags that change no result.
       correction: one of CORRECTIONS. "bonferroni": p is as it is, to be held against .05 / the number of p in its
         column. "holm": p is adjusted by Holm's step-down method, to be held against .05.
 
@@ -218,8 +218,8 @@ def tests(
       ValueError: as `summary`, or an unknown correction.
     """
     checks.choice("correction", correction, CORRECTIONS)
-    configurations = _configurations(results, harmless)
-    marks = {(row["method"], row["dataset"]): row for row in summary(results, harmless)[0]}
+    configurations = _configurations(results, ignore)
+    marks = {(row["method"], row["dataset"]): row for row in summary(results, ignore)[0]}
     firsts: dict[str, _Configuration] = {}
     rows: list[Row] = []
     found: dict[str, list[tuple[Row, float, str]]] = {}  # column -> the tests in it

@@ -1,4 +1,4 @@
-"""Tables of runs that differ in one setting at a time: rows (dicts) of settings and figures, a run each."""
+"""Tables of runs that differ in one setting at a time: rows (dicts) of settings and metrics, a run each."""
 import collections
 import csv
 import math
@@ -43,9 +43,9 @@ def rows_of(results: Sequence[Results], ignore: Collection[str] = ()) -> list[Ro
 def read_table(path: str | os.PathLike) -> list[Row]:
     """Reads rows from a CSV file as tfxmr.reports.tables.formats.to_csv writes it, with a column for each setting.
 
-    A line a run; columns whose names begin with "mAP" or "chance" hold figures from 0 to 1, "seed" and "split_seed"
+    A line a run; columns whose names begin with "mAP" or "chance" hold values from 0 to 1, "seed" and "split_seed"
     tell repetitions, "dataset" lines; every other column is a setting. Of a search's trials.csv only the finished
-    trials count, and what it notes on a trial beside its settings is left out.
+    trials count, and what it notes on a trial beside its settings is dropped.
 
     Raises:
       InputError: the file is missing or malformed.
@@ -59,7 +59,7 @@ def read_table(path: str | os.PathLike) -> list[Row]:
         raise InputError(f"--table={path}: expected a header with a column mAP..., and a line for each run below")
     marked = [name for name in rows[0] if is_result(name) and name.endswith(" mark")]
     if marked:
-        raise InputError(f"--table={path}: column {marked[0]!r} marks figures of other protocols; leave those runs out")
+        raise InputError(f"--table={path}: column {marked[0]!r} marks values of other protocols; drop those runs")
     kept = []
     for line, row in enumerate(rows, 2):
         if row.get("status", "finished") != "finished":
@@ -115,7 +115,7 @@ def flag_value(name: str, line: str | None) -> str:
 
 
 def is_result(name: str) -> bool:
-    """True if a column holds figures, False if it holds a setting."""
+    """True if a column holds values of a metric, False if it holds a setting."""
     return name.startswith(("mAP", "chance"))
 
 

@@ -40,7 +40,7 @@ def by_class_rows(metrics: Iterable[dict[str, Any]]) -> list[Row]:
     """mAP a class as the rows of a table: class, and one column a task.
 
     Args:
-      metrics: as in `metrics_rows`; those without by_class are left out.
+      metrics: as in `metrics_rows`; those without by_class are skipped.
     """
     rows: dict[tuple[str, Any], Row] = {}
     for m in metrics:
