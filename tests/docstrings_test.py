@@ -12,7 +12,9 @@ from tfxmr import evaluation
 from tfxmr.engine import losses
 
 ROOT = pathlib.Path(__file__).parents[1]
-LIBRARY = ("core", "evaluation", "baselines", "data", "engine", "search")  # what other people's code calls
+LIBRARY = (
+    "core", "evaluation", "baselines", "data", "engine", "search", "runs", "reports", "tuning", "testing.py",
+)  # what other people's code calls
 ARRAYS = ("evaluation", "baselines", "engine/losses.py", "search")  # whose arguments are arrays above all
 APART = ("sandbox_child.py",)  # a program of its own
 SHAPE = re.compile(r"\((\.\.\.|[A-Za-z_]+'?|[0-9]+)(, (\.\.\.|[\w' +/-]+))*,?\)|scalar")

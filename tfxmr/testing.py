@@ -53,6 +53,9 @@ def easy_data(
       noise: standard deviation of vectors, whose means are drawn with 1.
       seed: of all draws.
       settings: the method's, if they decide which views it reads; None: its defaults.
+
+    Returns:
+      MultiModalData with the splits "train" and "test", and a second domain for a method that takes one.
     """
     rng = np.random.default_rng(seed)
     wanted = method_class.reads(settings or method_class.Settings()) or method_class.modalities or ("image", "text")
@@ -222,7 +225,10 @@ def _scores(
 
 
 def is_seeded(method_class: MethodClass, data: MultiModalData | None = None, **settings: Any) -> None:
-    """Raises AssertionError unless initial weights, losses and gradients are functions of the seed and the step."""
+    """Raises AssertionError unless initial weights, losses and gradients are functions of the seed and the step.
+
+    Arguments as of `keeps_all`.
+    """
     name = method_class.__name__
     if not issubclass(method_class, Method):
         first, second = (_fitted(method_class, data, settings).arrays() for _ in range(2))
@@ -250,6 +256,8 @@ def drops_out_in_training_alone(method_class: MethodClass, data: MultiModalData 
     """Raises AssertionError unless what represents an item is a function of it alone, and dropout acts in training.
 
     The settings of dropout are those whose name has "dropout" or "keep": they are set to .5, and to none, to compare.
+
+    Arguments as of `keeps_all`.
     """
     name, switches = method_class.__name__, _dropout(method_class)
     on = {key: 0.5 for key in switches} | settings
@@ -307,7 +315,10 @@ def _drops(layer: keras.Layer) -> bool:
 
 
 def changes_only_its_networks(method_class: MethodClass, data: MultiModalData | None = None, **settings: Any) -> None:
-    """Raises AssertionError if a player's update changes trainable weights that `players` does not give it."""
+    """Raises AssertionError if a player's update changes trainable weights that `players` does not give it.
+
+    Arguments as of `keeps_all`.
+    """
     if not issubclass(method_class, Method):
         return
     model, training = _made(method_class, data, settings)
@@ -337,6 +348,8 @@ def descends(method_class: MethodClass, data: MultiModalData | None = None, **se
 
     Gradients that are reversed for a part of a loss must count less than those of the rest. A player whose losses are
     to grow breaks this rule: `keeps_all(..., without=["descends"])`.
+
+    Arguments as of `keeps_all`.
     """
     if not issubclass(method_class, Method):
         return
@@ -376,7 +389,10 @@ def descends(method_class: MethodClass, data: MultiModalData | None = None, **se
 def stays_where_it_does_not_train(
     method_class: MethodClass, data: MultiModalData | None = None, **settings: Any
 ) -> None:
-    """Raises AssertionError if a stage changes a network, its moving statistics too, that no player of it has."""
+    """Raises AssertionError if a stage changes a network, its moving statistics too, that no player of it has.
+
+    Arguments as of `keeps_all`.
+    """
     if not issubclass(method_class, Method):
         return
     name = method_class.__name__
@@ -398,6 +414,8 @@ def resumes(method_class: MethodClass, data: MultiModalData | None = None, **set
     """Raises AssertionError unless a training that is stopped in and between its stages ends as one that is not.
 
     Weights and optimizer slots are equal to the last bit, and what changes in training is held by checkpoints.
+
+    Arguments as of `keeps_all`.
     """
     if not issubclass(method_class, Method):
         return
@@ -433,7 +451,10 @@ def resumes(method_class: MethodClass, data: MultiModalData | None = None, **set
 
 
 def reads_only_its_views(method_class: MethodClass, data: MultiModalData | None = None, **settings: Any) -> None:
-    """Raises AssertionError if a method reads a view that its `inputs` do not declare."""
+    """Raises AssertionError if a method reads a view that its `inputs` do not declare.
+
+    Arguments as of `keeps_all`.
+    """
     name = method_class.__name__
     made = quick(method_class, **settings)
     data = data or easy_data(method_class, settings=made)

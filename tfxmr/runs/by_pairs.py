@@ -22,9 +22,17 @@ def runner(
 ) -> Callable[..., dict[str, Any] | None]:
     """The function that trains a method on data: `run`, or `run_pairs` for many modalities.
 
-    `joint` asks for one model of them; a method that is `joint` makes no other.
+    Args:
+      method_class: from tfxmr.models or tfxmr.baselines.
+      settings: an instance of its Settings.
+      data: whose modalities decide.
+      joint: asks for one model of many modalities; a method that is `joint` makes no other.
 
-    Raises InputError if they are, and the method takes two.
+    Returns:
+      A function with the arguments of `run`, which gives what results.json holds.
+
+    Raises:
+      InputError: one model of many modalities is asked for, and the method takes two.
     """
     if method_class.modalities or len(data.modalities) <= 2:
         return run

@@ -204,7 +204,16 @@ def fit(method: Baseline, job: Job) -> dict[str, Any]:
 
 
 def fit_finite(method: Baseline, data: MultiModalData, seen: dict[str, Any]) -> None:
-    """Fits a closed-form method; `seen` are further arguments. Raises NotFinite if what comes of it is not finite."""
+    """Fits a closed-form method.
+
+    Args:
+      method: not fitted yet.
+      data: the training data, normalised.
+      seen: further arguments of its `learn`, by name.
+
+    Raises:
+      NotFinite: what comes of it is not finite.
+    """
     name = type(method).__name__.lower()
     try:
         method.learn(data, **seen)

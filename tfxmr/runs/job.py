@@ -123,6 +123,10 @@ def pairs(method_class: MethodClass, settings: RunSettings, data: MultiModalData
 
     With views that the method reads by name, the pair is of their modalities.
 
+    Args:
+      method_class, settings: as of `make_job`.
+      data: whose modalities and rows decide.
+
     Returns:
       list of tuples of two names.
     """
@@ -140,8 +144,17 @@ def needed(
 
     Of more modalities than it takes the first pair, which is that of versions that took images and texts alone.
 
-    Raises InputError if the data lack one of its views, vectors unless it has `inputs`, or for a second domain that it
-    does not take or cannot do without.
+    Args:
+      method_class: from tfxmr.models or tfxmr.baselines.
+      data: the whole data.
+      settings: an instance of its Settings, which may decide what it reads; None: its defaults.
+
+    Returns:
+      MultiModalData of these modalities and views, and of a second domain if the method takes one.
+
+    Raises:
+      InputError: the data lack one of its views, vectors unless it has `inputs`; or for a second domain that it does
+        not take or cannot do without.
     """
     wanted, name = method_class.modalities, registry.name_of(method_class)
     if len(data.modalities) > method_class.most_modalities:
@@ -156,6 +169,12 @@ def prepare(
     data: MultiModalData, protocol: Protocol, settings: RunSettings, options: RunOptions
 ) -> tuple[MultiModalData, MultiModalData]:
     """Normalises the features by the training items' statistics, each domain's by its own.
+
+    Args:
+      data: what the method reads, as `needed` gives it.
+      protocol: says which items train.
+      settings: the method's; its `feature_norm` is how.
+      options: of the run, which may hold items out.
 
     Returns:
       (data, its training part).
@@ -189,7 +208,15 @@ def fit_batch(settings: Chosen, data: MultiModalData) -> tuple[Chosen, str]:
 
 
 def manifest(data: MultiModalData) -> dict[str, Any]:
-    """Facts on each view, with a digest of every array, by which a resumed run knows its data."""
+    """Facts on each view, with a digest of every array, by which a resumed run knows its data.
+
+    Args:
+      data: what the method reads, not normalised.
+
+    Returns:
+      View -> what is known of it, such as its "name", with its "dim" and "sha256"; beside these "split",
+      "class_embeddings" and, of a second domain, "source", where there are such.
+    """
     facts = {view: dict(data.features.get(view, {})) for view in data.views}
     for view, dim in data.dims.items():
         digest = hashlib.sha256()

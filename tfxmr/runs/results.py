@@ -80,6 +80,9 @@ def describe(data: MultiModalData, protocol: Protocol, training: MultiModalData 
       data: MultiModalData.
       protocol: tfxmr.evaluation.protocol.Protocol.
       training: MultiModalData, what is trained on; its splits are counted in place of those of `data`.
+
+    Returns:
+      Text of several lines.
     """
     features = ", ".join(
         f"{view} {data.features.get(view, {}).get('name', 'features')} ({'x'.join(map(str, np.atleast_1d(dim)))})"

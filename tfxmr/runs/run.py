@@ -97,7 +97,17 @@ def checked(finished: dict[str, Any], job: Job) -> dict[str, Any]:
 
 
 def measured(method: Method | Baseline, retriever: Retriever, job: Job) -> dict[str, Any]:
-    """What results.json says of the trained method: test metrics, or of a trial of a search its validation score."""
+    """What results.json says of a trained method: test metrics, or of a trial of a search its validation score.
+
+    Args:
+      method: trained.
+      retriever: what it became.
+      job: what it was trained on.
+
+    Returns:
+      "metrics", a list as `score` gives it, empty in a trial, and "validation_mAP" or the like there; "measured" where
+      the method tells more of the test items.
+    """
     if not job.options.test:
         tasks = selection.validation_tasks(job.training)
         value = selection.score(retriever, tasks, job.protocol, job.training)

@@ -165,6 +165,9 @@ def read_results(path: str | os.PathLike) -> dict[str, Any]:
     Args:
       path: of the file.
 
+    Returns:
+      What it holds.
+
     Raises:
       InputError: it is missing, cannot be read, is damaged or incomplete; the message names the remedy.
     """

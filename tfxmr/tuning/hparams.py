@@ -29,7 +29,15 @@ def write_space(folder: pathlib.Path, grid: Grid) -> None:
 def write_trial(
     folder: pathlib.Path, name: str, values: Mapping[str, Any], measured: float | None, step: int
 ) -> None:
-    """Writes a trial's settings, name -> value, and its validation mAP (None: it failed) after a step."""
+    """Writes what a trial tried and came to.
+
+    Args:
+      folder: of the trial.
+      name: of the trial, "0001".
+      values: name of a setting -> its value.
+      measured: validation mAP; None: the trial failed.
+      step: after which it was measured.
+    """
     status = api_pb2.STATUS_FAILURE if measured is None else api_pb2.STATUS_SUCCESS
     with _replace(folder):
         api.hparams({setting: _plain(value) for setting, value in values.items()}, trial_id=name)

@@ -118,6 +118,9 @@ def make(
       settings: the method's settings; their values are the defaults where the grid has them.
       count: trials to make.
       seed: of the search.
+
+    Returns:
+      Oracle, which `propose` asks and `tell` tells.
     """
     space, defaults = keras_tuner.HyperParameters(), centre(grid, settings)
     for name, values in grid.items():
@@ -152,7 +155,13 @@ def propose(oracle: keras_tuner.Oracle, recorded: Mapping[str, int] | None = Non
 
 
 def tell(oracle: keras_tuner.Oracle, trial: Any, value: float | None) -> None:
-    """Tells the oracle how a trial of `propose` ended: its validation mAP, or None for a failed trial."""
+    """Tells the oracle how a trial ended.
+
+    Args:
+      oracle: as `make` gives it.
+      trial: as `propose` gives it.
+      value: its validation mAP; None: it failed.
+    """
     trial.status = "FAILED" if value is None else "COMPLETED"
     if value is not None:
         oracle.update_trial(trial.trial_id, {OBJECTIVE: value})

@@ -97,7 +97,7 @@ def tune(
 def check(
     method_class: MethodClass, settings: RunSettings, data: MultiModalData, protocol: Protocol, options: RunOptions
 ) -> None:
-    """Raises InputError if no items can be held out, or the method cannot train on the rest."""
+    """Raises InputError if no items can be held out, or the method cannot train on the rest. Arguments as of `tune`."""
     _, training_data = prepare(needed(method_class, data, settings), protocol, settings, options)
     settings, _ = fit_batch(settings, training_data)
     method_class.of(training_data, settings, options.seed)
@@ -247,7 +247,14 @@ def rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
 
 
 def write(folder: pathlib.Path, trials: Sequence[Trial], what: Search, flags: dict[str, str]) -> None:
-    """Writes trials.csv and, once a trial has finished, best.cfg into the search's folder."""
+    """Writes trials.csv and, once a trial has finished, best.cfg into the search's folder.
+
+    Args:
+      folder: of the search.
+      trials: all so far.
+      what: the search.
+      flags: flag name -> line, of a trial but for its values and folder.
+    """
     write_text(folder / "trials.csv", to_csv(rows(trials)))
     leader = best(trials)
     if not leader:

@@ -91,7 +91,16 @@ def choose(labels: NDArray, count: int, rng: np.random.Generator) -> list[int]:
 
 
 def best(ranking: Ranking, chosen: Sequence[int], count: int = BEST) -> NDArray[np.int_]:
-    """The gallery indices of the best items of some queries, (len(chosen), at most count), best first."""
+    """The best items of some queries.
+
+    Args:
+      ranking: of a task, with Q queries and G gallery items.
+      chosen: indices of c queries, 0..Q-1.
+      count: items of each, at most.
+
+    Returns:
+      int (c, min(count, G)), gallery indices, best first.
+    """
     score, _, _ = scorer(ranking.query[chosen], ranking.gallery, ranking.similarity)
     return np.argsort(-score(slice(None)), axis=1, kind="stable")[:, :count]
 
@@ -115,7 +124,14 @@ def _figure(
 
 
 def cell(axes: Axes, medium: NDArray | str, heading: str, colour: str) -> None:
-    """Shows an image or a text in a frame, under a heading."""
+    """Shows an image or a text in a frame, under a heading.
+
+    Args:
+      axes: the cell.
+      medium: uint8 (height, width, 3), or a text.
+      heading: of a line or two.
+      colour: of the heading and the frame.
+    """
     axes.set(xticks=[], yticks=[], box_aspect=1)
     axes.set_title(heading, fontsize=7, color=colour, pad=3)
     axes.spines[:].set(visible=True, color=colour, linewidth=1.5)

@@ -73,6 +73,15 @@ def draw(
 def pick(split: Split, count: int, ids: Sequence[str], seed: int) -> list[int]:
     """Rows of a split that are shown: those of some ids (rows where it has none), or `count` drawn by class.
 
+    Args:
+      split: of pairs of images and texts.
+      count: how many are drawn where there are no ids.
+      ids: of items; () draws.
+      seed: of the draw.
+
+    Returns:
+      Rows of the split, in the order of the ids or of the draw.
+
     Raises:
       InputError: an id that the split has not.
     """

@@ -109,7 +109,13 @@ def set_notes(figure: Figure, lines: Sequence[str]) -> None:
 
 
 def legend_above(axes: Axes, columns: int, heading: str | None = None) -> None:
-    """Sets the legend of a panel above it, where it covers no data, and over it a heading."""
+    """Sets the legend of a panel above it, where it covers no data.
+
+    Args:
+      axes: the panel.
+      columns: of the legend.
+      heading: text over it; None: none.
+    """
     legend = axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2, columnspacing=1, handlelength=2.2,
         title=heading, alignment="left",
@@ -118,7 +124,13 @@ def legend_above(axes: Axes, columns: int, heading: str | None = None) -> None:
 
 
 def legend_below(figure: Figure, handles: Iterable[Artist], columns: int) -> None:
-    """Sets one legend for all panels below them."""
+    """Sets one legend for all panels of a figure below them.
+
+    Args:
+      figure: with the panels.
+      handles: lines or the like, with labels.
+      columns: of the legend.
+    """
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.5)
 
 
@@ -150,7 +162,7 @@ def title(dataset: str, model: str, protocol: Protocol | str) -> str:
 
     Args:
       dataset, model: names.
-      protocol: tfxmr.evaluation.protocol.Protocol, or its facts or name.
+      protocol: tfxmr.evaluation.protocol.Protocol, or its name.
     """
     if isinstance(protocol, str):
         return f"{dataset}, {model}, protocol {protocol}"

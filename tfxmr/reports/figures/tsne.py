@@ -88,7 +88,16 @@ def draw(
 
 
 def embed(features: NDArray, perplexity: float, seed: int) -> NDArray:
-    """t-SNE (van der Maaten and Hinton, JMLR 2008) of (n, d) features: (n, 2), the same for the same seed."""
+    """t-SNE (van der Maaten and Hinton, JMLR 2008).
+
+    Args:
+      features: (n, d).
+      perplexity: about the number of neighbours that matter, in (0, n).
+      seed: of the start and the optimisation.
+
+    Returns:
+      float (n, 2), the same for the same seed.
+    """
     import sklearn.manifold  # takes a second, which other figures need not wait for
 
     start = "pca" if features.shape[1] > 1 else "random"
