@@ -15,6 +15,7 @@ from tfxmr.testing import narrow
 
 TWO = [name for name, method in registry.methods() if method.most_modalities == 2]
 DIMS = {"text": 9, "video": 14, "audio": 11}
+pytestmark = pytest.mark.usefixtures("eagerly")
 SMALL = {"cbt": ["--encoder=global"], "dcca": ["--units=12,5", "--batch_size=40"]}
 
 

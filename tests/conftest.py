@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 import scipy.io
+import tensorflow as tf
 from making import paired_data
 from tensorflow.python.framework import ops
 
@@ -57,6 +58,18 @@ def data_dir(tmp_path_factory):
     lines = [f"{name} {' '.join(f'{v:.4f}' for v in rng.normal(size=8))}" for name in names]
     (folder / "words.txt").write_text("\n".join(["4 8", *lines]) + "\n")
     return folder
+
+
+@pytest.fixture
+def eagerly():
+    """Runs steps in Python: to trace the graphs of a method of many players takes ten times as long as a few steps.
+
+    For what a method does from step to step. Its graphs have tests of their own: contract_test.py's simplest command
+    and rules, and the slow ones of keras_model_test.py.
+    """
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def pytest_collection_finish():

@@ -23,17 +23,23 @@ from tfxmr.testing import quick
 
 WIDTH = 64  # of every layer, for speed; the rates of these two are of their papers' 4096 and 2048
 WIDTHS = {"danzcr": 256, "cmdn": 256}
-FEWER = {"cmdn": {"intra_units": (12,), "common_units": (12, 12)}}  # of stages that are alike, whose functions take the time
+FEWER = {  # of stages that are alike, whose functions take the time
+    "cmdn": {"intra_units": (12,), "common_units": (12, 12)},
+    "tpckt": {"progressive_steps": 2, "progressive_epochs": 1},
+}
 LEARN = {  # where testing.learns needs more, or less is reached
     "cmdn": {"intra_units": (64,), "common_units": (64, 64), "steps": 150},  # of each stage
     "danzcr": {"learning_rate": 1e-3},
     "jrl": {"least": 0.4},
     "mcsm": {"learning_rate": 3e-3},
     "modality_invariant": {"learning_rate": 1e-3},
+    "tpckt": {"source_steps": 100, "progressive_steps": 1},
 }
 SIMPLEST = {  # where the defaults suit no test
-    "cmdn": ["--steps=400", "--intra_units=256", "--common_units=256,64"],  # 1,500 of each of eight stages would take minutes
-    "tpckt": ["--source_steps=100", "--steps=300", "--progressive_steps=2"],  # 5,000 would take minutes
+    "cm_gan": ["--steps=1000"],  # of 4,000, which take half a minute
+    "dadn": ["--steps=500"],
+    "cmdn": ["--steps=200", "--intra_units=256", "--common_units=256"],  # 1,500 of each of eight stages would take minutes
+    "tpckt": ["--source_steps=100", "--steps=200", "--progressive_steps=2"],  # 5,000 would take minutes
     "mcsm": ["--steps=600"],  # of each branch: they would take minutes
     "modality_invariant": ["--learning_rate=1e-3", "--epochs=100"],  # they are of large data: 30 epochs are 30 steps here
 }
@@ -80,6 +86,7 @@ def stop_at(step, monkeypatch):
     monkeypatch.setattr(callbacks.Progress, "on_train_batch_end", on_train_batch_end)
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("name", registry.names())
 def test_contract(name, data, tmp_path):
     """Trains, saves, loads, encodes, evaluates, repeats itself; stopped, is evaluated, and goes on to the same end."""
@@ -135,6 +142,7 @@ def test_encoding(name, data):
     assert len(widths) <= 1
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("name", registry.names())
 def test_other_modalities(name, make_data, tmp_path):
     """Guards against a method that takes images and texts alone where it says that it takes any."""
@@ -202,6 +210,7 @@ def test_the_simplest_command(name, raw_folder, tmp_path):
     assert results["protocol"]["held_out"] == (0.1 if results["protocol"]["selected_on"] == "validation" else 0)
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("name", neural())
 def test_a_loss_that_is_not_finite(name, data, tmp_path, monkeypatch):
     """Guards against a method whose losses nobody looks at; the first bad step is named, of a multiple execution too."""
@@ -219,6 +228,7 @@ def test_a_loss_that_is_not_finite(name, data, tmp_path, monkeypatch):
         run(method, settings, data, protocol.make("standard", data), tmp_path, options)
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("name", registry.names())
 @pytest.mark.parametrize("size", [{"classes": 1}, {"classes": 3, "train": 12, "test": 1}])
 def test_little_data(name, size, make_data, tmp_path):

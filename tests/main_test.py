@@ -99,10 +99,11 @@ def test_an_evaluation_beside_a_training(data, tmp_path, capsys):
     The training saves after every step, so that no checkpoint lies there for longer than some milliseconds.
     """
     run_dir = tmp_path / "run"
-    process = start(*NEURAL, *data, "--checkpoint_seconds=0", "--steps=20000", f"--run_dir={run_dir}")
+    narrow = ["--generator_units=30,20", "--discriminator_units=30,20", "--checkpoint_seconds=0"]
+    process = start(*NEURAL, *data, *narrow, f"--run_dir={run_dir}")
     wait_for_steps(process)
     evaluate, plot = ["evaluate", f"--run_dir={run_dir}"], ["plot", "--figure=tsne", f"--run_dir={run_dir}", "--perplexity=2"]
-    for command in (evaluate, evaluate, plot):
+    for command in (evaluate, plot):
         before = step_of(run_dir)
         assert main(command) == 0
         assert process.poll() is None and step_of(run_dir) > before

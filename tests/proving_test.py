@@ -85,6 +85,7 @@ def test_keeps_the_contract(method):
     testing.keeps_all(method_class, without=("learns",))
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("method", proving_data.METHODS, ids=name_of)
 def test_killed_anywhere_it_ends_bit_equal(method, data, tmp_path, monkeypatch):
     """Killed in, before and after every stage: the same weights, moving statistics and figures, and each is evaluated.
@@ -210,6 +211,7 @@ def test_views_that_are_not_there_are_refused(data):
             needed(registry.get(method), data.reading())
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_settings_choose_the_views(data, tmp_path, capsys):
     """Guards against views of the class where the settings' are meant: in the data, encode, call, files and refusals."""
     method, settings = small("proving.chosen_view:ChosenView")

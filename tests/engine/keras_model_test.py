@@ -97,12 +97,14 @@ def neural():
     return [name for name in registry.names("tfxmr.models") if not registry.get(name).needs_source]
 
 
+@pytest.mark.parametrize("graphs", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", neural())
-def test_every_method(name, viewed):
+def test_every_method(name, graphs, viewed, request):
     """fit gives the weights of a run's steps, and its logs are a run's losses; of several stages it takes none.
 
     Guards against a graph that rounds otherwise than a run's, and against Keras' own loss of 0 in the logs.
     """
+    graphs or request.getfixturevalue("eagerly")
     method, logged = registry.get(name), []
     data = needed(method, viewed)
     model, other = make(method, data), make(method, data)
@@ -128,6 +130,7 @@ def test_every_method(name, viewed):
     assert history["val_mAP"][1] == value and 0 < value < 1
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("name", neural())
 def test_files(name, viewed, tmp_path):
     """Files give all of a method back, in the middle of a stage too.

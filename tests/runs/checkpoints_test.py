@@ -70,6 +70,7 @@ def checkpoint_files(folder):
 
 
 # those that need a second domain are in contract_test.py
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("name", [n for n in registry.names("tfxmr.models") if not registry.get(n).needs_source])
 def test_stopped_then_evaluated(name, data, tmp_path, monkeypatch):
     """Guards against optimizer slots, other optimizers or a position that decide which weights are evaluated.

@@ -263,6 +263,7 @@ def test_the_measure(data, tmp_path):
     assert tuner.best(trials)["validation_mAP"] == max(t["validation_mAP"] for t in trials)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_test_split_has_no_say(data, tmp_path):
     """Guards against test metrics made or kept in a search: noise in place of the test items changes nothing."""
     rule, rng = protocol.make("standard", data), np.random.default_rng(1)
@@ -292,6 +293,7 @@ def test_a_trial_is_no_run_with_test_figures(data, tmp_path):
         run(CCA, CCASettings(), data, rule, tmp_path / "run", OPTIONS)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_best_again(data, tmp_path):
     """Guards against a trial that is no ordinary run: the same settings give the same step and validation mAP."""
     rule = protocol.make("standard", data)
@@ -306,6 +308,7 @@ def test_the_best_again(data, tmp_path):
     assert f"--run_dir={tmp_path}/run/best" in lines
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_stopped_between_the_last_step_and_the_results(data, tmp_path, monkeypatch):
     """Guards against the measure lost with the training's state: it is of the weights that were kept."""
     rule, what = protocol.make("standard", data), Search({"tau": (1.0,)})
@@ -323,6 +326,7 @@ def test_stopped_between_the_last_step_and_the_results(data, tmp_path, monkeypat
     assert [t | {"seconds": 0} for t in again] == [t | {"seconds": 0} for t in straight]
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_pairs_of_modalities(make_data, tmp_path):
     """A trial of many modalities is a run for each pair: the measure is the mean over all directions."""
     data = make_data(classes=3, train=60, test=24, dims={"image": 4, "text": 3, "audio": 2}, noise=1.0)
