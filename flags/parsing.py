@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import tfxmr_flags.model
 from absl import flags
 from tfxmr_flags import declared
 
@@ -123,7 +122,6 @@ def asks_help(arguments: Iterable[str]) -> bool:
 def define_common(values: flags.FlagValues) -> None:
     """Defines the flags that every run has, whatever its method, in a FlagValues."""
     declared.define(values, *options.GROUPS)
-    tfxmr_flags.model.define(values)
 
 
 def define_run(values: flags.FlagValues, method_class: type[Any]) -> None:

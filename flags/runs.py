@@ -8,7 +8,7 @@ from typing import Any
 
 import tfxmr_flags.data
 from absl import flags
-from tfxmr_flags import declared, parsing
+from tfxmr_flags import declared, parsing, training
 
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError
@@ -121,6 +121,7 @@ def read(
     path = flagfile(run_dir)
     own, lines, unknown = stored(path, command)
     values, method_class = parsing.parse_run(command, [*lines, *arguments], define)
+    training.refuse_idle_seeds(values, arguments)
     settings = declared.make(values, method_class.Settings)
     data = tfxmr_flags.data.load(values)
     options = declared.make(values, RunOptions)

@@ -1,12 +1,19 @@
-"""The repeats of a run that --seeds asks for."""
-from collections.abc import Iterator, Sequence
+"""What --seeds, the seeds of what is drawn, and --batch_size ask of a training."""
+from collections.abc import Callable, Iterator, Sequence
 
 from absl import flags
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import MAX_SEED
+from tfxmr.data.multimodal import MultiModalData
 
 MAX_SEEDS = 1000  # of one command; a larger number is a slip
+DRAWS: dict[str, Callable[[flags.FlagValues], bool]] = {  # seed of its own -> whether the flags ask for what it draws
+    "split_seed": lambda v: v.split in ("random", "pku462") or v.protocol == "pku462",
+    "class_seed": lambda v: v.class_split == "random",
+    "labels_seed": lambda v: bool(v.labels_per_class),
+}
+REMEDIES = {"class_seed": "--class_split=random", "labels_seed": "--labels_per_class=N"}  # --split refuses its own
 
 
 def repeats(values: flags.FlagValues) -> Iterator[flags.FlagValues]:
@@ -19,11 +26,7 @@ def repeats(values: flags.FlagValues) -> Iterator[flags.FlagValues]:
         return
     seeds, run_dir = _seeds(values.seeds), values.run_dir
     values["seeds"].value = None
-    follow = [name for name, asked in (
-        ("split_seed", values.split in ("random", "pku462") or values.protocol == "pku462"),
-        ("class_seed", values.class_split == "random"),
-        ("labels_seed", bool(values.labels_per_class)),
-    ) if asked and not values[name].present]
+    follow = [name for name, asked in DRAWS.items() if asked(values) and not values[name].present]
     for seed in seeds:
         for name in ("seed", *follow):
             values[name].value = seed
@@ -45,3 +48,37 @@ def _seeds(text: str) -> Sequence[int]:
             "0..9 or 0,2,5"
         )
     return found
+
+
+def refuse_idle_seeds(values: flags.FlagValues, typed: Sequence[str]) -> None:
+    """Raises InputError for a seed that was typed though nothing is drawn by it.
+
+    One in a flagfile or in a run's flags.cfg, which names every seed, is passed over.
+
+    Args:
+      values: parsed FlagValues.
+      typed: the arguments as they were typed, flagfiles unread.
+    """
+    names = {argument.lstrip("-").partition("=")[0] for argument in typed if argument.startswith("-")}
+    for name, remedy in REMEDIES.items():
+        if name in names and not DRAWS[name](values):
+            raise InputError(
+                f"--{name}={values[name].value}: draws nothing without {remedy}; add that, or leave it out"
+            )
+
+
+def refuse_batch(values: flags.FlagValues, data: MultiModalData) -> None:
+    """Raises InputError if a --batch_size that was given, be it the default's value, is more than all training items.
+
+    A default that nobody gave shrinks, see tfxmr.runs.job.fit_batch.
+
+    Args:
+      values: parsed FlagValues.
+      data: the training data.
+    """
+    items = len(data.splits["train"])
+    if "batch_size" in values and values["batch_size"].present and values.batch_size > items:
+        raise InputError(
+            f"--batch_size={values.batch_size}: the training set has {items} items; take at most that many, or leave "
+            "the flag out, which takes all"
+        )

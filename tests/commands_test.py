@@ -246,7 +246,7 @@ def test_run_of_an_earlier_version(capsys, train, tmp_path):
     printed = capsys.readouterr()
     assert set(expected) <= set(printed.out.splitlines())
     assert f"{path}: lacks flags of this version, which takes --bad_items=refuse --class_seed=0 --ridge=" in printed.err
-    for flag in ("--bad_items=skip", "--class_seed=1"):
+    for flag in ("--bad_items=skip", "--ridge=0.5"):
         assert main(["evaluate", f"--run_dir={tmp_path}/run", flag]) == 2
         assert f"there, {flag} here" in capsys.readouterr().err
         assert f"there, {flag} here" in refusal(capsys, *train, flag)

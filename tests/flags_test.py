@@ -13,6 +13,7 @@ from absl import flags
 from tfxmr_flags import declared, parsing
 
 import tfxmr.data
+from tfxmr.__main__ import main
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError
 from tfxmr.extraction.dataset import Dataset
@@ -101,6 +102,27 @@ def test_flagfiles_are_utf8_wherever_they_are_read(tmp_path, monkeypatch):
             parse(f"--flagfile={name}")
     with pytest.raises(InputError, match=f"--flagfile={tmp_path}: Is a directory"):
         parse(f"--flagfile={tmp_path}")
+
+
+@pytest.mark.parametrize("command", ["train", "tune", "extract"])
+def test_seeds_that_draw_nothing(command, tmp_path, capsys):
+    """Guards against a seed that is typed, and silently ignored since nothing is drawn by it.
+
+    A flagfile, and a run's flags.cfg, may name it: they name all flags.
+    """
+    out = f"--{'out' if command == 'extract' else 'run_dir'}={tmp_path}/out"
+    seeds = {"class_seed": "--class_split=random"}
+    seeds |= {"labels_seed": "--labels_per_class=N"} if command != "extract" else {}
+    for name, remedy in seeds.items():
+        for typed in ([f"--{name}=3"], [f"-{name}", "3"]):
+            assert main([command, out, *typed]) == 2
+            message = f"--{name}=3: draws nothing without {remedy}; add that, or leave it out"
+            assert capsys.readouterr().err == f"tfxmr: error: {message}\n"
+    (tmp_path / "one.cfg").write_text("--model=cca\n--class_seed=3\n--labels_seed=3\n")
+    values, _ = parse(f"--flagfile={tmp_path}/one.cfg")
+    tfxmr_flags.training.refuse_idle_seeds(values, [f"--flagfile={tmp_path}/one.cfg"])
+    values, _ = parse("--class_seed=3", "--class_split=random", "--labels_seed=1", "--labels_per_class=5")
+    tfxmr_flags.training.refuse_idle_seeds(values, ["--class_seed=3", "--labels_seed=1"])
 
 
 @pytest.mark.parametrize("text", ["0..1000000000", "0..999999999999999999999999", "0..1000", "0,1,1", "-1..3", "3..1", "4294967296"])

@@ -12,6 +12,7 @@ from tfxmr.extraction.extract_options import ExtractOptions, HeldBackOptions, Im
 from tfxmr.features.image.fine_tuning_options import FineTuning
 from tfxmr.features.text.base import TextOptions
 from tfxmr.reports.figures.options import FigureOptions, MovedOptions
+from tfxmr.reports.tables.options import CompareOptions, EvaluateOptions
 from tfxmr.runs import options
 from tfxmr.runs.options import RunOptions
 from tfxmr.runs.run_folder import RunFolder
@@ -19,7 +20,7 @@ from tfxmr.tuning.options import SearchOptions
 
 GROUPS = [
     *options.GROUPS, ExtractOptions, HeldBackOptions, ImportOptions, FineTuning, TextOptions, SearchOptions, FigureOptions,
-    MovedOptions,
+    MovedOptions, EvaluateOptions, CompareOptions,
 ]
 
 

@@ -10,15 +10,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from absl import flags as absl_flags
+import tfxmr_flags.training
 from absl.flags import FlagValues
-from tfxmr_flags import parsing
+from tfxmr_flags import declared, parsing
 
 from tfxmr.commands import train
-from tfxmr.commands.evaluate import FORMATS
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError
 from tfxmr.reports.tables import comparison
+from tfxmr.reports.tables.options import FORMATS, CompareOptions
 from tfxmr.runs.options import affecting, completed
 from tfxmr.runs.run_folder import read_results
 
@@ -27,16 +27,7 @@ IGNORED = (*affecting("nothing"), "metrics")  # a run with more measures is the 
 
 def define(values: FlagValues) -> None:
     """Defines the command's flags in a FlagValues."""
-    absl_flags.DEFINE_enum("format", "text", [*FORMATS, "json"], "How the table is printed.", flag_values=values)
-    absl_flags.DEFINE_enum(
-        "correction", "bonferroni", comparison.CORRECTIONS,
-        "How p allows for the number of methods tested in a column. bonferroni: p is held against .05 / their number; "
-        "holm: p is adjusted step by step, which finds no less.", flag_values=values,
-    )
-    absl_flags.DEFINE_string(
-        "run_dir", None, "Folder in which flagfiles are trained, each in one of its name. All flags that are not "
-        "listed here, such as --seeds=0..9, go to `tfxmr train` and override the flagfiles'.", flag_values=values,
-    )
+    declared.define(values, CompareOptions)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -85,7 +76,8 @@ def trained(words: Sequence[str], flags: Sequence[str], run_dir: str | None) -> 
         raise InputError(f"tfxmr compare: {' '.join(files)}: two flagfiles of one name; rename one")
     calls = [[f"--flagfile={file}", *flags, f"--run_dir={places[file]}"] for file in files]
     for call in calls:
-        parsing.parse_run("train", call)  # so that the last one's mistake is found before the first is trained
+        values, _ = parsing.parse_run("train", call)  # so that the last one's mistake is found before any is trained
+        tfxmr_flags.training.refuse_idle_seeds(values, call)
     with contextlib.redirect_stdout(sys.stderr):  # the table alone is what this command prints
         for call in calls:
             train.main(call)

@@ -7,35 +7,27 @@ import json
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from absl import flags as absl_flags
 from absl.flags import FlagValues
-from tfxmr_flags import parsing, runs
+from tfxmr_flags import declared, parsing, runs
 from tfxmr_flags.runs import StoredRun
 
 from tfxmr.core.errors import InputError
 from tfxmr.engine import memory
 from tfxmr.reports.tables import comparison
-from tfxmr.reports.tables.formats import to_csv, to_latex, to_markdown
+from tfxmr.reports.tables.options import FORMATS, EvaluateOptions
 from tfxmr.reports.tables.rows import by_class_rows, metrics_rows, to_text
 from tfxmr.runs import selection
 from tfxmr.runs.options import affecting
 from tfxmr.runs.run import evaluate
 from tfxmr.runs.run_folder import RunFolder
 
-FORMATS: dict[str, Callable[..., str]] = {"text": to_text, "markdown": to_markdown, "latex": to_latex, "csv": to_csv}
-
 
 def define(values: FlagValues) -> None:
     """Defines the command's own flags in a FlagValues."""
-    absl_flags.DEFINE_enum("format", "text", [*FORMATS, "json"], "How the figures are printed.", flag_values=values)
-    absl_flags.DEFINE_string(
-        "out", None, "Folder that gets a results.json with these figures (of a series one a run, in OUT/seed_N), which "
-        "`tfxmr compare` takes beside other runs'; default: they are printed alone.", flag_values=values,
-    )
-    absl_flags.DEFINE_boolean("by_class", False, "Prints mAP a class, too.", flag_values=values)
+    declared.define(values, EvaluateOptions)
 
 
 def main(arguments: Sequence[str]) -> None:

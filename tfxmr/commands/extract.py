@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 import tfxmr_flags.features
+import tfxmr_flags.training
 from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
 
@@ -27,6 +28,7 @@ MIN_CLASSES = 4  # of which a zero-shot protocol, the default with word vectors,
 def main(arguments: Sequence[str]) -> None:
     """Runs `tfxmr extract` with a list of flags."""
     flags = parsing.parse("extract", arguments, tfxmr_flags.features.define_extract)
+    tfxmr_flags.training.refuse_idle_seeds(flags, arguments)
     if not flags.out:
         raise InputError("--out=DIR is missing: give the feature folder to write")
     options, tuning = declared.make(flags, TextOptions), declared.make(flags, FineTuning)

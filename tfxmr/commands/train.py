@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import tfxmr_flags.data
-import tfxmr_flags.model
 import tfxmr_flags.training
 from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
@@ -26,6 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     A seed that fails does not end the others. Returns 1 if some failed, 2 if all did, else 0.
     """
     flags, method_class = parsing.parse_run("train", arguments)
+    tfxmr_flags.training.refuse_idle_seeds(flags, arguments)
     if not flags.run_dir:
         raise InputError("--run_dir is missing: give the folder for checkpoints and results, such as runs/first")
     distribution.start(declared.make(flags, RunOptions))  # before anything uses TensorFlow
@@ -58,7 +58,7 @@ def train(flags: FlagValues, method_class: type[Any]) -> dict[str, Any] | None:
     protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings, data, options)
     print(f"method     {flags.model}: {method_class.paper}")
     training = selection.training_data(protocol, settings, data, options)
-    tfxmr_flags.model.refuse_batch(flags, training)
+    tfxmr_flags.training.refuse_batch(flags, training)
     print(selection.describe(protocol, settings, data, options, training))
     if options.strategy != "none":
         print(distribution.describe(distribution.start(options)))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import tfxmr_flags.data
-import tfxmr_flags.model
+import tfxmr_flags.training
 import tfxmr_flags.tuning
 from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
@@ -26,6 +26,7 @@ SHOWN = 20  # rows of the table at the end
 def main(arguments: Sequence[str]) -> int:
     """Runs `tfxmr tune` with a list of flags. Returns 1 if a trial failed, else 0."""
     flags, method_class = parsing.parse_run("tune", arguments, tfxmr_flags.tuning.define)
+    tfxmr_flags.training.refuse_idle_seeds(flags, arguments)
     if not flags.run_dir:
         raise InputError("--run_dir is missing: give the folder of the search, such as runs/search")
     if flags.seeds:
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     options = dataclasses.replace(options, test=False)
     protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings, data, options)
     training = selection.training_data(protocol, settings, data, options)
-    tfxmr_flags.model.refuse_batch(flags, training)
+    tfxmr_flags.training.refuse_batch(flags, training)
     if fit_batch(settings, training)[1]:
         # In best.cfg, too, where the default would count as given.
         flags["batch_size"].value = len(training.splits["train"])

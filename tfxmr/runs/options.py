@@ -3,7 +3,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from tfxmr.core import settings
+from tfxmr.core import registry, settings
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, seed_setting, setting
 from tfxmr.data.splits import SplitRule
@@ -77,6 +77,18 @@ class RunOptions(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class Choice(Settings):
+    """Which method is trained; its own settings are declared beside it."""
+
+    model: str = setting(
+        "danzcr",
+        f"Method: {', '.join(registry.names())}; see `tfxmr models`; or MODULE:CLASS, a class of your own, such as "
+        "my_package.my_module:MyMethod. danzcr needs word vectors of the class names: for data without any the default "
+        "is sm, and for data without classes cca or, of other modalities than image and text, corr_ae.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class Place(Settings):
     """Where a command keeps its run, and of how many trainings it is made."""
 
@@ -97,7 +109,7 @@ class Place(Settings):
 
 
 # All options of a run beside its method's settings.
-GROUPS: tuple[type[Settings], ...] = (DataOptions, SecondDomain, SplitRule, ProtocolOptions, RunOptions, Place)
+GROUPS: tuple[type[Settings], ...] = (DataOptions, SecondDomain, SplitRule, ProtocolOptions, RunOptions, Place, Choice)
 
 
 def affecting(
