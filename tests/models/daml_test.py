@@ -5,11 +5,10 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from made_up import DIMS, THREE, first_batch, random_data, weights
+from made_up import DIMS, THREE, first_batch, random_data, scores, weights
 
 from tfxmr.core.errors import InputError
 from tfxmr.engine import losses, sampling
-from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.daml import DAML, DAMLSettings
 
 SMALL = {"common_units": (9, 6), "modality_units": (5,), "batch_size": 8, "steps": 3}
@@ -83,10 +82,7 @@ def test_learns(dims, make_data):
     model = DAML(data, DAMLSettings(common_units=(32, 16), modality_units=(8,), batch_size=32))
     model.compile(learning_rate=1e-2)
     model.take_steps(sampling.batches(data.splits["train"], 32, 0, 0, 60))
-    test = data.splits["test"]
-    codes = {m: model.encode(m, test.features[m]) for m in dims}
-    for a, b in itertools.permutations(dims, 2):
-        assert mean_average_precision(codes[a], codes[b], test.labels[a], test.labels[b]) > 0.8, (a, b)
+    assert min(scores(model, data.splits["test"]).values()) > 0.8
 
 
 def test_length_and_optimiser():

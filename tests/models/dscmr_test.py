@@ -5,11 +5,10 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from made_up import DIMS, THREE, first_batch, random_data, weights
+from made_up import DIMS, THREE, first_batch, random_data, scores, weights
 
 from tfxmr.core.errors import InputError
 from tfxmr.engine import sampling
-from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.dscmr import DSCMR, DSCMRSettings, likelihood
 
 SMALL = {"hidden_units": (9,), "common_units": (6,), "batch_size": 8, "steps": 3}
@@ -156,10 +155,7 @@ def test_learns(dims, make_data):
     model = DSCMR(data, DSCMRSettings(hidden_units=(32,), common_units=(16,), batch_size=32))
     model.compile(learning_rate=1e-2)
     model.take_steps(sampling.batches(data.splits["train"], 32, 0, 0, 60))
-    test = data.splits["test"]
-    codes = {m: model.encode(m, test.features[m]) for m in dims}
-    for a, b in itertools.permutations(dims, 2):
-        assert mean_average_precision(codes[a], codes[b], test.labels[a], test.labels[b]) > 0.8, (a, b)
+    assert min(scores(model, data.splits["test"]).values()) > 0.8
 
 
 def test_length_and_optimiser():

@@ -1,12 +1,11 @@
 """MHTN and CHTN against their anchors, the routing table, and a step written from the equations in plain TensorFlow."""
 import dataclasses
-import functools
 import math
-import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from made_up import products
 from making import paired_data
 
 from tfxmr.core.errors import InputError
@@ -52,18 +51,6 @@ def make_batch(size=8, seed=1):
 
 def step_at(progress):
     return Step(tf.constant([0, 0]), tf.constant(progress, tf.float32))
-
-
-def products(method, shapes, settings):
-    """The parameters of every product of the networks that a method makes, without a gigabyte of weights."""
-    me = types.SimpleNamespace(settings=settings, adversarial=True)
-    me.block = lambda name, inputs, sources=("",): inputs * settings.units + settings.units
-
-    def tower(name, inputs, units, **arguments):
-        return sum(a * b + b for a, b in zip((inputs, *units), units, strict=False))
-
-    me.tower, me.branch, me.head = tower, functools.partial(method.branch, me), functools.partial(method.head, me)
-    return method.make_networks(me, shapes)
 
 
 def test_parameter_counts():

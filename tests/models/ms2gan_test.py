@@ -5,34 +5,24 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from made_up import DIMS, THREE, random_data, scores
 
 from tfxmr.core.errors import InputError
-from tfxmr.data import MultiModalData, Split
 from tfxmr.engine import losses, sampling
-from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.ms2gan import LOSSES, MS2GAN, MS2GANSettings
 
-DIMS = {"image": 7, "text": 5}
-THREE = {"image": 7, "text": 5, "audio": 4}
 SMALL = {"specific_units": (9, 8, 6), "shared_units": (7, 6), "modality_units": (5,), "batch_size": 8, "steps": 3}
 GENERATORS = {"specific_image", "specific_text", "shared"}
 
 
-def make_data(dims=DIMS, classes=3, items=24):
-    rng = np.random.default_rng(0)
-    features = {m: rng.normal(size=(items, d)) for m, d in dims.items()}
-    return MultiModalData("random", {"train": Split.of_pairs(features, np.arange(items) % classes)},
-                          [f"class {c}" for c in range(classes)])
-
-
 def make_model(dims=DIMS, learning_rate=None, **settings):
-    model = MS2GAN(make_data(dims), MS2GANSettings(**(SMALL | settings)))
+    model = MS2GAN(random_data(dims), MS2GANSettings(**(SMALL | settings)))
     model.compile(learning_rate)
     return model
 
 
 def first_batch(model):
-    data = make_data(model.dims)
+    data = random_data(model.dims)
     return next(iter(sampling.batches(data.splits["train"], model.settings.batch_size, 0, 0, 1)))
 
 
@@ -58,7 +48,7 @@ def zero(model, name):
 )
 def test_parameter_counts_at_paper_widths(dims, classes, expected):
     """Section 4.3 of the paper: guards against a missing bias, a tower for two modalities, or two shared networks."""
-    model = MS2GAN(make_data(dims, classes, items=130))
+    model = MS2GAN(random_data(dims, classes, items=130))
     assert {name: net.count_params() for name, net in model.networks.items()} == expected
     assert len(model.variables_of("joint")) == sum(len(net.trainable_variables) for net in model.networks.values())
     if classes == 10:
@@ -222,7 +212,7 @@ def test_tanh_logits_cap_the_probability():
 
 def test_representation():
     """[f; s], f (MSGAN1) or s (MSGAN2) of the same weights: guards the order, and retrieval by part of a training."""
-    x = make_data().splits["train"].features["image"][:5]
+    x = random_data().splits["train"].features["image"][:5]
     model = make_model()
     specific = np.array([run(weights(model, "specific_image"), row) for row in x])
     shared = np.array([run(weights(model, "shared"), row) for row in specific])
@@ -245,14 +235,11 @@ def test_learns(dims, make_data):
     model = MS2GAN(data, MS2GANSettings(**(SMALL | {"specific_units": (32, 16), "shared_units": (16,), "batch_size": 32})))
     model.compile(learning_rate=1e-2)
     model.take_steps(sampling.batches(data.splits["train"], 32, 0, 0, 80))
-    test = data.splits["test"]
-    codes = {m: model.encode(m, test.features[m]) for m in dims}
-    for a, b in itertools.permutations(dims, 2):
-        assert mean_average_precision(codes[a], codes[b], test.labels[a], test.labels[b]) > 0.8, (a, b)
+    assert min(scores(model, data.splits["test"]).values()) > 0.8
 
 
 def test_length_of_training():
-    assert MS2GAN(make_data(items=300)).total_steps(300) == 200 * 2
+    assert MS2GAN(random_data(items=300)).total_steps(300) == 200 * 2
     assert make_model(steps=0, epochs=4).total_steps(24) == 4 * 3
     assert make_model(steps=5, epochs=4).total_steps(24) == 5
 
@@ -278,6 +265,6 @@ def test_wrong_settings_are_refused(setting, message):
 
 def test_wrong_data_are_refused():
     with pytest.raises(InputError, match="two or more modalities; dataset random has image alone"):
-        MS2GAN(make_data({"image": 4}), MS2GANSettings(**SMALL))
+        MS2GAN(random_data({"image": 4}), MS2GANSettings(**SMALL))
     with pytest.raises(InputError, match="two or more training classes"):
-        MS2GAN(make_data(classes=1), MS2GANSettings(**SMALL))
+        MS2GAN(random_data(classes=1), MS2GANSettings(**SMALL))

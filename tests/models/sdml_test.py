@@ -1,15 +1,13 @@
 """SDML against its derivation: parameter counts, orthonormal anchors, losses by a slow loop, separate modalities."""
-import itertools
 import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from made_up import DIMS, THREE, first_batch, random_data, weights
+from made_up import DIMS, THREE, first_batch, random_data, scores, weights
 
 from tfxmr.core.errors import InputError
 from tfxmr.engine import sampling
-from tfxmr.evaluation import mean_average_precision
 from tfxmr.models.sdml import SDML, SDMLSettings, orthogonal
 
 SMALL = {"hidden_units": (16, 12), "common_width": 6, "batch_size": 8, "steps": 3}
@@ -133,10 +131,8 @@ def test_learns(dims, make_data):
     model.compile(learning_rate=1e-2)
     model.take_steps(sampling.batches(data.splits["train"], 32, 0, 0, 60))
     test = data.splits["test"]
-    codes = {m: model.encode(m, test.features[m]) for m in dims}
-    np.testing.assert_allclose(np.linalg.norm(codes["text"], axis=1), 1, rtol=1e-5)
-    for a, b in itertools.permutations(dims, 2):
-        assert mean_average_precision(codes[a], codes[b], test.labels[a], test.labels[b]) > 0.8, (a, b)
+    np.testing.assert_allclose(np.linalg.norm(model.encode("text", test.features["text"]), axis=1), 1, rtol=1e-5)
+    assert min(scores(model, test).values()) > 0.8
 
 
 def test_length_of_training():

@@ -1,13 +1,12 @@
 """TPCKT against its anchors, the routing table, a step written from the equations, and the selection by hand."""
-import functools
 import json
 import math
 import pathlib
-import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from made_up import products
 
 from tfxmr.__main__ import main
 from tfxmr.core.errors import InputError
@@ -69,23 +68,11 @@ def test_the_last_layer_is_one_for_all_discriminators():
     assert [v.shape for v in networks["judge"].trainable_variables] == [(3, 1), (1,)]
 
 
-def products(shapes, settings):
-    """The parameters of every product of the networks, without gigabytes of weights."""
-    me = types.SimpleNamespace(settings=settings)
-    me.block = lambda name, inputs, sources=("",): inputs * settings.units + settings.units
-
-    def tower(name, inputs, units, **arguments):
-        return sum(a * b + b for a, b in zip((inputs, *units), units, strict=False))
-
-    me.tower, me.branch, me.head = tower, functools.partial(TPCKT.branch, me), functools.partial(TPCKT.head, me)
-    return TPCKT.make_networks(me, shapes)
-
-
 def test_parameter_counts():
     """Guards against a layer or bias too few or too many, and another width of the discriminators; 359 M in all."""
     dims = {"image": 25088, "text": 300}
     shapes = Shapes("wikipedia", dims, 10, 1000, source=Shapes("xmedianet", dims, 200, 1000))
-    found = {n: v for n, v in products(shapes, TPCKTSettings()).items() if not n.endswith("norm")}
+    found = {n: v for n, v in products(TPCKT, shapes, TPCKTSettings()).items() if not n.endswith("norm")}
     for domain, head in (("source", 819_400), ("target", 40_970)):
         assert found[f"{domain}_image_fc6"] + found[f"{domain}_image_fc7"] == 119_545_856
         assert found[f"{domain}_text_fc6"] + found[f"{domain}_text_fc7"] == 18_014_208
