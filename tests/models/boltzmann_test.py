@@ -70,7 +70,7 @@ def test_pull_to_a_sparse_activity_by_hand():
 
     Guards against an activity that starts at 0, where the first pulls all go up, and a pull that leaves the weights out.
     """
-    machine = Machine(2, 3, "binary", Recipe(0.05, 100, target=0.2, cost=0.01), seed=0)
+    machine = Machine(2, 3, "binary", Recipe(0.05, 100, target=0.2, sparsity_weight=0.01), seed=0)
     machine.kernel.assign(np.zeros((2, 3)))
     np.testing.assert_allclose(machine.activity.numpy(), 0.2, rtol=1e-6)
     _, (kernel, hidden, visible) = machine.contrast(tf.constant([[1.0, 0.0], [0.0, 1.0]]), SEED)
@@ -91,7 +91,7 @@ def test_without_cost_there_is_no_pull():
 
 def test_the_pull_is_bounded():
     """A unit that is always on: q = .99 at most; its pull .01 (.99 - .2) / (.99 * .01) = .798."""
-    machine = Machine(2, 3, "binary", Recipe(0.05, 100, target=0.2, cost=0.01), seed=0)
+    machine = Machine(2, 3, "binary", Recipe(0.05, 100, target=0.2, sparsity_weight=0.01), seed=0)
     machine.hidden_bias.assign([50.0] * 3)
     for _ in range(100):
         _, (_, hidden, _) = machine.contrast(tf.zeros((4, 2)), SEED)

@@ -21,7 +21,7 @@ def make_model(dims=DIMS, **settings):
     return CorrAE(random_data(dims), CorrAESettings(**(SMALL | settings)))
 
 
-def restores(variant, m, n):
+def reconstructs(variant, m, n):
     return variant == "full" or (m == n) == (variant == "corr")
 
 
@@ -47,7 +47,7 @@ def test_losses_by_a_slow_loop(dims, variant, alpha, used, activation):
     for u in range(8):
         codes = {m: layers_by_hand(model.networks[f"encoder_{m}"], batch[m][u].numpy(), unit, True) for m in dims}
         for m, n in itertools.product(dims, repeat=2):
-            if restores(variant, m, n):
+            if reconstructs(variant, m, n):
                 made = layers_by_hand(model.networks[f"decoder_{m}_{n}"], codes[m], unit, False)
                 restored += sum((made - batch[n][u].numpy()) ** 2)
         for m, n in itertools.combinations(dims, 2):
@@ -69,7 +69,7 @@ def test_routing_of_gradients(variant):
         found = tape.gradient(cost, {n: net.trainable_variables for n, net in model.networks.items()})
         assert {n for n, gs in found.items() if any(g is not None and np.any(g) for g in gs)} == reached
     decoders = {n for n in model.networks if n.startswith("decoder")}
-    assert decoders == {f"decoder_{m}_{n}" for m in DIMS for n in DIMS if restores(variant, m, n)}
+    assert decoders == {f"decoder_{m}_{n}" for m in DIMS for n in DIMS if reconstructs(variant, m, n)}
 
 
 @pytest.mark.parametrize("variant", ["corr", "cross", "full"])
@@ -103,7 +103,7 @@ def test_losses_on_the_machines_outputs(variant):
     codes = {m: layers_by_hand(model.networks[f"encoder_{m}"], seen[m], sigmoid, True) for m in DIMS}
     restored = sum(
         np.mean(np.sum((layers_by_hand(model.networks[f"decoder_{m}_{n}"], codes[m], sigmoid, False) - seen[n]) ** 2, axis=1))
-        for m, n in itertools.product(DIMS, repeat=2) if restores(variant, m, n)
+        for m, n in itertools.product(DIMS, repeat=2) if reconstructs(variant, m, n)
     )
     alpha = 0.2 if variant == "cross" else 0.8
     assert float(model.compute_losses(batch, model.present_step())["reconstruction"]) == pytest.approx((1 - alpha) * restored, rel=1e-4)

@@ -55,7 +55,7 @@ class Recipe(Descent):
 
     Attributes:
       target: activity, in (0, 1), to which hidden units are pulled.
-      cost: weight of that pull; 0: there is none.
+      sparsity_weight: of that pull; 0: there is none.
       growth: (S, R): the steps of contrast are 1 up to step S, then 2 + floor((t - S) / R); None: always 1.
       stddev: of the initial weights; None: hidden units^-1/2.
       up_factor: times v W on the way up alone, of machines of counts.
@@ -64,7 +64,7 @@ class Recipe(Descent):
     """
 
     target: float = 0.2
-    cost: float = 0.01
+    sparsity_weight: float = 0.01
     growth: tuple | None = (15_000, 5_000)
     stddev: float | None = None
     up_factor: float = 1.0
@@ -162,10 +162,10 @@ class Machine(keras.layers.Layer):
 
         v -> h = p(h | v), and once or, with `grow`, several times: -> a sample of h -> v' = E[v | sample] -> h =
         p(h | v'), h' in the end. The gradients are means over items of (v' h' - v h) / D for W, (v' - v) / D for b and
-        h' - h for c. The pull to a sparse activity, cost (q - target) / (q (1 - q)), is as if h were as much smaller:
-        it comes on top of c's, and times the mean of v / D of W's. q is the running mean of h, which starts at the
-        target; it is taken for .01 to .99: nearer to 0 and 1 the pull has no bound, and a unit that rests there would
-        be thrown to the other side.
+        h' - h for c. The pull to a sparse activity, the recipe's weight times (q - target) / (q (1 - q)), is as if h
+        were as much smaller: it comes on top of c's, and times the mean of v / D of W's. q is the running mean of h,
+        which starts at the target; it is taken for .01 to .99: nearer to 0 and 1 the pull has no bound, and a unit that
+        rests there would be thrown to the other side.
 
         Args:
           x: features (B, d).
@@ -202,7 +202,7 @@ class Machine(keras.layers.Layer):
         v, v2 = v / words, v2 / words
         kernel = (tf.matmul(v2, h2, transpose_a=True) - tf.matmul(v, h, transpose_a=True)) / items
         hidden, visible = tf.reduce_mean(h2 - h, axis=0), tf.reduce_mean(v2 - v, axis=0)
-        if self.recipe.cost:
+        if self.recipe.sparsity_weight:
             pull = self.pull(h)
             kernel, hidden = kernel + tf.reduce_mean(v, axis=0)[:, None] * pull, hidden + pull
         return tf.reduce_mean(tf.reduce_sum((v - v2) ** 2, axis=-1)), [kernel, hidden, visible]
@@ -211,7 +211,7 @@ class Machine(keras.layers.Layer):
         """The pull on each hidden unit, (k,), after their running activity took in a batch's h (B, k)."""
         self.activity.assign(SPARSITY_DAMPING * self.activity + (1 - SPARSITY_DAMPING) * tf.reduce_mean(h, axis=0))
         q = tf.clip_by_value(self.activity.value, 0.01, 0.99)
-        return self.recipe.cost * (q - self.recipe.target) / (q * (1 - q))
+        return self.recipe.sparsity_weight * (q - self.recipe.target) / (q * (1 - q))
 
     def mean_field(self, parts: Sequence[tf.Tensor | None], rounds: int = ROUNDS) -> tf.Tensor:
         """The hidden units' probabilities, (n, k), where some modalities are unknown.

@@ -20,7 +20,7 @@ from tfxmr.models.base import Batch, Method, OptimizerSettings, Rate, Stage, Ste
 
 # Corr-AE's authors' for Wikipedia: of the lowest machine of a modality by its kind, and of those above
 CORR_AE_RECIPES = {
-    "gaussian": Recipe(1e-3, 20_000, cost=0.1, growth=None),
+    "gaussian": Recipe(1e-3, 20_000, sparsity_weight=0.1, growth=None),
     "counts": Recipe(0.1, 20_000, rise=5_000, l2=1e-4, stddev=1e-5, up_factor=10.0),
     "upper": Recipe(0.05, 20_000),
     "upper_counts": Recipe(0.01, 20_000, target=0.1),
@@ -32,9 +32,9 @@ def deepnet_recipes(first: int, upper: int, joint: int, merging: int) -> dict:
     counts = Recipe(
         0.1, first, rise=5_000, l2=1e-4, stddev=1e-5, up_factor=10.0, words=100, drawn_from=5_000,
     )
-    several = Recipe(0.01, joint, rise=5_000, l2=1e-4, cost=0.0)
+    several = Recipe(0.01, joint, rise=5_000, l2=1e-4, sparsity_weight=0.0)
     return {
-        "gaussian": Recipe(1e-3, first, cost=0.1, growth=(50_000, 10_000)),
+        "gaussian": Recipe(1e-3, first, sparsity_weight=0.1, growth=(50_000, 10_000)),
         "counts": counts,
         "upper": Recipe(0.05, upper, target=0.1),
         "upper_counts": Recipe(0.01, upper, target=0.1),
@@ -65,7 +65,7 @@ class DeepNetSettings(OptimizerSettings):
         "or l2): their lowest machine is a replicated softmax."
     )
     rbm_cd_growth: bool = setting(
-        False, "Contrastive divergence takes more steps as training goes on, as the authors' does: up to 38 times the "
+        False, "Contrastive divergence takes more steps as training proceeds, as the authors' does: up to 38 times the "
         "time of one."
     )
 
@@ -191,7 +191,7 @@ class DeepNet(Method):
         return Machine(inputs, units, kind, self.recipes[part], self.own_seed(name), name=name)
 
     def make_machines(self, dims: dict[str, int]) -> tuple[dict[str, Machine], dict[str, int]]:
-        """The machines, name -> layer, and the width of what they hand on, modality -> int, for features of `dims`."""
+        """The machines, name -> layer, and the width of their outputs, modality -> int, for features of `dims`."""
         s, machines, dims = self.settings, {}, dict(dims)
         for level in self.levels:
             for m, d in dims.items():

@@ -25,7 +25,7 @@ class TransferSettings(OptimizerSettings):
     units: int = setting(4096, "Width of the layers fc6 to fc9.", minimum=1)
     adversary_units: tuple = setting((1024, 1024), "Widths of a discriminator's hidden layers.", minimum=1)
     pairwise_weight: float = setting(
-        1e-4, "Weight of the distances of corresponding items at fc6 and fc7; 0 leaves them out.", minimum=0.0
+        1e-4, "Weight of the distances of corresponding items at fc6 and fc7; 0 omits them.", minimum=0.0
     )
     lambda_adv: float = setting(
         1.0, "Factor of the reversed gradient, times 2 / (1 + exp(-10 p)) - 1, p = share of the stage done.",
@@ -58,7 +58,7 @@ class Transfer(Method):
                 if own and other and own != other:
                     raise InputError(
                         f"--share_domains: the {view} features of {data.source.shown} and {data.shown} count different "
-                        "words; extract both from one --text_corpus=FILE, or leave the flag out"
+                        "words; extract both from one --text_corpus=FILE, or omit the flag"
                     )
 
     def block(self, name: str, inputs: int, sources: Sequence[str] = ("",)) -> DenseNormReLU:

@@ -85,7 +85,7 @@ class ACMR(Adversarial):
 
     The two updates alternate, `embedding_steps` of the first to one of the second; L_adv reaches the projectors
     through a reversed gradient times lambda_adv (and the schedule). Retrieval compares v and t by cosine; the
-    authors' own measure is --protocol=acmr@50.
+    authors' own metric is --protocol=acmr@50.
 
     Uncertain: the paper sums L_imi over triplets (i, j, k), here each i's are averaged; how it picks them (it sorts
     distances) is not clear. Its best alpha, beta and k are not known here. beta, the margin and the share of the

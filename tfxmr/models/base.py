@@ -270,7 +270,7 @@ class Method(Trained, KerasMethod):
         if batch > size:
             raise InputError(f"--batch_size={batch}: the training set has {size} items; take at most that many.")
         if self.settings.jit_compile and tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            raise InputError("--jit_compile: XLA cannot compile a step of several devices; leave it or --strategy out")
+            raise InputError("--jit_compile: XLA cannot compile a step of several devices; omit it or --strategy")
 
     def make_networks(self, data: Shapes) -> Networks:
         """Builds the networks: name -> layer, with all weights created.
@@ -579,7 +579,7 @@ class Method(Trained, KerasMethod):
     def network_state(self) -> dict[str, list[tf.Variable]]:
         """The weights, network name -> tf.Variables, for tf.train.Checkpoint.
 
-        As plain variables: a checkpoint of Keras layers leaves out, without a word, those that they hold in lists.
+        As plain variables: a checkpoint of Keras layers silently omits those that they hold in lists.
         """
         return {name: [v.value for v in network.variables] for name, network in self.networks.items()}
 

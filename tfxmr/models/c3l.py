@@ -134,8 +134,8 @@ class C3L(Method):
             )
         if self.settings.feature_norm != "none":
             raise InputError(
-                f"--feature_norm={self.settings.feature_norm}: --pixels takes colours as they are, in [0, 1]; leave "
-                "one of the two out"
+                f"--feature_norm={self.settings.feature_norm}: --pixels takes colours as they are, in [0, 1]; omit "
+                "one of the two"
             )
 
     def make_networks(self, data: Shapes) -> Networks:

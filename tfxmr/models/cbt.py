@@ -126,7 +126,7 @@ class CBT(Method):
     Settings = CBTSettings
     settings: CBTSettings
     paper = "Qi and Peng, IJCAI 2018; RCBT: IEEE TCSVT 2020"
-    provenance = "RCBT's public code; its policy gradient, which the code leaves out: 50 %"
+    provenance = "RCBT's public code; its policy gradient, which the code omits: 50 %"
     least_modalities = most_modalities = 2
     pairs = True
     zero_shot = True

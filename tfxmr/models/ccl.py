@@ -22,7 +22,7 @@ DESCENTS = {
     "codes": Descent(0.05, 10_000, l2=1e-4), "semantic": Descent(0.01, 50_000, decay="exponential", rise=None),
 }
 BASE_RATE = 1e-4  # the authors' of the last stage, which --learning_rate replaces; others keep their ratio to it
-# Adam's of the codes of features: the authors' rate suits their logistic restorations of probabilities
+# Adam's of the codes of features: the authors' rate suits their logistic reconstructions of probabilities
 CODES_RATE = 3e-4
 
 
@@ -36,7 +36,7 @@ class CCLSettings(StagedSettings):
     )
     epochs: int = changed(help_text="Training epochs of each stage at most, if --steps is 0.")
     codes_steps: int = setting(
-        0, "Steps of the codes that restore their items; the authors' are 10000. 0: as --steps.", minimum=0
+        0, "Steps of the codes that reconstruct their items; the authors' are 10000. 0: as --steps.", minimum=0
     )
     batch_size: int = changed(80)
     optimizer: str = changed(
@@ -79,7 +79,7 @@ class CCLSettings(StagedSettings):
     )
 
 class CCL(Staged):
-    """Codes that restore their item and resemble their pair's, classified, and on them a network of two tasks.
+    """Codes that reconstruct their item and resemble their pair's, classified, and on them a network of two tasks.
 
     The stages minimise one after another, as means over items, with the weights below as the stages before left them:
 
@@ -98,7 +98,7 @@ class CCL(Staged):
     evaluation, by the test items (--eval_znorm=group).
 
     With --rbm_pretrain, as in the paper, x_m are the outputs of two restricted Boltzmann machines a modality
-    (tfxmr.models._boltzmann; the stages "machines_0", ...), which logistic codes restore by logistic outputs, and
+    (tfxmr.models._boltzmann; the stages "machines_0", ...), which logistic codes reconstruct by logistic outputs, and
     another machine ("fusing_machines") over c_m makes what is classified.
 
     With --variant=together, this project's, codes and common networks train at once, of tanh units, h too; F_m sees
@@ -115,7 +115,7 @@ class CCL(Staged):
     Settings = CCLSettings
     settings: CCLSettings
     paper = "Peng et al., IEEE Trans. Multimedia 2018"
-    provenance = "the authors' code; patches are left out, its Boltzmann machines are --rbm_pretrain"
+    provenance = "the authors' code; patches are not used, its Boltzmann machines are --rbm_pretrain"
     least_modalities = 2
     least_classes = 2
     recipes = deepnet_recipes(50_000, 50_000, 50_000, 50_000)
@@ -232,11 +232,11 @@ class CCL(Staged):
 
     def losses_of_codes(self, x: dict[str, tf.Tensor], codes: dict[str, tf.Tensor]) -> Losses:
         """The losses of codes of x, both by modality, name -> scalar."""
-        restored = sum(squares(self.networks[f"decoder_{m}"](codes[m]) - x[m]) for m in self.dims)
+        reconstructed = sum(squares(self.networks[f"decoder_{m}"](codes[m]) - x[m]) for m in self.dims)
         apart = sum(squares(codes[m] - codes[n]) for m, n in itertools.combinations(self.dims, 2))
         correlation = self.settings.correlation
         return {
-            "reconstruction": (1 - correlation) * tf.reduce_mean(restored),
+            "reconstruction": (1 - correlation) * tf.reduce_mean(reconstructed),
             "correlation": correlation * tf.reduce_mean(apart),
         }
 

@@ -67,7 +67,7 @@ class CMDNSettings(StagedSettings):
     )
     semantic_inputs: str = setting(
         "merged", "What the classifying networks see: the merged codes, as the paper; machines: the outputs of the "
-        "upper machines of --rbm_pretrain; features. The stages between are left out.",
+        "upper machines of --rbm_pretrain; features. The stages between are skipped.",
         choices=("merged", "machines", "features"),
     )
     common_units: tuple = setting(
@@ -98,7 +98,7 @@ class CMDN(Staged):
         common_i  h_m = C_i(h_m below, s_m, alone)   J(h) - log softmax(P(C))_l, logistic units
 
     z are z-scores by the training items. A joint autoencoder has one layer over the parts y_m of all modalities
-    present, C = unit(sum of y_m W_m + b), and restores all y_m, also of one modality alone:
+    present, C = unit(sum of y_m W_m + b), and reconstructs all y_m, also of one modality alone:
 
         J(y) = mean over the inputs {all m} and {m} for each m, of the sum over n of S(y_n - D_n(C))
 
@@ -116,8 +116,8 @@ class CMDN(Staged):
 
     Differs from the paper: without --rbm_pretrain autoencoders stand for its machines, trained at once with no gradient
     between them; the scalings between the stages are by the training items, where the release's are by each split's
-    own; one batch size for all stages but those of machines; of intra the outputs are linear, on z-scores, and Adam
-    takes the steps; the weights are chosen by validation. More than two modalities, and the pairing by class of
+    own; one batch size for all stages but those of machines; of intra the outputs are linear, on z-scores, by
+    Adam; the weights are chosen by validation. More than two modalities, and the pairing by class of
     items that share no rows, are this project's.
     """
 
@@ -315,7 +315,7 @@ class CMDN(Staged):
         """The losses of all stages, from codes that are computed once."""
         loss: Losses = {}
         parts: dict[str, tf.Tensor] = {}
-        intra = {m: self.restored(f"intra_{m}", (batch[m],), loss) for m in self.dims}
+        intra = {m: self.reconstructed(f"intra_{m}", (batch[m],), loss) for m in self.dims}
         for m, merged in self.between(batch, intra, loss).items():
             parts[m] = self.networks[f"semantic_{m}"](self.cut(merged))
             self.classified(m, parts[m], batch["label"], loss)
@@ -325,9 +325,9 @@ class CMDN(Staged):
 
     def between(self, x: dict[str, tf.Tensor], intra: dict[str, tf.Tensor], loss: Losses) -> dict[str, tf.Tensor]:
         """r_m by modality of features `x` and a_m, by what stands for machines; the losses go into `loss`."""
-        inter = {m: self.restored(f"inter_{m}", (x[m],), loss) for m in self.dims}
+        inter = {m: self.reconstructed(f"inter_{m}", (x[m],), loss) for m in self.dims}
         joint = self.jointly("joint", {m: self.cut(v) for m, v in inter.items()}, loss)
-        return {m: self.restored(f"merge_{m}", (self.cut(intra[m]), self.cut(joint[m])), loss) for m in self.dims}
+        return {m: self.reconstructed(f"merge_{m}", (self.cut(intra[m]), self.cut(joint[m])), loss) for m in self.dims}
 
     def cut(self, x: tf.Tensor) -> tf.Tensor:
         """x, as the next stage takes it."""
@@ -339,7 +339,7 @@ class CMDN(Staged):
             return tf.reduce_mean((a - b) ** 2)
         return 0.5 * tf.reduce_mean(tf.reduce_sum((a - b) ** 2, axis=-1))
 
-    def restored(self, name: str, parts: Sequence[tf.Tensor], loss: Losses) -> tf.Tensor:
+    def reconstructed(self, name: str, parts: Sequence[tf.Tensor], loss: Losses) -> tf.Tensor:
         """The code of an autoencoder of one or several parts, whose loss goes into `loss`."""
         code = self.networks[name](*parts)
         loss[name] = self.squared_error(self.networks[f"{name}_decoder"](code), tf.concat(parts, axis=-1))
@@ -356,8 +356,8 @@ class CMDN(Staged):
         """Codes of each modality alone, modality -> (B, k); the joint autoencoder's losses go into `loss`."""
         present = tf.concat((tf.ones((1, len(self.dims))), tf.eye(len(self.dims))), axis=0)  # (1 + M, M)
         codes = self.networks[name](*(present[:, i, None, None] * parts[m] for i, m in enumerate(self.dims)))
-        restored = {m: self.networks[f"{name}_decoder_{m}"](codes) for m in self.dims}  # (1 + M, B, d)
-        loss[name] = sum(self.squared_error(restored[m], parts[m]) for m in self.dims)
+        reconstructed = {m: self.networks[f"{name}_decoder_{m}"](codes) for m in self.dims}  # (1 + M, B, d)
+        loss[name] = sum(self.squared_error(reconstructed[m], parts[m]) for m in self.dims)
         if labels is not None:
             logits = self.networks[f"{name}_classifier"](codes)
             total = losses.semantic_discrimination(logits, labels)  # over 1 + M inputs
@@ -417,7 +417,7 @@ class CMDN(Staged):
 def autoencoder(
     name: str, width: int | tuple[int, ...], units: Sequence[int], activation: Callable[[tf.Tensor], tf.Tensor],
 ) -> dict[str, tuple]:
-    """The shapes of an encoder, and of a decoder that mirrors it and restores `width`, or the sum of widths."""
+    """The shapes of an encoder, and of a decoder that mirrors it and reconstructs `width`, or the sum of widths."""
     total = sum(width) if isinstance(width, tuple) else width
     return {
         name: (width, units, activation, activation),

@@ -25,7 +25,7 @@ class CorrAESettings(DeepNetSettings):
     select: str = changed("validation")
     feature_norm: str = changed("zscore")
     variant: str = setting(
-        "corr", "corr: a code restores its own modality; cross: the others; full: all of them.",
+        "corr", "corr: a code reconstructs its own modality; cross: the others; full: all of them.",
         choices=("corr", "cross", "full"),
     )
     alpha: float = setting(
@@ -108,13 +108,13 @@ class CorrAE(DeepNet):
         alpha = self.settings.alpha or PAPER_ALPHA[self.settings.variant]
         targets = {m: self.seen(m, batch[m]) for m in self.dims}
         codes = {m: self.networks[f"encoder_{m}"](targets[m]) for m in self.dims}
-        restored = sum(
+        reconstructed = sum(
             squared_error(self.networks[f"decoder_{m}_{n}"](codes[m]), targets[n])
             for m, n in itertools.product(self.dims, repeat=2)
             if f"decoder_{m}_{n}" in self.networks
         )
         apart = sum(squared_error(codes[m], codes[n]) for m, n in itertools.combinations(self.dims, 2))
-        return {"reconstruction": (1 - alpha) * restored, "correlation": alpha * apart}
+        return {"reconstruction": (1 - alpha) * reconstructed, "correlation": alpha * apart}
 
     def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
         """The code h_m: features (B, d) to (B, k)."""

@@ -67,7 +67,7 @@ class DSCMR(Method):
     As in the authors' code, the norms are not squared and p has no softmax.
 
     Differs from the authors' code: the best epoch is chosen on validation items, where the code chooses it on the test
-    items, so that its published figures are optimistic; batches are drawn at random, where its loader does not
+    items, so that its published values are optimistic; batches are drawn at random, where its loader does not
     shuffle. On raw features the initial weights matter: --init=glorot costs .1 to .2 of mAP there.
     """
 

@@ -39,7 +39,7 @@ class MCSMSettings(OptimizerSettings):
     text_lstm_units: tuple = setting((256, 256), "Widths of the LSTMs over a text's places.", minimum=1, parts=1)
     text_convs: int = setting(
         3, "Stages of convolution, normalisation and pooling of a text's words at most (widths 15, 9, 7; pooled by 5, "
-        "5, 6). As many are built as leave a place of the longest text: 3 from 354 words on, 2 from 79, 1 from 19; "
+        "5, 6). As many are built as keep a place of the longest text: 3 from 354 words on, 2 from 79, 1 from 19; "
         "without any, one convolution of width 3 keeps every word a place.", minimum=0, maximum=3,
     )
     text_filters: tuple = setting(
@@ -87,7 +87,7 @@ class MCSM(Method):
 
     a text's vector t through one layer, u = U t / ||U t||; S_image(image, text) = <v, u>. Text branch: the other way
     round; the words pass through convolutions (each with batch normalisation, ReLU, pooling) before the LSTMs, an
-    image's vector through sigmoid(U x), scaled to length 1; S_text. Each branch by itself, with networks, batches and
+    image's vector through sigmoid(U x), L2-normalised; S_text. Each branch by itself, with networks, batches and
     an optimizer of its own, minimises over its networks, as a mean over the items n of a batch,
 
         max(0, alpha - S(i_n, t_n) + S(i_n, t-)) + max(0, alpha - S(i_n, t_n) + S(i-, t_n))
@@ -284,7 +284,7 @@ class MCSM(Method):
 
 
 def text_windows(length: int, most: int = len(TEXT_WINDOWS)) -> tuple:
-    """The stages of TEXT_WINDOWS, `most` at most, that leave a place of texts of `length` words."""
+    """The stages of TEXT_WINDOWS, `most` at most, that keep a place of texts of `length` words."""
     for number, (width, pool) in enumerate(TEXT_WINDOWS[:most]):
         length = (length - width + 1) // pool
         if length < 1:

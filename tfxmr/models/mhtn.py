@@ -26,9 +26,9 @@ class MHTNSettings(TransferSettings):
         "mhtn", "mhtn; chtn: its ancestor, without discriminator, and without batch normalisation in fc8 and fc9 (its "
         "paper's other settings: --pairwise_weight=1e-3 --steps=500).", choices=("mhtn", "chtn"),
     )
-    source_weight: float = setting(1.0, "Weight of the source's classification; 0 leaves it out.", minimum=0.0)
+    source_weight: float = setting(1.0, "Weight of the source's classification; 0 omits it.", minimum=0.0)
     mmd_weight: float = setting(
-        1.0, "Weight of the MMD between the domains' images at fc6 and at fc7; 0 leaves it out.", minimum=0.0
+        1.0, "Weight of the MMD between the domains' images at fc6 and at fc7; 0 omits it.", minimum=0.0
     )
     mmd_form: str = setting(
         "quadratic", "Estimate of the MMD: quadratic, of all pairs of rows, biased; linear, of quadruples of rows, as "
@@ -55,10 +55,9 @@ class MHTN(Transfer):
           + pairwise_weight sum over k = 6, 7 and m other than image of S(hk_image, hk_m)
           + adversary_weight mean over all items of the sigmoid cross-entropies of o, summed over the M outputs
 
-    is minimised by all layers, GRL multiplying what passes back by -lambda, at a tenth of the learning rate by K and J.
-    Modalities that share no rows are joined by class, the largest first. Retrieval
-    compares softmax(p) by cosine. Without a second domain (--source_dataset) the terms of the source are left out, and
-    results.json says so.
+    is minimised by all layers, at a tenth of the learning rate by K and J; GRL multiplies the gradient by -lambda in the
+    backward pass. Modalities that share no rows are joined by class, the largest first. Retrieval compares softmax(p)
+    by cosine. Without a second domain (--source_dataset) the terms of the source are omitted, and results.json says so.
 
     Differs from the paper: the features are extracted; the reversal's schedule is Ganin and Lempitsky's, since that of
     the released configuration reverses nothing; no accumulation of 16 batches; the MMD is of all pairs.

@@ -24,7 +24,7 @@ from tfxmr.models.base import Batch, Losses, Networks, Players, Rate, Stage, Ste
 WORDS = "text.words"
 STAGES = ("embedding", "classifier", "joint")
 COLLAPSED = 0.03  # of the loss of equal embeddings, within which a collapse is suspected
-LEAST_STEPS = 100  # of small data an epoch is a few steps, in which no embedding leaves its beginnings
+LEAST_STEPS = 100  # of small data an epoch is a few steps, in which no embedding gets far
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ModalityInvariantSettings(AdversarySettings):
     epochs: int = changed(30, help_text="Training epochs of all stages together, if --steps is 0.")
     stages: tuple = setting(
         (15, 2, 13), "Shares of the training of its three stages: the embedding alone; the modality classifier alone; "
-        "both. 0 leaves a stage out: 1,0,0 is the embedding without an adversary.", minimum=0,
+        "both. 0 skips a stage: 1,0,0 is the embedding without an adversary.", minimum=0,
     )
     batch_size: int = changed(128, "An item is an image with one of its sentences.")
     learning_rate: float = changed(2e-4, "Take 1e-3 on a few thousand items.", grid=(2e-4, 5e-4, 1e-3))
@@ -119,7 +119,7 @@ class ModalityInvariant(Adversarial):
     loss of the beginning is 6,500 and no adversary with .69 is felt. Of VSE++ differ: all sentences of the image, not
     the own one alone, are no negatives (there five rows of one image may repel each other); batches are drawn
     independently of each other; the words are those of training sentences alone. The fourth stage, which fine-tunes the
-    image network at a tenth of the rate, needs pixels: with features that are there already it is left out.
+    image network at a tenth of the rate, needs pixels: with features that are there already it is skipped.
     """
 
     Settings = ModalityInvariantSettings
@@ -242,7 +242,7 @@ class ModalityInvariant(Adversarial):
         return {"triplet": found}, tf.math.divide_no_nan(found, loss(tf.zeros_like(similarities)))
 
     def adversary(self, common: tf.Tensor, factor: float | tf.Tensor) -> tf.Tensor:
-        """What the encoders pay for being told apart, of (2, B, d), a scalar; `factor` as `reversal` gives it."""
+        """The adversarial loss of the encoders, of (2, B, d), a scalar; `factor` as `reversal` gives it."""
         s = self.settings
         if s.adv_loss == "grl":
             return s.adv_weight * tf.reduce_mean(self.modality_losses(reverse_gradient(common, factor))[0])
@@ -258,8 +258,8 @@ class ModalityInvariant(Adversarial):
     def classify(self, common: tf.Tensor, least: float = 0.0) -> Update:
         """The classifier's update on (2, B, d), of which it stays below a loss of `least`."""
         with tf.GradientTape() as tape:
-            costs, hits = self.modality_losses(tf.stop_gradient(common))
-            found = {"modality": tf.maximum(tf.reduce_mean(costs), least)}
+            values, hits = self.modality_losses(tf.stop_gradient(common))
+            found = {"modality": tf.maximum(tf.reduce_mean(values), least)}
         return *self.minimise("classifier", found, tape), {"accuracy": tf.reduce_mean(hits)}
 
     def embed(self, modality: str, features: dict[str, tf.Tensor]) -> tf.Tensor:

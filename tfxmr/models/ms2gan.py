@@ -44,7 +44,7 @@ class MS2GANSettings(AdversarySettings):
     tanh_logits: bool = setting(False, "tanh on the classifier's logits too, as section 4.3 can be read.")
     adv_schedule: str = changed("constant")
     without: tuple = setting(
-        (), "Losses left out, with the networks that only they train: some of sd, c, lm (section 4.5.1), adv.",
+        (), "Losses that are omitted, with the networks that only they train: some of sd, c, lm (section 4.5.1), adv.",
         choices=LOSSES,
     )
     representation: str = setting(
@@ -62,7 +62,7 @@ class MS2GANSettings(AdversarySettings):
         """Raises InputError for values out of range, or that do not fit each other."""
         super().__post_init__()
         if set(self.without) == set(LOSSES):
-            raise InputError(f"--without={','.join(self.without)}: leaves no loss to minimise; leave one out less")
+            raise InputError(f"--without={','.join(self.without)}: leaves no loss to minimise; omit at most three")
         if self.representation == "probabilities" and "sd" in self.without:
             raise InputError("--representation=probabilities: --without=sd leaves no classifier; change one of them")
         if not self.specific_units or self.specific_units[-1:] != self.shared_units[-1:]:
@@ -131,7 +131,7 @@ class MS2GAN(Adversarial):
         return self.towers(shapes)
 
     def compute_losses(self, batch: Batch, step: Step) -> Losses:
-        """The weighted losses of a batch, name -> scalar, without those that the settings leave out."""
+        """The weighted losses of a batch, name -> scalar, without those that the settings omit."""
         s, labels = self.settings, batch["label"]
         specific = tf.stack([self.networks[f"specific_{m}"](batch[m]) for m in self.dims])  # (M, B, d)
         shared = self.networks["shared"](specific)  # (M, B, d)

@@ -36,7 +36,7 @@ class SDMLSettings(MethodSettings):
         grid=(0.0, 0.1, 0.3, 0.5, 0.7, 0.9),
     )
     normalise_decoder: bool = setting(
-        True, "Scale a reconstruction to length 1, as the authors' code does whatever the features' length is."
+        True, "L2-normalise a reconstruction, as the authors' code does whatever the features' norm is."
     )
     common_width: int = setting(512, "Width of the common space; at least the number of classes.", minimum=1)
     hidden_units: tuple = setting((1024, 1024), "Widths of the hidden layers of encoders and decoders.", minimum=1)

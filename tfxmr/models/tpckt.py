@@ -31,8 +31,8 @@ class TPCKTSettings(TransferSettings):
     progressive_steps: int = setting(10, "Stages on selected classes.", minimum=0)
     progressive_epochs: int = setting(5, "Epochs of the target's selected items in each of these.", minimum=1)
     keep_schedule: str = setting(
-        "fifths", "Share of the classes left out at progressive stage t = 1, 2, ...: fifths, .2^t; tenths, "
-        ".2^((10 t - 9) / 10), the other reading of the released code, which leaves out most classes at first.",
+        "fifths", "Share of the classes dropped at progressive stage t = 1, 2, ...: fifths, .2^t; tenths, "
+        ".2^((10 t - 9) / 10), the other reading of the released code, which drops most classes at first.",
         choices=("fifths", "tenths"),
     )
     class_vector: str = setting(
@@ -66,11 +66,11 @@ class TPCKT(Transfer):
 
         L_domain = sum over j of weight_j mean over the rows of both domains of (J_j(GRL(a)) - [source])^2 / 2
 
-    which they minimise, and the layers below, of both domains, increase: GRL multiplies by -lambda what passes back.
-    Stages: "source" minimises L_source; "target" L_target; "joint" L_source + L_target + L_domain; "progressive_1", ...
-    the same on some classes. These are chosen when a stage begins: of the mean over a class's images and texts of
-    softmax(fc9), those classes of a domain are kept whose cosines with the other domain's classes have the largest sum.
-    Retrieval compares the target's class probabilities by cosine.
+    which they minimise, and the layers below, of both domains, increase: GRL multiplies the gradient by -lambda in the
+    backward pass. Stages: "source" minimises L_source; "target" L_target; "joint" L_source + L_target + L_domain;
+    "progressive_1", ... the same on some classes. These are chosen when a stage begins: of the mean over a class's images
+    and texts of softmax(fc9), those classes of a domain are kept whose cosines with the other domain's classes have the
+    largest sum. Retrieval compares the target's class probabilities by cosine.
 
     Differs from the paper: the features are extracted; the reversal's schedule is Ganin and Lempitsky's, since that of
     the released configuration reverses nothing; no accumulation of 16 batches; of the target's items, the share of the
