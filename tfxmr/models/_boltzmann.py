@@ -221,6 +221,9 @@ class Machine(keras.layers.Layer):
         Args:
           parts: of `widths`, each (n, d_m); None for the unknown ones.
           rounds: 1 or more.
+
+        Returns:
+          (n, units).
         """
         rows = tf.shape(next(part for part in parts if part is not None))[0]
         now = [tf.zeros((rows, d)) if part is None else part for part, d in zip(parts, self.widths, strict=True)]

@@ -28,7 +28,17 @@ CORR_AE_RECIPES = {
 
 
 def deepnet_recipes(first: int, upper: int, joint: int, merging: int) -> dict:
-    """The recipes of CMDN's and CCL's authors, which differ in the machines' numbers of steps alone."""
+    """The recipes of CMDN's and CCL's authors, which differ in the machines' numbers of steps alone.
+
+    Args:
+      first: steps of the lowest machines.
+      upper: of those above them.
+      joint: of the machine over all modalities.
+      merging: of the machines over codes.
+
+    Returns:
+      Recipe by what `DeepNet.part_of` says, "joint" or "merging".
+    """
     counts = Recipe(
         0.1, first, rise=5_000, l2=1e-4, stddev=1e-5, up_factor=10.0, words=100, drawn_from=5_000,
     )
@@ -186,7 +196,17 @@ class DeepNet(Method):
         return "upper" + "_counts" * counts if level else "counts" if counts else "gaussian"
 
     def machine(self, name: str, inputs: int | Sequence[int], units: int, part: str) -> Machine:
-        """Builds a machine, whose visible units above the lowest level are probabilities."""
+        """Builds a machine, whose visible units above the lowest level are probabilities.
+
+        Args:
+          name: of the network.
+          inputs: width of what it sees, or the widths of its parts.
+          units: hidden units.
+          part: key of `recipes`.
+
+        Returns:
+          The Machine.
+        """
         kind = part if part in ("gaussian", "counts") else "binary"
         return Machine(inputs, units, kind, self.recipes[part], self.own_seed(name), name=name)
 
@@ -228,7 +248,7 @@ class DeepNet(Method):
         return [name for name, network in self.networks.items() if isinstance(network, Machine)]
 
     def contrasted(self, name: str, x: tf.Tensor, step: Step) -> Update:
-        """The update of a machine by a step of contrastive divergence on what it sees, x (B, d)."""
+        """The update of the machine `name` by a step of contrastive divergence on what it sees, x (B, d)."""
         machine = self.networks[name]
         time = tf.round(step.progress * machine.recipe.steps)
         seed = randomness.fold_in(step.seed, self.machines.index(name))
@@ -242,7 +262,12 @@ class DeepNet(Method):
             yield self.contrasted(machine_name(m, level), self.seen(m, batch[m], level), step)
 
     def seen(self, modality: str, features: tf.Tensor, level: int | None = None) -> tf.Tensor:
-        """What is above the machines, or the machines of a level, see of features (B, d).
+        """What is above the machines, or the machines of a level, see of a modality's features.
+
+        Args:
+          modality: name.
+          features: (B, d).
+          level: of machines, from 0; None: what is above all of them.
 
         Returns:
           The features, or (B, units) that the machines below make of them.
@@ -313,6 +338,15 @@ def machine_name(modality: str, level: int) -> str:
 
 
 def rows_of(function: Callable[[tf.Tensor], tf.Tensor], features: NDArray | MappedMatrix, block: int = 1024) -> NDArray:
-    """What a function makes of each row of features (n, d), by blocks: float32 array (n, k)."""
+    """What a function makes of each row of features.
+
+    Args:
+      function: float32 (B, d) to (B, k).
+      features: (n, d).
+      block: rows that it is given at once.
+
+    Returns:
+      float32 array (n, k).
+    """
     blocks = (np.asarray(features[i : i + block], np.float32) for i in range(0, len(features), block))
     return np.concatenate([function(tf.constant(rows)).numpy() for rows in blocks])

@@ -109,13 +109,13 @@ class Dual(Method):
         )
 
     def judge_pairs(self, network: str, common: Sequence[tf.Tensor], feature: tf.Tensor) -> tf.Tensor:
-        """Logits (K, B) of the pairs (common[k], feature); `common` is a list of K tensors (B, e)."""
+        """Logits (K, B) of a `network` for the pairs (common[k], feature): of K tensors (B, e), and (B, d)."""
         return self.networks[network](tf.stack(common), feature)[..., 0]
 
     def update_forward_discriminators(
         self, features: Sequence[tf.Tensor], word: tf.Tensor, fakes: Sequence[Sequence[tf.Tensor]],
     ) -> Update:
-        """The class vector (B, e) is real with either feature; fakes[i], tensors (B, e), are fake with features[i]."""
+        """The class vectors `word` (B, e) are real with either feature; fakes[i], each (B, e), fake with feature i."""
         loss = {}
         with tf.GradientTape() as tape:
             for network, feature, conditions in zip(self.names("D_F"), features, fakes, strict=True):
@@ -128,7 +128,16 @@ class Dual(Method):
     def update_reverse_discriminators(
         self, features: Sequence[tf.Tensor], common: Sequence[tf.Tensor], seed: tf.Tensor | None,
     ) -> Update:
-        """Original features are real, reconstructed ones fake (eq. 7 and 8 of DANZCR)."""
+        """Original features are real, reconstructed ones fake (eq. 7 and 8 of DANZCR).
+
+        Args:
+          features: (f_i, f_t), each (B, d_m).
+          common: (s_i, s_t), each (B, e).
+          seed: of the dropout masks, int32 (2,).
+
+        Returns:
+          The update of "D_R", see Method.minimise.
+        """
         made = self.reconstruct(tuple(map(tf.stop_gradient, common)), seed)
         loss = {}
         with tf.GradientTape() as tape:

@@ -62,7 +62,7 @@ class Transfer(Method):
                     )
 
     def block(self, name: str, inputs: int, sources: Sequence[str] = ("",)) -> DenseNormReLU:
-        """Builds an FBR layer with random weights by seed and name."""
+        """Builds an FBR layer on some `inputs`, with random weights by seed and name; `sources` as of DenseNormReLU."""
         return DenseNormReLU(
             inputs, self.settings.units, seed=self.own_seed(name), sources=sources, name=name,
             dtype=self.policy,
@@ -76,6 +76,9 @@ class Transfer(Method):
           inputs: width of its features.
           prefix: of the names.
           sources: of rows; of several, each has a normalisation of its own, named by it.
+
+        Returns:
+          name -> layer, in the order of the pass.
         """
         found = {}
         if modality != "image":
@@ -87,7 +90,7 @@ class Transfer(Method):
         return found
 
     def head(self, name: str, outputs: int, inputs: int = 0) -> Tower:
-        """Builds a linear layer on the common representation, or on `inputs` features."""
+        """Builds a linear layer `name` of some `outputs` on the common representation, or on `inputs` features."""
         inputs = inputs or self.settings.units
         return self.tower(name, inputs, (outputs,), stddev=(2 / inputs) ** 0.5)
 

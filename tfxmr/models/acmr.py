@@ -179,12 +179,22 @@ class ACMR(Adversarial):
         }
 
     def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
-        """v or t."""
+        """v or t (B, d) of features (B, d_m)."""
         return self.networks[modality](features)
 
 
 def structure(v: tf.Tensor, t: tf.Tensor, labels: tf.Tensor, negatives: float, margin: float) -> tf.Tensor:
-    """L_imi of v and t (B, d) with labels (B,), a scalar; an item without one of another class has no negatives."""
+    """L_imi; an item without one of another class has no negatives.
+
+    Args:
+      v, t: (B, d).
+      labels: (B,).
+      negatives: weight of the distances to other classes, >= 0.
+      margin: distance beyond which these are let go, >= 0.
+
+    Returns:
+      A scalar.
+    """
     distances = losses.row_distances(v[:, None], t[None])  # (B, B): row i of v, column j of t
     same = tf.cast(labels[:, None] == labels[None, :], distances.dtype)
     loss = 0.0
@@ -198,13 +208,16 @@ def structure(v: tf.Tensor, t: tf.Tensor, labels: tf.Tensor, negatives: float, m
 def released_triplet(
     v: tf.Tensor, t: tf.Tensor, batch: Batch, margin: float, modalities: Sequence[str] = ("image", "text"),
 ) -> tf.Tensor:
-    """The released code's triplet loss of v and t (B, d), a scalar; `batch` has the raw features and labels.
+    """The released code's triplet loss, whose negatives are chosen by the raw features.
 
     Args:
-      v, t: the projected items of the two `modalities`.
+      v, t: the projected items of the two `modalities`, (B, d).
       batch: modality -> (B, d_m), and "label" -> (B,).
       margin: of the hinges.
       modalities: v's and t's.
+
+    Returns:
+      A scalar.
     """
     other = batch["label"][:, None] != batch["label"][None, :]
     positive, loss = tf.nn.l2_loss(v - t), 0.0

@@ -249,7 +249,19 @@ class Method(Trained, KerasMethod):
 
     @classmethod
     def of(cls, data: MultiModalData, settings: MethodSettings, seed: int) -> Self:
-        """Makes the method for training data. Raises InputError if it cannot train on them."""
+        """Makes the method for training data.
+
+        Args:
+          data: the training data.
+          settings: of the class's `Settings`.
+          seed: of the run.
+
+        Returns:
+          The method, not compiled yet.
+
+        Raises:
+          InputError: it cannot train on them.
+        """
         return cls(data, settings, seed)
 
     def check(self, data: MultiModalData) -> None:
@@ -277,11 +289,24 @@ class Method(Trained, KerasMethod):
 
         Args:
           data: tfxmr.engine.keras_model.Shapes of the training data, so that a saved model can be made without them.
+
+        Returns:
+          name -> layer.
         """
         raise NotImplementedError
 
     def tower(self, name: str, inputs: int | Sequence[int], units: Sequence[int], **arguments: Any) -> Tower:
-        """Builds a Tower with random weights by seed and name; Glorot uniform unless `stddev` or `init` is given."""
+        """Builds a Tower with random weights by seed and name; Glorot uniform unless `stddev` or `init` is given.
+
+        Args:
+          name: of the network.
+          inputs: width of its input, or of its parts.
+          units: widths of its layers.
+          **arguments: of Tower.
+
+        Returns:
+          The Tower.
+        """
         arguments = {"stddev": None, "dtype": self.policy} | arguments
         return Tower(inputs, units, **arguments, seed=self.own_seed(name), name=name)
 
@@ -499,6 +524,9 @@ class Method(Trained, KerasMethod):
         Args:
           player: name of the player.
           learning_rate: float or Keras schedule.
+
+        Returns:
+          The optimizer.
         """
         s, l2 = self.settings, 0.0
         if isinstance(s, OptimizerSettings):

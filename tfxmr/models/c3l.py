@@ -238,7 +238,16 @@ class C3L(Method):
         return tf.math.l2_normalize(self.networks["text"](self.networks["text_words"](words)), -1)
 
     def generate_images(self, common: tf.Tensor, seed: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        """g_i, (B, d) or (B, 4096, 3), of c_t (B, common_units); without a seed from noise 0."""
+        """g_i of texts.
+
+        Args:
+          common: c_t (B, common_units).
+          seed: int32 (2,) of the noise; None: it is 0.
+          training: see FeatureGenerator.
+
+        Returns:
+          (B, d), or pixels (B, 4096, 3).
+        """
         return self.networks["generator"](self.networks["text_third"](common), seed=seed, training=training)
 
     def generate_words(self, common: tf.Tensor, length: int) -> tf.Tensor:
@@ -269,7 +278,14 @@ class C3L(Method):
             yield from self.adversarial_updates(batch, words, noise, step.training)
 
     def adversarial_updates(self, batch: Batch, words: tf.Tensor, noise: tf.Tensor, training: bool) -> Iterator[Update]:
-        """Yields the updates of the discriminator and the generator."""
+        """Yields the updates of the discriminator and the generator.
+
+        Args:
+          batch: as of `updates`.
+          words: marked words (B, T).
+          noise: int32 (2,) of the generator.
+          training: whether layers train, see Step.
+        """
         common = tf.stop_gradient(self.of_words(words))
         made = self.generate_images(common, noise, training)
         with tf.GradientTape() as tape:
@@ -327,7 +343,16 @@ class C3L(Method):
         return tf.concat(images, 0), tf.concat(texts, 0), tf.tile(batch["label"], (count,))
 
     def correlation(self, image: tf.Tensor, text: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """L_corr of c_i and c_t (B, common_units) with labels (B,), a scalar."""
+        """L_corr of pairs.
+
+        Args:
+          image, text: c_i and c_t (B, common_units), unit norm.
+          labels: (B,).
+          seed: int32 (2,) of the drawn negatives.
+
+        Returns:
+          A scalar.
+        """
         allowed, found = different(labels), 0.0
         similarities = tf.matmul(image, text, transpose_b=True)
         for i, one in enumerate((similarities, tf.transpose(similarities)), start=2):
@@ -345,10 +370,13 @@ class C3L(Method):
         return self.of_image(features[self.view]) if modality == "image" else self.of_words(self.words_of(features))
 
     def captions(self, features: dict[str, NDArray]) -> list[list[str]]:
-        """The most likely sentence of each image, without marks: a list of lists of words, or of their numbers.
+        """The most likely sentence of each image, without marks.
 
         Args:
           features: view -> array (n, ...) of images.
+
+        Returns:
+          n lists of words, or of their numbers.
         """
         if not self.settings.text_weight:
             raise InputError("--figure=captions: this run of c3l has no word decoder (--text_weight=0)")
@@ -359,10 +387,13 @@ class C3L(Method):
         return [[known[n] if known else str(n) for n in words if n not in unspoken] for words in found.tolist()]
 
     def drawings(self, features: dict[str, NDArray]) -> dict[str, NDArray]:
-        """The image generated from each text, without noise: view -> (n, ...).
+        """The image generated from each text, without noise.
 
         Args:
           features: view -> array (n, ...) of texts.
+
+        Returns:
+          view -> (n, ...).
         """
         if not self.settings.gan:
             raise InputError("--figure=generated: this run of c3l has no generator of images (--nogan)")
@@ -424,12 +455,15 @@ class Counter(keras.layers.Layer):
 
 
 def unigram_loss(counts: np.ndarray, words: np.ndarray, start: int) -> float:
-    """Mean of - log p(word) over words, of p(w) = (counts[w] + 1) / sum of the same over all words but the start mark.
+    """The loss of a model of single words, p(w) = (counts[w] + 1) / sum of the same over all words but the start mark.
 
     Args:
       counts: int (V + 1,), of padding 0.
       words: int (n, T), marked; neither the start mark nor padding is scored.
       start: number of the start mark.
+
+    Returns:
+      Mean of - log p(word) over words, in nats.
     """
     smoothed = counts + 1.0
     smoothed[[0, start]] = 0

@@ -226,13 +226,13 @@ class CBT(Method):
         return self.networks["middle"](self.networks[f"{modality}_in"](item))
 
     def translated_back(self, modality: str, other: str, translation: tf.Tensor) -> tf.Tensor:
-        """s'_m of translations (..., d') into the other modality: (..., d)."""
+        """s'_m (..., d) of a `translation` (..., d') into the `other` modality."""
         return tf.nn.relu(self.networks[f"{modality}_out"](self.middle(other, translation)))
 
     def rewards_of(
         self, modality: str, other: str, items: dict[str, tf.Tensor], translation: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """(r_inter, r_intra), both (..., B), of translations (..., B, d') of the items, modality -> (B, d)."""
+        """(r_inter, r_intra), both (..., B), of a `translation` (..., B, d') into `other` of items, name -> (B, d)."""
         inter = cosine_reward(tf.sigmoid(translation), items[other], (DAMPING, DAMPING))
         back = self.translated_back(modality, other, translation)
         return inter, cosine_reward(items[modality], back, (DAMPING, 0.0))
@@ -254,13 +254,16 @@ class CBT(Method):
     def direction(
         self, modality: str, other: str, items: dict[str, tf.Tensor], labels: tf.Tensor, seed: tf.Tensor,
     ) -> tuple[Losses, Losses]:
-        """The losses of translating into the other modality and back, and what is shown; both name -> scalar.
+        """The losses of translating into the other modality and back.
 
         Args:
           modality, other: names.
           items: modality -> s (B, d).
           labels: int32 (B,).
           seed: int32 (2,) of the sampled translations.
+
+        Returns:
+          (The losses, what is shown beside them), both name -> scalar.
         """
         s = self.settings
         alpha = 0.0 if s.mode == "code" else s.alpha

@@ -253,7 +253,7 @@ class CCL(Staged):
         return {"contrastive": s.beta * tf.reduce_mean(inter), "class": tf.reduce_mean(intra)}
 
     def last(self, z: tf.Tensor) -> tf.Tensor:
-        """h of z."""
+        """h of z (B, k)."""
         return self.settings.unit(z) if self.together else tf.sigmoid(z)
 
     def encoded(self, m: str, x: tf.Tensor) -> tf.Tensor:
@@ -261,18 +261,18 @@ class CCL(Staged):
         return self.networks[f"encoder_{m}"](self.seen(m, x))
 
     def semantic(self, m: str, x: tf.Tensor) -> tf.Tensor:
-        """s_m of features."""
+        """s_m (B, k) of features (B, d)."""
         codes = self.encoded(m, x)
         return self.networks[f"semantic_{m}"](self.networks[f"fusing_machine_{m}"](codes) if self.fusing else codes)
 
     def task_input(self, m: str, x: tf.Tensor) -> tf.Tensor:
-        """What the common network sees of features."""
+        """What the common network sees, (B, k), of features (B, d)."""
         if self.together:
             return self.encoded(m, x)
         return self.networks[f"scaled_{m}"](self.semantic(m, x))
 
     def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
-        """The common representation h_m."""
+        """The common representation h_m (B, k) of features (B, d)."""
         return self.last(self.networks[f"common_{modality}"](self.task_input(modality, features)))
 
 

@@ -126,7 +126,16 @@ class CMGAN(Method):
     def norm_tower(
         self, name: str, inputs: int | tuple[int, ...], units: int, outputs: int = 0, **arguments: Any,
     ) -> NormTower:
-        """Builds a NormTower with random weights by seed and name."""
+        """Builds a NormTower with random weights by seed and name.
+
+        Args:
+          name: of the network.
+          inputs, units, outputs: widths, see NormTower.
+          **arguments: of NormTower.
+
+        Returns:
+          The NormTower.
+        """
         return NormTower(inputs, units, outputs, seed=self.own_seed(name), dtype=self.policy, name=name, **arguments)
 
     @property
@@ -174,12 +183,12 @@ class CMGAN(Method):
                 yield self.update_generator(m, batch, training)
 
     def common(self, modality: str, features: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """c (B, common_units) of a modality's features (B, d)."""
+        """c (B, common_units) of a modality's features (B, d); `training` normalises by these rows."""
         hidden = self.networks[f"E1_{modality}"](features, training=training)
         return self.networks[self.encoder_2(modality)](hidden, source=modality, training=training)
 
     def update_intra_discriminator(self, modality: str, features: tf.Tensor, made: tf.Tensor) -> Update:
-        """D_m: features are real, reconstructed ones fake."""
+        """D_m of a modality: features (B, d) are real, reconstructed ones `made` (B, d) fake."""
         name = f"D_{modality}"
         with tf.GradientTape() as tape:
             real, fake = (self.networks[name](x)[:, 0] for x in (features, made))
@@ -189,7 +198,17 @@ class CMGAN(Method):
     def update_inter_discriminator(
         self, modality: str, batch: Batch, common: dict[str, tf.Tensor], training: bool,
     ) -> Update:
-        """CD_m: the pair of the modality's own is real; of the other modality, or of another class's item, fake."""
+        """CD_m: the pair of the modality's own is real; of the other modality, or of another class's item, fake.
+
+        Args:
+          modality: m.
+          batch: as of `updates`.
+          common: c by modality, (B, common_units) each.
+          training: whether layers train, see Step.
+
+        Returns:
+          The update of CD_m, see Method.minimise.
+        """
         name, features, wrong = f"CD_{modality}", batch[modality], batch["wrong"][modality]
         of_wrong = self.common(modality, wrong, training)
         with_wrong = wrong if self.settings.wrong_condition == "own" else features
@@ -201,7 +220,17 @@ class CMGAN(Method):
         return self.minimise(name, {"inter": loss}, tape)
 
     def judge_pair(self, modality: str, common: tf.Tensor, features: tf.Tensor, training: bool) -> tf.Tensor:
-        """Logits (B,) of pairs of a common representation and a modality's features, normalised by these rows alone."""
+        """Scores pairs of a common representation and a modality's features.
+
+        Args:
+          modality: name.
+          common: (B, common_units).
+          features: (B, d).
+          training: whether they are normalised by these rows alone.
+
+        Returns:
+          Logits (B,).
+        """
         return self.networks[f"CD_{modality}"](common, features, training=training)[:, 0]
 
     def other(self, modality: str) -> str:
@@ -209,7 +238,16 @@ class CMGAN(Method):
         return next(m for m in self.dims if m != modality)
 
     def update_generator(self, modality: str, batch: Batch, training: bool) -> Update:
-        """G_m: to pass for the other modality, to reconstruct like features, to tell classes apart."""
+        """G_m: to pass for the other modality, to reconstruct like features, to tell classes apart.
+
+        Args:
+          modality: m.
+          batch: as of `updates`.
+          training: whether layers train, see Step.
+
+        Returns:
+          The update of G_m, see Method.minimise.
+        """
         s, other, loss = self.settings, self.other(modality), {}
         with tf.GradientTape() as tape:
             common = self.common(modality, batch[modality], training)
@@ -225,7 +263,7 @@ class CMGAN(Method):
         return self.minimise(f"G_{modality}", loss, tape)
 
     def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
-        """c, or the class probabilities."""
+        """c (B, common_units), or the class probabilities (B, C), of features (B, d)."""
         common = self.common(modality, features)
         if self.settings.representation == "common":
             return common

@@ -324,7 +324,16 @@ class CMDN(Staged):
         return loss
 
     def between(self, x: dict[str, tf.Tensor], intra: dict[str, tf.Tensor], loss: Losses) -> dict[str, tf.Tensor]:
-        """r_m by modality of features `x` and a_m, by what stands for machines; the losses go into `loss`."""
+        """r_m by modality, by what stands for machines.
+
+        Args:
+          x: features by modality, (B, d) each.
+          intra: a_m by modality, (B, k) each.
+          loss: name -> scalar, which the losses are added to.
+
+        Returns:
+          modality -> (B, merged_units[-1]).
+        """
         inter = {m: self.reconstructed(f"inter_{m}", (x[m],), loss) for m in self.dims}
         joint = self.jointly("joint", {m: self.cut(v) for m, v in inter.items()}, loss)
         return {m: self.reconstructed(f"merge_{m}", (self.cut(intra[m]), self.cut(joint[m])), loss) for m in self.dims}
@@ -340,20 +349,30 @@ class CMDN(Staged):
         return 0.5 * tf.reduce_mean(tf.reduce_sum((a - b) ** 2, axis=-1))
 
     def reconstructed(self, name: str, parts: Sequence[tf.Tensor], loss: Losses) -> tf.Tensor:
-        """The code of an autoencoder of one or several parts, whose loss goes into `loss`."""
+        """The code (B, k) by the autoencoder `name` of one or several `parts` (B, d), whose loss is added to `loss`."""
         code = self.networks[name](*parts)
         loss[name] = self.squared_error(self.networks[f"{name}_decoder"](code), tf.concat(parts, axis=-1))
         return code
 
     def classified(self, m: str, codes: tf.Tensor, labels: tf.Tensor, loss: Losses) -> None:
-        """Puts the classification loss of a modality's codes into `loss`."""
+        """Adds the classification loss of the codes (B, k) of a modality m, with labels (B,), to `loss`."""
         logits = self.networks[f"semantic_{m}_classifier"](codes)
         loss[f"semantic_{m}"] = tf.reduce_mean(losses.semantic_discrimination(logits[None], labels))
 
     def jointly(
         self, name: str, parts: dict[str, tf.Tensor], loss: Losses, labels: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Codes of each modality alone, modality -> (B, k); the joint autoencoder's losses go into `loss`."""
+        """Codes of each modality alone, by a joint autoencoder.
+
+        Args:
+          name: of the autoencoder.
+          parts: what it sees by modality, (B, d) each.
+          loss: name -> scalar, which its losses are added to.
+          labels: (B,), which its codes are classified by; None: they are not.
+
+        Returns:
+          modality -> (B, k).
+        """
         present = tf.concat((tf.ones((1, len(self.dims))), tf.eye(len(self.dims))), axis=0)  # (1 + M, M)
         codes = self.networks[name](*(present[:, i, None, None] * parts[m] for i, m in enumerate(self.dims)))
         reconstructed = {m: self.networks[f"{name}_decoder_{m}"](codes) for m in self.dims}  # (1 + M, B, d)
@@ -369,15 +388,15 @@ class CMDN(Staged):
         return x if self.together else self.networks[f"standard_{m}"](x)
 
     def intra(self, m: str, x: tf.Tensor) -> tf.Tensor:
-        """a_m of features."""
+        """a_m (B, k) of features (B, d)."""
         return self.networks[f"intra_{m}"](self.standard(m, x))
 
     def inter(self, m: str, x: tf.Tensor) -> tf.Tensor:
-        """I_m of features, by an autoencoder or by machines."""
+        """I_m (B, k) of features (B, d), by an autoencoder or by machines."""
         return self.seen(m, x) if self.settings.rbm_pretrain else self.networks[f"inter_{m}"](self.standard(m, x))
 
     def intra_and_joint(self, m: str, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """a_m, with machines scaled to [0, 1], and q_m of features."""
+        """a_m, with machines scaled to [0, 1], and q_m, (B, k) each, of features (B, d)."""
         own, between = self.intra(m, x), self.inter(m, x)
         if not self.settings.rbm_pretrain:
             return own, self.alone("joint", m, between)
@@ -385,7 +404,7 @@ class CMDN(Staged):
         return self.networks[f"range_{m}"](own), self.networks["joint_machine"].mean_field(parts)
 
     def merged(self, m: str, x: tf.Tensor) -> tf.Tensor:
-        """r_m of features, or what --semantic_inputs has in its place."""
+        """r_m (B, k) of features (B, d), or what --semantic_inputs has in its place."""
         if self.settings.semantic_inputs == "features":
             return self.standard(m, x)
         if self.settings.semantic_inputs == "machines":
@@ -399,25 +418,35 @@ class CMDN(Staged):
         return self.merged(m, x) if scaled is None else scaled(self.merged(m, x))
 
     def code(self, m: str, x: tf.Tensor, levels: int) -> tf.Tensor:
-        """h_m of the first `levels` common levels of features; of 0 s_m."""
+        """h_m (B, k) of the first `levels` common levels, of features x (B, d) of modality m; of 0 levels s_m."""
         code = self.networks[f"semantic_{m}"](self.classifying_input(m, x))
         for i in range(1, levels + 1):
             code = self.alone(f"common_{i}", m, code)
         return code
 
     def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
-        """The last level's h_m."""
+        """The last level's h_m (B, k) of features (B, d)."""
         return self.code(modality, features, len(self.settings.common_units))
 
     def alone(self, name: str, modality: str, part: tf.Tensor) -> tf.Tensor:
-        """The joint code (B, k) of one modality's part (B, d), without the others."""
+        """The code (B, k) by the joint autoencoder `name` of one modality's part (B, d), without the others."""
         return self.networks[name](*(part if m == modality else tf.zeros_like(part) for m in self.dims))
 
 
 def autoencoder(
     name: str, width: int | tuple[int, ...], units: Sequence[int], activation: Callable[[tf.Tensor], tf.Tensor],
 ) -> dict[str, tuple]:
-    """The shapes of an encoder, and of a decoder that mirrors it and reconstructs `width`, or the sum of widths."""
+    """The shapes of an encoder, and of a decoder that mirrors it.
+
+    Args:
+      name: of the encoder; the decoder's has "_decoder" after it.
+      width: of what it encodes, or the widths of its parts.
+      units: widths of the encoder's layers.
+      activation: of all layers but the decoder's last.
+
+    Returns:
+      name -> (inputs, units, activation of hidden layers, of the last).
+    """
     total = sum(width) if isinstance(width, tuple) else width
     return {
         name: (width, units, activation, activation),

@@ -101,7 +101,17 @@ class DADN(Dual):
     def update_forward_generators(
         self, features: Sequence[tf.Tensor], wrong: Sequence[tf.Tensor], word: tf.Tensor, seed: tf.Tensor | None,
     ) -> Update:
-        """G_F: towards the class vector, away from another class, and by what the discriminators see."""
+        """G_F: towards the class vector, away from another class, and by what the discriminators see.
+
+        Args:
+          features: (f_i, f_t), each (B, d_m).
+          wrong: the same of items of another class.
+          word: class vectors (B, e).
+          seed: int32 (2,) of the dropout masks.
+
+        Returns:
+          The update of G_F, see Method.minimise.
+        """
         with tf.GradientTape() as tape:
             # One pass for both: dropout masks are drawn for each row.
             made = self.generate(tuple(map(tf.stack, zip(features, wrong, strict=True))), seed)
@@ -114,7 +124,7 @@ class DADN(Dual):
         return self.minimise("G_F", loss, tape)
 
     def update_all_generators(self, features: Sequence[tf.Tensor], seed: tf.Tensor | None) -> Update:
-        """G_R: reconstructions near the features, and by what the discriminators see."""
+        """G_R: reconstructions near the features, each (B, d_m), and by what the discriminators see."""
         with tf.GradientTape() as tape:
             made = self.reconstruct(self.generate(features, seed), seed)
             loss = {"recovery": sum(batch_distance(r, f) for r, f in zip(made, features, strict=True))}
@@ -125,7 +135,16 @@ class DADN(Dual):
     def forward_discrepancies(
         self, features: Sequence[tf.Tensor], common: Sequence[tf.Tensor], word: tf.Tensor,
     ) -> list[tf.Tensor]:
-        """M of what D_FI and D_FT see of (s, f) and of (w, f): (2,) for each, own and other s."""
+        """M of what D_FI and D_FT see of (s, f) and of (w, f).
+
+        Args:
+          features: (f_i, f_t), each (B, d_m).
+          common: (s_i, s_t), each (B, e).
+          word: w (B, e).
+
+        Returns:
+          (2,) for each of the two, of its own and of the other s.
+        """
         found = []
         for i, network in enumerate(self.names("D_F")):
             conditions = tf.stack((word, common[i], common[1 - i]))
@@ -143,7 +162,7 @@ class DADN(Dual):
         return found
 
     def quadruplet(self, common: tf.Tensor, word: tf.Tensor, others: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Q of a modality's s (B, e), the class vectors (B, e), and s~ of both modalities."""
+        """Q, a scalar, of s, `common` (B, e), of the class vectors, `word` (B, e), and of (s~_i, s~_t), `others`."""
         pull = self.settings.margin * batch_distance(common, word)
         return tf.nn.relu(pull - sum(batch_distance(common, other) for other in others))
 

@@ -96,5 +96,5 @@ class DAML(Method):
         }
 
     def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
-        """The modality's tower."""
+        """The output (B, d) of the modality's tower."""
         return self.networks[f"tower_{modality}"](features)

@@ -125,7 +125,7 @@ class DANZCR(Dual):
         return (labels + shift) % classes
 
     def fakes(self, common: Sequence[tf.Tensor], wrong: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], ...]:
-        """What D_FI and D_FT are to call fake, eq. 5 and 6 (misprints mended): s of both modalities, l'."""
+        """What D_FI and D_FT are to call fake, eq. 5 and 6 (misprints mended): both s, w_l', (B, e) each."""
         if self.settings.variant == "no_dis":
             return tuple((s,) for s in common)
         return tuple((common[i], common[1 - i], wrong) for i in range(2))
@@ -133,7 +133,17 @@ class DANZCR(Dual):
     def update_forward_generators(
         self, features: Sequence[tf.Tensor], common: Sequence[tf.Tensor], made_by: tf.GradientTape, word: tf.Tensor,
     ) -> Update:
-        """Eq. 9 and 10 jointly, on the common representations that the tape `made_by` recorded."""
+        """Eq. 9 and 10 jointly.
+
+        Args:
+          features: (f_i, f_t), each (B, d_m).
+          common: (s_i, s_t), each (B, e).
+          made_by: the tape that recorded how G_F made them.
+          word: class vectors (B, e).
+
+        Returns:
+          The update of G_F, see Method.minimise.
+        """
         adversarial = 0.0
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(common)
@@ -151,7 +161,7 @@ class DANZCR(Dual):
         return "G_F", loss, made_by.gradient(common, self.variables_of("G_F"), output_gradients=upstream)
 
     def update_all_generators(self, features: Sequence[tf.Tensor], seed: tf.Tensor | None) -> Update:
-        """Eq. 11 and 12: forward and reverse generators together."""
+        """Eq. 11 and 12: forward and reverse generators together, on features (f_i, f_t), each (B, d_m)."""
         with tf.GradientTape() as tape:
             made = self.reconstruct(self.generate(features, seed), seed)
             adversarial = 0.0
@@ -166,5 +176,5 @@ class DANZCR(Dual):
         return self.minimise("G_R", loss, tape)
 
     def recovery(self, generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        """Mean of losses.recovery in the reading that the settings choose."""
+        """Mean of losses.recovery of (B, d) and (B, d), a scalar, in the reading that the settings choose."""
         return tf.reduce_mean(losses.recovery(generated, target, self.settings.recovery))

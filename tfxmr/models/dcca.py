@@ -17,7 +17,7 @@ from tfxmr.models.base import Batch, Losses, Method, Networks, OptimizerSettings
 
 
 def cube_root(x: tf.Tensor) -> tf.Tensor:
-    """The paper's unit: the y with y^3 / 3 + y = x, in closed form; x of any shape."""
+    """The paper's unit: the y (...) with y^3 / 3 + y = x, in closed form, of x (...)."""
     return 2 * tf.sinh(tf.asinh(1.5 * x) / 3)
 
 

@@ -106,5 +106,5 @@ class DSCMR(Method):
         }
 
     def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
-        """The output of the shared linear layer."""
+        """The output (B, d) of the shared linear layer."""
         return self.networks["common"](self.networks[f"own_{modality}"](features))

@@ -164,7 +164,17 @@ class MCSM(Method):
     def places(
         self, branch: str, views: dict[str, tf.Tensor], training: bool = False, seed: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """What attention weighs: h (B, P, joint_units), and which of the places are valid, bool (B, P), or None."""
+        """What attention weighs.
+
+        Args:
+          branch: "image" or "text".
+          views: view -> (B, ...).
+          training: whether batches are normalised by themselves.
+          seed: int32 (2,) of the LSTMs' dropout masks; None: no dropout.
+
+        Returns:
+          (h (B, P, joint_units), which of the places are valid, bool (B, P), or None for all).
+        """
         if branch == "image":
             x, valid = views["image.regions"], None
         else:
@@ -175,20 +185,33 @@ class MCSM(Method):
     def attend(
         self, branch: str, h: tf.Tensor, valid: tf.Tensor | None, seed: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The sum over the places of h (B, P, d) by their weights, (B, d), and the weights (B, P)."""
+        """The sum over places by their weights.
+
+        Args:
+          branch: "image" or "text".
+          h: (B, P, d).
+          valid: bool (B, P), the places that count; None: all.
+          seed: int32 (2,) of the attention's dropout mask; None: no dropout.
+
+        Returns:
+          (The sum (B, d), the weights (B, P)).
+        """
         if self.settings.attention:
             return self.networks[f"{branch}_attention"](h, valid, seed=seed)
         weights = masked_softmax(tf.zeros(tf.shape(h)[:2]), valid)
         return tf.einsum("bp,bpd->bd", weights, h), weights
 
     def vectors(self, branch: str, modality: str, views: dict[str, tf.Tensor], step: Step | None = None) -> tf.Tensor:
-        """The unit-norm vectors of the items of a modality in the space of a branch: (B, joint_units).
+        """The vectors of the items of a modality in the space of a branch.
 
         Args:
           branch: "image" or "text".
           modality: likewise.
           views: view -> (B, ...).
           step: Step of a training; None: in use.
+
+        Returns:
+          (B, joint_units), unit-norm rows.
         """
         training = step is not None and step.training
         lstm_seed, attention_seed = (step.masks(0), step.masks(1)) if step is not None else (None, None)
@@ -222,12 +245,15 @@ class MCSM(Method):
         self, query_modality: str, queries: dict[str, NDArray], gallery_modality: str, gallery: dict[str, NDArray],
         ranges: Ranges | None = None,
     ) -> NDArray:
-        """Sim of the class, or that of --fusion: (q, G).
+        """Sim of the class, or that of --fusion.
 
         Args:
           query_modality, gallery_modality: in each space all modalities are compared alike.
           queries, gallery: branch -> (q, joint_units) and (G, joint_units).
           ranges: what `context` gives.
+
+        Returns:
+          (q, G).
         """
         s = self.settings
         used = BRANCHES if s.fusion in ("adaptive", "sum") else (s.fusion,)
@@ -237,9 +263,15 @@ class MCSM(Method):
     def context(
         self, query_modality: str, queries: dict[str, NDArray], gallery_modality: str, gallery: dict[str, NDArray],
     ) -> Ranges | None:
-        """With --fusion_rows=image, of text queries: branch -> the least and the largest S of each image, (1, G) each.
+        """What `similarity` must know of all queries.
 
-        Else None: along the queries' rows nothing depends on the other queries.
+        Args:
+          query_modality, gallery_modality: names.
+          queries, gallery: branch -> (q, joint_units) and (G, joint_units).
+
+        Returns:
+          With --fusion_rows=image, of text queries: branch -> the least and the largest S of each image, (1, G) each.
+          Else None: along the queries' rows nothing depends on the other queries.
         """
         s = self.settings
         if s.fusion != "adaptive" or s.fusion_rows == "query" or query_modality == "image":
@@ -261,13 +293,16 @@ class MCSM(Method):
         return np.concatenate([np.sqrt(w) * made[branch] for branch, w in zip(used, share, strict=True)], axis=1)
 
     def carried(self, images: dict[str, NDArray], texts: dict[str, NDArray]) -> dict[str, NDArray]:
-        """What each region adds to S_image of n pairs, (n, regions), and each word to S_text, (n, words).
+        """What each region adds to S_image of n pairs, and each word to S_text.
 
         A place adds a_j <h_j, u> / || sum of a_j h_j ||; the sum over the places is S. What a place adds, which several
         words reach, is split among these alike.
 
         Args:
           images, texts: view -> (n, ...), normalised as in training.
+
+        Returns:
+          {"image": (n, regions), "text": (n, words)}.
         """
         found = {}
         for branch, own, other in (("image", images, texts), ("text", texts, images)):
@@ -325,5 +360,5 @@ def edges(similarities: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def to_unit(similarities: NDArray, low: NDArray, high: NDArray) -> NDArray:
-    """Maps [low, high] to [0, 1], and all to 0 where these are equal."""
+    """Maps [low, high] to [0, 1], and all to 0 where these are equal: similarities (q, G) to (q, G)."""
     return (similarities - low) / np.where(high > low, high - low, np.inf)

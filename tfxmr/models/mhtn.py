@@ -55,9 +55,10 @@ class MHTN(Transfer):
           + pairwise_weight sum over k = 6, 7 and m other than image of S(hk_image, hk_m)
           + adversary_weight mean over all items of the sigmoid cross-entropies of o, summed over the M outputs
 
-    is minimised by all layers, at a tenth of the learning rate by K and J; GRL multiplies the gradient by -lambda in the
-    backward pass. Modalities that share no rows are joined by class, the largest first. Retrieval compares softmax(p)
-    by cosine. Without a second domain (--source_dataset) the terms of the source are omitted, and results.json says so.
+    is minimised by all layers, at a tenth of the learning rate by K and J; GRL multiplies the gradient by -lambda in
+    the backward pass. Modalities that share no rows are joined by class, the largest first. Retrieval compares
+    softmax(p) by cosine. Without a second domain (--source_dataset) the terms of the source are omitted, and
+    results.json says so.
 
     Differs from the paper: the features are extracted; the reversal's schedule is Ganin and Lempitsky's, since that of
     the released configuration reverses nothing; no accumulation of 16 batches; the MMD is of all pairs.
@@ -160,7 +161,16 @@ class MHTN(Transfer):
         return loss
 
     def source_losses(self, batch: Batch, target: Sequence[tf.Tensor], training: bool) -> Losses:
-        """The losses of the source's images, given the target's activations."""
+        """The losses of the source's images.
+
+        Args:
+          batch: the source's Batch.
+          target: fc6 and fc7 of the target's images, (B, units) each.
+          training: whether layers train, see Step.
+
+        Returns:
+          name -> scalar.
+        """
         s = self.settings
         prefix, name = ("", "source") if s.share_domains else ("source_", "")
         source = self.hidden(self.own_layers("image", prefix), batch["image"], training, name)

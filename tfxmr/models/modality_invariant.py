@@ -263,7 +263,7 @@ class ModalityInvariant(Adversarial):
         return *self.minimise("classifier", found, tape), {"accuracy": tf.reduce_mean(hits)}
 
     def embed(self, modality: str, features: dict[str, tf.Tensor]) -> tf.Tensor:
-        """v or t, with unit norm; an image without features is b / ||b||."""
+        """v or t (B, units), with unit norm; an image without features is b / ||b||."""
         if modality == "image":
             made = self.networks["image"](tf.math.l2_normalize(features["image"], -1))
         else:

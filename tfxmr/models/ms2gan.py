@@ -150,7 +150,7 @@ class MS2GAN(Adversarial):
         return loss
 
     def embed(self, modality: str, features: tf.Tensor) -> tf.Tensor:
-        """[m^f; m^s], or what else the settings choose."""
+        """[m^f; m^s] (B, k), or what else the settings choose."""
         wanted, specific = self.settings.representation, self.networks[f"specific_{modality}"](features)
         if wanted == "specific":
             return specific

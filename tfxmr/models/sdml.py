@@ -108,7 +108,7 @@ class SDML(Method):
             yield self.minimise(m, loss, tape)
 
     def losses_of(self, modality: str, features: tf.Tensor, labels: tf.Tensor) -> Losses:
-        """The weighted losses of a modality's batch, name -> scalar."""
+        """The weighted losses of features (B, d) of a modality with labels (B,), name -> scalar."""
         alpha = self.settings.alpha
         z = self.embed(modality, features)
         made = self.networks[f"decoder_{modality}"](z)

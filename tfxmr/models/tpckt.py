@@ -68,9 +68,9 @@ class TPCKT(Transfer):
 
     which they minimise, and the layers below, of both domains, increase: GRL multiplies the gradient by -lambda in the
     backward pass. Stages: "source" minimises L_source; "target" L_target; "joint" L_source + L_target + L_domain;
-    "progressive_1", ... the same on some classes. These are chosen when a stage begins: of the mean over a class's images
-    and texts of softmax(fc9), those classes of a domain are kept whose cosines with the other domain's classes have the
-    largest sum. Retrieval compares the target's class probabilities by cosine.
+    "progressive_1", ... the same on some classes. These are chosen when a stage begins: of the mean over a class's
+    images and texts of softmax(fc9), those classes of a domain are kept whose cosines with the other domain's classes
+    have the largest sum. Retrieval compares the target's class probabilities by cosine.
 
     Differs from the paper: the features are extracted; the reversal's schedule is Ganin and Lempitsky's, since that of
     the released configuration reverses nothing; no accumulation of 16 batches; of the target's items, the share of the
@@ -162,7 +162,16 @@ class TPCKT(Transfer):
         return found
 
     def centres(self, data: MultiModalData, domain: str, block: int = 1024) -> NDArray:
-        """The mean vector of each class of a domain, over its images and texts: (C, units)."""
+        """The mean vector of each class of a domain, over its images and texts.
+
+        Args:
+          data: the domain's training data, of C classes.
+          domain: "source" or "target".
+          block: items that pass at once.
+
+        Returns:
+          float64 (C, units).
+        """
         split, total = data.splits["train"], np.zeros((data.num_classes, self.settings.units))
         count = np.zeros(data.num_classes, int)
         for m in MEDIA:
@@ -184,19 +193,31 @@ class TPCKT(Transfer):
     def common(
         self, domain: str, features: dict[str, tf.Tensor], training: bool = False,
     ) -> tuple[dict[str, list[tf.Tensor]], tf.Tensor]:
-        """Each medium's own activations, medium -> [fc6, fc7], and fc9 of all media's rows together.
+        """The activations of a domain's layers.
 
         Args:
           domain: "source" or "target".
           features: medium -> (B, d).
           training: see BatchNorm.
+
+        Returns:
+          (Each medium's own, medium -> [fc6, fc7], (B, units) each; fc9 of all media's rows together, (M B, units)).
         """
         own = {m: self.hidden(self.own_layers(domain, m), x, training, domain) for m, x in features.items()}
         rows = tf.concat([layers[-1] for layers in own.values()], axis=0)
         return own, self.hidden(self.own_layers(domain, "common"), rows, training, domain)[-1]
 
     def domain_losses(self, domain: str, batch: Batch, own: dict[str, list[tf.Tensor]], common: tf.Tensor) -> Losses:
-        """L_d of a batch, name -> scalar."""
+        """L_d of a batch.
+
+        Args:
+          domain: "source" or "target".
+          batch: its Batch.
+          own, common: what `common` gives for it.
+
+        Returns:
+          name -> scalar.
+        """
         logits = tf.split(self.networks[f"{domain}_classes"](common), len(MEDIA))
         loss = {f"class_{m}": classification(x, batch["label"]) for m, x in zip(MEDIA, logits, strict=True)}
         if self.settings.pairwise_weight:
@@ -244,17 +265,20 @@ class TPCKT(Transfer):
 
 
 def kept(classes: int, number: int, schedule: str = "fifths") -> int:
-    """How many of some classes are kept at progressive stage `number` = 1, 2, ...: at least one."""
+    """How many of some classes are kept at progressive stage `number` = 1, 2, ... of a `schedule`: at least one."""
     exponent = number if schedule == "fifths" else (10 * number - 9) / 10
     return max(1, classes - int(classes * 0.2**exponent))
 
 
 def nearness(centres: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The sum of each centre's cosines (C,) with another domain's; a centre of zeros comes last.
+    """How near each centre is to another domain's; a centre of zeros comes last.
 
     Args:
       centres: (C, d).
       others: (C', d).
+
+    Returns:
+      (C,), the sum of its cosines with theirs.
     """
     lengths, other_lengths = (np.linalg.norm(x, axis=1) for x in (centres, others))
     units = others[other_lengths > 0] / other_lengths[other_lengths > 0, None]
