@@ -13,9 +13,9 @@ from tfxmr.engine import losses
 
 ROOT = pathlib.Path(__file__).parents[1]
 LIBRARY = (
-    "core", "evaluation", "baselines", "data", "engine", "search", "runs", "reports", "tuning", "testing.py",
+    "core", "evaluation", "baselines", "data", "engine", "models", "search", "runs", "reports", "tuning", "testing.py",
 )  # what other people's code calls
-ARRAYS = ("evaluation", "baselines", "engine/losses.py", "search")  # whose arguments are arrays above all
+ARRAYS = ("evaluation", "baselines", "engine/losses.py", "models", "search")  # whose arguments are arrays above all
 APART = ("sandbox_child.py",)  # a program of its own
 SHAPE = re.compile(r"\((\.\.\.|[A-Za-z_]+'?|[0-9]+)(, (\.\.\.|[\w' +/-]+))*,?\)|scalar")
 ELSEWHERE = re.compile(r"\b[Aa]s (in |of |to )?[`A-Za-z]|likewise|[Ss]ee `|Arguments")  # it points to where it is said

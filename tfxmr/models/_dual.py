@@ -115,7 +115,7 @@ class Dual(Method):
     def update_forward_discriminators(
         self, features: Sequence[tf.Tensor], word: tf.Tensor, fakes: Sequence[Sequence[tf.Tensor]],
     ) -> Update:
-        """The class vectors `word` (B, e) are real with either feature; fakes[i], each (B, e), fake with feature i."""
+        """Of `features`, each (B, d), the class vectors `word` (B, e) are real, fakes[i], each (B, e), fake with the i-th."""
         loss = {}
         with tf.GradientTape() as tape:
             for network, feature, conditions in zip(self.names("D_F"), features, fakes, strict=True):

@@ -232,7 +232,16 @@ class CBT(Method):
     def rewards_of(
         self, modality: str, other: str, items: dict[str, tf.Tensor], translation: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """(r_inter, r_intra), both (..., B), of a `translation` (..., B, d') into `other` of items, name -> (B, d)."""
+        """Rewards of translations.
+
+        Args:
+          modality, other: names; from which, and into which.
+          items: modality -> s (B, d).
+          translation: (..., B, d').
+
+        Returns:
+          (r_inter, r_intra), both (..., B).
+        """
         inter = cosine_reward(tf.sigmoid(translation), items[other], (DAMPING, DAMPING))
         back = self.translated_back(modality, other, translation)
         return inter, cosine_reward(items[modality], back, (DAMPING, 0.0))
