@@ -115,7 +115,16 @@ class Dual(Method):
     def update_forward_discriminators(
         self, features: Sequence[tf.Tensor], word: tf.Tensor, fakes: Sequence[Sequence[tf.Tensor]],
     ) -> Update:
-        """Of `features`, each (B, d), the class vectors `word` (B, e) are real, fakes[i], each (B, e), fake with the i-th."""
+        """Class vectors are real with the features of either modality, representations fake.
+
+        Args:
+          features: (f_i, f_t), each (B, d_m).
+          word: class vectors (B, e).
+          fakes: for each of the features what is fake with it, tensors (B, e).
+
+        Returns:
+          The update of "D_F", see Method.minimise.
+        """
         loss = {}
         with tf.GradientTape() as tape:
             for network, feature, conditions in zip(self.names("D_F"), features, fakes, strict=True):
