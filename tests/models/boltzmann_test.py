@@ -58,7 +58,7 @@ def test_gradients_are_those_of_the_free_energy(kind, monkeypatch):
         cost = tf.reduce_mean((energy(v) - energy(tf.stop_gradient(reached[0]))) / words[:, 0])
     expected = tape.gradient(cost, [w.value for w in machine.trainable_variables])
     q = np.clip(machine.activity.numpy(), 0.01, 0.99)  # the pull to a sparse activity comes on top
-    pull = machine.recipe.cost * (q - 0.2) / (q * (1 - q))
+    pull = machine.recipe.sparsity_weight * (q - 0.2) / (q * (1 - q))
     expected[1] += pull
     expected[0] += np.mean(v / words, axis=0)[:, None] * pull
     for found, wanted in zip(gradients, expected, strict=True):
@@ -80,9 +80,9 @@ def test_pull_to_a_sparse_activity_by_hand():
     np.testing.assert_allclose(visible, 0, atol=1e-7)
 
 
-def test_without_cost_there_is_no_pull():
+def test_without_weight_there_is_no_pull():
     """Guards against machines of several modalities that are pulled to an activity, which the authors' are not."""
-    assert CMDN["joint"].cost == CMDN["merging"].cost == 0
+    assert CMDN["joint"].sparsity_weight == CMDN["merging"].sparsity_weight == 0
     machine = Machine(2, 3, "binary", CMDN["joint"], seed=0)
     machine.kernel.assign(np.zeros((2, 3)))
     for gradient in machine.contrast(tf.constant([[1.0, 0.0], [0.0, 1.0]]), SEED)[1]:
