@@ -36,10 +36,16 @@ def with_views(data: MultiModalData, seed=0) -> MultiModalData:
     return dataclasses.replace(data, splits=splits, tables={"text.words": table})
 
 
+def with_source(data: MultiModalData) -> MultiModalData:
+    """The data with a second domain of other classes and items, whose vectors are as wide."""
+    dims = {m: data.dims[m] for m in data.modalities}
+    source = domains.of_training_items(paired_data(classes=4, train=40, test=8, dims=dims, seed=1))
+    return dataclasses.replace(data, source=source)
+
+
 def make(**sizes) -> MultiModalData:
     """Data with views, and a source of other classes and items."""
-    source = domains.of_training_items(paired_data(classes=4, train=40, test=8, seed=1))
-    return dataclasses.replace(with_views(paired_data(**({"classes": 6, "train": 60, "test": 24} | sizes))), source=source)
+    return with_source(with_views(paired_data(**({"classes": 6, "train": 60, "test": 24} | sizes))))
 
 
 def of(method_class, data: MultiModalData) -> MultiModalData:

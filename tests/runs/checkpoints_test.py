@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from proving.data import with_views
+from proving.data import of, with_source, with_views
 
 from tfxmr import testing
 from tfxmr.core import registry
@@ -69,16 +69,15 @@ def checkpoint_files(folder):
     return index, content, training / "checkpoint"
 
 
-# those that need a second domain are in contract_test.py
 @pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize("name", [n for n in registry.names("tfxmr.models") if not registry.get(n).needs_source])
+@pytest.mark.parametrize("name", registry.names("tfxmr.models"))
 def test_stopped_then_evaluated(name, data, tmp_path, monkeypatch):
     """Guards against optimizer slots, other optimizers or a position that decide which weights are evaluated.
 
     The run's optimizers are made with its steps per epoch, by which a learning rate may decay; the reader's are not.
     """
     method_class = registry.get(name)
-    settings = quick(method_class)
+    settings, data = quick(method_class), of(method_class, with_source(data))
     rule = stopped(method_class, settings, data, tmp_path, monkeypatch)
     before = files(tmp_path)
     retriever, prepared, training_data = run.restore(method_class, settings, data, rule, tmp_path, OPTIONS)

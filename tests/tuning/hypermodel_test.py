@@ -5,7 +5,7 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
-from proving.data import with_views
+from proving.data import of, with_source, with_views
 
 from tfxmr import testing
 from tfxmr.baselines.cca import CCA
@@ -26,12 +26,11 @@ def data(make_data):
     return with_views(make_data(classes=4, train=60, test=24, dims={"image": 12, "text": 10}))
 
 
-# those that need a second domain are in contract_test.py
-@pytest.mark.parametrize("name", [n for n in registry.names("tfxmr.models") if not registry.get(n).needs_source])
+@pytest.mark.parametrize("name", registry.names("tfxmr.models"))
 def test_every_method(name, data):
     """Of each, a search is made of what it declares, the present value first; what is not searched stays."""
     method, hp = registry.get(name), keras_tuner.HyperParameters()
-    searched = MethodHyperModel(method, data, small(method))
+    searched = MethodHyperModel(method, of(method, with_source(data)), small(method))
     model = searched.build(hp)
     assert set(hp.values) == set(searched.grid) and model.compiled
     for setting, values in searched.grid.items():
