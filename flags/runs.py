@@ -4,7 +4,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tfxmr_flags.data
 from absl import flags
@@ -15,10 +15,12 @@ from tfxmr.core.errors import InputError
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.extraction import identity
-from tfxmr.runs import job, run, selection
-from tfxmr.runs.job import RunSettings
 from tfxmr.runs.options import FIRST, RunOptions
 from tfxmr.runs.run_folder import BACKUP, read_flags
+
+# Here and in the commands, what needs TensorFlow is imported where it is used: help and refusals do not wait for it.
+if TYPE_CHECKING:
+    from tfxmr.runs.job import RunSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +41,7 @@ class StoredRun:
     path: pathlib.Path
     flags: flags.FlagValues
     method_class: type[Any]
-    settings: RunSettings
+    settings: "RunSettings"
     data: MultiModalData
     protocol: Protocol
     foreign: frozenset[str] = frozenset()
@@ -65,6 +67,8 @@ class StoredRun:
         Args:
           training_data: as `restore` gives it.
         """
+        from tfxmr.runs import job
+
         data = job.needed(self.method_class, self.data, self.settings)
         return {
             "dataset": data.shown, "protocol": self.protocol.facts(data), "flags": parsing.serialise(self.flags),
@@ -74,6 +78,8 @@ class StoredRun:
 
     def restore(self) -> tuple[Any, MultiModalData, MultiModalData]:
         """The trained method: (Retriever, the data with features normalised as in training, their training part)."""
+        from tfxmr.runs import run
+
         return run.restore(*self.arguments())
 
 
@@ -120,6 +126,8 @@ def read(
     """
     path = flagfile(run_dir)
     own, lines, unknown = stored(path, command)
+    from tfxmr.runs import selection
+
     values, method_class = parsing.parse_run(command, [*lines, *arguments], define)
     training.refuse_idle_seeds(values, arguments)
     settings = declared.make(values, method_class.Settings)

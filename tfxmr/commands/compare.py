@@ -14,15 +14,14 @@ import tfxmr_flags.training
 from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
 
-from tfxmr.commands import train
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError
 from tfxmr.reports.tables import comparison
 from tfxmr.reports.tables.options import FORMATS, CompareOptions
-from tfxmr.runs.options import affecting, completed
+from tfxmr.runs import options
 from tfxmr.runs.run_folder import read_results
 
-IGNORED = (*affecting("nothing"), "metrics")  # a run with more measures is the same run
+IGNORED = (*options.affecting("nothing"), "metrics")  # a run with more measures is the same run
 
 
 def define(values: FlagValues) -> None:
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
     if not words:
         raise InputError("tfxmr compare: name the folders of runs, or a folder that holds such, or flagfiles to train")
     folders = trained(words, flags, values.run_dir)
-    results = read(find(folders))
+    results = completed(read(find(folders)), alike=False)
     results = [result for result in results if result["metrics"]]  # the trials of a search have no test figures
     if not results:
         raise InputError(f"{' '.join(folders)}: only trials of a search are there; train RUN/best.cfg first")
@@ -78,6 +77,8 @@ def trained(words: Sequence[str], flags: Sequence[str], run_dir: str | None) -> 
     for call in calls:
         values, _ = parsing.parse_run("train", call)  # so that the last one's mistake is found before any is trained
         tfxmr_flags.training.refuse_idle_seeds(values, call)
+    from tfxmr.commands import train
+
     with contextlib.redirect_stdout(sys.stderr):  # the table alone is what this command prints
         for call in calls:
             train.main(call)
@@ -104,11 +105,7 @@ def read(paths: Iterable[pathlib.Path]) -> list[dict[str, Any]]:
     errors: list[InputError] = []
     for path in paths:
         try:
-            found = read_results(path)
-            # A run of an older version lacks the flags of later options, and is no other run for that.
-            here = found["model"] in registry.names()  # no code of other people is imported for a table
-            flags = completed(found["flags"], registry.get(found["model"]) if here else None)
-            results.append(found | {"flags": flags, "path": str(path.parent)})  # the path is for messages
+            results.append(read_results(path) | {"path": str(path.parent)})  # which is for messages
         except InputError as error:
             errors.append(error)
     if not results:
@@ -118,6 +115,25 @@ def read(paths: Iterable[pathlib.Path]) -> list[dict[str, Any]]:
     return results
 
 
+def completed(results: Sequence[dict[str, Any]], alike: bool = True) -> list[dict[str, Any]]:
+    """The results with the flags that their versions lacked at their defaults: such a run is no other run for that.
+
+    Args:
+      results: as `read` gives them.
+      alike: False leaves out the settings of methods whose runs all name the same flags. These tell no two runs of a
+        method apart, and what they are takes the import of the method, and with most methods of TensorFlow.
+    """
+    named = {model: {frozenset(r["flags"]) for r in results if r["model"] == model} for model in
+             {r["model"] for r in results}}
+    found = []
+    for result in results:
+        # No code of other people is imported for a table.
+        wanted = result["model"] in registry.names() and (alike or len(named[result["model"]]) > 1)
+        flags = options.completed(result["flags"], registry.get(result["model"]) if wanted else None)
+        found.append(result | {"flags": flags})
+    return found
+
+
 def _inside(run: pathlib.Path, folder: pathlib.Path) -> bool:
     """True if a run is part of another one below `folder`, as those of pairs of modalities are."""
     return any((p / "results.json").exists() for p in run.parents if p == folder or folder in p.parents)
@@ -125,7 +141,7 @@ def _inside(run: pathlib.Path, folder: pathlib.Path) -> bool:
 
 def print_table(name: str, rows: list[dict[str, Any]], footnotes: str) -> None:
     """Prints rows in one of the formats."""
-    options: dict[str, Any] = {} if name == "csv" else {"footnotes": footnotes}
+    arguments: dict[str, Any] = {} if name == "csv" else {"footnotes": footnotes}
     if name in ("markdown", "latex") and len({row["dataset"] for row in rows}) == 1:
-        options["best"] = {c: max for c in rows[0] if not c.startswith("p ") and ("->" in c or " average " in c)}
-    print(FORMATS[name](rows, **options))
+        arguments["best"] = {c: max for c in rows[0] if not c.startswith("p ") and ("->" in c or " average " in c)}
+    print(FORMATS[name](rows, **arguments))

@@ -15,13 +15,10 @@ from tfxmr_flags import declared, parsing, runs
 from tfxmr_flags.runs import StoredRun
 
 from tfxmr.core.errors import InputError
-from tfxmr.engine import memory
 from tfxmr.reports.tables import comparison
 from tfxmr.reports.tables.options import FORMATS, EvaluateOptions
 from tfxmr.reports.tables.rows import by_class_rows, metrics_rows, to_text
-from tfxmr.runs import selection
 from tfxmr.runs.options import affecting
-from tfxmr.runs.run import evaluate
 from tfxmr.runs.run_folder import RunFolder
 
 
@@ -30,10 +27,16 @@ def define(values: FlagValues) -> None:
     declared.define(values, EvaluateOptions)
 
 
+def define_all(values: FlagValues) -> None:
+    """Defines the flags that `--help` lists; the settings of the run's method stay as they are."""
+    parsing.define_common(values)
+    define(values)
+
+
 def main(arguments: Sequence[str]) -> None:
     """Runs `tfxmr evaluate` with a list of flags; those of the protocol and the measures may differ from the run's."""
     if parsing.asks_help(arguments):
-        parsing.parse_run("evaluate", arguments, define)  # prints it and exits
+        parsing.parse("evaluate", arguments, define_all)  # prints it and exits
     run_dir = parsing.parse_common(arguments).run_dir
     if not run_dir:
         raise InputError("--run_dir=RUN is missing: name the folder of the run to evaluate")
@@ -56,6 +59,9 @@ def main(arguments: Sequence[str]) -> None:
 def _evaluate(run_dir: str | os.PathLike, arguments: Sequence[str]) -> tuple[StoredRun, list[dict[str, Any]]]:
     """Says what will be measured, and measures it. Returns (the StoredRun of a folder, its metrics)."""
     run = runs.read(run_dir, arguments, define=define)
+    from tfxmr.runs import selection
+    from tfxmr.runs.run import evaluate
+
     asked = run.protocol, run.settings, run.data, run.options
     header = selection.describe(*asked, selection.training_data(*asked))
     beside = sys.stdout if run.flags.format == "text" else sys.stderr
@@ -87,6 +93,8 @@ def _keep(run: StoredRun, metrics: list[dict[str, Any]], out: str | None) -> Non
 
 def _evaluate_series(folders: Iterable[pathlib.Path], arguments: Sequence[str]) -> None:
     """Evaluates the runs of a series, and prints their figures and what `tfxmr train --seeds` prints at its end."""
+    from tfxmr.engine import memory
+
     results = []
     for folder in folders:
         memory.free()  # of the run before

@@ -115,7 +115,8 @@ def _sensitivity(flags: FlagValues) -> Figures:
 
 
 def _curve(flags: FlagValues) -> Figures:
-    results = [result for result in compare.read(compare.find(flags.run_dir)) if result["metrics"]]
+    found = compare.completed(compare.read(compare.find(flags.run_dir)))
+    results = [result for result in found if result["metrics"]]
     return curve.draw(results, flags.x, compare.IGNORED, flags.labels)
 
 

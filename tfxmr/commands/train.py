@@ -9,14 +9,10 @@ from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
 
 from tfxmr.core.errors import InputError
-from tfxmr.engine import distribution, memory
 from tfxmr.reports.tables import comparison
 from tfxmr.reports.tables.formats import Marked
 from tfxmr.reports.tables.rows import metrics_rows, to_text
-from tfxmr.runs import selection
-from tfxmr.runs.by_pairs import runner
 from tfxmr.runs.options import RunOptions, affecting
-from tfxmr.runs.run import ending
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,6 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     tfxmr_flags.training.refuse_idle_seeds(flags, arguments)
     if not flags.run_dir:
         raise InputError("--run_dir is missing: give the folder for checkpoints and results, such as runs/first")
+    from tfxmr.engine import distribution
+
     distribution.start(declared.make(flags, RunOptions))  # before anything uses TensorFlow
     # With several workers, one that lacks another would wait for it at the next seed.
     alone, results, failed = not flags.seeds or flags.strategy == "multi_worker", [], {}
@@ -51,6 +49,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def train(flags: FlagValues, method_class: type[Any]) -> dict[str, Any] | None:
     """Trains one run, or one for each pair of many modalities, and prints its figures. Returns the results, if any."""
+    from tfxmr.engine import distribution, memory
+    from tfxmr.runs import selection
+    from tfxmr.runs.by_pairs import runner
+    from tfxmr.runs.run import ending
+
     memory.free()  # of the repeats before
     settings = declared.make(flags, method_class.Settings)
     options = declared.make(flags, RunOptions)
