@@ -72,7 +72,7 @@ def _title(rows: Sequence[Row]) -> str:
 
 
 def _lines(row: Row, averages: bool) -> dict[str, list[str]]:
-    """The lines to draw, label -> the columns that are averaged: each figure, and each class group's average."""
+    """The lines to draw, label -> the columns that are averaged: each column, and each class group's average."""
     groups, lines = collections.defaultdict(list), {}
     for column in row:
         if column.startswith("mAP"):
