@@ -57,6 +57,8 @@ class Engine(abc.ABC):
     """An index's engine. Vectors come checked: float32 (n, d), of unit length if the similarity is cosine."""
 
     facts: Facts
+    kinds: tuple[str, ...] = ("flat",)  # of indexes that it can make; all but "flat" are approximate
+    kind: str = "flat"  # of the index that it has
 
     @abc.abstractmethod
     def add(self, modality: str, ids: list[str], vectors: NDArray, columns: Columns) -> int:
@@ -81,6 +83,14 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def sample(self, count: int, seed: int) -> NDArray:
         """Vectors (n, d) of n <= `count` items, drawn by `seed`."""
+
+    def set_kind(self, kind: str) -> Sequence[int]:
+        """Makes an index of a kind; returns the efforts that a search of it can take, from cheap to thorough."""
+        return []  # flat, and exact with the only effort that it can make
+
+    def set_effort(self, effort: int) -> None:
+        """Sets, and keeps, the effort of a search: one of those that `set_kind` returned."""
+        raise NotImplementedError(effort)
 
     @abc.abstractmethod
     def info(self) -> dict[str, Any]:

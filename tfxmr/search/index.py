@@ -15,6 +15,7 @@ from tfxmr.evaluation import checks
 from tfxmr.evaluation import similarity as similarity_module
 from tfxmr.search.engine import Columns, Engine, Facts, Found, Items
 from tfxmr.search.folder import MANIFEST, FolderEngine
+from tfxmr.search.milvus import MilvusEngine
 
 RESERVED = ("id", "modality", "vector")  # no names of columns
 Filter = Mapping[str, str | Sequence[str]] | None
@@ -77,7 +78,9 @@ class Index:
         """Opens an index, or begins one.
 
         Args:
-          uri: a folder.
+          uri: a folder, the default: exact, to about a million items. NAME.db: a database of Milvus Lite.
+            http(s)://HOST:PORT[/COLLECTION]: a Milvus server, for more items and many users; its password or token
+            comes from the environment variable MILVUS_TOKEN.
           encoder: whose vectors it holds; None opens whichever is there.
           create: begins one where there is none, if an encoder is given.
 
@@ -90,9 +93,16 @@ class Index:
         name = str(uri)
         facts = None if encoder is None else _facts(encoder)
         path = pathlib.Path(name).expanduser()
-        if not (path / MANIFEST).exists() and (facts is None or not create) and not path.is_file():
-            raise InputError(f"{name}: holds no index; make one: tfxmr index --run_dir=RUN --to={name}")
-        engine: Engine = FolderEngine(path, facts)
+        begun = facts if create else None
+        engine: Engine
+        if name.endswith(".db") or "://" in name:
+            if name.endswith(".db") and begun is None and not path.exists():
+                raise InputError(f"{name}: holds no index; make one: tfxmr index --run_dir=RUN --to={name}")
+            engine = MilvusEngine(name, begun)
+        else:
+            if not (path / MANIFEST).exists() and begun is None and not path.is_file():
+                raise InputError(f"{name}: holds no index; make one: tfxmr index --run_dir=RUN --to={name}")
+            engine = FolderEngine(path, begun)
         if facts is not None and engine.facts != facts:
             engine.close()
             raise InputError(
@@ -230,10 +240,50 @@ class Index:
             if self.similarity == "l2":
                 scores = 2 * scores - np.sum(block.vectors**2, 1, np.float64) - np.sum(wide**2, 1)[:, None]
             best = np.partition(np.concatenate([best, scores], axis=1), -k, axis=1)[:, -k:]
-        least = best.min(axis=1, keepdims=True)
-        found = self._engine.search(sample, k, {}).scores
-        enough = found >= least - 1e-6 * np.maximum(1, np.abs(least))  # found ones are rounded to 32 bits
-        return float(np.sum(enough) / best.size)
+        return _recall(self._engine.search(sample, k, {}).scores, best.min(axis=1, keepdims=True), k)
+
+    def build(
+        self, kind: str = "flat", min_recall: float = 0.95, queries: int = 200, k: int = 10, seed: int = 0,
+    ) -> float:
+        """Makes the index of Milvus anew, of another kind; until then, and in a folder, it is flat, which is exact.
+
+        An approximate one is searched with as much effort as `min_recall` takes, measured on the index's own items
+        against the flat one. Meanwhile the collection cannot be searched.
+
+        Args:
+          kind: "flat", "hnsw", "ivf_sq8" or "diskann"; Milvus Lite has no "diskann", a folder "flat" alone.
+          min_recall: recall@k that is wanted at least, in [0, 1].
+          queries, k, seed: as in `recall`.
+
+        Returns:
+          Its recall@k.
+
+        Raises:
+          InputError: the engine has no such kind; or its recall is below `min_recall`: then the index is flat again.
+        """
+        if kind not in self._engine.kinds:
+            raise InputError(f"{self.uri}: --kind={kind}: choose {' or '.join(self._engine.kinds)}; other kinds need a "
+                             "Milvus server: --to=http://HOST:19530")
+        self._engine.set_kind("flat")
+        sample = self._engine.sample(checks.whole("queries", queries), seed)
+        k = min(checks.whole("k", k), self.count())
+        if kind == "flat" or not len(sample):
+            self._engine.set_kind(kind)
+            return 1.0
+        least = self._engine.search(sample, k, {}).scores[:, -1:]
+        recall = 0.0
+        try:
+            for effort in self._engine.set_kind(kind):
+                self._engine.set_effort(effort)
+                recall = _recall(self._engine.search(sample, k, {}).scores, least, k)
+                if recall >= min_recall:
+                    return recall
+        except InputError:
+            self._engine.set_kind("flat")
+            raise
+        self._engine.set_kind("flat")
+        raise InputError(f"{self.uri}: --kind={kind}: finds {recall:.3f} of the {k} best items, less than "
+                         f"--min_recall={min_recall:g}; take --kind=flat, or lower --min_recall")
 
     def info(self) -> dict[str, Any]:
         """What it is: uri, engine, kind, items (modality -> number), columns, encoder, dimensions, similarity."""
@@ -264,6 +314,12 @@ class Index:
         if np.einsum("nd,nd->n", rows, rows, dtype=np.float64).max() > np.finfo(np.float32).max / 4:
             raise ValueError(f"{name}: a row is too large, its products overflow; scale it down")
         return rows
+
+
+def _recall(found: NDArray, least: NDArray, k: int) -> float:
+    """Share of k scores, (Q, r) with r <= k, that are as good as the k-th best, (Q, 1); ties count as found."""
+    enough = found >= least - 1e-6 * np.maximum(1, np.abs(least))  # found ones are rounded to 32 bits
+    return float(np.sum(enough) / (len(found) * k))
 
 
 def _facts(encoder: Encoder) -> Facts:
