@@ -65,7 +65,7 @@ def expand(arguments: Sequence[str], inside: tuple[str, ...] = ()) -> list[str]:
       inside: paths of the flagfiles that these arguments come from.
 
     Returns:
-      list of str; empty lines, and comments, which begin with # or //, are left out.
+      list of str; empty lines, and comments, which begin with # or //, are skipped.
 
     Raises:
       InputError: a file cannot be read, or is no text in UTF-8 (a byte order mark is fine).
@@ -141,7 +141,7 @@ def parse_common(arguments: Sequence[str]) -> flags.FlagValues:
     """Parses the flags of `define_common` alone and skips all others. Returns the FlagValues."""
     values = flags.FlagValues()
     define_common(values)
-    values.set_gnu_getopt(True)  # goes on after the 5 of `--components 5`, which belongs to a flag unknown here
+    values.set_gnu_getopt(True)  # continues after the 5 of `--components 5`, which belongs to a flag unknown here
     values(["tfxmr", *expand(arguments)], known_only=True)
     return values
 

@@ -174,7 +174,7 @@ def stored(path: pathlib.Path, command: str) -> tuple[flags.FlagValues, list[str
         raise InputError(f"{path}: is damaged or of another version: {error}; {BACKUP}") from error
     taken = [values[name].serialize() for name in values if not values[name].present]
     for what, found in (
-        ("has flags that this version does not know, and leaves out", unknown.values()),
+        ("has flags that this version does not know, and skips", unknown.values()),
         ("lacks flags of this version, which takes", filter(None, taken)),
     ):
         if text := " ".join(sorted(found)):

@@ -266,7 +266,7 @@ def test_run_of_a_later_version(capsys, train, tmp_path):
     assert main(["evaluate", f"--run_dir={tmp_path}/run"]) == 0
     printed = capsys.readouterr()
     assert set(expected) <= set(printed.out.splitlines())
-    assert f"{path}: has flags that this version does not know, and leaves out --nowonder --zeal=3" in printed.err
+    assert f"{path}: has flags that this version does not know, and skips --nowonder --zeal=3" in printed.err
     assert "--zeal=3 there, (not set) here" in refusal(capsys, *train)  # it may decide what is trained
     path.write_text(path.read_text().replace("--feature_norm=zscore", "--feature_norm=both"))
     message = refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run")
@@ -365,7 +365,7 @@ def test_compare_leaves_out_what_is_damaged(capsys, train, tmp_path):
     assert [(r["method"], r["runs"]) for r in json.loads(captured.out)["summary"]] == [("cca", 2)]
     for name in bad:
         (line,) = [line for line in captured.err.splitlines() if f"{tmp_path}/all/{name}/results.json" in line]
-        assert line.startswith("tfxmr: warning: left out of the table: ") and "move it away" in line
+        assert line.startswith("tfxmr: warning: skipped in the table: ") and "move it away" in line
     assert "cut/results.json: is damaged" in refusal(capsys, "compare", f"{tmp_path}/all/cut")
 
 
@@ -490,7 +490,7 @@ def test_a_selected_run_scored_by_part_of_its_representation(capsys, train, tmp_
     assert all(f"ms2gan representation={part}" in printed for part in ("both", "specific", "shared"))
     assert json.loads((tmp_path / "run/results.json").read_text()) == results
     assert json.loads((tmp_path / "both/results.json").read_text())["metrics"] == results["metrics"]
-    assert f"--out={tmp_path}/run: holds a run, whose own figures stay" in refusal(
+    assert f"--out={tmp_path}/run: holds a run, whose own metrics stay" in refusal(
         capsys, "evaluate", f"--run_dir={tmp_path}/run", f"--out={tmp_path}/run"
     )
     assert "--tau=4.0 there, --tau=5.0 here" in refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run", "--tau=5")

@@ -27,7 +27,7 @@ def read(where, config):
 
 
 def _names(number):
-    """An image's name and its possible paths: the releases of 2014 and 2017 divide and name the same images anew."""
+    """An image's name and its possible paths: the releases of 2014 and 2017 re-split and rename the same images."""
     parts = ("train", "val")
     paths = [f"{part}2017/{number:012}.jpg" for part in parts]
     paths += [f"{part}2014/COCO_{part}2014_{number:012}.jpg" for part in parts]

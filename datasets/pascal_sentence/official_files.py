@@ -24,7 +24,7 @@ class _Page(html.parser.HTMLParser):
         self.sentences, self.name, self.cell = {}, None, None
 
     def handle_starttag(self, tag, attrs):
-        """An image opens an item, a cell a sentence; a cell inside a cell begins anew."""
+        """An image opens an item, a cell a sentence; a cell inside a cell begins again."""
         if tag == "img":
             self.name = (dict(attrs).get("src") or "").removesuffix(".jpg")
             if self.name in self.sentences:

@@ -1,7 +1,7 @@
 """The embedded data set as matrices: generated scenes, a classical image descriptor, bag-of-words texts.
 
 More views are made where they are wanted. "image.regions" are the descriptor's 49 places and "image.pixels" the
-pictures themselves, see tfxmr.features.image.descriptor. "text.words" are the numbers of a text's words in order, with
+images themselves, see tfxmr.features.image.descriptor. "text.words" are the numbers of a text's words in order, with
 the word vectors and the vocabulary of `word_vectors`. Every word of that corpus has a number, by alphabet, whether a
 text has it or not: so the view is fitted on no item, and is the same in every split and with any classes unseen. Words
 that the corpus has not are skipped.

@@ -1,11 +1,11 @@
-"""From a scene's facts to its picture: a place, its extras, the things in it, light and noise."""
+"""From a scene's facts to its image: a place, its extras, the things in it, light and noise."""
 import numpy as np
 from PIL import Image, ImageDraw
 from tfxmr_datasets.scenes.brush import Brush, shade
 from tfxmr_datasets.scenes.things import ASPECT, PAINT
 from tfxmr_datasets.scenes.world import COLOURS, COUNTS, SIZES
 
-SIDE = 64  # pixels of the picture
+SIDE = 64  # pixels of the image
 FINE = 3 * SIDE  # pixels painted, then averaged 3 x 3: smooth edges at any size
 
 SKY = (150, 195, 235)
@@ -28,13 +28,13 @@ def render(scene, rng):
     Returns:
       uint8 (64, 64, 3).
     """
-    picture = Image.new("RGB", (FINE, FINE))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (FINE, FINE))
+    draw = ImageDraw.Draw(image)
     horizon = _background(draw, scene.place, rng)
     for extra in scene.extras:
         _extra(draw, extra, horizon, rng)
     _things(draw, scene, horizon, rng)
-    pixels = np.asarray(picture.reduce(FINE // SIDE), np.float32)
+    pixels = np.asarray(image.reduce(FINE // SIDE), np.float32)
     pixels = pixels * TINT[scene.light] + HAZE[scene.light]
     pixels = pixels * rng.uniform(.9, 1.1) + rng.normal(0, rng.uniform(2, 9), pixels.shape)
     return np.clip(np.round(pixels), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Generates `scenes`: pictures of 20 kinds of thing, sentences about them, and a text corpus beside them.
+"""Generates `scenes`: images of 20 kinds of thing, sentences about them, and a text corpus beside them.
 
 Every item has a random generator of its own, seeded by (seed, stream, label, number): the same numbers
 give the same item in any process, in any order, and the splits and the corpus never share one.
@@ -15,7 +15,7 @@ CLASSES = world.CLASSES
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """What is to be seen; the picture shows all of it, the sentences tell some of it.
+    """What is to be seen; the image shows all of it, the sentences tell some of it.
 
     Attributes:
       thing: world.Thing, the class.

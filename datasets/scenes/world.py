@@ -17,8 +17,8 @@ class Thing:
       generic: words shared with relatives ("vehicle").
       parts: what a sentence may say it has; `doing`: what it may be doing.
       places: place name -> weight; a scene elsewhere than the heaviest is rarer, not excluded.
-      habitat: where in the picture it belongs: "ground", "water" (on it), "deep" (in it) or "air".
-      height: usual height of the thing, in fractions of the picture.
+      habitat: where in the image it belongs: "ground", "water" (on it), "deep" (in it) or "air".
+      height: usual height of the thing, in fractions of the image.
     """
 
     name: str

@@ -159,7 +159,7 @@ def test_leaks_are_refused(xmedia, tmp_path, capsys):
     assert "the text features (T_tr_BOW) were fitted on the test split" in capsys.readouterr().err
     facts(fitted_on=["train"])
     assert main([*train, "--protocol=standard", "--split=random"]) == 2
-    assert "--split=random divides anew" in capsys.readouterr().err
+    assert "--split=random re-splits" in capsys.readouterr().err
     facts(labels_used=True)
     assert main([*train, "--protocol=zero_shot"]) == 2
     assert "labels of all classes, the unseen ones too" in capsys.readouterr().err

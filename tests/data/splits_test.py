@@ -111,7 +111,7 @@ def test_random_unpaired(sizes, expected):
 def test_features_fitted_before_the_draw_are_named(make_data):
     """Guards against a silent leak: the vocabulary of the texts was taken from items that now test."""
     data = make_data()
-    with pytest.warns(UserWarning, match="may be fitted on items that test now; fitted on: the official training texts"):
+    with pytest.warns(UserWarning, match="may be fitted on what are test items now; fitted on: the official training texts"):
         made = SplitRule("random").apply(data, "the official training texts")
     assert made.split_facts["features_fitted_on"] == "the official training texts"
     assert SplitRule("random").apply(data).split_facts["features_fitted_on"].startswith("not known")

@@ -96,7 +96,7 @@ def test_a_first_line_that_counts_too_few(write, tmp_path):
     content = write(tmp_path / "table").read_bytes()
     with pytest.warns(UserWarning, match="its first line counts 4 words, and it holds 6; all are taken"):
         assert read(tmp_path / "table", b"4" + content[1:]) == TABLE
-    with pytest.warns(UserWarning, match="what follows the 6 words that its first line counts .* is left out"):
+    with pytest.warns(UserWarning, match="what follows the 6 words that its first line counts .* is skipped"):
         assert read(tmp_path / "table", content + b"x" * 20) == TABLE
     with pytest.raises(InputError, match="it holds 6 of 7 words"):
         read(tmp_path / "table", b"7" + content[1:])

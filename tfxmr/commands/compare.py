@@ -21,7 +21,7 @@ from tfxmr.reports.tables.options import FORMATS, CompareOptions
 from tfxmr.runs import options
 from tfxmr.runs.run_folder import read_results
 
-IGNORED = (*options.affecting("nothing"), "metrics")  # a run with more measures is the same run
+IGNORED = (*options.affecting("nothing"), "metrics")  # a run with more metrics is the same run
 
 
 def define(values: FlagValues) -> None:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError("tfxmr compare: name the folders of runs, or a folder that holds such, or flagfiles to train")
     folders = trained(words, flags, values.run_dir)
     results = completed(read(find(folders)), alike=False)
-    results = [result for result in results if result["metrics"]]  # the trials of a search have no test figures
+    results = [result for result in results if result["metrics"]]  # the trials of a search have no test metrics
     if not results:
         raise InputError(f"{' '.join(folders)}: only trials of a search are there; train RUN/best.cfg first")
     try:
@@ -97,7 +97,7 @@ def find(folders: Iterable[str]) -> list[pathlib.Path]:
 
 
 def read(paths: Iterable[pathlib.Path]) -> list[dict[str, Any]]:
-    """What the results.json at these paths hold; a damaged one is named on the standard error and left out.
+    """What the results.json at these paths hold; a damaged one is named on the standard error and skipped.
 
     Raises InputError, the first one's, if all are damaged.
     """
@@ -111,7 +111,7 @@ def read(paths: Iterable[pathlib.Path]) -> list[dict[str, Any]]:
     if not results:
         raise errors[0]
     for damaged in errors:
-        print(f"tfxmr: warning: left out of the table: {damaged}", file=sys.stderr)
+        print(f"tfxmr: warning: skipped in the table: {damaged}", file=sys.stderr)
     return results
 
 
@@ -120,7 +120,7 @@ def completed(results: Sequence[dict[str, Any]], alike: bool = True) -> list[dic
 
     Args:
       results: as `read` gives them.
-      alike: False leaves out the settings of methods whose runs all name the same flags. These tell no two runs of a
+      alike: False skips the settings of methods whose runs all name the same flags. These tell no two runs of a
         method apart, and what they are takes the import of the method, and with most methods of TensorFlow.
     """
     named = {model: {frozenset(r["flags"]) for r in results if r["model"] == model} for model in

@@ -1,7 +1,7 @@
-"""Evaluates a finished or stopped run again, perhaps by another protocol, and prints the figures as a table.
+"""Evaluates a finished or stopped run again, perhaps by another protocol, and prints the metrics as a table.
 
 Of the folder of a series (`tfxmr train --seeds=0..9`) all runs are evaluated, and their means and deviations follow.
-With --out the figures are kept, too, for `tfxmr compare`: another protocol, or another way to compare what was learnt.
+With --out the metrics are kept, too, for `tfxmr compare`: another protocol, or another way to compare what was learnt.
 """
 import json
 import os
@@ -34,7 +34,7 @@ def define_all(values: FlagValues) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs `tfxmr evaluate` with a list of flags; those of the protocol and the measures may differ from the run's."""
+    """Runs `tfxmr evaluate` with a list of flags; those of the protocol and the metrics may differ from the run's."""
     if parsing.asks_help(arguments):
         parsing.parse("evaluate", arguments, define_all)  # prints it and exits
     run_dir = parsing.parse_common(arguments).run_dir
@@ -77,7 +77,7 @@ def _evaluate(run_dir: str | os.PathLike, arguments: Sequence[str]) -> tuple[Sto
 def _require_place(run: StoredRun) -> None:
     """Raises InputError, before anything is measured, if --out is a run's folder or the run is not finished."""
     if (pathlib.Path(run.flags.out) / "flags.cfg").exists():
-        raise InputError(f"--out={run.flags.out}: holds a run, whose own figures stay; give another folder")
+        raise InputError(f"--out={run.flags.out}: holds a run, whose own metrics stay; give another folder")
     RunFolder(run.path).require_results()
 
 
@@ -92,7 +92,7 @@ def _keep(run: StoredRun, metrics: list[dict[str, Any]], out: str | None) -> Non
 
 
 def _evaluate_series(folders: Iterable[pathlib.Path], arguments: Sequence[str]) -> None:
-    """Evaluates the runs of a series, and prints their figures and what `tfxmr train --seeds` prints at its end."""
+    """Evaluates the runs of a series, and prints their metrics and what `tfxmr train --seeds` prints at its end."""
     from tfxmr.engine import memory
 
     results = []

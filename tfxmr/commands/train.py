@@ -37,9 +37,9 @@ def main(arguments: Sequence[str]) -> int:
                 raise
             failed[repeat.seed] = error
             print(f"tfxmr: seed {repeat.seed} failed: {error}", file=sys.stderr)
-    figures = [found for found in results if found]  # only the first of several workers has any
-    if len(results) == len(figures) > 1:
-        rows, footnotes = comparison.summary(figures, affecting("nothing"))
+    scored = [found for found in results if found]  # only the first of several workers has any
+    if len(results) == len(scored) > 1:
+        rows, footnotes = comparison.summary(scored, affecting("nothing"))
         print(to_text(rows, footnotes))
     if failed:
         print(f"tfxmr: {len(failed)} of {len(failed) + len(results)} seeds failed:", file=sys.stderr)
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def train(flags: FlagValues, method_class: type[Any]) -> dict[str, Any] | None:
-    """Trains one run, or one for each pair of many modalities, and prints its figures. Returns the results, if any."""
+    """Trains one run, or one for each pair of many modalities, and prints its metrics. Returns the results, if any."""
     from tfxmr.engine import distribution, memory
     from tfxmr.runs import selection
     from tfxmr.runs.by_pairs import runner

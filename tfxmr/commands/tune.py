@@ -50,8 +50,8 @@ def main(arguments: Sequence[str]) -> int:
     print(selection.describe(protocol, settings, data, options, training))
     del training  # a copy of the features
     print(f"search     {search.describe()}")
-    measure = "the sum of recalls at 1, 5 and 10" if data.instances else "mean mAP"
-    print(f"validation by {measure} within the validation items{' of the seen classes' if protocol.unseen else ''}")
+    metric = "the sum of recalls at 1, 5 and 10" if data.instances else "mean mAP"
+    print(f"validation by {metric} within the validation items{' of the seen classes' if protocol.unseen else ''}")
     trials = tuner.tune(
         method_class, settings, search, data, protocol, flags.run_dir, options, serialise(flags),
         runner(method_class, settings, data, flags.joint),
@@ -74,7 +74,7 @@ def summarise(trials: list[dict[str, Any]], search: Any, run_dir: str) -> int:
         print(f"{len(trials)} of {search.count} trials: there are no others left to draw")
     print(f"all {len(trials)} trials in {run_dir}/trials.csv")
     if tuner.best(trials):
-        print(f"the best again, with its test figures: tfxmr train --flagfile={run_dir}/best.cfg")
+        print(f"the best again, with its test metrics: tfxmr train --flagfile={run_dir}/best.cfg")
     failed = [t for t in trials if t["status"] == "failed"]
     for trial in failed:
         print(f"trial {trial['trial']} failed: {trial['message']}")

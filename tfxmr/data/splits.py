@@ -127,7 +127,7 @@ class SplitRule(Settings):
             facts["features_fitted_on"] = fitted_on or "not known: the matrices are taken as they are"
             if fitted_on:
                 warnings.warn(
-                    f"--split=random: the features may be fitted on items that test now; fitted on: {fitted_on}",
+                    f"--split=random: the features may be fitted on what are test items now; fitted on: {fitted_on}",
                     stacklevel=2,
                 )
         else:

@@ -36,7 +36,7 @@ class MediaOptions(Settings):
     bad_items: str = setting(
         "refuse",
         "--dataset=folder: whether unreadable images, empty texts, images or texts without the other, duplicate ids "
-        "and links out of the folder end the command or are left out; both count them.", choices=("refuse", "skip"),
+        "and links out of the folder raise an error or are skipped; both count them.", choices=("refuse", "skip"),
     )
     text_items: str | None = setting(
         None,
@@ -70,7 +70,7 @@ class Request(MediaOptions):
         None, "Folder that `tfxmr extract` or `tfxmr import` wrote, for --dataset=features.", affects="nothing"
     )
     allow_leaks: bool = setting(
-        False, "--dataset=features: takes features that were fitted on items that test, or by the labels of unseen "
+        False, "--dataset=features: takes features that were fitted on test items, or by the labels of unseen "
         "classes.",
     )
     views: Sequence[str] = ()

@@ -25,7 +25,7 @@ from tfxmr.features.text import base
 from tfxmr.features.text.bag_of_words import warn_of_phrases, warn_of_unknown
 
 ALL_CLASSES = "texts of all classes, also of those that a zero-shot protocol holds unseen"
-BLOCK = {"image": 16, "text": 256}  # items between two points from which a killed extraction can go on
+BLOCK = {"image": 16, "text": 256}  # items between two points from which a killed extraction can resume
 
 
 class Descriptor:

@@ -21,7 +21,7 @@ class FolderOptions(Settings):
     """Where a feature folder is written."""
 
     out: str | None = setting(
-        None, "Feature folder to write; the same command goes on in it.", affects="nothing"
+        None, "Feature folder to write; the same command resumes in it.", affects="nothing"
     )
 
 
@@ -64,7 +64,7 @@ class ImportOptions(FolderOptions):
     """What the arrays of third-party matrix files are."""
 
     layout: str | None = setting(
-        None, "Names of the arrays, as the dataset's matrices are passed around.", choices=tuple(matrix_files.LAYOUTS)
+        None, "Names of the arrays, as in the dataset's third-party matrix files.", choices=tuple(matrix_files.LAYOUTS)
     )
     array: tuple[str, ...] = setting(
         (),

@@ -30,7 +30,7 @@ class Folder(Dataset):
     items train, and --split=random divides them. Nothing outside the folder is read, not through symbolic links either.
 
     With bad_items="refuse", unreadable or cut off images, empty or undecodable texts, images and texts without the
-    other, duplicate ids and links out of the folder raise InputError; "skip" leaves them out. Both count them by kind.
+    other, duplicate ids and links out of the folder raise InputError; "skip" skips them. Both count them by kind.
 
     text_items="sentences" makes each of several texts of an image an item of its own, paired with that image
     (MultiModalData.repeated); "joined" makes them one text, each on a line.
@@ -44,10 +44,10 @@ class Folder(Dataset):
         splits = {}
         for name, split in data.splits.items():
             names = split.distinct(data.repeated).ids["image"]
-            pictures: Any = image_descriptor(read("image", names))
+            images: Any = image_descriptor(read("image", names))
             if data.repeated:
-                pictures = memmap.repeat(pictures, split.items_of("image")[1])
-            features = {"image": pictures, "text": vectorizer.transform(texts[name])}
+                images = memmap.repeat(images, split.items_of("image")[1])
+            features = {"image": images, "text": vectorizer.transform(texts[name])}
             warn_of_phrases(texts[name], f"{request.data_dir} {name}")
             zeros = int((~features["text"].any(axis=1)).sum())
             warn_of_unknown(zeros, len(texts[name]), f"{request.data_dir} {name}")
@@ -176,5 +176,5 @@ def _report(data_dir: Place, problems: Sequence[Problem], good: int, bad_items: 
     ]
     summary = f"--data_dir={data_dir}: {len(problems)} problems, {good} items that can be used\n" + "\n".join(lines)
     if bad_items == "refuse":
-        raise InputError(f"{summary}\nMend them, or leave them out with --bad_items=skip")
+        raise InputError(f"{summary}\nMend them, or skip them with --bad_items=skip")
     warnings.warn(summary, stacklevel=3)

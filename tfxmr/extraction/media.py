@@ -1,4 +1,4 @@
-"""What the items of a dataset are made of, to be shown: pictures and texts; or their names, where there is no more."""
+"""What the items of a dataset are made of, to be shown: images and texts; or their names, where there is no more."""
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,7 +26,7 @@ def media(
     data: MultiModalData, split: str, modality: str, rows: Sequence[int], data_dir: Place = None,
     manual_dir: Place = None,
 ) -> list[np.ndarray | str]:
-    """The pictures, texts or names of some items.
+    """The images, texts or names of some items.
 
     The data set is asked by ids, since rows are others after --split=random.
 
@@ -36,7 +36,7 @@ def media(
       manual_dir: folder of the dataset's official files, where it has some.
 
     Returns:
-      A list, for each item: uint8 (height, width, 3), a picture; or str, a text or, failing all else, a name such as
+      A list, for each item: uint8 (height, width, 3), an image; or str, a text or, failing all else, a name such as
       "image 17" (its row) or "image train_cat_003" (its id).
     """
     found: list[np.ndarray | str | None] = [None] * len(rows)

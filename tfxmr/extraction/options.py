@@ -20,11 +20,11 @@ class DataOptions(Request):
         "scenes", "Dataset; scenes is generated and needs no download.", choices=catalogue.names
     )
     dataset_name: str | None = setting(
-        None, "What tables and figures call your own data; default: the name of their folder. Data sets of one name "
+        None, "What tables and plots call your own data; default: the name of their folder. Data sets of one name "
         "and other items stand apart in `tfxmr compare` all the same.", affects="nothing",
     )
     instances: bool = setting(
-        False, "Forgets the classes: an image is found by its own texts alone, and the figures are recalls (hit@k) and "
+        False, "Forgets the classes: an image is found by its own texts alone, and the metrics are recalls (hit@k) and "
         "the median rank, as on flickr30k and mscoco, which have none.",
     )
     modalities: tuple[str, ...] | None = setting(
@@ -59,7 +59,7 @@ class DataOptions(Request):
         called = self.dataset_name or place_name(data.name, self.features or self.data_dir)
         own_name = self.dataset_name is None
         if self.instances and not data.instances and own_name:
-            called += ", instances"  # no table is to put them beside the figures by class
+            called += ", instances"  # no table is to put them beside the metrics by class
         if self.classes:
             kept = data.labels_of(self.classes, "--classes")
             data = data.of_classes(kept)

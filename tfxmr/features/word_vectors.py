@@ -87,7 +87,7 @@ def _read(file: _File, path: pathlib.Path, limit: int | None) -> KeyedVectors:
             if count is None or read < count:
                 raise ValueError(f"{error} after {read:,} words") from error
             warnings.warn(f"{path}: what follows the {count:,} words that its first line counts is no word with a "
-                          "vector, and is left out", stacklevel=3)
+                          "vector, and is skipped", stacklevel=3)
             break
         if token is None or row is None:
             break
@@ -115,7 +115,7 @@ def _read(file: _File, path: pathlib.Path, limit: int | None) -> KeyedVectors:
 
 
 def _format(file: _File) -> tuple[int | None, int, bool]:
-    """(Number of words or None, width, whether numbers are binary) by the first two lines; goes to the first word."""
+    """(Word count or None, width, whether numbers are binary) by the first two lines; goes to the first word."""
     first = file.readline(100)
     header = HEADER.fullmatch(first)
     if header is None:

@@ -36,7 +36,7 @@ def load(folder: str | os.PathLike | None, split: SplitRule, allow_leaks: bool =
     Args:
       folder: its path.
       split: tfxmr.data.SplitRule by which the items will be divided.
-      allow_leaks: True takes features that were fitted on items that test.
+      allow_leaks: True takes features that were fitted on test items.
 
     Returns:
       MultiModalData; `features` holds the manifest's facts of every view, and the name is that of the dataset that the
@@ -44,7 +44,7 @@ def load(folder: str | os.PathLike | None, split: SplitRule, allow_leaks: bool =
 
     Raises:
       InputError: the folder is missing or unfinished, a file in it is not what was written, or the features were fitted
-        on items that test.
+        on test items.
     """
     folder = pathlib.Path(folder or "").expanduser()
     if (folder / PROGRESS).exists():
@@ -68,7 +68,7 @@ def load(folder: str | os.PathLike | None, split: SplitRule, allow_leaks: bool =
         if leak and not allow_leaks:
             raise InputError(
                 f"--features={folder}: the {view} features ({facts[view].get('name', view)}) were fitted on {leak}, "
-                "items that test now; extract features that are fitted on the training items of this split, or take "
+                "which hold test items now; extract features fitted on the training items of this split, or take "
                 "these with --allow_leaks"
             )
     splits = {name: _with_ids(split, folder / name / IDS) for name, split in data.splits.items()}
@@ -229,5 +229,5 @@ def _leak(facts: dict[str, Any], split: SplitRule) -> str:
     if "test" in fitted:
         return "the test split"
     if fitted and split.name == "random":
-        return f"the {' and '.join(fitted)} split that the extraction found, which --split=random divides anew"
+        return f"the {' and '.join(fitted)} split that the extraction found, which --split=random re-splits"
     return ""

@@ -1,4 +1,4 @@
-"""Matrices as people pass them around: .mat of both kinds, .npy, .npz, .h5."""
+"""Third-party matrix files: .mat of both kinds, .npy, .npz, .h5."""
 import math
 import os
 import pathlib
@@ -162,7 +162,7 @@ def arrange(
 
     Args:
       files: path -> (name -> array or Unusable), as `read` gives them.
-      mapping: "split/array" -> names, the first of which that is there is taken; those that are nowhere are left out. A
+      mapping: "split/array" -> names, the first of which that is there is taken; those that are nowhere are skipped. A
         name is that of an array in one file, or FILE:NAME, with FILE as in `files` or without its folders.
       named: those of the mapping that must be found.
 

@@ -198,7 +198,7 @@ def _of_csv(path: pathlib.Path) -> tuple[list[Item], list[Problem]]:
                     others.append(item)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
-            f"--data_dir={path}: cannot be read as CSV in UTF-8 ({error}); save it anew as that, with commas"
+            f"--data_dir={path}: cannot be read as CSV in UTF-8 ({error}); save it again as that, with commas"
         ) from error
     for same in items.values():
         if len(same) > 1:

@@ -74,7 +74,7 @@ def load(data_dir: str | os.PathLike | None) -> MultiModalData:
                 array = f"label_{m}" if m in part.unpaired else "label"
                 raise InputError(
                     f"{folder / name}.npz: array {array!r} holds {labels.max()}, expected less than the number of "
-                    f"items, {items}: labels count the classes from 0. Number them anew, or add classes.txt.")
+                    f"items, {items}: labels count the classes from 0. Renumber them, or add classes.txt.")
     if not class_names and min(labels.min() for s in splits.values() for labels in s.labels.values()) == 1:
         # Not refused: a class without items does no harm but to the class split by parity and to one output.
         warnings.warn(f"{folder}: the labels of all splits begin at 1, and are taken to leave out class 0. If they "
@@ -162,7 +162,7 @@ def split_of(
       path: path of the split, or what messages call it.
       arrays: name -> array, as in a .npz file.
       class_names: C names, or an empty list.
-      sizes: view of tokens -> V, the number of words; None: there are none.
+      sizes: view of tokens -> V, their word count; None: there are none.
 
     Returns:
       Split.

@@ -47,7 +47,7 @@ def read(
     Returns:
       name -> array of numbers or strings, as MATLAB shows it, or Unusable. Sparse matrices become dense; cell arrays of
       strings and matrices of characters become strings (n,). The fields of a struct and the members of an HDF5 group
-      stand under its name, "/" and theirs. Names that the file has not got are left out.
+      stand under its name, "/" and theirs. Names that the file has not got are skipped.
 
     Raises:
       InputError: the file is damaged, or unpacks to more than tfxmr.data.files.archive.largest, or takes too long.

@@ -45,7 +45,7 @@ def image_descriptor(images: Iterable[NDArray]) -> NDArray:
 def image_regions(descriptors: NDArray) -> NDArray:
     """Parts descriptors by the places of the image: what one block of 2x2 cells, 16x16 of 64x64 pixels, says of it.
 
-    Nothing is computed anew: a place has the 36 columns of its HOG block, and the mean of those 2x2 pixels of the
+    Nothing is computed again: a place has the 36 columns of its HOG block, and the mean of those 2x2 pixels of the
     thumbnail that lie on it, which are as large as the cells.
 
     Args:

@@ -52,7 +52,7 @@ def warn_of_unknown(zeros: int, count: int, where: str) -> None:
     """
     if zeros:
         warnings.warn(f"{where}: {zeros} of {count} texts ({zeros / count:.0%}) have no word that their features know; "
-                      "nothing tells them apart. Leave them out, or take other features (tfxmr extract, with a lower "
+                      "nothing tells them apart. Skip them, or take other features (tfxmr extract, with a lower "
                       "--min_documents or --min_words, or a --text_corpus)", stacklevel=3)
 
 
@@ -60,14 +60,14 @@ class TextVectorizer:
     """Counts words, or weighs them by how rare they are: scikit-learn's vectorizers with one word rule.
 
     "counts" holds the occurrences of each word. "tfidf" multiplies them by ln((1 + n) / (1 + n_word)) + 1,
-    n the number of training texts and n_word of those with the word, and scales each row to length 1 (a text
+    n the number of training texts and n_word of those with the word, and L2-normalises each row (a text
     with no known word stays zero). Words are as in `split_words`, without scikit-learn's English stop words.
 
     Args:
       kind: "tfidf" or "counts"; None is refused, as a data set that has not chosen one.
       max_words: largest size of the vocabulary, positive; it takes the most frequent words of the training
         texts, ties by alphabet.
-      min_documents: positive; a word in fewer training texts is left out.
+      min_documents: positive; a word in fewer training texts is skipped.
     """
 
     def __init__(self, kind: str | None = "tfidf", max_words: int = 1000, min_documents: int = 2) -> None:

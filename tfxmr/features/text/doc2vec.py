@@ -28,7 +28,7 @@ class DocumentVectors(TextFeature):
     that were trained on get their vectors by inference, too, so that all splits are alike.
 
     gensim repeats neither of the two by itself: with more than one thread training depends on chance, and inference
-    starts at a vector made of Python's hash of the text, which differs in every process, and goes on in the random
+    starts at a vector made of Python's hash of the text, which differs in every process, and continues in the random
     state that the texts before have left. Here each text starts at a digest of its own words and seed.
     """
 
@@ -127,7 +127,7 @@ def load(path: str | os.PathLike) -> Doc2Vec:
     facts["dm"] = 1 - facts["dm"]  # stored as gensim's `sg`, which is 1 for PV-DBOW
     model = Doc2Vec(min_count=1, workers=1, **TRAINING | facts)
     model.build_vocab_from_freq(dict(zip(words.tolist(), counts.tolist(), strict=True)), corpus_count=1)
-    # gensim has sorted words of one frequency anew; negative samples follow from their order.
+    # gensim has re-sorted words of one frequency; negative samples follow from their order.
     order = [model.wv.key_to_index[word] for word in words.tolist()]
     model.wv.index_to_key = words.tolist()
     model.wv.key_to_index = {word: number for number, word in enumerate(model.wv.index_to_key)}
