@@ -8,7 +8,7 @@ Each build runs in a process of its own, and its memory is counted above that of
 """
 import argparse
 import contextlib
-import importlib
+import importlib.util
 import io
 import json
 import os
@@ -27,41 +27,36 @@ import numpy as np
 import PIL.Image
 import scipy.io
 
-BUILDERS = {
-    "scenes": ("scenes", "", 1),
-    "wikipedia": ("wikipedia_xmr", "articles", 1),
-    "pascal_sentence": ("pascal_sentence", "800_200", 1),
-    "xmedia": ("xmedia", "image text video audio shape3d", 1),
-    "flickr30k": ("flickr30k_xmr", "karpathy", 0.1),
-    "mscoco": ("mscoco_xmr", "2017", 0.05),
-    "nus_wide": ("nus_wide", "low634", 1),
-    "nus_wide images": ("nus_wide", "images", 0.05),
-}  # fmt: skip
-POOL = 50  # different pictures and lines, written again and again
+from tfxmr.extraction import catalogue
+
+# Of which data sets other configs of the builder are built than its first; None: all of them.
+CONFIGS = {"wikipedia": ["articles"], "xmedia": None, "mscoco": ["2017"], "nus_wide images": ["images"]}
+FRACTIONS = {"flickr30k": 0.1, "mscoco": 0.05, "nus_wide images": 0.05}  # of the others all items are made
+POOL = 50  # different images and lines, written again and again
 SENTENCE = "A dog with a red ball runs across the wet grass of a park ."
 
 
-def pictures():
+def jpegs():
     """POOL smooth JPEGs, about 30 KB each."""
     rng, found = np.random.default_rng(0), []
     for _ in range(POOL):
-        picture = PIL.Image.fromarray(rng.integers(0, 256, (75, 100, 3), np.uint8)).resize((500, 375))
+        image = PIL.Image.fromarray(rng.integers(0, 256, (75, 100, 3), np.uint8)).resize((500, 375))
         stream = io.BytesIO()
-        picture.save(stream, "JPEG")
+        image.save(stream, "JPEG")
         found.append(stream.getvalue())
     return found
 
 
 def write_images(paths):
-    """Writes a picture at each path."""
-    pool = pictures()
+    """Writes an image at each path."""
+    pool = jpegs()
     for n, path in enumerate(paths):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(pool[n % POOL])
 
 
 def scenes(folder, official, fraction):
-    """Nothing: the builder draws its pictures."""
+    """Nothing: the builder draws its images."""
     return {}
 
 
@@ -156,21 +151,38 @@ def nus_wide(folder, official, fraction, images=False):
     return {"LIST_SIZES": sizes, "PUBLISHED": chosen}
 
 
+def names():
+    """What is built: every data set of the catalogue whose official files are written here, and NUS-WIDE's images."""
+    written = [name for name, dataset in catalogue.datasets().items() if dataset.package and name in globals()]
+    return [*written, "nus_wide images"]
+
+
+def dataset_of(name):
+    """The data set of one of `names`."""
+    return catalogue.get(name.partition(" ")[0])
+
+
+def official_files(dataset):
+    """The module of a data set's official files; None of one that is generated."""
+    name = f"{dataset.package}.official_files"
+    return importlib.import_module(name) if importlib.util.find_spec(name) else None
+
+
 def build(name, folder, changes):
     """Builds one dataset in this process; prints seconds, peak MiB above the imports, items."""
-    package, configs, _ = BUILDERS[name]
+    dataset = dataset_of(name)
     import tensorflow  # noqa: F401  (TFDS imports it at its first use)
 
     from tfxmr.extraction import tfds_io
 
-    module = importlib.import_module(f"tfxmr_datasets.{package}.{package}_dataset_builder")
+    builder_class, official = dataset.builder_class(), official_files(dataset)
+    configs = CONFIGS.get(name, dataset.configs[:1]) or dataset.configs
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     with contextlib.ExitStack() as stack:
         for constant, value in changes.items():
-            stack.enter_context(mock.patch.object(module.official_files, constant, value))
-        configs = configs.split() or [None]
-        builders = [tfds_io.build(module.Builder, c, folder / "tfds", folder / "manual") for c in configs]
+            stack.enter_context(mock.patch.object(official, constant, value))
+        builders = [tfds_io.build(builder_class, c, folder / "tfds", folder / "manual") for c in configs]
     seconds = time.perf_counter() - start
     peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
     items = sum(split.num_examples for builder in builders for split in builder.info.splits.values())
@@ -185,7 +197,7 @@ def size(folder):
 def main():
     """Prints a line for each dataset."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--datasets", default=",".join(BUILDERS))
+    parser.add_argument("--datasets", default=",".join(names()))
     parser.add_argument("--fraction", type=float, help="in (0, 1]; default: 1 for vectors, .05 to .1 for images")
     parser.add_argument("--folder", help="where the files are written and removed again; default: the temporary folder")
     parser.add_argument("--build", nargs=3, help=argparse.SUPPRESS)
@@ -196,14 +208,13 @@ def main():
     print(f"{os.cpu_count()} processors")
     print(f"{'dataset':18} {'items':>7} {'files MiB':>10} {'built MiB':>10} {'seconds':>8} {'peak MiB':>9}")
     for name in options.datasets.split(","):
-        package, _, fraction = BUILDERS[name]
-        official = name != "scenes" and importlib.import_module(f"tfxmr_datasets.{package}.official_files")
+        official, fraction = official_files(dataset_of(name)), options.fraction or FRACTIONS.get(name, 1)
         with tempfile.TemporaryDirectory(dir=options.folder) as place:
             folder = pathlib.Path(place)
             (folder / "manual").mkdir()
             more = {"images": True} if name.endswith("images") else {}
             write = globals()[name.partition(" ")[0]]
-            changes = write(folder / "manual", official, options.fraction or fraction, **more)
+            changes = write(folder / "manual", official, fraction, **more)
             command = [sys.executable, __file__, "--build", name, place, json.dumps(changes)]
             process = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             seconds, peak, items = json.loads(process.stdout.splitlines()[-1])

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tfxmr.core import registry
+from tfxmr.extraction import catalogue
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 STEPS = BENCHMARKS / "steps"
@@ -149,3 +150,14 @@ def test_unchanged(tmp_path, capsys):
         change(changed["cca_of_three"])
         assert unchanged.compare(changed, found)
     assert unchanged.compare(found | {"lost": {}}, found) == ["/lost: {} -> nothing"]
+
+
+def test_builders_come_from_the_catalogue():
+    """Guards against a data set that is added and never built by the benchmark, and a config that its builder has not."""
+    builders = module("builders")
+    datasets = {name: builders.dataset_of(name) for name in builders.names()}
+    assert {d.package for d in datasets.values()} == {d.package for d in catalogue.datasets().values() if d.package}
+    assert (builders.CONFIGS.keys() | builders.FRACTIONS.keys()) <= datasets.keys()
+    for name, configs in builders.CONFIGS.items():
+        assert set(configs or ()) <= set(datasets[name].configs), name
+    assert builders.official_files(datasets["scenes"]) is None and builders.official_files(datasets["mscoco"]).SIZES["2017"]
