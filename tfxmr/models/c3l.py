@@ -126,8 +126,9 @@ class C3L(Method):
         super().check(data)
         if not self.settings.pixels:
             return
-        if tuple(data.dims[self.view]) != PIXELS:
-            shown = " x ".join(map(str, np.atleast_1d(data.dims[self.view])))
+        size = np.atleast_1d(data.dims[self.view])  # of an image in one row, its one width
+        if tuple(size) != PIXELS:
+            shown = " x ".join(map(str, size))
             raise InputError(
                 f"--pixels: the view {self.view} of dataset {data.name} is {shown} an item; make it 4096 x 3 by "
                 "`tfxmr extract --image_features=pixels`"
