@@ -1,4 +1,5 @@
 """Building blocks that several methods share."""
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ import tensorflow as tf
 from tfxmr.engine import randomness
 
 INITS = ("torch", "glorot")
+leaky_relu = functools.partial(tf.nn.leaky_relu, alpha=0.2)  # the slope of DCGAN, which the papers here take
 
 
 class Dense(keras.layers.Layer):

@@ -2,7 +2,6 @@
 import dataclasses
 from collections.abc import Sequence
 
-import keras
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
@@ -10,7 +9,6 @@ from tfxmr.core.settings import changed, setting
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.engine import losses, randomness
 from tfxmr.engine.keras_model import Shapes
-from tfxmr.engine.optimizers import BySteps
 from tfxmr.models.base import Method, MethodSettings, Networks, Rate, Update
 
 LARGE = 5000  # training pairs from which on a dataset gets the long default budget
@@ -82,13 +80,10 @@ class Dual(Method):
 
     def own_rate(self, steps_per_epoch: int) -> Rate:
         """The settings' rate, which decays by epochs as they say."""
-        rate, decay = self.settings.learning_rate, self.settings.learning_rate_decay
-        if decay == 1:
-            return rate
-        decayed = keras.optimizers.schedules.ExponentialDecay(
-            rate, self.settings.decay_epochs * steps_per_epoch, decay, staircase=True
-        )
-        return BySteps(decayed, self.step)  # --schedule, --g_steps, --d_steps: several updates a step
+        s = self.settings
+        if s.learning_rate_decay == 1:
+            return s.learning_rate
+        return self.decaying(s.learning_rate_decay, s.decay_epochs, steps_per_epoch)
 
     def total_steps(self, num_items: int) -> int:
         """Length of the training in steps; by default 1,000, or 2,500 on large training sets."""

@@ -19,7 +19,7 @@ from tfxmr.engine import distribution, randomness
 from tfxmr.engine.keras_model import KerasMethod, Shapes
 from tfxmr.engine.layers import INITS, Tower
 from tfxmr.engine.logs import SHOWN
-from tfxmr.engine.optimizers import SGD, Adam, ByStages, RMSprop
+from tfxmr.engine.optimizers import SGD, Adam, ByStages, BySteps, RMSprop
 from tfxmr.evaluation.retriever import Retriever, Trained
 
 Batch: TypeAlias = dict[str, Any]  # view -> (B, ...), "label" -> int32 (B,); "wrong" and "source" -> Batch
@@ -507,6 +507,23 @@ class Method(Trained, KerasMethod):
     def own_rate(self, steps_per_epoch: int) -> Rate:
         """The learning rate where `compile` is given none, a float or Keras schedule: the settings'."""
         return self.settings.learning_rate
+
+    def decaying(self, factor: float, epochs: int, steps_per_epoch: int, ahead: int = 0) -> Rate:
+        """The settings' learning rate, times a factor after every so many epochs.
+
+        Args:
+          factor: in (0, 1].
+          epochs: between two decays.
+          steps_per_epoch: their length.
+          ahead: steps by which each decay comes earlier.
+
+        Returns:
+          A schedule over the training's steps, of which each may hold several updates.
+        """
+        decayed = keras.optimizers.schedules.ExponentialDecay(
+            self.settings.learning_rate, epochs * steps_per_epoch, factor, staircase=True
+        )
+        return BySteps(lambda step: decayed(step + ahead), self.step)
 
     def scaled(self, rate: Rate, factor: float) -> Rate:
         """A learning rate, float or Keras schedule, times a factor and that of the present stage."""

@@ -1,6 +1,5 @@
 """C3L: cross-modal circular correlation learning ("Show and tell in the loop", Peng and Qi, IEEE TMM 2019)."""
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +14,7 @@ from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.views import PIXELS
 from tfxmr.engine import distribution, losses, randomness
 from tfxmr.engine.keras_model import Shapes
+from tfxmr.engine.layers import leaky_relu
 from tfxmr.engine.parts.dcgan import ImagePainter, ImageReader
 from tfxmr.engine.parts.feature_generator import FeatureGenerator
 from tfxmr.engine.parts.sentence_encoder import END, START, SentenceEncoder, with_marks
@@ -24,7 +24,6 @@ from tfxmr.models.base import Batch, Method, MethodSettings, Networks, Players, 
 
 WORDS = "text.words"
 WIDTH = 300  # of word vectors
-leaky = functools.partial(tf.nn.leaky_relu, alpha=0.2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +197,7 @@ class C3L(Method):
             )
         found["text_third"] = self.tower("text_third", s.common_units, (s.decoder_units,))
         found["discriminator"] = self.tower(
-            "discriminator", (size, s.common_units), (s.discriminator_units, 1), activation=leaky
+            "discriminator", (size, s.common_units), (s.discriminator_units, 1), activation=leaky_relu
         )
         return found
 

@@ -4,13 +4,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses
 from tfxmr.engine.keras_model import Shapes
-from tfxmr.engine.optimizers import BySteps
 from tfxmr.engine.parts.batch_norm import NormTower
 from tfxmr.models.base import Batch, Method, MethodSettings, Networks, Players, Rate, Step, Update
 
@@ -160,11 +158,8 @@ class CMGAN(Method):
         s = self.settings
         if s.learning_rate_decay == 1:
             return s.learning_rate
-        decayed = keras.optimizers.schedules.ExponentialDecay(
-            s.learning_rate, s.decay_epochs * steps_per_epoch, s.learning_rate_decay, staircase=True
-        )
         # epochs count from 1: the first decay comes before epoch 100, not after it
-        return BySteps(lambda step: decayed(step + steps_per_epoch), self.step)
+        return self.decaying(s.learning_rate_decay, s.decay_epochs, steps_per_epoch, ahead=steps_per_epoch)
 
     def updates(self, batch: Batch, step: Step) -> Iterator[Update]:
         """Yields the updates of one step: the discriminators', then the generators' in rounds."""

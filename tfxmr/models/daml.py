@@ -1,6 +1,5 @@
 """DAML-style: deep adversarial metric learning for cross-modal retrieval (Xu et al., World Wide Web 2019)."""
 import dataclasses
-import functools
 import itertools
 
 import tensorflow as tf
@@ -8,7 +7,7 @@ import tensorflow as tf
 from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses
 from tfxmr.engine.keras_model import Shapes
-from tfxmr.engine.layers import reverse_gradient
+from tfxmr.engine.layers import leaky_relu, reverse_gradient
 from tfxmr.models.base import Batch, Losses, Method, MethodSettings, Networks, Step
 
 WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)
@@ -74,8 +73,7 @@ class DAML(Method):
     def make_networks(self, data: Shapes) -> Networks:
         """Builds a tower for each modality, and the modality classifier."""
         s = self.settings
-        tanh = {"activation": tf.tanh, "output_activation": tf.tanh}
-        leaky = {"activation": functools.partial(tf.nn.leaky_relu, alpha=0.2)}
+        tanh, leaky = {"activation": tf.tanh, "output_activation": tf.tanh}, {"activation": leaky_relu}
         shapes = {f"tower_{m}": (d, s.common_units, tanh) for m, d in data.dims.items()}
         shapes["modality_classifier"] = s.common_units[-1], (*s.modality_units, len(data.dims)), leaky
         return self.towers(shapes)

@@ -176,11 +176,8 @@ class ModalityInvariant(Adversarial):
 
     def own_rate(self, steps_per_epoch: int) -> Rate:
         """The settings' rate, divided by 10 every `decay_epochs`: that of the encoders."""
-        rate, epochs = self.settings.learning_rate, self.settings.decay_epochs
-        if not epochs:
-            return rate
-        decayed = keras.optimizers.schedules.ExponentialDecay(rate, epochs * steps_per_epoch, 0.1, staircase=True)
-        return BySteps(decayed, self.step)
+        epochs = self.settings.decay_epochs
+        return self.decaying(0.1, epochs, steps_per_epoch) if epochs else self.settings.learning_rate
 
     def make_optimizer(self, player: str, learning_rate: Rate) -> keras.optimizers.Optimizer:
         """As Method.make_optimizer; the encoders' rate alone decays, and theirs is the clip."""

@@ -1,6 +1,5 @@
 """MS2GAN: modality-specific and shared generative adversarial network (Wu et al., Pattern Recognition 2020)."""
 import dataclasses
-import functools
 
 import tensorflow as tf
 
@@ -8,7 +7,7 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
 from tfxmr.engine import losses
 from tfxmr.engine.keras_model import Shapes
-from tfxmr.engine.layers import reverse_gradient
+from tfxmr.engine.layers import leaky_relu, reverse_gradient
 from tfxmr.models._adversary import Adversarial, AdversarySettings
 from tfxmr.models.base import Batch, Losses, Networks, Step
 
@@ -126,8 +125,7 @@ class MS2GAN(Adversarial):
             output = tf.tanh if s.tanh_logits else None
             shapes["classifier"] = (width, width), (data.num_classes,), {"output_activation": output}
         if "adv" not in s.without:
-            leaky = functools.partial(tf.nn.leaky_relu, alpha=0.2)
-            shapes["modality_classifier"] = width, (*s.modality_units, len(data.dims)), {"activation": leaky}
+            shapes["modality_classifier"] = width, (*s.modality_units, len(data.dims)), {"activation": leaky_relu}
         return self.towers(shapes)
 
     def compute_losses(self, batch: Batch, step: Step) -> Losses:
