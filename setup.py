@@ -41,6 +41,7 @@ setuptools.setup(
         "pillow>=13.0",
         "pyarrow>=20.0",  # which tensorflow-datasets brings
         "rich>=15.0",
+        "safetensors>=0.6",
         "scikit-image>=0.26",
         "scikit-learn>=1.9",
         "scipy>=1.17",

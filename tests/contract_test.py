@@ -8,7 +8,7 @@ import tensorflow as tf
 from making import paired_data
 from proving.data import with_views
 
-from tfxmr import testing
+from tfxmr import encoding, evaluation, testing
 from tfxmr.__main__ import main
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError, NotFinite
@@ -44,6 +44,7 @@ SIMPLEST = {  # where the defaults suit no test
     "modality_invariant": ["--learning_rate=1e-3", "--epochs=100"],  # they are of large data: 30 epochs are 30 steps here
 }
 OPTIONS = RunOptions(validation_fraction=0.2)  # for the methods that select on validation
+BARE = dataclasses.replace(OPTIONS, keep_encoder=False)
 
 
 @pytest.fixture
@@ -86,6 +87,25 @@ def stop_at(step, monkeypatch):
     monkeypatch.setattr(callbacks.Progress, "on_train_batch_end", on_train_batch_end)
 
 
+def encoded_alone(data, rule, run_dir, results):
+    """Asserts that what a run keeps gives its figures to the last digit: the encoder, and the vectors of the items."""
+    encoder = encoding.load(run_dir)
+    kept = encoding.embeddings.read(run_dir / "encoder", encoder)
+    places = {m: {key: i for i, key in enumerate(zip(e.columns["split"], e.columns["row"], strict=True))} for m, e in kept.items()}
+    numbered = {
+        name: dataclasses.replace(split, features={
+            m: np.array([[places[m][name, row]] for row in range(len(split.labels[m]))]) for m in data.modalities
+        })
+        for name, split in data.splits.items()
+    }
+    looked_up = dataclasses.replace(encoder.method, represent=lambda m, rows: tf.nest.map_structure(
+        lambda array: array[rows[:, 0]], kept[m].made
+    ))
+    for retriever, given in ((encoder.retriever, data), (looked_up, dataclasses.replace(data, splits=numbered))):
+        found = evaluation.evaluate(retriever, rule.tasks(given), rule, given.splits["train"])
+        assert [m["value"] for m in found] == [m["value"] for m in results["metrics"]]
+
+
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("name", registry.names())
 def test_contract(name, data, tmp_path):
@@ -103,13 +123,14 @@ def test_contract(name, data, tmp_path):
         assert 0 < m["value"] <= 1 and 0 < m["chance"] < 1
         assert m["num_queries"] > 0 and m["gallery_size"] > 0
     assert evaluate(method, settings, data, rule, tmp_path / "one", OPTIONS) == results["metrics"]
+    encoded_alone(needed(method, data, settings), rule, tmp_path / "one", results)
     if issubclass(method, Method):
         with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
             stop_at(1, patch)
-            run(method, settings, data, rule, tmp_path / "two", OPTIONS)
+            run(method, settings, data, rule, tmp_path / "two", BARE)
         stopped = evaluate(method, settings, data, rule, tmp_path / "two", OPTIONS)
         assert all(0 < m["value"] <= 1 for m in stopped)
-    assert run(method, settings, data, rule, tmp_path / "two", OPTIONS)["metrics"] == results["metrics"]
+    assert run(method, settings, data, rule, tmp_path / "two", BARE)["metrics"] == results["metrics"]
 
 
 @pytest.mark.parametrize(

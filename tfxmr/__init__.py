@@ -25,7 +25,7 @@ if _CPU.exists() and re.search(r"AuthenticAMD\ncpu family\t: 25\n(.*\n)+?flags.*
     os.environ.setdefault("NPY_DISABLE_CPU_FEATURES", "X86_V4 AVX512_ICL")
 
 _SUBPACKAGES = (
-    "baselines", "data", "engine", "evaluation", "extraction", "features", "models", "runs", "search", "tuning",
+    "baselines", "data", "encoding", "engine", "evaluation", "extraction", "features", "models", "runs", "search", "tuning",
 )
 
 
@@ -33,4 +33,6 @@ def __getattr__(name: str) -> Any:
     """Imports a subpackage at its first use: `tfxmr.models.get("danzcr")` works after `import tfxmr`."""
     if name in _SUBPACKAGES:
         return importlib.import_module(f"tfxmr.{name}")
+    if name == "load":
+        return importlib.import_module("tfxmr.encoding").load
     raise AttributeError(f"module 'tfxmr' has no attribute {name!r}")

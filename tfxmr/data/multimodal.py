@@ -188,6 +188,8 @@ class MultiModalData:
       tables: view of tokens -> float32 (V + 1, e), the vector of each word; row 0, of the padding, is zero.
       vocabularies: view of tokens -> its V + 1 words, the padding's "" first. A view has a table, or a vocabulary, or
         both.
+      normalisations: view -> (kind, centre, scale), what was done to raw features, see tfxmr.data.normalisation; a view
+        that is not there is as it came.
       media: True if `tfxmr extract --dataset=<name>` reads images and texts of these items.
     """
 
@@ -203,6 +205,7 @@ class MultiModalData:
     source: "MultiModalData | None" = None
     tables: dict = dataclasses.field(default_factory=dict)
     vocabularies: dict = dataclasses.field(default_factory=dict)
+    normalisations: dict = dataclasses.field(default_factory=dict)
     media: bool = False
 
     @property

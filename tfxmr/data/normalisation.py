@@ -36,7 +36,8 @@ def normalise_features(data: MultiModalData, kind: str, train: Split) -> MultiMo
         splits[name] = dataclasses.replace(split, features=split.features | normalised)
     facts = {view: {**data.features.get(view, {})} for view in data.views}
     facts |= {view: {**facts[view], "normalisation": kind} for view in measured}
-    return dataclasses.replace(data, splits=splits, features=facts)
+    kept = {view: (kind, *pair) for view, pair in found.items()}
+    return dataclasses.replace(data, splits=splits, features=facts, normalisations=kept)
 
 
 def statistics(train: Any, kind: str) -> Statistics:

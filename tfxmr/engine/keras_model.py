@@ -66,20 +66,20 @@ class Shapes:
     def get_config(self) -> dict:
         """All of it as JSON holds it."""
         config = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        config["class_embeddings"] = _packed(self.class_embeddings)
-        config["tables"] = {view: _packed(table) for view, table in self.tables.items()}
+        config["class_embeddings"] = packed(self.class_embeddings)
+        config["tables"] = {view: packed(table) for view, table in self.tables.items()}
         return config | {"source": self.source and self.source.get_config()}
 
     @classmethod
     def from_config(cls, config: dict) -> "Shapes":
         """The shapes that `get_config` gave, also after JSON has made lists of tuples."""
         dims = {view: tuple(size) if isinstance(size, list) else size for view, size in config["dims"].items()}
-        tables = {view: _unpacked(table) for view, table in config["tables"].items()}
-        made = {"dims": dims, "tables": tables, "class_embeddings": _unpacked(config["class_embeddings"])}
+        tables = {view: unpacked(table) for view, table in config["tables"].items()}
+        made = {"dims": dims, "tables": tables, "class_embeddings": unpacked(config["class_embeddings"])}
         return cls(**config | made | {"source": config["source"] and cls.from_config(config["source"])})
 
 
-def _packed(array: Any) -> dict[str, Any] | None:
+def packed(array: Any) -> dict[str, Any] | None:
     """A float array (or None) as JSON, bit for bit."""
     if array is None:
         return None
@@ -87,7 +87,7 @@ def _packed(array: Any) -> dict[str, Any] | None:
     return {"shape": list(array.shape), "float32": base64.b64encode(array.tobytes()).decode()}
 
 
-def _unpacked(packed: dict[str, Any] | None) -> NDArray | None:
+def unpacked(packed: dict[str, Any] | None) -> NDArray | None:
     if packed is None:
         return None
     return np.frombuffer(base64.b64decode(packed["float32"]), np.float32).reshape(packed["shape"])

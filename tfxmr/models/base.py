@@ -419,9 +419,14 @@ class Method(Trained, KerasMethod):
         It is called with the training data before anything is represented by weights that have changed.
         """
 
-    def retriever(self, data: MultiModalData) -> Retriever:
-        """What the present weights are to all that uses them: a Retriever. `data` are the training data."""
-        self.finish(data)
+    def retriever(self, data: MultiModalData | None) -> Retriever:
+        """What the present weights are to all that uses them: a Retriever.
+
+        Args:
+          data: the training data, by which the method is finished; None: it is.
+        """
+        if data is not None:
+            self.finish(data)
         return Retriever(
             self.encode, self.similarity, self.context, self.whole_gallery, self.points, self.carried, self.captions,
             self.drawings,

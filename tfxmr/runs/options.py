@@ -62,6 +62,13 @@ class RunOptions(Settings):
         "--eval_every, at epochs with --select=validation, and every tenth of the way. It changes no result.",
         minimum=1, affects="nothing",
     )
+    keep_encoder: bool = setting(
+        True, "Keeps in RUN/encoder what `tfxmr encode`, `search` and tfxmr.load need, so that the run can be used "
+        "without its data set.", affects="nothing",
+    )
+    keep_embeddings: bool = setting(
+        True, "Keeps there the vectors of all items, too, which `tfxmr index` and `search` take.", affects="nothing",
+    )
     # No flag. False leaves the test items alone, as a trial of a search does: results.json has no metrics but what
     # tfxmr.runs.selection.measured calls its score on the validation items.
     test: bool = True

@@ -1,15 +1,15 @@
 """One run, from data to results.json.
 
 The order of what happens: the job is made ready (job.py: views, held-out items, normalisation), a finished run is read
-back, else the method is made, trained in its folder (fitting.py: resumes, selects, saves) and scored, and results.json
-is written last.
+back, else the method is made, trained in its folder (fitting.py: resumes, selects, saves) and scored, what can be used
+without the data set is kept (tfxmr.encoding), and results.json is written last.
 """
 import contextlib
 import importlib.metadata
 import os
 from typing import Any
 
-from tfxmr import __version__, evaluation
+from tfxmr import __version__, encoding, evaluation
 from tfxmr.baselines.base import Baseline
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError
@@ -80,8 +80,12 @@ def run(
             "features": job.manifest,
             "data": job.digests,
         }
-        if options.test:
+        if options.test:  # a trial of a search keeps nothing of the kind
             projector.write(job.folder.path, retriever, job.data, job.protocol.unseen, options.seed)
+            if job.options.keep_encoder:
+                encoding.write(
+                    job.folder.path, method, job.data, job.training, job.protocol, results, job.options.keep_embeddings
+                )
         job.folder.write_results(results)
     return results
 

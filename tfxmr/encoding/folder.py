@@ -1,0 +1,196 @@
+"""The folder RUN/encoder: what a finished run keeps of itself, to be used when its data set is gone.
+
+    encoder.json            method, settings, views, similarity, class names, protocol, figures, versions, digests
+    weights.safetensors     the networks that encoding needs, or the arrays of a closed-form method
+    preprocessing/          normalisation.npz; comparison.npz of a protocol that z-scores by the training items; VIEW.npz,
+                            what a view is made of media by, where that is known
+    embeddings/             vectors of the run's items by modality, and items.parquet, which says whose they are
+    README.md               a model card
+"""
+import dataclasses
+import hashlib
+import importlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from tfxmr.core import registry
+from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place, digest_file, read_json, replacing, to_json, write_text
+from tfxmr.data import MultiModalData
+from tfxmr.data.files import archive
+from tfxmr.encoding import card, embeddings
+from tfxmr.encoding.encoder import Encoder, Normalisation
+from tfxmr.evaluation.protocol import Protocol
+from tfxmr.evaluation.retriever import Retriever
+
+FORMAT = 1
+NAME, FACTS, WEIGHTS, PREPROCESSING = "encoder", "encoder.json", "weights.safetensors", "preprocessing"
+AGAIN = "make the folder again by `tfxmr export --run_dir=RUN`"
+
+
+def write(
+    run_dir: pathlib.Path, method: Any, data: MultiModalData, training: MultiModalData, protocol: Protocol,
+    results: Mapping[str, Any], keep_embeddings: bool = True,
+) -> pathlib.Path:
+    """Writes the encoder folder of a trained method; a kill at any moment leaves the old one, or the new one whole.
+
+    Args:
+      run_dir: of the run.
+      method: trained, a tfxmr.models.base.Method or tfxmr.baselines.base.Baseline.
+      data: what the method reads, normalised; its `normalisations` say how, its `recipes` how features are made.
+      training: its training part.
+      protocol: of the run.
+      results: of the run, as results.json holds them.
+      keep_embeddings: whether the vectors of all items are kept.
+
+    Returns:
+      The folder.
+    """
+    target, folder = run_dir / NAME, run_dir / f"{NAME}.partial"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / PREPROCESSING).mkdir(parents=True)
+    retriever = method.retriever(None)
+    config, arrays = stored(method)
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # ascontiguousarray makes scalars (1,)
+    with replacing(folder / WEIGHTS) as file:
+        file.write(safetensors.numpy.save(arrays))
+    _write_npz(folder / PREPROCESSING / "normalisation.npz", {
+        f"{view} {part}": array for view, (_, *pair) in data.normalisations.items() if view in data.views
+        for part, array in zip(("centre", "scale"), pair, strict=True) if array is not None
+    })
+    kept = {}
+    for view, recipe in getattr(data, "recipes", {}).items():
+        if view in data.views:
+            kept[view], held = recipe.state()
+            _write_npz(folder / PREPROCESSING / f"{view}.npz", held)
+    comparison = {}
+    if protocol.normalisation == "train_zscore":
+        comparison = {m: _moments(retriever.represent(m, training.splits["train"].of(m))) for m in data.modalities}
+        _write_npz(folder / PREPROCESSING / "comparison.npz", {
+            f"{m} {part}": x for m, pair in comparison.items() for part, x in zip(("mean", "deviation"), pair, strict=True)
+        })
+    facts = {
+        "format": FORMAT, "model": results["model"], "kind": kind_of(method), "method": config,
+        "dataset": data.shown, "modalities": data.modalities, "views": dict(data.dims),
+        "normalisation": {view: data.normalisations.get(view, ("none",))[0] for view in data.views},
+        "recipes": kept, "features": results["features"],
+        "similarity": protocol.similarity, "protocol": results["protocol"],
+        "class_names": list(data.class_names), "unseen": results["protocol"]["unseen"], "instances": data.instances,
+        "metrics": [{k: v for k, v in m.items() if k != "by_class"} for m in results["metrics"]],
+        "seed": results["seed"], "versions": results["versions"],
+        "files": {str(path.relative_to(folder)): digest_file(path) for path in sorted(folder.rglob("*.*"))},
+    }
+    write_text(folder / FACTS, to_json(facts))
+    if keep_embeddings:
+        embeddings.write(folder, load(folder), data, protocol)
+    write_text(folder / "README.md", card.text(facts))
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(folder, target)
+    return target
+
+
+def load(place: str | os.PathLike, word_vectors: Place = None, image_weights: Place = None) -> Encoder:
+    """The encoder of a finished run, which needs no data set.
+
+    Args:
+      place: of a run or of its encoder folder.
+      word_vectors: word2vec file that the run's text features were made with; None: where it was then.
+      image_weights: file of the image network's weights; None: where they were then, or as Keras has them.
+
+    Returns:
+      Encoder.
+
+    Raises:
+      InputError: there is none, it is damaged, or another file of word vectors or weights is given.
+    """
+    folder = _folder(pathlib.Path(place).expanduser())
+    facts = read_json(folder / FACTS, AGAIN)
+    if facts.get("format") != FORMAT:
+        raise InputError(f"{folder / FACTS}: is of format {facts.get('format')}, and this version reads {FORMAT}; {AGAIN}")
+    for name, digest in facts["files"].items():
+        if not (folder / name).is_file() or digest_file(folder / name) != digest:
+            raise InputError(f"{folder / name}: is damaged or missing; {AGAIN}")
+    facts["digest"] = hashlib.sha256((folder / FACTS).read_bytes()).hexdigest()
+    method = restored(facts, safetensors.numpy.load_file(folder / WEIGHTS))
+    statistics = archive.read_npz(folder / PREPROCESSING / "normalisation.npz")
+    normalisations = {
+        view: Normalisation(kind, statistics.get(f"{view} centre"), statistics.get(f"{view} scale"))
+        for view, kind in facts["normalisation"].items()
+    }
+    comparison = {}
+    if (path := folder / PREPROCESSING / "comparison.npz").exists():
+        moments = archive.read_npz(path)
+        comparison = {m: (moments[f"{m} mean"], moments[f"{m} deviation"]) for m in facts["modalities"]}
+    found: dict[str, Any] = {}
+
+    def recipe(view: str) -> Any:
+        """Made when it is first asked for: networks and word vectors are large."""
+        if view not in found:
+            held = facts["recipes"].get(view)
+            if held is not None:
+                arrays = archive.read_npz(folder / PREPROCESSING / f"{view}.npz")
+                restore = importlib.import_module("tfxmr.features").restored
+                held = restore(held, arrays, word_vectors=word_vectors, image_weights=image_weights)
+            found[view] = held
+        return found[view]
+
+    return Encoder(facts, method, normalisations, recipe, comparison)
+
+
+def _folder(place: pathlib.Path) -> pathlib.Path:
+    """The encoder folder of a run, or that folder itself. Raises InputError that says what is there instead."""
+    if (place / FACTS).exists():
+        return place
+    if (place / NAME / FACTS).exists():
+        return place / NAME
+    inner = sorted(path.parents[1].name for path in place.glob(f"*/{NAME}/{FACTS}"))
+    if inner:
+        raise InputError(f"{place}: holds several runs; name one of them, such as {place / inner[0]} ({len(inner)} there)")
+    if (place / "results.json").exists():
+        raise InputError(f"{place}: keeps no encoder, as runs of older versions; `tfxmr export --run_dir={place}` makes it")
+    if (place / "flags.cfg").exists():
+        raise InputError(f"{place}: its training has not ended; start the same command again, which resumes it")
+    raise InputError(f"{place}: is no run folder; give the --run_dir of a finished `tfxmr train`")
+
+
+def kind_of(method: Any) -> str:
+    """"closed_form" or "neural"."""
+    return "closed_form" if hasattr(method, "set_arrays") else "neural"
+
+
+def stored(method: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
+    """What `restored` makes the method again from: JSON facts, and arrays by name."""
+    if kind_of(method) == "neural":
+        return importlib.import_module("tfxmr.encoding.neural").stored(method)
+    settings = {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(method.settings).items()}
+    return {"settings": settings}, {name: np.asarray(value) for name, value in method.arrays().items()}
+
+
+def restored(facts: Mapping[str, Any], arrays: dict[str, NDArray]) -> Retriever:
+    """The Retriever of the method that `stored` kept, on normalised features."""
+    method_class = registry.get(facts["model"])
+    if facts["kind"] == "neural":
+        return importlib.import_module("tfxmr.encoding.neural").restored(method_class, facts["method"], arrays)
+    settings = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["method"]["settings"].items()}
+    method = method_class(method_class.Settings(**settings))
+    method.set_arrays(arrays)
+    return method.retriever(None)
+
+
+def _moments(rows: NDArray) -> tuple[NDArray, NDArray]:
+    """(mean, deviation) as tfxmr.evaluation.retrieval.normalise has them."""
+    rows = np.asarray(rows, np.float64)
+    return np.mean(rows, axis=0), np.where(np.ptp(rows, axis=0) == 0, 1.0, np.std(rows, axis=0))
+
+
+def _write_npz(path: pathlib.Path, arrays: Mapping[str, NDArray]) -> None:
+    with replacing(path) as file:
+        np.savez(file, **arrays)
