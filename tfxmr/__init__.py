@@ -25,7 +25,8 @@ if _CPU.exists() and re.search(r"AuthenticAMD\ncpu family\t: 25\n(.*\n)+?flags.*
     os.environ.setdefault("NPY_DISABLE_CPU_FEATURES", "X86_V4 AVX512_ICL")
 
 _SUBPACKAGES = (
-    "baselines", "data", "encoding", "engine", "evaluation", "extraction", "features", "models", "runs", "search", "tuning",
+    "baselines", "data", "encoding", "engine", "evaluation", "extraction", "features", "models", "runs", "search",
+    "tuning",
 )
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from tfxmr.core import registry
 
+COLUMNS = ("task", "classes", "metric", "value", "95 % interval", "chance", "queries", "gallery")
+
 
 def text(facts: Mapping[str, Any]) -> str:
     """Markdown with YAML front matter, of what encoder.json holds: task, data, protocol, figures, limits."""
@@ -14,8 +16,8 @@ def text(facts: Mapping[str, Any]) -> str:
         "---", "library_name: tfxmr", "tags:", "- cross-modal-retrieval",
         *(f"- {m}" for m in facts["modalities"]), "---", "",
         f"# {facts['model']} trained on {facts['dataset']}", "",
-        f"Maps {' and '.join(facts['modalities'])} items to one space, where a query of one modality finds the relevant "
-        f"items of another. Method: {method.paper}.", "",
+        f"Maps {' and '.join(facts['modalities'])} items to one space, where a query of one modality finds the "
+        f"relevant items of another. Method: {method.paper}.", "",
         "```python", "import tfxmr", "", 'encoder = tfxmr.load("this folder")', _example(facts), "```", "",
         "## Data and protocol", "",
         f"* Views: {views}.",
@@ -26,8 +28,8 @@ def text(facts: Mapping[str, Any]) -> str:
         + (f", of which unseen in training: {', '.join(map(str, facts['unseen']))}." if facts["unseen"] else "."), "",
         "## Figures", "", *_table(facts["metrics"]), "",
         "## Limits", "",
-        f"It knows what {facts['dataset']} shows and says, and answers any other item with the same confidence. A figure "
-        "holds for its gallery and classes alone: a larger gallery, or other classes, give another.",
+        f"It knows what {facts['dataset']} shows and says, and answers any other item with the same confidence. A "
+        "figure holds for its gallery and classes alone: a larger gallery, or other classes, give another.",
         *(["Of the classes named above as unseen, no item was trained on."] if facts["unseen"] else []),
         "The licences of the data, and of pretrained networks and word vectors, apply to what was learned from them: "
         "datasets/*/README.md of tfxmr says which are known.", "",
@@ -56,7 +58,7 @@ def _chosen(protocol: Mapping[str, Any]) -> str:
 def _table(metrics: list[dict[str, Any]]) -> list[str]:
     if not metrics:
         return ["None were measured."]
-    rows = ["| task | classes | metric | value | 95 % interval | chance | queries | gallery |", "|---|---|---|---|---|---|---|---|"]
+    rows = [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
     for m in metrics:
         low_high = "{:.3f} to {:.3f}".format(*m["interval"]) if "interval" in m else ""
         chance = "" if m["chance"] is None else f"{m['chance']:.3f}"

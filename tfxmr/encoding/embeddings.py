@@ -16,6 +16,7 @@ from tfxmr.encoding.encoder import Encoder
 from tfxmr.evaluation.protocol import Protocol
 
 NAME, ITEMS, FACTS = "embeddings", "items.parquet", "embeddings.json"
+AGAIN = "make them by `tfxmr export --run_dir=RUN`"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,10 +71,10 @@ def read(folder: pathlib.Path, encoder: Encoder) -> dict[str, Embeddings]:
     """
     target = folder / NAME
     if not (target / FACTS).exists():
-        raise InputError(f"{target}: this run kept no vectors (--nokeep_embeddings); encode the items by `tfxmr encode`")
-    facts = read_json(target / FACTS, "make it by `tfxmr export --run_dir=RUN`")
+        raise InputError(f"{target}: this run kept no vectors (--nokeep_embeddings); {AGAIN}")
+    facts = read_json(target / FACTS, AGAIN)
     if facts["encoder"] != encoder.digest:
-        raise InputError(f"{target}: holds vectors of another encoder; make them by `tfxmr export --run_dir=RUN`")
+        raise InputError(f"{target}: holds vectors of another encoder; {AGAIN}")
     table = pyarrow.parquet.read_table(target / ITEMS).to_pydict()
     places: dict[str, list[int]] = {}
     for place, modality in enumerate(table["modality"]):
@@ -83,7 +84,7 @@ def read(folder: pathlib.Path, encoder: Encoder) -> dict[str, Embeddings]:
         held = {p: np.load(target / f"{m}{'.' if p else ''}{p}.npy", mmap_mode="r") for p in parts}
         columns = {name: [column[i] for i in places[m]] for name, column in table.items() if name != "modality"}
         if any(len(array) != len(places[m]) for array in held.values()):
-            raise InputError(f"{target}: the vectors of {m} do not fit {ITEMS}; make them by `tfxmr export --run_dir=RUN`")
+            raise InputError(f"{target}: the vectors of {m} do not fit {ITEMS}; {AGAIN}")
         found[m] = Embeddings(held[""] if parts == [""] else held, columns)
     return found
 
@@ -104,7 +105,8 @@ def _items(splits: dict[str, Any], modality: str, data: MultiModalData, protocol
         for row, label in enumerate(split.labels[modality].tolist()):
             own = ids[row] if ids else str(row)
             yield {
-                "id": own if ids and unique else f"{name}/{own}", "name": own, "split": name, "row": row, "label": label,
+                "id": own if ids and unique else f"{name}/{own}", "name": own, "split": name, "row": row,
+                "label": label,
                 "class": data.class_names[label] if data.class_names and not data.instances else str(label),
                 "seen": label not in unseen,
             }

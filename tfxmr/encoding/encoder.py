@@ -123,7 +123,7 @@ class Encoder:
                     )
                 made[view].append(rows)
         shapes = {view: (0, *np.atleast_1d(self.views[view])) for view in wanted}  # of no media
-        return {view: np.concatenate(rows) if rows else np.zeros(shapes[view], np.float32) for view, rows in made.items()}
+        return {v: np.concatenate(rows) if rows else np.zeros(shapes[v], np.float32) for v, rows in made.items()}
 
     def encode_features(self, modality: str, features: ArrayLike | Mapping[str, ArrayLike]) -> Any:
         """Maps raw features, not normalised, to what retrieval compares.
@@ -180,7 +180,8 @@ class Encoder:
     def _views_of(self, modality: str) -> list[str]:
         found = [view for view in self.views if modality_of(view) == modality]
         if not found:
-            raise InputError(f"unknown modality {modality!r}; this run of {self.model} has {', '.join(self.modalities)}")
+            known = ", ".join(self.modalities)
+            raise InputError(f"unknown modality {modality!r}; this run of {self.model} has {known}")
         return found
 
     def _checked(self, view: str, rows: Any) -> Any:

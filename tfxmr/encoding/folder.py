@@ -2,15 +2,14 @@
 
     encoder.json            method, settings, views, similarity, class names, protocol, figures, versions, digests
     weights.safetensors     the networks that encoding needs, or the arrays of a closed-form method
-    preprocessing/          normalisation.npz; comparison.npz of a protocol that z-scores by the training items; VIEW.npz,
-                            what a view is made of media by, where that is known
+    preprocessing/          normalisation.npz; comparison.npz of a protocol that z-scores by the training items;
+                            VIEW.npz, what a view is made of media by, where that is known
     embeddings/             vectors of the run's items by modality, and items.parquet, which says whose they are
     README.md               a model card
 """
 import dataclasses
 import hashlib
 import importlib
-import json
 import os
 import pathlib
 import shutil
@@ -59,7 +58,8 @@ def write(
     (folder / PREPROCESSING).mkdir(parents=True)
     retriever = method.retriever(None)
     config, arrays = stored(method)
-    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # ascontiguousarray makes scalars (1,)
+    # ascontiguousarray would make (1,) of a number
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with replacing(folder / WEIGHTS) as file:
         file.write(safetensors.numpy.save(arrays))
     _write_npz(folder / PREPROCESSING / "normalisation.npz", {
@@ -71,12 +71,12 @@ def write(
         if view in data.views:
             kept[view], held = recipe.state()
             _write_npz(folder / PREPROCESSING / f"{view}.npz", held)
-    comparison = {}
+    comparison: dict[str, NDArray] = {}
     if protocol.normalisation == "train_zscore":
-        comparison = {m: _moments(retriever.represent(m, training.splits["train"].of(m))) for m in data.modalities}
-        _write_npz(folder / PREPROCESSING / "comparison.npz", {
-            f"{m} {part}": x for m, pair in comparison.items() for part, x in zip(("mean", "deviation"), pair, strict=True)
-        })
+        for m in data.modalities:
+            mean, deviation = _moments(retriever.represent(m, training.splits["train"].of(m)))
+            comparison |= {f"{m} mean": mean, f"{m} deviation": deviation}
+        _write_npz(folder / PREPROCESSING / "comparison.npz", comparison)
     facts = {
         "format": FORMAT, "model": results["model"], "kind": kind_of(method), "method": config,
         "dataset": data.shown, "modalities": data.modalities, "views": dict(data.dims),
@@ -114,7 +114,9 @@ def load(place: str | os.PathLike, word_vectors: Place = None, image_weights: Pl
     folder = _folder(pathlib.Path(place).expanduser())
     facts = read_json(folder / FACTS, AGAIN)
     if facts.get("format") != FORMAT:
-        raise InputError(f"{folder / FACTS}: is of format {facts.get('format')}, and this version reads {FORMAT}; {AGAIN}")
+        raise InputError(
+            f"{folder / FACTS}: is of format {facts.get('format')}, and this version reads {FORMAT}; {AGAIN}"
+        )
     for name, digest in facts["files"].items():
         if not (folder / name).is_file() or digest_file(folder / name) != digest:
             raise InputError(f"{folder / name}: is damaged or missing; {AGAIN}")
@@ -153,9 +155,13 @@ def _folder(place: pathlib.Path) -> pathlib.Path:
         return place / NAME
     inner = sorted(path.parents[1].name for path in place.glob(f"*/{NAME}/{FACTS}"))
     if inner:
-        raise InputError(f"{place}: holds several runs; name one of them, such as {place / inner[0]} ({len(inner)} there)")
+        raise InputError(
+            f"{place}: holds several runs; name one of them, such as {place / inner[0]} ({len(inner)} there)"
+        )
     if (place / "results.json").exists():
-        raise InputError(f"{place}: keeps no encoder, as runs of older versions; `tfxmr export --run_dir={place}` makes it")
+        raise InputError(
+            f"{place}: keeps no encoder, as runs of older versions; `tfxmr export --run_dir={place}` makes it"
+        )
     if (place / "flags.cfg").exists():
         raise InputError(f"{place}: its training has not ended; start the same command again, which resumes it")
     raise InputError(f"{place}: is no run folder; give the --run_dir of a finished `tfxmr train`")
@@ -193,4 +199,4 @@ def _moments(rows: NDArray) -> tuple[NDArray, NDArray]:
 
 def _write_npz(path: pathlib.Path, arrays: Mapping[str, NDArray]) -> None:
     with replacing(path) as file:
-        np.savez(file, **arrays)
+        np.savez(file, **dict[str, Any](arrays))

@@ -68,7 +68,7 @@ def _apart(value: Any, place: str, arrays: dict[str, NDArray]) -> Any:
     if not isinstance(value, dict):
         return value
     if set(value) == {"shape", "float32"}:
-        arrays[place] = keras_model.unpacked(value)
+        arrays[place] = np.asarray(keras_model.unpacked(value))
         return {"array": place}
     return {key: _apart(part, f"{place}.{key}", arrays) for key, part in value.items()}
 

@@ -88,6 +88,7 @@ def packed(array: Any) -> dict[str, Any] | None:
 
 
 def unpacked(packed: dict[str, Any] | None) -> NDArray | None:
+    """What `packed` was given."""
     if packed is None:
         return None
     return np.frombuffer(base64.b64decode(packed["float32"]), np.float32).reshape(packed["shape"])

@@ -424,6 +424,9 @@ class Method(Trained, KerasMethod):
 
         Args:
           data: the training data, by which the method is finished; None: it is.
+
+        Returns:
+          Retriever.
         """
         if data is not None:
             self.finish(data)
