@@ -26,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr.extraction import extract
+from tfxmr.features.image import by_name
 from tfxmr.features.image.network import BATCH
 
 SIDE = 2048  # of the products
@@ -82,7 +83,7 @@ def main():
     parser.add_argument("--items", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    feature = extract.image_feature(options.features, weights="none")
+    feature = by_name.make(options.features, weights="none")
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(temporary)
         copies(options.folder, root / "media", options.items)

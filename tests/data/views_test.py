@@ -15,6 +15,7 @@ from tfxmr.data.splits import SplitRule
 from tfxmr.engine import sampling
 from tfxmr.evaluation import protocol
 from tfxmr.extraction import extract, identity
+from tfxmr.features.image import by_name as image_by_name
 from tfxmr.features.image import network
 from tfxmr.features.text import base, by_name
 from tfxmr.runs import job, results, run
@@ -258,6 +259,6 @@ def test_the_extract_line_names_features_that_make_the_views():
             feature = by_name.make(name, base.TextOptions())
             assert list(extract.by_view(modality, [feature])) == [view]
         elif view == "image.pixels":
-            assert list(extract.by_view(modality, [extract.image_feature(name)])) == [view]
+            assert list(extract.by_view(modality, [image_by_name.make(name)])) == [view]
         else:  # without building the network: its layer is one of places, or one of units
             assert (network.LAYERS[name][1] == "block5_pool") == (view == "image.regions")

@@ -19,6 +19,7 @@ from tfxmr.core.errors import InputError
 from tfxmr.data import splits
 from tfxmr.data.files import feature_folder
 from tfxmr.extraction import extract
+from tfxmr.features.image import descriptor
 from tfxmr.features.text import base
 
 FLAGS = ["--dataset=folder", "--image_features=descriptor", "--text_features=bow20", "--min_documents=1"]
@@ -133,8 +134,8 @@ def test_a_killed_extraction_of_views_goes_on(media, tmp_path):
         made.append(len(pictures))
         return plain(pictures)
 
-    plain = extract.DescriptorRegions.transform
-    with mock.patch.object(extract.DescriptorRegions, "transform", staticmethod(transform)):
+    plain = descriptor.DescriptorRegions.transform
+    with mock.patch.object(descriptor.DescriptorRegions, "transform", staticmethod(transform)):
         assert run(media, out, *VIEWS) == 130
     path = out / "train/image.regions.npy"
     assert path.stat().st_size == 128 + 40 * 49 * 39 * 4  # from the start
@@ -352,7 +353,7 @@ def test_unreadable_files_are_told_before_the_work(flag, content, media, tmp_pat
     path = tmp_path / "file.txt"
     if content:
         path.write_bytes(content)
-    with mock.patch.object(extract.Descriptor, "transform", side_effect=AssertionError):
+    with mock.patch.object(descriptor.Descriptor, "transform", side_effect=AssertionError):
         assert run(media, tmp_path / "out", f"{flag}={path}") == 2
     message = capsys.readouterr().err
     assert str(path) in message and message.count("\n") == 1
@@ -395,4 +396,4 @@ def test_refusals(media, tmp_path, capsys):
     assert run(media, tmp_path / "used") == 2 and "holds other files" in capsys.readouterr().err
     data, _ = extract.items("folder", data_dir=media)
     with pytest.raises(InputError, match="there is no image of item 'train/cat/0'"):
-        extract.extract(data, lambda modality, ids: [None] * len(ids), {"image": extract.Descriptor()}, tmp_path / "o")
+        extract.extract(data, lambda modality, ids: [None] * len(ids), {"image": descriptor.Descriptor()}, tmp_path / "o")

@@ -17,6 +17,7 @@ from tfxmr.evaluation.protocol import UnseenOptions
 from tfxmr.extraction import extract
 from tfxmr.extraction.dataset import MediaOptions
 from tfxmr.extraction.store import hint
+from tfxmr.features.image import by_name as images_by_name
 from tfxmr.features.image.fine_tuning_options import FineTuning
 from tfxmr.features.text import by_name
 from tfxmr.features.text.base import TextOptions
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError(f"--image_layer={flags.image_layer}: goes with one network, not --image_features={several}")
     text = extract.by_view("text", (by_name.make(name, options) for name in flags.text_features))
     image = extract.by_view("image", (
-        extract.image_feature(name, flags.image_layer, flags.image_weights, flags.seed, tuning)
+        images_by_name.make(name, flags.image_layer, flags.image_weights, flags.seed, tuning)
         for name in flags.image_features
     ))
     features = image | text

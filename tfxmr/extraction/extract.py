@@ -14,65 +14,16 @@ from tfxmr.core.files import Place, digest_file
 from tfxmr.data.files.npz import ROW
 from tfxmr.data.memmap import blocks
 from tfxmr.data.multimodal import MultiModalData, Split
-from tfxmr.data.views import PIXELS, modality_of
+from tfxmr.data.views import modality_of
 from tfxmr.extraction import catalogue
 from tfxmr.extraction.dataset import Reader, Request
 from tfxmr.extraction.store import SCRATCH, FeatureStore
 from tfxmr.features import word_vectors
-from tfxmr.features.image.descriptor import DIM, PLACES, REGION_DIM, image_descriptor, image_pixels, image_regions
-from tfxmr.features.image.fine_tuning_options import FineTuning
 from tfxmr.features.text import base
 from tfxmr.features.text.bag_of_words import warn_of_phrases, warn_of_unknown
 
 ALL_CLASSES = "texts of all classes, also of those that a zero-shot protocol holds unseen"
 BLOCK = {"image": 16, "text": 256}  # items between two points from which a killed extraction can resume
-
-
-class Descriptor:
-    """descriptor: tfxmr.features.image.descriptor as an image feature; it needs no weights."""
-
-    name, view, fitted, labels_used, dtype = "descriptor", "", False, False, np.float32
-    dim: int | tuple[int, ...] = DIM
-    rule = {"rule": "HOG and a colour thumbnail"}
-    transform = staticmethod(image_descriptor)
-
-
-class DescriptorRegions(Descriptor):
-    """descriptor_regions: the descriptor's 49 places, a map; see tfxmr.features.image.descriptor.image_regions."""
-
-    name, view, dim = "descriptor_regions", "regions", (PLACES, REGION_DIM)
-    rule = {"rule": "of each place the HOG block and the mean colour"}
-
-    @staticmethod
-    def transform(images: Iterable[np.ndarray]) -> np.ndarray:
-        """Returns float32 (n, 49, 39)."""
-        return image_regions(image_descriptor(images))
-
-
-class Pixels(Descriptor):
-    """pixels: the image itself, 64 x 64; see tfxmr.features.image.descriptor.image_pixels."""
-
-    name, view, dim = "pixels", "pixels", PIXELS
-    rule = {"rule": "colours of 64 x 64 pixels, in [0, 1]"}
-    transform = staticmethod(image_pixels)
-
-
-def image_feature(
-    name: str, layer: str | None = None, weights: str = "imagenet", seed: int = 0, tuning: FineTuning | None = None,
-) -> Any:
-    """The image feature of a name, fine-tuned by a FineTuning; see tfxmr.features.image.network and fine_tuning."""
-    descriptors = {kind.name: kind for kind in (Descriptor, DescriptorRegions, Pixels)}
-    if name in descriptors:
-        if tuning and tuning.finetune:
-            raise InputError(f"--finetune={tuning.finetune}: --image_features={name} has no weights to be trained")
-        return descriptors[name]()
-    if tuning and tuning.finetune:
-        from tfxmr.features.image.fine_tuning import FineTunedNetwork
-
-        return FineTunedNetwork(name, layer, weights, seed, tuning)
-    from tfxmr.features.image.network import ImageNetwork
-
-    return ImageNetwork(name, layer, weights, seed)
 
 
 def by_view(modality: str, features: Iterable[Any]) -> dict[str, Any]:

@@ -9,14 +9,16 @@ import re
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from gensim.models import KeyedVectors
 from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import explain
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors  # which takes a second to be imported
 
 # Names that datasets use -> words that large English word2vec tables have.
 ALIASES = {
@@ -33,7 +35,7 @@ MIN_WIDTH = 2  # of a table without a header, which a list of words and counts i
 _File = gzip.GzipFile | io.BufferedReader  # which can look ahead
 
 
-def load(path: str | os.PathLike) -> KeyedVectors:
+def load(path: str | os.PathLike) -> "KeyedVectors":
     """Reads a table of word vectors; its format is told by its content.
 
     Vectors are as they stand in the file: those of published tables have different lengths (of Google News 2 to 4 for
@@ -69,7 +71,7 @@ def load(path: str | os.PathLike) -> KeyedVectors:
         ) from error
 
 
-def _read(file: _File, path: pathlib.Path, limit: int | None) -> KeyedVectors:
+def _read(file: _File, path: pathlib.Path, limit: int | None) -> "KeyedVectors":
     """KeyedVectors of an open file that holds `limit` bytes at most, or what its size says; raises ValueError."""
     count, width, binary = _format(file)
     # A header may claim any size: nothing is allocated by it, and what cannot be is refused before it is read.
@@ -108,6 +110,8 @@ def _read(file: _File, path: pathlib.Path, limit: int | None) -> KeyedVectors:
     if damaged:
         warnings.warn(f"{path}: {damaged:,} of {read:,} words are no UTF-8; what is wrong in them is replaced by "
                       "\N{REPLACEMENT CHARACTER}, and no name of a class finds them", stacklevel=3)
+    from gensim.models import KeyedVectors
+
     vectors = KeyedVectors(width)
     vectors.index_to_key, vectors.key_to_index = list(words), words
     vectors.vectors = np.frombuffer(numbers, np.float32).reshape(-1, width)
@@ -168,7 +172,7 @@ def _binary_records(file: _File, width: int) -> Iterator[tuple[bytes, NDArray]]:
         yield token[:-1].lstrip(b"\n"), np.frombuffer(row, "<f4")
 
 
-def class_embeddings(class_names: Sequence[str], vectors: KeyedVectors) -> tuple[NDArray, list[dict[str, Any]]]:
+def class_embeddings(class_names: Sequence[str], vectors: "KeyedVectors") -> tuple[NDArray, list[dict[str, Any]]]:
     """Finds a word vector for every class name; never a zero vector.
 
     Tried in this order: the name itself ("exact"), in lower case ("lower"), its alias ("alias"), the mean of
@@ -197,7 +201,7 @@ def class_embeddings(class_names: Sequence[str], vectors: KeyedVectors) -> tuple
     return np.asarray(rows, np.float32), decisions
 
 
-def _decide(name: str, vectors: KeyedVectors) -> dict[str, Any]:
+def _decide(name: str, vectors: "KeyedVectors") -> dict[str, Any]:
     """Returns the decision for one class name."""
     hit = _look_up(name, vectors)
     if hit:
@@ -211,7 +215,7 @@ def _decide(name: str, vectors: KeyedVectors) -> dict[str, Any]:
     return {"class": name, "how": how, "words": words, "missing": missing}
 
 
-def _look_up(word: str, vectors: KeyedVectors) -> dict[str, Any] | None:
+def _look_up(word: str, vectors: "KeyedVectors") -> dict[str, Any] | None:
     """Returns {"how", "words"} for one word, or None. A zero or non-finite vector counts as missing."""
     alias = ALIASES.get(word.lower(), "")
     for how, candidate in (("exact", word), ("lower", word.lower()), ("alias", alias)):

@@ -16,7 +16,7 @@ from tfxmr_datasets.scenes import generator
 from tfxmr.__main__ import main
 from tfxmr.core.errors import InputError
 from tfxmr.extraction import extract
-from tfxmr.features.image import fine_tuning, network
+from tfxmr.features.image import by_name, fine_tuning, network
 from tfxmr.features.image.fine_tuning import FineTunedNetwork
 from tfxmr.features.image.fine_tuning_options import FineTuning
 from tfxmr.features.image.network import ImageNetwork
@@ -285,4 +285,4 @@ def test_refusals(media, tmp_path, capsys):
     assert "no feature here learns by labels" in capsys.readouterr().err
     with pytest.raises(InputError, match="two classes at least"):
         fit(tuned(), pictures(3), [0, 0, 0], tmp_path / "one")
-    assert isinstance(extract.image_feature("Tiny", "fc2", "none", 0, FineTuning(0)), ImageNetwork)
+    assert isinstance(by_name.make("Tiny", "fc2", "none", 0, FineTuning(0)), ImageNetwork)

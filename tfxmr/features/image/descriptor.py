@@ -1,5 +1,6 @@
 """A training-free image descriptor: where the edges run and where the colours are."""
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +8,9 @@ from PIL import Image
 from skimage.feature import hog
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
 from tfxmr.data.views import PIXELS
+from tfxmr.features.feature import State
 
 SIDE = 64  # pixels every image is resized to, whatever its shape
 ORIENTATIONS = 9  # unsigned edge directions, 20 degrees each
@@ -75,6 +78,47 @@ def image_pixels(images: Iterable[NDArray]) -> NDArray:
     """
     small = [_resized(_to_rgb(np.asarray(image), n)) for n, image in enumerate(images)]
     return np.array([np.asarray(image) for image in small], np.float32).reshape(-1, *PIXELS) / 255
+
+
+class Descriptor:
+    """descriptor: `image_descriptor` as an image feature; it needs no weights."""
+
+    name, view, fitted, labels_used, dtype = "descriptor", "", False, False, np.float32
+    dim: int | tuple[int, ...] = DIM
+    rule = {"rule": "HOG and a colour thumbnail"}
+    transform = staticmethod(image_descriptor)
+
+    def state(self) -> State:
+        """Its name, see `tfxmr.features.Feature`: nothing is learned."""
+        return {"feature": self.name, "name": self.name}, {}
+
+    @classmethod
+    def of_state(
+        cls, facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place = None,
+        image_weights: str | None = None,
+    ) -> Self:
+        """The feature; see `tfxmr.features.restored`."""
+        return cls()
+
+
+class DescriptorRegions(Descriptor):
+    """descriptor_regions: the descriptor's 49 places, a map, see `image_regions`."""
+
+    name, view, dim = "descriptor_regions", "regions", (PLACES, REGION_DIM)
+    rule = {"rule": "of each place the HOG block and the mean colour"}
+
+    @staticmethod
+    def transform(images: Iterable[NDArray]) -> NDArray:
+        """Returns float32 (n, 49, 39)."""
+        return image_regions(image_descriptor(images))
+
+
+class Pixels(Descriptor):
+    """pixels: the image itself, 64 x 64, see `image_pixels`."""
+
+    name, view, dim = "pixels", "pixels", PIXELS
+    rule = {"rule": "colours of 64 x 64 pixels, in [0, 1]"}
+    transform = staticmethod(image_pixels)
 
 
 def _to_rgb(image: NDArray, n: int) -> Image.Image:

@@ -54,6 +54,8 @@ class FineTunedNetwork(ImageNetwork):
                 name="below the trained layers", dim=network.output_shape[1], dtype=np.float32,
                 transform=lambda images: in_batches(network, self.inputs(images)),
             )
+        trained = {id(variable) for layer in self._trained for variable in layer.variables}
+        self._learned = {n: v for n, v in enumerate(self.network.variables) if id(v) in trained}
         self.rule["fine_tuning"] = {
             "epochs": tuning.finetune, "learning_rate": tuning.finetune_rate, "layers": tuning.finetune_layers,
             "batch": BATCH, "momentum": MOMENTUM, "dropout": DROPOUT, "head_rate": HEAD_RATE, "seed": seed,

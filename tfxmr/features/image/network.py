@@ -5,8 +5,8 @@ import inspect
 import math
 import pathlib
 import zipfile
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
 from tfxmr.data.files import archive
+from tfxmr.features.feature import State, floats_of
 
 BATCH = 16  # images at once; always that many, so that a row never depends on how many there are
 LAYERS = {  # name -> (network, layer)
@@ -26,6 +28,7 @@ NAMES = (
     "ResNet50"
 )
 SIDE = 224  # of networks that take images of any size, as MobileNetV3; they were trained at this
+OWN = ("imagenet", "none")  # weights that are no file
 FILES = (".h5", ".hdf5", ".keras", ".npz")
 
 
@@ -63,6 +66,8 @@ class ImageNetwork:
         self, name: str, layer: str | None = None, weights: str = "imagenet", seed: int = 0, whole: bool = False,
     ) -> None:
         self.name = name
+        self._made_with = {"layer": layer, "weights": weights, "seed": seed, "whole": whole}
+        self._learned: dict[int, Any] = {}  # number among the network's variables -> one that is no longer as published
         network, own_layer = LAYERS.get(name, (name, None))
         build, self._preprocess = _find(network)
         full = _build(build, network, weights)
@@ -93,6 +98,41 @@ class ImageNetwork:
     def transform(self, images: Sequence[NDArray]) -> NDArray:
         """Returns float32 (n, d), or (n, places, channels), of n images, uint8 (height, width, 3)."""
         return in_batches(self.network, self.inputs(images))
+
+    def state(self) -> State:
+        """What makes the same rows of new images, see `tfxmr.features.Feature`.
+
+        Weights of a file, or those that Keras downloads, are named with their digest; those that were learned here are
+        in it.
+        """
+        weights = str(self._made_with["weights"])
+        if weights not in OWN:
+            weights = str(pathlib.Path(weights).expanduser().absolute())
+        facts = {"feature": "network", "name": self.name, **self._made_with, "weights": weights, "rule": self.rule}
+        return facts, {f"weights.{number}": variable.numpy() for number, variable in self._learned.items()}
+
+    @classmethod
+    def of_state(
+        cls, facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place = None,
+        image_weights: str | None = None,
+    ) -> Self:
+        """The network that gave a state, as it was after it was trained; see `tfxmr.features.restored`."""
+        weights, expected = str(image_weights or facts["weights"]), facts["rule"]["weights_sha256"]
+        remedy = (f"the {facts['name']} features were made with {facts['weights']} (SHA-256 of the weights "
+                  f"{expected[:12]}...): name a copy of it as --image_weights=FILE")
+        if weights not in OWN and not pathlib.Path(weights).expanduser().is_file():
+            raise InputError(f"image weights: there is no file {weights}; {remedy}")
+        made = cls(facts["name"], facts["layer"], weights, facts["seed"], facts["whole"])
+        found = made.rule["weights_sha256"]
+        if found != expected:
+            raise InputError(f"image weights: {weights} (weights of SHA-256 {found[:12]}...) holds others; {remedy}")
+        variables = made.network.variables
+        for name in arrays:
+            number = int(name.removeprefix("weights."))
+            variables[number].assign(floats_of(arrays, name, len(variables[number].shape)))
+            made._learned[number] = variables[number]
+        made.rule = dict(facts["rule"])
+        return made
 
     def inputs(self, images: Sequence[NDArray]) -> NDArray:
         """What the network takes for n images, uint8 (height, width, 3): float32 (n, side, side, 3)."""

@@ -1,14 +1,16 @@
 """Texts to bag-of-words vectors, the vocabulary taken from the training texts."""
 import re
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
+from tfxmr.features.feature import State, floats_of, words_of
 
 KINDS = ("tfidf", "counts")
 WORD = r"[^\W\d_]{2,}"  # two or more letters of any alphabet
@@ -68,7 +70,12 @@ class TextVectorizer:
       max_words: largest size of the vocabulary, positive; it takes the most frequent words of the training
         texts, ties by alphabet.
       min_documents: positive; a word in fewer training texts is skipped.
+
+    Attributes:
+      name, view, dtype, dim: as of any feature of texts, see tfxmr.features.Feature.
     """
+
+    view, dtype = "", np.float32
 
     def __init__(self, kind: str | None = "tfidf", max_words: int = 1000, min_documents: int = 2) -> None:
         if kind not in KINDS:
@@ -110,6 +117,36 @@ class TextVectorizer:
     def words(self) -> list[str]:
         """The vocabulary in column order, alphabetical."""
         return list(self._vectorizer.get_feature_names_out())
+
+    @property
+    def name(self) -> str:
+        """The kind, "tfidf" or "counts"."""
+        return self.kind
+
+    @property
+    def dim(self) -> int:
+        """Number of words, at most max_words."""
+        return len(self._vectorizer.get_feature_names_out())
+
+    def state(self) -> State:
+        """What makes the same rows of new texts, see `tfxmr.features.Feature`: the words, and how rare they are."""
+        facts = {"feature": "vectorizer", "name": self.name, "max_words": self.max_words,
+                 "min_documents": self.min_documents, "words": self.words}
+        return facts, {"idf": self._vectorizer.idf_} if self.kind == "tfidf" else {}
+
+    @classmethod
+    def of_state(
+        cls, facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place = None,
+        image_weights: str | None = None,
+    ) -> Self:
+        """The vectorizer that gave a state; see `tfxmr.features.restored`."""
+        made = cls(facts["name"], facts["max_words"], facts["min_documents"])
+        # Stop words decide what gets into a vocabulary alone: another version's list of them changes no row.
+        vectorizer = TfidfVectorizer if made.kind == "tfidf" else CountVectorizer
+        made._vectorizer = vectorizer(vocabulary=words_of(facts), **_RULES)
+        if made.kind == "tfidf":
+            made._vectorizer.idf_ = floats_of(arrays, "idf", 1, np.float64)  # it refuses another length
+        return made
 
     def transform(self, texts: Iterable[str]) -> NDArray:
         """Returns the vectors of texts, float32 (n, d), d <= max_words; unknown words are ignored."""

@@ -2,13 +2,15 @@
 import dataclasses
 import hashlib
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxmr.core.files import Place
 from tfxmr.core.settings import Settings, seed_setting, setting
+from tfxmr.features.feature import State
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +40,7 @@ class TextOptions(Settings):
 
 
 class TextFeature:
-    """One way to make vectors, or word numbers, of texts. A subclass fills `fit` and `transform`.
+    """One way to make vectors, or word numbers, of texts. A subclass fills `fit`, `transform`, `_learned` and `_take`.
 
     Args:
       name: of the feature.
@@ -51,8 +53,10 @@ class TextFeature:
       rule: settings that decide the vectors, for the manifest.
       fitted: False if nothing is learned from the texts.
       labels_used: True if the classes of the fitted texts decide the vectors.
+      kind: what `tfxmr.features.restored` knows it by.
     """
 
+    kind: str
     view = ""
     dtype: type = np.float32
     dim: int | tuple[int, ...]
@@ -78,6 +82,30 @@ class TextFeature:
 
     def save(self, folder: pathlib.Path) -> None:
         """Writes what belongs to the matrices beside them into a folder (pathlib.Path)."""
+
+    def state(self) -> State:
+        """What makes the same rows of new texts, see `tfxmr.features.Feature`; of a fitted feature."""
+        facts, arrays = self._learned()
+        return {"feature": self.kind, "name": self.name, "rule": self.rule, "seed": self.options.seed, **facts}, arrays
+
+    @classmethod
+    def of_state(
+        cls, facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place = None,
+        image_weights: str | None = None,
+    ) -> Self:
+        """The feature that gave a state; see `tfxmr.features.restored`, which any state is given to."""
+        made = cls(facts["name"], TextOptions(seed=facts["seed"]))
+        made._take(facts, arrays, word_vectors)
+        made.rule = dict(facts["rule"])
+        return made
+
+    def _learned(self) -> State:
+        """What `fit` has learned of the texts."""
+        raise NotImplementedError
+
+    def _take(self, facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place) -> None:
+        """Takes what `_learned` gave in the place of `fit`; checks it, since it was read from files."""
+        raise NotImplementedError
 
 
 def sha256_of_texts(texts: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 import hashlib
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +10,9 @@ from gensim.models.doc2vec import Doc2Vec, TaggedDocument, train_document_dbow, 
 from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
 from tfxmr.data.files import archive
+from tfxmr.features.feature import State, words_of
 from tfxmr.features.text.bag_of_words import split_words
 from tfxmr.features.text.base import TextFeature, TextOptions
 
@@ -31,6 +33,8 @@ class DocumentVectors(TextFeature):
     starts at a vector made of Python's hash of the text, which differs in every process, and continues in the random
     state that the texts before have left. Here each text starts at a digest of its own words and seed.
     """
+
+    kind = "doc2vec"
 
     def fit(self, texts: Sequence[str], labels: Sequence[int] | None = None) -> Self:
         """Trains a model on the texts, or takes the stored one that the options name."""
@@ -53,6 +57,17 @@ class DocumentVectors(TextFeature):
     def save(self, folder: pathlib.Path) -> None:
         """Writes the model as `load` reads it."""
         save(folder / "doc2vec.npz", self._model)
+
+    def _learned(self) -> State:
+        """The model, as `save` writes it."""
+        words, settings, arrays = _parts(self._model)
+        return {"words": words, "settings": settings}, arrays
+
+    def _take(self, facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place) -> None:
+        """Takes the model."""
+        counts, vectors, output = arrays["counts"], arrays["vectors"], arrays["output"]
+        self._model = _model(np.array(words_of(facts)), counts, vectors, output, facts["settings"])
+        self.dim = self._model.vector_size
 
 
 def train(texts: Sequence[str], options: TextOptions) -> Doc2Vec:
@@ -101,10 +116,17 @@ def infer(model: Doc2Vec, words: Sequence[str], seed: int) -> NDArray:
 
 def save(path: pathlib.Path, model: Doc2Vec) -> None:
     """Writes what inference needs of a gensim Doc2Vec as plain arrays, .npz."""
-    counts = [model.wv.get_vecattr(word, "count") for word in model.wv.index_to_key]
+    words, settings, arrays = _parts(model)
+    stored: dict[str, Any] = {"words": np.array(words), **arrays, "settings": np.array(settings)}
+    np.savez(path, **stored)
+
+
+def _parts(model: Doc2Vec) -> tuple[list[str], list[int], dict[str, NDArray]]:
+    """(Words, values of SETTINGS, arrays) of a gensim Doc2Vec, all that inference needs."""
+    words = list(model.wv.index_to_key)
+    counts = np.array([model.wv.get_vecattr(word, "count") for word in words])
     settings = [int(getattr(model, {"dm": "sg"}.get(name, name))) for name in SETTINGS]
-    np.savez(path, words=np.array(model.wv.index_to_key), counts=np.array(counts), vectors=model.wv.vectors,
-             output=model.syn1neg, settings=np.array(settings))
+    return words, settings, {"counts": counts, "vectors": model.wv.vectors, "output": model.syn1neg}
 
 
 def load(path: str | os.PathLike) -> Doc2Vec:
@@ -120,10 +142,15 @@ def load(path: str | os.PathLike) -> Doc2Vec:
         stored = archive.read_npz(path)
         words, counts, vectors, output, settings = (
             stored[name] for name in ("words", "counts", "vectors", "output", "settings"))
-        facts = dict(zip(SETTINGS, settings.tolist(), strict=True))
-        _check_stored(words, counts, vectors, output, facts)
+        return _model(words, counts, vectors, output, settings.tolist())
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(refusal) from error
+
+
+def _model(words: NDArray, counts: NDArray, vectors: NDArray, output: NDArray, settings: list[int]) -> Doc2Vec:
+    """The gensim Doc2Vec of `_parts`; raises ValueError or TypeError if they do not fit together."""
+    facts = dict(zip(SETTINGS, settings, strict=True))
+    _check_stored(words, counts, vectors, output, facts)
     facts["dm"] = 1 - facts["dm"]  # stored as gensim's `sg`, which is 1 for PV-DBOW
     model = Doc2Vec(min_count=1, workers=1, **TRAINING | facts)
     model.build_vocab_from_freq(dict(zip(words.tolist(), counts.tolist(), strict=True)), corpus_count=1)

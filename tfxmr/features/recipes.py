@@ -1,0 +1,55 @@
+"""Features made again from their state, in another process, when the data that they were fitted on are gone."""
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
+from tfxmr.features.feature import Feature
+
+# Named and imported when one is needed: a descriptor or word counts wait neither for TensorFlow nor for gensim.
+KINDS = {
+    "descriptor": "image.descriptor:Descriptor", "descriptor_regions": "image.descriptor:DescriptorRegions",
+    "pixels": "image.descriptor:Pixels", "network": "image.network:ImageNetwork",
+    "vectorizer": "text.bag_of_words:TextVectorizer", "word_counts": "text.word_counts:WordCounts",
+    "doc2vec": "text.doc2vec:DocumentVectors", "word2vec": "text.word_sequences:MeanWordVectors",
+    "sequence": "text.word_sequences:WordSequence", "words": "text.word_sequences:WordNumbers",
+    "sentence_cnn": "text.sentence_cnn:SentenceNetwork",
+}
+
+
+def restored(
+    facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place = None,
+    image_weights: str | None = None,
+) -> Feature:
+    """The feature of a state, which makes the same rows of new media as the one that gave the state.
+
+    Args:
+      facts, arrays: as `Feature.state` gives them, perhaps written to a disk and read back.
+      word_vectors: path of the file of word vectors that the feature was made with; None: where it was then. Of use
+        where the state names one alone.
+      image_weights: likewise of the weights of an image network, "imagenet" or the path of a file.
+
+    Raises:
+      InputError: the state is damaged or of another version, or the word vectors or weights that it names are missing,
+        or are others.
+    """
+    kind = facts.get("feature")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise InputError(
+            f"a feature of the kind {kind!r} is not known here; there are {', '.join(KINDS)}. Make the features again, "
+            "or take the version of tfxmr that wrote it"
+        )
+    module, name = KINDS[kind].split(":")
+    made_by = getattr(importlib.import_module(f"tfxmr.features.{module}"), name)
+    try:
+        return made_by.of_state(facts, arrays, word_vectors, image_weights)
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise InputError(
+            f"the state of the {kind} features is damaged ({type(error).__name__}: {error}); put back a copy of its "
+            "files, or make the features again"
+        ) from error
