@@ -273,7 +273,7 @@ def pixel_data():
 
 
 def test_pixels():
-    """A step changes each network by its own player; the loop is closed by drawn pictures, too; guards other widths."""
+    """A step changes each network by its own player; the loop is closed by drawn images, too; guards other widths."""
     data = pixel_data()
     model = make_model(data.reading(C3L.reads(C3LSettings(pixels=True)), "c3l"), pixels=True, channels=2, loop=1.0)
     split = data.reading(("image.pixels", "text.words"), "c3l").splits["train"]

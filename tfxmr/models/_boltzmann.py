@@ -65,7 +65,7 @@ class Recipe(Descent):
 
     target: float = 0.2
     sparsity_weight: float = 0.01
-    growth: tuple | None = (15_000, 5_000)
+    growth: tuple[int, int] | None = (15_000, 5_000)
     stddev: float | None = None
     up_factor: float = 1.0
     words: int = 0

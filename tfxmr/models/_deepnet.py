@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
 from tfxmr.data import memmap
-from tfxmr.data.memmap import MappedMatrix
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.normalisation import statistics
 from tfxmr.engine import randomness
 from tfxmr.models._boltzmann import Descent, Machine, Recipe
-from tfxmr.models.base import Batch, Method, OptimizerSettings, Rate, Stage, Step, Update
+from tfxmr.models.base import Array, Batch, Method, OptimizerSettings, Rate, Stage, Step, Update
 
 # Corr-AE's authors' for Wikipedia: of the lowest machine of a modality by its kind, and of those above
 CORR_AE_RECIPES = {
@@ -27,7 +26,7 @@ CORR_AE_RECIPES = {
 }
 
 
-def deepnet_recipes(first: int, upper: int, joint: int, merging: int) -> dict:
+def deepnet_recipes(first: int, upper: int, joint: int, merging: int) -> dict[str, Recipe]:
     """The recipes of CMDN's and CCL's authors, which differ in the machines' numbers of steps alone.
 
     Args:
@@ -61,7 +60,9 @@ class DeepNetSettings(OptimizerSettings):
         False, "First trains restricted Boltzmann machines on each modality, as the paper does; what is above takes "
         "the outputs of the upper ones."
     )
-    rbm_units: tuple = setting((2048, 1024), "Hidden units of each modality's machines, the lowest first.", minimum=1)
+    rbm_units: tuple[int, ...] = setting(
+        (2048, 1024), "Hidden units of each modality's machines, the lowest first.", minimum=1
+    )
     rbm_count_units: int = setting(
         1024, "Hidden units of the lowest machine of --rbm_counts; 0: as --rbm_units.", minimum=0
     )
@@ -85,7 +86,7 @@ class DeepNetSettings(OptimizerSettings):
     )
 
     @property
-    def counts(self) -> tuple:
+    def counts(self) -> tuple[str, ...]:
         """The modalities whose features are word counts."""
         return tuple(filter(None, self.rbm_counts.split(",")))
 
@@ -115,7 +116,9 @@ class StagedSettings(DeepNetSettings):
     semantic_steps: int = setting(
         0, "Steps of the classifying networks; the authors' are 50000. 0: as --steps.", minimum=0
     )
-    semantic_units: tuple = setting((1024, 1024, 1024), "Widths of the classifying networks.", minimum=1, parts=1)
+    semantic_units: tuple[int, ...] = setting(
+        (1024, 1024, 1024), "Widths of the classifying networks.", minimum=1, parts=1
+    )
     end_to_end: bool = setting(False, "With --variant=together, lets the gradient of each stage into those below.")
 
     def __post_init__(self) -> None:
@@ -146,14 +149,14 @@ class Scaling(keras.layers.Layer):
         """(n, width) to the same."""
         return (x - self.mean) * self.scale
 
-    def set(self, rows: NDArray, kind: str) -> None:
+    def set(self, rows: Array, kind: str) -> None:
         """Takes the statistics of rows (n, width): "zscore", as tfxmr.data.normalisation; or "range", to [0, 1].
 
         A range is that of all entries: columns keep their sizes against each other.
         """
         mean: Any
         scale: Any  # there are both, of these kinds
-        mean, scale = (rows.min(), np.ptp(rows) or 1.0) if kind == "range" else statistics(rows, kind)
+        mean, scale = (np.min(rows), np.ptp(rows) or 1.0) if kind == "range" else statistics(rows, kind)
         self.mean.assign(np.broadcast_to(mean, self.mean.shape))
         self.scale.assign(np.broadcast_to(1 / scale, self.scale.shape))
 
@@ -337,7 +340,7 @@ def machine_name(modality: str, level: int) -> str:
     return f"machine_{modality}_{level}"
 
 
-def rows_of(function: Callable[[tf.Tensor], tf.Tensor], features: NDArray | MappedMatrix, block: int = 1024) -> NDArray:
+def rows_of(function: Callable[[tf.Tensor], tf.Tensor], features: Array, block: int = 1024) -> NDArray:
     """What a function makes of each row of features.
 
     Args:

@@ -30,8 +30,10 @@ class DualSettings(MethodSettings):
     dropout_keep: float = setting(
         0.9, "Probability that dropout keeps a generator's hidden unit, in (0, 1].", minimum=1e-3, maximum=1.0
     )
-    generator_units: tuple = setting((4096, 4096), "Widths of each generator's hidden layers.", minimum=1)
-    discriminator_units: tuple = setting((4096, 2048), "Widths of each discriminator's hidden layers.", minimum=1)
+    generator_units: tuple[int, ...] = setting((4096, 4096), "Widths of each generator's hidden layers.", minimum=1)
+    discriminator_units: tuple[int, ...] = setting(
+        (4096, 2048), "Widths of each discriminator's hidden layers.", minimum=1
+    )
     init_stddev: float = setting(0.02, "Standard deviation of the normal initial weights.", minimum=0.0)
 
 

@@ -23,7 +23,7 @@ class TransferSettings(OptimizerSettings):
     weight_decay: float = changed(5e-4)
     select: str = changed("validation")
     units: int = setting(4096, "Width of the layers fc6 to fc9.", minimum=1)
-    adversary_units: tuple = setting((1024, 1024), "Widths of a discriminator's hidden layers.", minimum=1)
+    adversary_units: tuple[int, ...] = setting((1024, 1024), "Widths of a discriminator's hidden layers.", minimum=1)
     pairwise_weight: float = setting(
         1e-4, "Weight of the distances of corresponding items at fc6 and fc7; 0 omits them.", minimum=0.0
     )
@@ -111,7 +111,7 @@ class Transfer(Method):
         return self.settings.lambda_adv * reversal_ramp(step.progress)
 
 
-def vocabulary(facts: dict[str, Any]) -> Any:
+def vocabulary(facts: dict[str, Any]) -> str | None:
     """What tells the words apart that features count, given what is known of them; None if they count none."""
     counts = str(facts.get("name")).startswith(("bow", "tfidf"))
     return (facts.get("vocabulary_sha256") or facts.get("source")) if counts else None

@@ -51,11 +51,13 @@ class ACMRSettings(AdversarySettings):
         1, "Updates of the projectors before each of the modality classifier (the paper's k), on the same batch.",
         minimum=1,
     )
-    image_units: tuple = setting((512, 100, 40), "Widths of the image projector; NUS-WIDE 4096,1000,40.", minimum=1)
-    text_units: tuple = setting(
+    image_units: tuple[int, ...] = setting(
+        (512, 100, 40), "Widths of the image projector; NUS-WIDE 4096,1000,40.", minimum=1
+    )
+    text_units: tuple[int, ...] = setting(
         (40, 100, 40), "Widths of each other modality's projector; NUS-WIDE's texts 1000,300,40.", minimum=1
     )
-    modality_units: tuple = setting((20, 10), "Widths of the modality classifier's hidden layers.", minimum=1)
+    modality_units: tuple[int, ...] = setting((20, 10), "Widths of the modality classifier's hidden layers.", minimum=1)
 
     def __post_init__(self) -> None:
         """Raises InputError for values out of range, or projectors that end in different widths."""

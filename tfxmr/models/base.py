@@ -22,6 +22,7 @@ from tfxmr.engine.logs import SHOWN
 from tfxmr.engine.optimizers import SGD, Adam, ByStages, BySteps, RMSprop
 from tfxmr.evaluation.retriever import Retriever, Trained
 
+Array: TypeAlias = NDArray | MappedMatrix
 Batch: TypeAlias = dict[str, Any]  # view -> (B, ...), "label" -> int32 (B,); "wrong" and "source" -> Batch
 Features: TypeAlias = tf.Tensor | dict[str, tf.Tensor]  # (B, d); of a method that names its inputs view -> (B, ...)
 Losses: TypeAlias = dict[str, tf.Tensor]  # name -> scalar
@@ -146,7 +147,7 @@ class Stage:
 
     name: str
     steps: int
-    players: tuple | None = None
+    players: tuple[str, ...] | None = None
     batch_size: int = 0
     sampler: str = "items"
     rate: float = 1.0
@@ -447,7 +448,7 @@ class Method(Trained, KerasMethod):
         """
         raise NotImplementedError
 
-    def variables_of(self, player: str) -> list:
+    def variables_of(self, player: str) -> list[keras.Variable]:
         """The trainable variables that a player's update changes."""
         return [v for name in self.players[player] for v in self.networks[name].trainable_variables]
 
@@ -659,7 +660,9 @@ class Method(Trained, KerasMethod):
     def _embed(self, modality: str, features: Features) -> Features:
         return self.embed(modality, features)
 
-    def encode(self, modality: str, features: Any, block_size: int = 1024) -> Any:
+    def encode(
+        self, modality: str, features: Array | dict[str, Array], block_size: int = 1024,
+    ) -> NDArray | dict[str, NDArray]:
         """Maps features to the representations that retrieval compares.
 
         Args:
@@ -679,17 +682,16 @@ class Method(Trained, KerasMethod):
         if not wanted:
             names = dict.fromkeys(map(modality_of, self.dims))
             raise InputError(f"unknown modality {modality!r}; {self.name} has {', '.join(names)}")
-        if not isinstance(features, dict):
-            features = {modality: features}
-        if set(features) != set(wanted):
-            raise InputError(f"{self.name} reads {', '.join(wanted)} of {modality} items, not {', '.join(features)}")
-        features = {view: self.checked(view, x) for view, x in features.items()}
-        items = len(next(iter(features.values())))
-        made = []
+        given = features if isinstance(features, dict) else {modality: features}
+        if set(given) != set(wanted):
+            raise InputError(f"{self.name} reads {', '.join(wanted)} of {modality} items, not {', '.join(given)}")
+        views = {view: self.checked(view, x) for view, x in given.items()}
+        items = len(next(iter(views.values())))
+        parts = []
         for i in range(0, items, block_size) or [0]:
-            block = {view: tf.constant(x[i : i + block_size]) for view, x in features.items()}
-            made.append(self._embed(modality, block if self.reads(self.settings) else block[modality]))
-        made = tf.nest.map_structure(lambda *parts: np.concatenate([part.numpy() for part in parts]), *made)
+            block = {view: tf.constant(x[i : i + block_size]) for view, x in views.items()}
+            parts.append(self._embed(modality, block if self.reads(self.settings) else block[modality]))
+        made = tf.nest.map_structure(lambda *blocks: np.concatenate([block.numpy() for block in blocks]), *parts)
         fine = [np.isfinite(x).all(axis=tuple(range(1, x.ndim))) for x in tf.nest.flatten(made)]
         bad = items - int(np.all(fine, axis=0).sum())
         if bad:
@@ -699,7 +701,7 @@ class Method(Trained, KerasMethod):
             )
         return made
 
-    def checked(self, view: str, features: NDArray | MappedMatrix) -> NDArray | MappedMatrix:
+    def checked(self, view: str, features: Array) -> Array:
         """Features of a view as an array of its type; raises InputError unless shaped as those in training."""
         size = self.dims[view]
         shape = size if isinstance(size, tuple) else (size,)

@@ -66,12 +66,12 @@ class CBTSettings(OptimizerSettings):
     rewards_train_encoders: bool = setting(
         False, "Let rewards change what they compare translations with, too, as the code does."
     )
-    hidden_units: tuple = setting(
+    hidden_units: tuple[int, ...] = setting(
         (3000, 2000, 1000), "Widths of the translators: the image's side, the shared middle, the text's.", minimum=1
     )
-    region_units: tuple = setting((512, 512), "Widths of the LSTMs over the regions.", minimum=1, parts=1)
+    region_units: tuple[int, ...] = setting((512, 512), "Widths of the LSTMs over the regions.", minimum=1, parts=1)
     word_filters: int = setting(300, "Filters of the convolution over the words.", minimum=1)
-    word_units: tuple = setting((300, 300), "Widths of the LSTMs over the words.", minimum=1, parts=1)
+    word_units: tuple[int, ...] = setting((300, 300), "Widths of the LSTMs over the words.", minimum=1, parts=1)
     dropout_keep: float = setting(
         0.5, "Probability that dropout keeps an output of an LSTM.", minimum=0.05, maximum=1.0
     )

@@ -50,14 +50,14 @@ class CCLSettings(StagedSettings):
     variant: str = changed(
         why="Together there is no classifying network; it suits --feature_norm=l2 --margin=4 --end_to_end."
     )
-    encoder_units: tuple = setting(
+    encoder_units: tuple[int, ...] = setting(
         (2048, 1024), "Widths of an encoder's layers; decoders mirror all but the last. With --rbm_pretrain the "
         "paper's is 1024.", minimum=1, parts=1,
     )
     fusing_units: int = setting(
         2048, "Hidden units of the machine over a modality's codes, with --rbm_pretrain; 0: there is none.", minimum=0
     )
-    common_units: tuple = setting(
+    common_units: tuple[int, ...] = setting(
         (1024, 1024), "Widths of the common network's layers, the last of which both tasks share.", minimum=1, parts=1
     )
     activation: str = changed(why="In stages, those of codes alone; with --variant=together h, too.")

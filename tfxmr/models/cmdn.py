@@ -57,12 +57,12 @@ class CMDNSettings(StagedSettings):
         "tanh", help_text="Units of the autoencoders that stand for machines, and with --variant=together of all "
         "layers but the intra ones.", choices=("sigmoid", "tanh"),
     )
-    intra_units: tuple = setting((1024, 512), "Widths of each modality's own encoder.", minimum=1, parts=1)
-    inter_units: tuple = setting(
+    intra_units: tuple[int, ...] = setting((1024, 512), "Widths of each modality's own encoder.", minimum=1, parts=1)
+    inter_units: tuple[int, ...] = setting(
         (1024, 2048), "Widths of each modality's layers below the joint code, and last of the joint code. With "
         "--rbm_pretrain machines take the place of the layers below.", minimum=1, parts=1,
     )
-    merged_units: tuple = setting(
+    merged_units: tuple[int, ...] = setting(
         (1024,), "Width of the code of both (the last one) and layers below it.", minimum=1, parts=1
     )
     semantic_inputs: str = setting(
@@ -70,7 +70,7 @@ class CMDNSettings(StagedSettings):
         "upper machines of --rbm_pretrain; features. The stages between are skipped.",
         choices=("merged", "machines", "features"),
     )
-    common_units: tuple = setting(
+    common_units: tuple[int, ...] = setting(
         (512, 256, 128, 64), "Widths of the stacked joint autoencoders; the last is what retrieval compares, as many "
         "as do best on validation.", minimum=1, grid=((512,), (512, 256), (512, 256, 128), (512, 256, 128, 64)),
     )
@@ -235,7 +235,7 @@ class CMDN(Staged):
             found[name] = tuple(n for n in towers if f"{n}_".startswith(own))
         return {player: names for player, names in found.items() if names}
 
-    def variables_of(self, player: str) -> list:
+    def variables_of(self, player: str) -> list[keras.Variable]:
         """As Method.variables_of; of an intra stage those of the layers so far: first ones up, last ones down."""
         if not player.startswith("intra_"):
             return super().variables_of(player)

@@ -32,7 +32,7 @@ class CorrAESettings(DeepNetSettings):
         0.0, "Weight of the correlation against that of the reconstruction, in [0, 1]; 0 takes the paper's: .8, with "
         "--variant=cross .2.", minimum=0.0, maximum=1.0, grid=(0.0, 0.5, 0.95),
     )
-    encoder_units: tuple = setting(
+    encoder_units: tuple[int, ...] = setting(
         (1024, 1024), "Widths of an encoder's layers; the last is the code, decoders mirror the rest. With "
         "--rbm_pretrain the paper's is 1024.", minimum=1, parts=1,
     )
@@ -40,7 +40,7 @@ class CorrAESettings(DeepNetSettings):
         0.5, "Momentum of sgd at first, in [0, .999]; it rises to --momentum as m - (m - m_0) exp(-t / 10000).",
         minimum=0.0, maximum=0.999,
     )
-    rbm_units: tuple = changed((1024, 1024))
+    rbm_units: tuple[int, ...] = changed((1024, 1024))
     rbm_count_units: int = changed(0)
     rbm_batch_size: int = changed(500)
 

@@ -33,8 +33,8 @@ class DAMLSettings(MethodSettings):
     lambda_adv: float = setting(
         1.0, "Factor of the reversed gradient of the adversarial loss.", minimum=0.0, grid=(0.0, *WEIGHTS)
     )
-    common_units: tuple = setting((1024, 512, 128), "Widths of each modality's layers.", minimum=1, parts=1)
-    modality_units: tuple = setting((64,), "Widths of the modality classifier's hidden layers.", minimum=1)
+    common_units: tuple[int, ...] = setting((1024, 512, 128), "Widths of each modality's layers.", minimum=1, parts=1)
+    modality_units: tuple[int, ...] = setting((64,), "Widths of the modality classifier's hidden layers.", minimum=1)
 
 
 class DAML(Method):

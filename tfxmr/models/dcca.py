@@ -38,7 +38,7 @@ class DCCASettings(OptimizerSettings):
         # 400 raw pairs, image norm 43: validation mAP .32 as they are, .34 z-scored, .45 L2-normalised
         "l2"
     )
-    units: tuple = setting(
+    units: tuple[int, ...] = setting(
         (1024, 10), "Widths of each network's layers; the last are the outputs.", minimum=1, parts=1,
         grid=((1024, 10), (1024, 20), (1024, 1024, 10), (1024, 1024, 50)),
     )

@@ -17,8 +17,10 @@ class DeepSMSettings(OptimizerSettings):
     learning_rate: float = changed(1e-2, grid=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1))
     weight_decay: float = changed(5e-4, grid=(5e-4, 5e-3, 5e-2))
     select: str = changed("validation")
-    image_units: tuple = setting((1024,), "Widths of the image network's hidden layers; empty: none.", minimum=1)
-    text_units: tuple = setting(
+    image_units: tuple[int, ...] = setting(
+        (1024,), "Widths of the image network's hidden layers; empty: none.", minimum=1
+    )
+    text_units: tuple[int, ...] = setting(
         (1024, 512), "Widths of the hidden layers of each other modality's network; empty: none.", minimum=1
     )
     dropout_keep: float = setting(

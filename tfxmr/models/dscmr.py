@@ -27,8 +27,10 @@ class DSCMRSettings(MethodSettings):
     beta: float = setting(
         0.1, "Weight of the distance of a pair in the common space, J3.", minimum=0.0, grid=(0.0, 1e-2, 1e-1, 1.0)
     )
-    hidden_units: tuple = setting((2048,), "Widths of each modality's own layers.", minimum=1, parts=1)
-    common_units: tuple = setting((1024,), "Widths of the layers that all modalities share.", minimum=1, parts=1)
+    hidden_units: tuple[int, ...] = setting((2048,), "Widths of each modality's own layers.", minimum=1, parts=1)
+    common_units: tuple[int, ...] = setting(
+        (1024,), "Widths of the layers that all modalities share.", minimum=1, parts=1
+    )
 
 
 def likelihood(a: tf.Tensor, b: tf.Tensor, same: tf.Tensor) -> tf.Tensor:

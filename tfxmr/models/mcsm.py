@@ -35,14 +35,18 @@ class MCSMSettings(OptimizerSettings):
     learning_rate: float = changed(1e-4, grid=(1e-4, 3e-4, 1e-3))
     margin: float = setting(0.5, "Margin alpha of the hinge losses.", minimum=0.0, grid=(0.2, 0.5))
     joint_units: int = setting(4096, "Width of each branch's space.", minimum=1)
-    image_lstm_units: tuple = setting((512, 512), "Widths of the LSTMs over an image's regions.", minimum=1, parts=1)
-    text_lstm_units: tuple = setting((256, 256), "Widths of the LSTMs over a text's places.", minimum=1, parts=1)
+    image_lstm_units: tuple[int, ...] = setting(
+        (512, 512), "Widths of the LSTMs over an image's regions.", minimum=1, parts=1
+    )
+    text_lstm_units: tuple[int, ...] = setting(
+        (256, 256), "Widths of the LSTMs over a text's places.", minimum=1, parts=1
+    )
     text_convs: int = setting(
         3, "Stages of convolution, normalisation and pooling of a text's words at most (widths 15, 9, 7; pooled by 5, "
         "5, 6). As many are built as keep a place of the longest text: 3 from 354 words on, 2 from 79, 1 from 19; "
         "without any, one convolution of width 3 keeps every word a place.", minimum=0, maximum=3,
     )
-    text_filters: tuple = setting(
+    text_filters: tuple[int, ...] = setting(
         (384, 512, 256), "Widths of these three stages; the last is that of a lone convolution, too.", minimum=1,
         parts=len(TEXT_WINDOWS),
     )
@@ -318,7 +322,7 @@ class MCSM(Method):
         return {"image": found["image"], "text": np.einsum("np,npw->nw", found["text"], shares)}
 
 
-def text_windows(length: int, most: int = len(TEXT_WINDOWS)) -> tuple:
+def text_windows(length: int, most: int = len(TEXT_WINDOWS)) -> tuple[tuple[int, int], ...]:
     """The stages of TEXT_WINDOWS, `most` at most, that keep a place of texts of `length` words."""
     for number, (width, pool) in enumerate(TEXT_WINDOWS[:most]):
         length = (length - width + 1) // pool

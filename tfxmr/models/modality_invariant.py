@@ -32,7 +32,7 @@ class ModalityInvariantSettings(AdversarySettings):
     """Settings of the modality-invariant embedding; the defaults of the encoders are VSE++'s, the paper's not known."""
 
     epochs: int = changed(30, help_text="Training epochs of all stages together, if --steps is 0.")
-    stages: tuple = setting(
+    stages: tuple[int, ...] = setting(
         (15, 2, 13), "Shares of the training of its three stages: the embedding alone; the modality classifier alone; "
         "both. 0 skips a stage: 1,0,0 is the embedding without an adversary.", minimum=0,
     )
@@ -75,7 +75,9 @@ class ModalityInvariantSettings(AdversarySettings):
     lambda_adv: float = changed(
         help_text="Factor of what the encoders get of the adversarial loss, in the joint stage.", grid=(0.01, 0.1, 1.0)
     )
-    classifier_units: tuple = setting((512, 256), "Widths of the modality classifier's hidden layers.", minimum=1)
+    classifier_units: tuple[int, ...] = setting(
+        (512, 256), "Widths of the modality classifier's hidden layers.", minimum=1
+    )
     classifier_loss: float = setting(
         0.3, "Loss at which the second stage stops to train the classifier: a perfect one has no gradient to reverse.",
         minimum=0.0,

@@ -42,7 +42,7 @@ class MS2GANSettings(AdversarySettings):
     )
     tanh_logits: bool = setting(False, "tanh on the classifier's logits too, as section 4.3 can be read.")
     adv_schedule: str = changed("constant")
-    without: tuple = setting(
+    without: tuple[str, ...] = setting(
         (), "Losses that are omitted, with the networks that only they train: some of sd, c, lm (section 4.5.1), adv.",
         choices=LOSSES,
     )
@@ -53,9 +53,9 @@ class MS2GANSettings(AdversarySettings):
         choices=("both", "specific", "shared", "probabilities"),
         affects="scoring",
     )
-    specific_units: tuple = setting((1024, 512, 128), "Widths of each modality's own layers.", minimum=1)
-    shared_units: tuple = setting((128, 128), "Widths of the layers that all modalities share.", minimum=1)
-    modality_units: tuple = setting((64,), "Widths of the modality classifier's hidden layers.", minimum=1)
+    specific_units: tuple[int, ...] = setting((1024, 512, 128), "Widths of each modality's own layers.", minimum=1)
+    shared_units: tuple[int, ...] = setting((128, 128), "Widths of the layers that all modalities share.", minimum=1)
+    modality_units: tuple[int, ...] = setting((64,), "Widths of the modality classifier's hidden layers.", minimum=1)
 
     def __post_init__(self) -> None:
         """Raises InputError for values out of range, or that do not fit each other."""

@@ -39,7 +39,9 @@ class SDMLSettings(MethodSettings):
         True, "L2-normalise a reconstruction, as the authors' code does whatever the features' norm is."
     )
     common_width: int = setting(512, "Width of the common space; at least the number of classes.", minimum=1)
-    hidden_units: tuple = setting((1024, 1024), "Widths of the hidden layers of encoders and decoders.", minimum=1)
+    hidden_units: tuple[int, ...] = setting(
+        (1024, 1024), "Widths of the hidden layers of encoders and decoders.", minimum=1
+    )
 
 
 class SDML(Method):

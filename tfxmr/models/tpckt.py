@@ -39,7 +39,7 @@ class TPCKTSettings(TransferSettings):
         "softmax", "What a class's centre is the mean of: softmax over the entries of fc9, as the code; or fc9.",
         choices=("softmax", "fc9"),
     )
-    adversary_units: tuple = changed(parts=1)  # the last of them are what the discriminators share
+    adversary_units: tuple[int, ...] = changed(parts=1)  # the last of them are what the discriminators share
     text_weight: float = setting(0.05, "Weight of the domains' loss at the texts' fc7.", minimum=0.0)
     image_weight: float = setting(0.005, "Weight of the domains' loss at the images' fc7.", minimum=0.0)
     common_weight: float = setting(0.001, "Weight of the domains' loss at fc9.", minimum=0.0)
