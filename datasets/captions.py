@@ -2,6 +2,8 @@
 import dataclasses
 import io
 import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -28,18 +30,22 @@ class Item:
     """
 
     name: str
-    paths: tuple
-    sentences: tuple
+    paths: tuple[str, ...]
+    sentences: tuple[str, ...]
 
 
-def item(file, name, paths, sentences):
+Splits = dict[str, list[Item]]  # split -> its items
+Names = Callable[[dict[str, Any]], tuple[object, Sequence[str]]]  # an entry of a file -> (name, paths) of its Item
+
+
+def item(file: files.File, name: object, paths: Sequence[str], sentences: Iterable[str]) -> Item:
     """Makes an Item: spaces and line breaks become one space, empty sentences are dropped.
 
     Raises:
       InputError: no sentence is left, or a path that leads out of the folder.
     """
-    kept = [" ".join(sentence.split()) for sentence in sentences]
-    kept = tuple(filter(None, kept))[:MAX_SENTENCES]
+    tidy = (" ".join(sentence.split()) for sentence in sentences)
+    kept = tuple(filter(None, tidy))[:MAX_SENTENCES]
     if not kept:
         raise InputError(f"{file}: image {name} has no sentence. Copy the file again.")
     if not all(map(files.safe_name, paths)):
@@ -47,7 +53,7 @@ def item(file, name, paths, sentences):
     return Item(str(name), tuple(paths), kept)
 
 
-def read_json(file):
+def read_json(file: files.File) -> dict[str, Any]:
     """Reads an annotation file. Raises InputError if it is none."""
     try:
         found = json.loads(file.read_bytes(), object_hook=lambda entry: {k: v for k, v in entry.items() if k in _USED})
@@ -58,7 +64,7 @@ def read_json(file):
     return found
 
 
-def read_karpathy(file, names):
+def read_karpathy(file: files.File, names: Names) -> Splits:
     """Reads the splits of Karpathy and Fei-Fei (CVPR 2015), which come with the sentences.
 
     Args:
@@ -68,7 +74,7 @@ def read_karpathy(file, names):
     Returns:
       "train", "restval" (MSCOCO alone), "validation", "test" -> list of Items in the order of the file.
     """
-    splits = {}
+    splits: Splits = {}
     for number, entry in enumerate(read_json(file)["images"]):
         try:
             if not isinstance(entry["split"], str):
@@ -83,7 +89,7 @@ def read_karpathy(file, names):
     return splits
 
 
-def read_coco(file, names):
+def read_coco(file: files.File, names: Names) -> list[Item]:
     """Reads an official annotation file of MSCOCO: captions in `annotations`, each of an image in `images`.
 
     Args:
@@ -93,7 +99,8 @@ def read_coco(file, names):
     Returns:
       List of Items in the order of `images`.
     """
-    found, sentences = read_json(file), {}
+    found = read_json(file)
+    sentences: dict[Any, list[str]] = {}
     try:
         for annotation in found["annotations"]:
             sentences.setdefault(annotation["image_id"], []).append(annotation["caption"])
@@ -104,19 +111,19 @@ def read_coco(file, names):
         raise InputError(f"{file}: an image or annotation {_what(error)}. Is it a file of captions?") from error
 
 
-def _what(error):
+def _what(error: Exception) -> str:
     """What an error of _MALFORMED means, in words."""
     return f"lacks {error}" if isinstance(error, KeyError) else f"is malformed ({error})"
 
 
-def check(dataset, splits, sizes):
+def check(dataset: str, splits: Splits, sizes: Mapping[str, int]) -> None:
     """Checks that the splits are disjoint, complete and of the published sizes."""
     if splits.keys() != sizes.keys():
         raise InputError(f"{dataset}: found the splits {', '.join(splits)}, expected {', '.join(sizes)}.")
     partition.check(dataset, {split: [i.name for i in items] for split, items in splits.items()}, sizes)
 
 
-def features():
+def features() -> tfds.features.FeaturesDict:
     """The features of an example."""
     return tfds.features.FeaturesDict({
         "image": tfds.features.Image(shape=(None, None, 3)),
@@ -127,7 +134,7 @@ def features():
     })
 
 
-def locate(where, splits):
+def locate(where: files.Files, splits: Splits) -> dict[str, tuple[int, list[files.File]]]:
     """Finds every image file; raises InputError that lists the missing ones. Returns split -> (first number, files)."""
     found = where.require(*(item.paths for items in splits.values() for item in items))
     located, start = {}, 0
@@ -137,7 +144,7 @@ def locate(where, splits):
     return located
 
 
-def examples(items, start, paths):
+def examples(items: Iterable[Item], start: int, paths: Iterable[files.File]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields (key, example) of each Item; `start` is the number of the first."""
     for number, (found, path) in enumerate(zip(items, paths, strict=True), start):
         yield found.name, {

@@ -11,8 +11,11 @@ import struct
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
 from tfxmr.data.files import archive, image_files
 
 MAX_NAMED = 20  # missing files are named up to here and counted beyond: there may be 100,000 of them
@@ -23,7 +26,7 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFErr
 
 
 @contextlib.contextmanager
-def _unpacking(what):
+def _unpacking(what: object) -> Iterator[None]:
     """Turns what a damaged archive raises into InputError."""
     try:
         yield
@@ -36,26 +39,26 @@ def _unpacking(what):
 class _Stream(io.RawIOBase):
     """What an archive holds of a file, as a stream whose errors are InputErrors."""
 
-    def __init__(self, member):
+    def __init__(self, member: "Member") -> None:
         self._member = member
         with _unpacking(member):
-            self._file = member.archive.open(member.name)
+            self._file: Any = member.archive.open(member.name)  # which has `readinto`, though IO[bytes] has not
 
-    def readable(self):
+    def readable(self) -> bool:
         return True
 
-    def seekable(self):
+    def seekable(self) -> bool:
         return True
 
-    def readinto(self, buffer):
+    def readinto(self, buffer: Any) -> int:
         with _unpacking(self._member):
             return self._file.readinto(buffer)
 
-    def seek(self, *position):
+    def seek(self, *position: int) -> int:
         with _unpacking(self._member):
             return self._file.seek(*position)
 
-    def tell(self):
+    def tell(self) -> int:
         return self._file.tell()
 
 
@@ -66,14 +69,14 @@ class Member:
     archive: zipfile.ZipFile
     name: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.archive.filename}: {self.name}"
 
-    def open(self, mode="rb"):
+    def open(self, mode: str = "rb") -> io.BufferedReader:
         """Opens it as a stream of bytes. Raises InputError, here or in reading, if it is damaged."""
         return io.BufferedReader(_Stream(self))
 
-    def read_bytes(self):
+    def read_bytes(self) -> bytes:
         """Reads it whole. Raises InputError if it is damaged or larger than MAX_BYTES."""
         if self.archive.getinfo(self.name).file_size > MAX_BYTES:
             raise InputError(f"{self}: is larger than {MAX_BYTES} bytes, as no official file is.")
@@ -81,8 +84,11 @@ class Member:
             return stream.read()
 
 
+File = pathlib.Path | Member  # what can be opened, and read whole by `read_bytes`
+
+
 @contextlib.contextmanager
-def on_disk(file):
+def on_disk(file: File) -> Iterator[str]:
     """The path of a file, in a `with` statement, for whose time a file inside an archive is unpacked.
 
     Raises:
@@ -114,18 +120,18 @@ class Files:
       place: where missing files belong, for messages.
     """
 
-    def __init__(self, dataset, root, place):
+    def __init__(self, dataset: str, root: Place, place: Place) -> None:
         self.dataset, self.place = dataset, place
-        self._listings, self._members = {}, {}
-        root = root and pathlib.Path(root)  # TFDS's own paths read lines three times as slowly
-        entries = sorted(root.iterdir()) if root is not None else []
-        self.folders = [root, *(e for e in entries if e.is_dir())] if root is not None else []
+        self._listings: dict[str, list[tuple[pathlib.Path, set[str]]]] = {}
+        self._members: dict[str, Member] = {}
+        folder = pathlib.Path(root) if root else None  # TFDS's own paths read lines three times as slowly
+        self.folders = [folder, *(e for e in sorted(folder.iterdir()) if e.is_dir())] if folder else []
         for folder in self.folders:
             for path in sorted(folder.glob("*.zip")):
                 self._index(path)
 
     @classmethod
-    def of_download_manager(cls, dataset, dl_manager):
+    def of_download_manager(cls, dataset: str, dl_manager: Any) -> Self:
         """Those in the folder --manual_dir of a TFDS build."""
         try:
             root = dl_manager.manual_dir
@@ -133,7 +139,7 @@ class Files:
             root = None
         return cls(dataset, root, root or dl_manager._manual_dir)  # where that is: TFDS has no public name for it
 
-    def find(self, *names):
+    def find(self, *names: str) -> File | None:
         """The first file that has one of the names: a path or Member with `open` and `read_bytes`; or None."""
         for name in names:
             parent, _, last = name.rpartition("/")
@@ -144,11 +150,11 @@ class Files:
                 return self._members[name]
         return None
 
-    def require(self, *names):
+    def require(self, *names: str | Sequence[str]) -> list[File]:
         """As `find` of each entry, a name or a tuple of alternatives. Raises InputError that lists what is missing."""
-        names = [(name,) if isinstance(name, str) else name for name in names]
-        found = [self.find(*alternatives) for alternatives in names]
-        absent = [alternatives[0] for alternatives, file in zip(names, found, strict=True) if file is None]
+        wanted = [(name,) if isinstance(name, str) else name for name in names]
+        found = [self.find(*alternatives) for alternatives in wanted]
+        absent = [alternatives[0] for alternatives, file in zip(wanted, found, strict=True) if file is None]
         if absent:
             more = len(absent) - MAX_NAMED
             lines = [*absent[:MAX_NAMED], *([f"... and {more} more"] if more > 0 else [])]
@@ -156,16 +162,16 @@ class Files:
                 f"{self.dataset}: {len(absent)} file(s) missing. Put them into the folder {self.place} (flag "
                 "--manual_dir):\n  " + "\n  ".join(lines)
             )
-        return found
+        return [file for file in found if file is not None]
 
-    def _places(self, parent):
+    def _places(self, parent: str) -> list[tuple[pathlib.Path, set[str]]]:
         """The folders of this relative path that there are, with the names of what is in them."""
         if parent not in self._listings:
             places = [folder / parent if parent else folder for folder in self.folders]
             self._listings[parent] = [(p, {path.name for path in p.iterdir()}) for p in places if p.is_dir()]
         return self._listings[parent]
 
-    def _index(self, path):
+    def _index(self, path: pathlib.Path) -> None:
         """Lists an archive's files, by their names and by their names without the first folder."""
         try:
             archive = zipfile.ZipFile(path)
@@ -180,13 +186,13 @@ class Files:
                 self._members.setdefault(name.partition("/")[2] or name, member)
 
 
-def safe_name(name):
+def safe_name(name: str) -> bool:
     """True if a relative path with slashes, from a list or an archive, leads to no place outside of its folder."""
     parts = pathlib.PurePosixPath(name).parts
     return bool(parts) and not name.startswith("/") and ".." not in parts and not re.search(r"[\\\0]|^\w:", name)
 
 
-def lines(file):
+def lines(file: File) -> Iterator[tuple[int, str]]:
     """Yields (number from 1 on, line as str without its end) of a text file, one at a time; empty lines too.
 
     Raises:
@@ -199,6 +205,6 @@ def lines(file):
             yield number, line.decode("utf-8-sig" if number == 1 else "utf-8", errors="replace").rstrip("\r\n")
 
 
-def image(file):
+def image(file: File) -> bytes:
     """The bytes of an image file that TFDS decodes as `image_files` does; raises InputError if it is none."""
-    return image_files.encode(file.read_bytes(), file)
+    return image_files.encode(file.read_bytes(), str(file))

@@ -1,10 +1,12 @@
 """Splits as data: seeded draws that do not depend on the order of the files, and the check of every split."""
 import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from tfxmr.core.errors import InputError
 
 
-def draw(names, counts, seed):
+def draw(names: Iterable[str], counts: Mapping[str, int], seed: int) -> dict[str, list[str]]:
     """Divides names at random.
 
     A name's place in the draw is the SHA-256 of "<seed>/<name>": the same on every machine and library version,
@@ -32,7 +34,7 @@ def draw(names, counts, seed):
     return parts
 
 
-def check(dataset, splits, sizes):
+def check(dataset: str, splits: Mapping[str, Sequence], sizes: Mapping[str, int | None]) -> None:
     """Checks that splits are disjoint and complete.
 
     Args:
@@ -43,7 +45,7 @@ def check(dataset, splits, sizes):
     Raises:
       InputError: an item twice, or a wrong number of them.
     """
-    where = {}
+    where: dict[Any, str] = {}
     for split, names in splits.items():
         if (len(names) != sizes[split]) if sizes[split] is not None else not names:
             raise InputError(

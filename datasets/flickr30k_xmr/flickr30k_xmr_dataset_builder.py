@@ -1,4 +1,7 @@
 """TFDS builder of Flickr30k (Young et al., 2014)."""
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import tensorflow_datasets as tfds
 from tfxmr_datasets import captions, files
 from tfxmr_datasets.flickr30k_xmr import official_files
@@ -24,14 +27,16 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         (29,783, 1,000 and 1,000 lines) of https://github.com/BryanPlummer/flickr30k_entities
     """
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(homepage=HOMEPAGE, features=captions.features())
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         where = files.Files.of_download_manager("flickr30k", dl_manager)
         splits = official_files.read(where, self.builder_config.name)
         located = captions.locate(where, splits)
         return {split: self._generate_examples(items, *located[split]) for split, items in splits.items()}
 
-    def _generate_examples(self, items, start, paths):
+    def _generate_examples(
+        self, items: Iterable[captions.Item], start: int, paths: Iterable[files.File],
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from captions.examples(items, start, paths)

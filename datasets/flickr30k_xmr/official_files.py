@@ -1,5 +1,6 @@
 """Reads Flickr30k's sentences and splits as they are published."""
 import re
+from collections.abc import Mapping
 
 from tfxmr_datasets import captions, files
 
@@ -15,7 +16,7 @@ SIZES = {
 FOLDERS = ("flickr30k-images", "flickr30k_images", "images")  # of the official archive, of copies
 
 
-def read(where, config):
+def read(where: files.Files, config: str) -> captions.Splits:
     """Reads the config's splits: split -> list of captions.Item. Raises InputError."""
     if config == "karpathy":
         (file,) = where.require(KARPATHY)
@@ -27,17 +28,17 @@ def read(where, config):
     return splits
 
 
-def _names(filename):
+def _names(filename: str) -> tuple[str, tuple[str, ...]]:
     return filename.removesuffix(".jpg"), (filename, *(f"{folder}/{filename}" for folder in FOLDERS))
 
 
-def read_tokens(file):
+def read_tokens(file: files.File) -> dict[str, list[str]]:
     """Reads the sentences: "<image>.jpg#<0 to 4> TAB <sentence>" a line, or "<image>.jpg| <0 to 4>| <sentence>".
 
     Returns:
       Image's file name -> its sentences in the order of their numbers.
     """
-    found = {}
+    found: dict[str, dict[int, str]] = {}
     for number, line in files.lines(file):
         # One line of results.csv has no second bar: "2199200615.jpg| 4   A dog runs across the grass ."
         match = re.fullmatch(r"([^#|\t]+\.jpg)(?:#|\| *)([0-9]{1,9})(?:\t|\| ?| {2,})(.*)", line)
@@ -49,7 +50,9 @@ def read_tokens(file):
     return {image: [sentences[n] for n in sorted(sentences)] for image, sentences in found.items()}
 
 
-def _read_entities(sentences, tokens, lists):
+def _read_entities(
+    sentences: Mapping[str, list[str]], tokens: files.File, lists: Mapping[str, files.File],
+) -> captions.Splits:
     splits = {}
     for split, file in lists.items():
         names = [line.strip() for _, line in files.lines(file) if line.strip()]

@@ -1,4 +1,7 @@
 """TFDS builder of MSCOCO's images and sentences (Lin et al., 2014; Chen et al., 2015)."""
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import tensorflow_datasets as tfds
 from tfxmr_datasets import captions, files
 from tfxmr_datasets.mscoco_xmr import official_files
@@ -25,14 +28,16 @@ class Builder(tfds.core.GeneratorBasedBuilder):
       2017: annotations/captions_train2017.json, captions_val2017.json, of annotations_trainval2017.zip (241 MB)
     """
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(homepage=HOMEPAGE, features=captions.features())
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         where = files.Files.of_download_manager("mscoco", dl_manager)
         splits = official_files.read(where, self.builder_config.name)
         located = captions.locate(where, splits)
         return {split: self._generate_examples(items, *located[split]) for split, items in splits.items()}
 
-    def _generate_examples(self, items, start, paths):
+    def _generate_examples(
+        self, items: Iterable[captions.Item], start: int, paths: Iterable[files.File],
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from captions.examples(items, start, paths)

@@ -1,5 +1,5 @@
 """Reads MSCOCO's sentences and splits as they are published."""
-from tfxmr_datasets import captions
+from tfxmr_datasets import captions, files
 
 KARPATHY = "dataset_coco.json"
 SIZES = {
@@ -9,7 +9,7 @@ SIZES = {
 }
 
 
-def read(where, config):
+def read(where: files.Files, config: str) -> captions.Splits:
     """Reads the config's splits: split -> list of captions.Item. Raises InputError."""
     if config == "karpathy":
         (file,) = where.require(KARPATHY)
@@ -26,7 +26,7 @@ def read(where, config):
     return splits
 
 
-def _names(number):
+def _names(number: int) -> tuple[str, tuple[str, ...]]:
     """An image's name and its possible paths: the releases of 2014 and 2017 re-split and rename the same images."""
     parts = ("train", "val")
     paths = [f"{part}2017/{number:012}.jpg" for part in parts]

@@ -1,5 +1,6 @@
 """NUS-WIDE (Chua et al. 2009), its items of one concept, as matrices; and 10,000 of them, 1,000 of each class."""
 import dataclasses
+from typing import Any
 
 import numpy as np
 from tfxmr_datasets.nus_wide import official_files
@@ -47,7 +48,7 @@ class NusWide(ImageTextDataset):
         return Source(f"{self.prefix}images")
 
 
-def _split(columns):
+def _split(columns: dict[str, Any]) -> Split:
     pairs = Split.of_pairs({m: columns[m].astype(np.float32) for m in ("image", "text")}, columns["label"])
     return Split(pairs.features, pairs.labels, {m: columns[f"{m}_id"] for m in ("image", "text")})
 

@@ -1,9 +1,12 @@
 """TFDS builder of NUS-WIDE's items of one concept (Chua et al., 2009)."""
 import dataclasses
 import io
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from numpy.typing import NDArray
 from tfxmr_datasets import files
 from tfxmr_datasets.nus_wide import official_files
 
@@ -20,7 +23,7 @@ class NusWideConfig(tfds.core.BuilderConfig):
     ten_thousand: bool = False
 
 
-def _configs():
+def _configs() -> list[NusWideConfig]:
     kinds = official_files.IMAGE_FEATURES | {"images": None}
     return [
         NusWideConfig(
@@ -52,7 +55,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
       images: Flickr/<folder>/<name>.jpg as in the lists, and NUS_WID_Tags/TagList1k.txt (1,000 lines)
     """
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         parts = self.builder_config.image
         return self.dataset_info_from_configs(
             homepage=HOMEPAGE,
@@ -66,7 +69,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             }),
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         config = self.builder_config
         where = files.Files.of_download_manager("nus_wide_10k" if config.ten_thousand else "nus_wide", dl_manager)
         official_files.require(where, official_files.TAGS, *([config.image] if config.image else []))
@@ -84,16 +87,21 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         path_of = dict(zip((name for own in names.values() for name in own), paths, strict=True))
         return {split: self._images(lists, path_of, words, tags, *found) for split, found in items.items()}
 
-    def _generate_examples(self, examples):
+    def _generate_examples(self, examples: Iterable[tuple[Any, dict]]) -> Iterator[tuple[Any, dict]]:
         yield from examples
 
-    def _vectors(self, lists, image, tags, rows, labels):
+    def _vectors(
+        self, lists: official_files.Lists, image: Any, tags: Any, rows: NDArray, labels: NDArray,
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         images = official_files.read_matrix(image, self.builder_config.image, lists, rows, np.float32)
         texts = official_files.read_matrix(tags, official_files.TAGS, lists, rows, np.uint8)
         for n, row in enumerate(rows):
             yield n, {"image": images[n], "text": texts[n], **_names(lists["all"][row], labels[n])}
 
-    def _images(self, lists, path_of, words, tags, rows, labels):
+    def _images(
+        self, lists: official_files.Lists, path_of: Mapping[str, files.File], words: NDArray, tags: Any, rows: NDArray,
+        labels: NDArray,
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         texts = official_files.read_matrix(tags, official_files.TAGS, lists, rows, np.uint8)
         for n, row in enumerate(rows):
             name = lists["all"][row]
@@ -104,23 +112,23 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             }
 
 
-def _vector(parts, dtype):
+def _vector(parts: official_files.Parts, dtype: type) -> tfds.features.Tensor:
     """The feature of one row. Bytes are written ten times faster than numbers."""
     dim = sum(part[0] for part in parts.values())
     return tfds.features.Tensor(shape=(dim,), dtype=dtype, encoding=tfds.features.Encoding.BYTES)
 
 
-def _names(path, label):
+def _names(path: str, label: int) -> dict[str, Any]:
     name = path.removesuffix(".jpg")
     return {"label": int(label), "image_id": name, "text_id": name}
 
 
-def _paths(name):
+def _paths(name: str) -> tuple[str, ...]:
     """Where an image may be: under its folder in Flickr/ or images/, as published, or in one folder with all others."""
     return f"Flickr/{name}", f"images/{name}", name, f"images/{name.rpartition('/')[2]}"
 
 
-def _read_words(where):
+def _read_words(where: files.Files) -> NDArray:
     """The 1,000 tags in the order of the columns, as an array of str."""
     (file,) = where.require(official_files.in_folders(official_files.TAG_NAMES, "NUS_WID_Tags"))
     words = [line.strip() for _, line in files.lines(file) if line.strip()]

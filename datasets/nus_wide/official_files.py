@@ -1,7 +1,10 @@
 """Reads NUS-WIDE's lists, labels and matrices of 269,648 lines, keeping only what is used."""
 import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tfxmr_datasets import files, partition
 
 from tfxmr.core.errors import InputError
@@ -29,12 +32,17 @@ TAGS = {"tags": (1000, "AllTags1k.txt", "Train_Tags1k.dat", "Test_Tags1k.dat")}
 TAG_NAMES = "TagList1k.txt"
 
 
-def in_folders(name, *folders):
+Lists = dict[str, list[str]]  # "all", "train", "test" -> names of images
+Parts = Mapping[str, tuple[int, str, str, str]]  # part of a matrix -> (columns, file, its two halves)
+Chosen = dict[str, tuple[NDArray, NDArray]]  # split -> (rows in the list of all images, labels)
+
+
+def in_folders(name: str, *folders: str) -> tuple[str, ...]:
     """The file in its official folder, or in none: alternatives for Files.find."""
     return (*(f"{folder}/{name}" for folder in folders), name)
 
 
-def require(where, *matrices):
+def require(where: files.Files, *matrices: Parts) -> None:
     """Raises InputError that lists all that is missing of the lists, the labels and some matrices (LOW_LEVEL, ...)."""
     absent = []
     for parts in matrices:
@@ -43,15 +51,15 @@ def require(where, *matrices):
     where.require(*_list_names(), *absent, *_label_names())  # what is absent is the name of no file
 
 
-def _list_names():
+def _list_names() -> list[tuple[str, ...]]:
     return [in_folders(name, "ImageList") for name in LISTS.values()]
 
 
-def _label_names():
+def _label_names() -> list[tuple[str, ...]]:
     return [in_folders(f"Labels_{concept}.txt", "Groundtruth/AllLabels", "AllLabels") for concept in CONCEPTS]
 
 
-def read_lists(where):
+def read_lists(where: files.Files) -> Lists:
     """Reads the three lists of images.
 
     Returns:
@@ -75,7 +83,7 @@ def read_lists(where):
     return lists
 
 
-def read_labels(where):
+def read_labels(where: files.Files) -> NDArray:
     """Reads the 81 label files of all images.
 
     Returns:
@@ -99,7 +107,7 @@ def read_labels(where):
     return np.where(count == 1, concept, -1)
 
 
-def choose(lists, concept):
+def choose(lists: Lists, concept: NDArray) -> Chosen:
     """The items of the ten classes by official split: split -> (rows in the list of all images, labels from 0 on)."""
     row_of = {name: row for row, name in enumerate(lists["all"])}
     label_of = np.full(len(CONCEPTS) + 1, -1)  # the last entry is that of concept -1
@@ -120,10 +128,10 @@ def choose(lists, concept):
     return chosen
 
 
-def ten_thousand(lists, chosen):
+def ten_thousand(lists: Lists, chosen: Chosen) -> Chosen:
     """The drawn 10,000 of the chosen items, 1,000 a class: split -> (rows, labels), sorted by row."""
     rows, labels = (np.concatenate([chosen[split][i] for split in chosen]) for i in (0, 1))
-    drawn = {split: [] for split in TEN_THOUSAND}
+    drawn: dict[str, list[tuple[int, int]]] = {split: [] for split in TEN_THOUSAND}
     for label, class_name in enumerate(CLASSES):
         row_of = {lists["all"][row]: row for row in rows[labels == label]}
         rest = len(row_of) - sum(TEN_THOUSAND.values())
@@ -138,7 +146,7 @@ def ten_thousand(lists, chosen):
     return {split: tuple(np.array(sorted(own)).T) for split, own in drawn.items()}
 
 
-def find_matrix(where, parts):
+def find_matrix(where: files.Files, parts: Parts) -> dict[str, Any]:
     """Finds a matrix's files: part -> its file for all images, or those for training and test images, or None."""
     folders = ("Low_Level_Features", "NUS_WID_Low_Level_Features/Low_Level_Features", "NUS_WID_Tags")
     found = {}
@@ -148,7 +156,7 @@ def find_matrix(where, parts):
     return found
 
 
-def read_matrix(found, parts, lists, rows, dtype):
+def read_matrix(found: Mapping[str, Any], parts: Parts, lists: Lists, rows: NDArray, dtype: type) -> NDArray:
     """Reads some rows of a matrix, line by line: memory holds these rows alone.
 
     Args:
@@ -161,7 +169,7 @@ def read_matrix(found, parts, lists, rows, dtype):
     Returns:
       (n, sum of the parts' columns).
     """
-    matrix = np.empty((len(rows), sum(dim for dim, *_ in parts.values())), dtype)
+    matrix: NDArray = np.empty((len(rows), sum(dim for dim, *_ in parts.values())), dtype)
     position = {lists["all"][row]: n for n, row in enumerate(rows)}
     first = 0
     for name, (dim, *_) in parts.items():
@@ -172,7 +180,7 @@ def read_matrix(found, parts, lists, rows, dtype):
     return matrix
 
 
-def _read_rows(file, names, position, matrix):
+def _read_rows(file: files.File, names: Sequence[str], position: Mapping[str, int], matrix: NDArray) -> None:
     """Fills the rows of a matrix from a text file that has a line of numbers for each of `names`."""
     number = 0
     with file.open("rb") as stream:

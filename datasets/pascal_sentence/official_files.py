@@ -1,6 +1,7 @@
 """Reads the official page of sentences, or the folders that many copies come in."""
 import html.parser
 import re
+from collections.abc import Iterable, Mapping
 
 from tfxmr_datasets import files, partition
 
@@ -14,16 +15,19 @@ PAGES = ("pascal-sentences.html", "index.html")
 CLASS_SIZE = 50
 SPLITS = {"800_200": {"train": 40, "test": 10}, "800_100_100": {"train": 40, "validation": 5, "test": 5}}  # of a class
 SEED = 0
+Sentences = Mapping[str, list[str]]  # "<class>/<id>" -> its sentences
 
 
 class _Page(html.parser.HTMLParser):
     """Collects the sentences that follow each image: cells of one row each, in a table of their own."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.sentences, self.name, self.cell = {}, None, None
+        self.sentences: dict[str, list[str]] = {}
+        self.name: str | None = None
+        self.cell: str | None = None
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """An image opens an item, a cell a sentence; a cell inside a cell begins again."""
         if tag == "img":
             self.name = (dict(attrs).get("src") or "").removesuffix(".jpg")
@@ -32,12 +36,12 @@ class _Page(html.parser.HTMLParser):
             self.sentences[self.name] = []
         self.cell = "" if tag == "td" else self.cell
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         """Text counts inside cells alone."""
         if self.cell is not None:
             self.cell += data
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         """A cell's end completes a sentence, unless it is empty: the cell of the image, or of the table itself."""
         if tag == "td" and self.cell is not None:
             sentence = " ".join(self.cell.split())
@@ -46,7 +50,7 @@ class _Page(html.parser.HTMLParser):
             self.cell = None
 
 
-def read_page(file):
+def read_page(file: files.File) -> Sentences:
     """Reads the official page.
 
     Returns:
@@ -64,7 +68,7 @@ def read_page(file):
     return page.sentences
 
 
-def read_folders(where):
+def read_folders(where: files.Files) -> Sentences:
     """As `read_page`, from `<class>/<id>.txt` or, as some copies have it, `<class>/<id>txt`, a sentence a line."""
     found = {}
     for class_name in CLASSES:
@@ -82,7 +86,7 @@ def read_folders(where):
     return found
 
 
-def check(sentences):
+def check(sentences: Sentences) -> None:
     """Raises InputError if these are not CLASS_SIZE images of each class with at least one sentence each."""
     for name, own in sentences.items():
         class_name, _, number = name.partition("/")
@@ -96,13 +100,13 @@ def check(sentences):
             raise InputError(f"{size} images are of class {class_name}, expected {CLASS_SIZE}")
 
 
-def divide(names, config):
+def divide(names: Iterable[str], config: str) -> dict[str, list[str]]:
     """Divides the names "<class>/<id>" by the config's split: split -> names in the order of classes and ids."""
     sizes = SPLITS[config]
     # One order of the draw for all configs: they train on the same images, and 800_200 tests all that the other
     # validates or tests with.
     counts = {"train": sizes["train"], "test": sizes["test"], "validation": sizes.get("validation", 0)}
-    splits = {split: [] for split in sizes}
+    splits: dict[str, list[str]] = {split: [] for split in sizes}
     for class_name in CLASSES:
         drawn = partition.draw((n for n in names if n.startswith(f"{class_name}/")), counts, SEED)
         for split, own in splits.items():

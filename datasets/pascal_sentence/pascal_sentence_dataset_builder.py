@@ -1,5 +1,7 @@
 """TFDS builder of the Pascal Sentence dataset (Rashtchian et al., 2010)."""
 import io
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import tensorflow_datasets as tfds
 from tfxmr_datasets import files
@@ -31,7 +33,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     Both are on that page; save it with its images.
     """
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             homepage=HOMEPAGE,
             disable_shuffling=True,
@@ -44,7 +46,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             }),
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         where = files.Files.of_download_manager("pascal_sentence", dl_manager)
         page = where.find(*official_files.PAGES)
         sentences = official_files.read_page(page) if page else official_files.read_folders(where)
@@ -57,7 +59,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         images = dict(zip(sentences, where.require(*(f"{name}.jpg" for name in sentences)), strict=True))
         return {split: self._generate_examples(names, sentences, images) for split, names in splits.items()}
 
-    def _generate_examples(self, names, sentences, images):
+    def _generate_examples(
+        self, names: Iterable[str], sentences: Mapping[str, list[str]], images: Mapping[str, files.File],
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         for n, name in enumerate(names):
             yield n, {
                 "image": io.BytesIO(files.image(images[name])),

@@ -7,8 +7,11 @@ text has it or not: so the view is fitted on no item, and is the same in every s
 that the corpus has not are skipped.
 """
 import functools
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tfxmr_datasets.scenes import generator
 
 from tfxmr.data.multimodal import MultiModalData, Split
@@ -46,8 +49,9 @@ class Scenes(Dataset):
             vocabularies["text.words"], tables["text.words"] = _words()
             texts = {name: _numbers(c["text"], vocabularies["text.words"]) for name, c in columns.items()}
             length = max(len(text) for found in texts.values() for text in found)  # which says but how far to pad
-            for name, found in texts.items():
-                features[name]["text.words"] = np.array([text + [0] * (length - len(text)) for text in found], np.int32)
+            for name, numbers in texts.items():
+                padded = [text + [0] * (length - len(text)) for text in numbers]
+                features[name]["text.words"] = np.array(padded, np.int32)
         splits = {name: Split.of_pairs(features[name], c["label"], c["id"]) for name, c in columns.items()}
         return MultiModalData(
             name=self.name,
@@ -62,26 +66,26 @@ class Scenes(Dataset):
         """Generates items again: uint8 (64, 64, 3) an image, str a text."""
         return lambda modality, ids: (generator.by_id(name)[modality] for name in ids)
 
-    def word_vectors(self):
+    def word_vectors(self) -> Any:
         """Word vectors trained on the data set's own unpaired corpus, 300-d; its stand-in for Google News."""
         return _word_vectors()
 
 
 @functools.cache
-def _word_vectors():
+def _word_vectors() -> Any:
     from tfxmr.features.text.word2vec_training import train_word2vec  # gensim takes a second to be imported
 
     return train_word2vec(generator.corpus())
 
 
-def _words():
+def _words() -> tuple[list[str], NDArray]:
     """(The words of the corpus by alphabet, "" first; their vectors, float32 (V + 1, 300), zeros first)."""
     vectors = _word_vectors()
     known = sorted(vectors.key_to_index)
     return ["", *known], np.stack([np.zeros(vectors.vector_size, np.float32), *(vectors[word] for word in known)])
 
 
-def _numbers(texts, vocabulary):
+def _numbers(texts: Iterable[str], vocabulary: Iterable[str]) -> list[list[int]]:
     """The numbers of each text's words, a list a text, without words that are not in the vocabulary."""
     numbers = {word: number for number, word in enumerate(vocabulary)}
     return [[numbers[word] for word in split_words(text) if word in numbers] for text in texts]

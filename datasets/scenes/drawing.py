@@ -1,7 +1,10 @@
 """From a scene's facts to its image: a place, its extras, the things in it, light and noise."""
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from tfxmr_datasets.scenes.brush import Brush, shade
+from tfxmr_datasets.scenes.brush import Brush, Colour, shade
 from tfxmr_datasets.scenes.things import ASPECT, PAINT
 from tfxmr_datasets.scenes.world import COLOURS, COUNTS, SIZES
 
@@ -18,7 +21,7 @@ TINT = {"day": (1, 1, 1), "sunset": (1.1, .84, .68), "night": (.5, .55, .75), "f
 HAZE = {"day": 0, "sunset": 0, "night": 0, "fog": 85}  # added to every channel
 
 
-def render(scene, rng):
+def render(scene: Any, rng: np.random.Generator) -> NDArray:
     """Paints one scene.
 
     Args:
@@ -34,13 +37,13 @@ def render(scene, rng):
     for extra in scene.extras:
         _extra(draw, extra, horizon, rng)
     _things(draw, scene, horizon, rng)
-    pixels = np.asarray(image.reduce(FINE // SIDE), np.float32)
+    pixels: NDArray = np.asarray(image.reduce(FINE // SIDE), np.float32)
     pixels = pixels * TINT[scene.light] + HAZE[scene.light]
     pixels = pixels * rng.uniform(.9, 1.1) + rng.normal(0, rng.uniform(2, 9), pixels.shape)
     return np.clip(np.round(pixels), 0, 255).astype(np.uint8)
 
 
-def _background(draw, place, rng):
+def _background(draw: ImageDraw.ImageDraw, place: str, rng: np.random.Generator) -> int:
     """Paints the place and returns the height of its horizon in pixels from above."""
     horizon = int(FINE * {"sky": 1.0, "reef": 0.0}.get(place, rng.uniform(.42, .62)))
     jitter = rng.uniform(.88, 1.12, 3)
@@ -74,7 +77,7 @@ def _background(draw, place, rng):
     return horizon
 
 
-def _peak(draw, x, base, height, rng):
+def _peak(draw: ImageDraw.ImageDraw, x: float, base: float, height: float, rng: np.random.Generator) -> None:
     """One mountain with a white top."""
     rock = shade((120, 115, 125), rng.uniform(.75, 1.15))
     draw.polygon(((x - height, base), (x + height, base), (x, base - height)), fill=rock)
@@ -82,7 +85,7 @@ def _peak(draw, x, base, height, rng):
     draw.polygon(((x - edge, snow), (x + edge, snow), (x, base - height)), fill=(240, 240, 245))
 
 
-def _texture(draw, place, horizon, ground, rng):
+def _texture(draw: ImageDraw.ImageDraw, place: str, horizon: int, ground: Colour, rng: np.random.Generator) -> None:
     """Strokes on the ground: waves lie, grass stands, sand and snow are dots; the sky gets clouds."""
     strokes = {"sea": (14, 1), "lake": (12, 1), "reef": (3, 3), "meadow": (1, 6), "forest": (1, 6)}
     wide, high = strokes.get(place, (3, 2))
@@ -93,14 +96,14 @@ def _texture(draw, place, horizon, ground, rng):
         _cloud(draw, rng)
 
 
-def _cloud(draw, rng):
+def _cloud(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
     centre = rng.uniform(0, FINE), rng.uniform(.05, .9) * FINE
     brush = Brush(draw, centre, (rng.uniform(20, 45), rng.uniform(8, 18)))
     for x, y in ((-.5, -.2), (.5, -.2), (0, .2)):
         brush.oval((242, 244, 248), x, y, .6, .7)
 
 
-def _extra(draw, name, horizon, rng):
+def _extra(draw: ImageDraw.ImageDraw, name: str, horizon: int, rng: np.random.Generator) -> None:
     """Paints one thing beside the point: in the sky or small on the ground."""
     x, y = rng.uniform(.05, .95) * FINE, min(FINE, horizon + rng.uniform(.05, .5) * (FINE - horizon))
     brush = Brush(draw, (x, y), (rng.uniform(10, 18), rng.uniform(10, 20)))
@@ -122,7 +125,7 @@ def _extra(draw, name, horizon, rng):
         brush.oval((250, 240, 180), 0, 1.8, .35)
 
 
-def _things(draw, scene, horizon, rng):
+def _things(draw: ImageDraw.ImageDraw, scene: Any, horizon: int, rng: np.random.Generator) -> None:
     """Paints the class's things side by side, the more of them the smaller, where they belong."""
     count = COUNTS[scene.count]
     height = FINE * scene.thing.height * SIZES[scene.size] * rng.uniform(.8, 1.15) * (1, .75, .6)[count - 1]
@@ -144,5 +147,5 @@ def _things(draw, scene, horizon, rng):
         PAINT[scene.thing.name](brush, main, accent, rng)
 
 
-def _vary(colour, rng):
+def _vary(colour: Colour, rng: np.random.Generator) -> Colour:
     return tuple(int(min(255, max(0, channel + rng.uniform(-20, 20)))) for channel in colour)

@@ -4,6 +4,8 @@ Every item has a random generator of its own, seeded by (seed, stream, label, nu
 give the same item in any process, in any order, and the splits and the corpus never share one.
 """
 import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from tfxmr_datasets.scenes import drawing, wording, world
@@ -33,7 +35,7 @@ class Scene:
     extras: tuple
 
 
-def sample_scene(label, rng):
+def sample_scene(label: int, rng: np.random.Generator) -> Scene:
     """Draws a scene of a class.
 
     Args:
@@ -59,7 +61,7 @@ def sample_scene(label, rng):
     )
 
 
-def example(split, label, number, seed=SEED):
+def example(split: str, label: int, number: int, seed: int = SEED) -> dict[str, Any]:
     """Makes one item.
 
     Args:
@@ -81,20 +83,20 @@ def example(split, label, number, seed=SEED):
     }
 
 
-def by_id(name, seed=SEED):
+def by_id(name: str, seed: int = SEED) -> dict[str, Any]:
     """Makes the item of an id such as "train_cat_003"; see `example`."""
     split, kind, number = name.split("_")
     return example(split, CLASSES.index(kind), int(number), seed)
 
 
-def examples(split, per_class, seed=SEED):
+def examples(split: str, per_class: int, seed: int = SEED) -> Iterator[dict[str, Any]]:
     """Yields `per_class` items of every class, class after class; see `example`."""
     for label in range(len(CLASSES)):
         for number in range(per_class):
             yield example(split, label, number, seed)
 
 
-def corpus(num_sentences=6000, seed=SEED):
+def corpus(num_sentences: int = 6000, seed: int = SEED) -> list[str]:
     """Writes free sentences about the same world, for word vectors: no item of the dataset, all 20 names.
 
     Args:
@@ -108,7 +110,7 @@ def corpus(num_sentences=6000, seed=SEED):
     return [wording.corpus_sentence(rng) for _ in range(num_sentences)]
 
 
-def _choose(weights, rng):
+def _choose(weights: Mapping[str, int], rng: np.random.Generator) -> str:
     """Draws a key of a dict key -> weight."""
     total = sum(weights.values())
     return str(rng.choice(list(weights), p=[weight / total for weight in weights.values()]))

@@ -1,4 +1,7 @@
 """TFDS builder of `scenes`, the generated dataset: nothing is downloaded."""
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import tensorflow_datasets as tfds
 from tfxmr_datasets.scenes import generator
@@ -16,7 +19,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release: seed 2024, 80 training and 20 test items a class."}
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict({
                 "image": tfds.features.Image(shape=(64, 64, 3), dtype=np.uint8),
@@ -26,9 +29,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             }),
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         return {split: self._generate_examples(split) for split in ITEMS_PER_CLASS}
 
-    def _generate_examples(self, split):
+    def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
         for example in generator.examples(split, ITEMS_PER_CLASS[split]):
             yield example["id"], example

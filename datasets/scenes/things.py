@@ -3,8 +3,10 @@
 All take (brush, main, accent, rng): two RGB triples, and a generator for the details that vary.
 The proportions of a thing (its width over its height) stand in ASPECT.
 """
+from collections.abc import Iterable
+
 import numpy as np
-from tfxmr_datasets.scenes.brush import shade
+from tfxmr_datasets.scenes.brush import Brush, Colour, shade
 
 DARK, GLASS, WOOD, STEEL = (40, 40, 45), (175, 210, 225), (115, 75, 45), (150, 155, 160)
 ASPECT = {
@@ -14,7 +16,7 @@ ASPECT = {
 }
 
 
-def boat(b, main, accent, rng):
+def boat(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A hull with a mast and one or two sails; now and then the sails are down."""
     b.shape(main, (-.9, -.5), (.9, -.5), (.6, -1), (-.6, -1))
     b.line(WOOD, .1, (0, -.5), (0, 1))
@@ -26,7 +28,7 @@ def boat(b, main, accent, rng):
         b.line(accent, .16, (0, -.3), (.75, -.3))
 
 
-def ship(b, main, accent, rng):
+def ship(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A long hull, a white superstructure with windows, one to three funnels, perhaps smoke."""
     b.shape(main, (-1, -.3), (1, -.2), (.8, -1), (-.85, -1))
     b.box((235, 235, 230), -.6, -.3, .5, .1)
@@ -41,7 +43,7 @@ def ship(b, main, accent, rng):
     b.line(WOOD, .06, (.7, -.2), (.7, .5))
 
 
-def car(b, main, accent, rng):
+def car(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A low body with a cabin and two wheels."""
     b.shape(shade(main, .9), (-.6, 0), (-.35, .8), (.3, .8), (.6, 0))
     b.shape(GLASS, (-.48, .1), (-.28, .68), (-.03, .68), (-.03, .1))
@@ -51,7 +53,7 @@ def car(b, main, accent, rng):
     _wheels(b, (-.58, .58), .2)
 
 
-def truck(b, main, accent, rng):
+def truck(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A cabin in front, a load behind, three wheels."""
     top = rng.uniform(.5, 1)
     b.box(accent, -1, -.6, .38, top)
@@ -61,7 +63,7 @@ def truck(b, main, accent, rng):
     _wheels(b, (-.7, -.3, .68), .19)
 
 
-def bus(b, main, accent, rng):
+def bus(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A tall box with a row of windows and two wheels."""
     b.box(main, -1, -.7, 1, .95)
     for x in np.linspace(-.85, .62, rng.integers(4, 7)):
@@ -70,7 +72,7 @@ def bus(b, main, accent, rng):
     _wheels(b, (-.6, .6), .17)
 
 
-def train(b, main, accent, rng):
+def train(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """An engine and one or two wagons on rails, the engine sometimes with a chimney and smoke."""
     b.line(DARK, .1, (-1.2, -1), (1.2, -1))
     for left, right in ((-1, -.4), (-.34, .26)):
@@ -85,7 +87,7 @@ def train(b, main, accent, rng):
     _wheels(b, (-.87, -.53, -.2, .12, .45, .85), .07)
 
 
-def plane(b, main, accent, rng):
+def plane(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A fuselage with a tail fin and a swept wing."""
     b.shape(accent, (-.95, .05), (-.98, .8), (-.75, .8), (-.5, .1))
     b.oval(main, 0, 0, 1, .26)
@@ -96,7 +98,7 @@ def plane(b, main, accent, rng):
         b.shape(shade(main, .8), (.2, .15), (-.05, .15), (-.35, .75), (-.18, .75))
 
 
-def helicopter(b, main, accent, rng):
+def helicopter(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A round cabin, a thin tail boom, a rotor above and skids below."""
     b.line(shade(main, .8), .16, (0, .05), (-.95, .25))
     b.line(STEEL, .08, (-.95, -.05), (-.95, .6))
@@ -109,7 +111,7 @@ def helicopter(b, main, accent, rng):
     b.line(DARK, .06, (.5, -.5), (.55, -.85))
 
 
-def balloon(b, main, accent, rng):
+def balloon(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A striped envelope with a basket on ropes."""
     b.oval(main, 0, .3, .85, .7)
     if rng.random() < .7:
@@ -120,7 +122,7 @@ def balloon(b, main, accent, rng):
     b.box(WOOD, -.22, -1, .22, -.7)
 
 
-def kite(b, main, accent, rng):
+def kite(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A diamond of four fields with a tail of ribbons."""
     b.shape(main, (0, 1), (.65, .3), (0, -.4), (-.65, .3))
     b.shape(accent, (0, 1), (.65, .3), (0, .3))
@@ -132,7 +134,7 @@ def kite(b, main, accent, rng):
         b.shape(main, (x - .15, y + .05), (x + .15, y - .1), (x, y))
 
 
-def bird(b, main, accent, rng):
+def bird(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A small body with spread wings, tail and beak."""
     lift = rng.uniform(.4, 1)
     b.shape(shade(main, .8), (.1, .05), (-.3, .05), (-.75, lift))
@@ -144,7 +146,7 @@ def bird(b, main, accent, rng):
     b.oval(DARK, .57, .18, .05)
 
 
-def duck(b, main, accent, rng):
+def duck(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A plump body low on the water, a neck, a round head with a flat beak."""
     b.shape(main, (-1, .15), (-.55, -.1), (-.5, -.6))
     b.oval(main, -.1, -.5, .72, .45)
@@ -155,7 +157,7 @@ def duck(b, main, accent, rng):
     b.oval(DARK, .56, .6, .05)
 
 
-def fish(b, main, accent, rng):
+def fish(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """An oval body with fins, a forked tail and perhaps stripes."""
     b.shape(accent, (-.55, 0), (-1, .75), (-.85, 0), (-1, -.75))
     b.shape(accent, (-.2, .4), (.25, .4), (-.15, .95))
@@ -167,7 +169,7 @@ def fish(b, main, accent, rng):
     b.oval(DARK, .58, .12, .06)
 
 
-def whale(b, main, accent, rng):
+def whale(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A long heavy body with a light belly, raised flukes and perhaps a spout."""
     b.shape(main, (-.5, .1), (-.9, .2), (-1, .8), (-.8, .45), (-.55, .75), (-.6, .2), (-.3, -.3))
     b.oval(main, .2, -.2, .78, .6)
@@ -178,7 +180,7 @@ def whale(b, main, accent, rng):
         b.line((225, 240, 250), .08, (.25, .95), (.4, .35), (.55, .95))
 
 
-def horse(b, main, accent, rng):
+def horse(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A body on four long legs, a raised neck with a dark mane, a tail."""
     _legs(b, main, (-.6, -.42, .3, .48), -.05, .1, rng)
     b.oval(main, -.05, .08, .62, .3)
@@ -188,7 +190,7 @@ def horse(b, main, accent, rng):
     b.line(shade(main, .45), .12, (-.62, .2), (-.85, -.1), (-.85, -.45))
 
 
-def cow(b, main, accent, rng):
+def cow(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A square body on four short legs, spots, a low head with horns."""
     _legs(b, main, (-.65, -.45, .25, .45), -.2, .13, rng)
     b.box(main, -.72, -.3, .58, .55)
@@ -202,7 +204,7 @@ def cow(b, main, accent, rng):
     b.line(shade(main, .6), .06, (-.72, .45), (-.88, -.3))
 
 
-def tree(b, main, accent, rng):
+def tree(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A trunk with a crown of three to five tufts, or a conical crown."""
     b.shape(WOOD, (-.16, -1), (.16, -1), (.09, .1), (-.09, .1))
     if rng.random() < .3:
@@ -213,7 +215,7 @@ def tree(b, main, accent, rng):
         b.oval(shade(main, rng.uniform(.75, 1.1)), rng.uniform(-.45, .45), rng.uniform(.05, .55), .5, .42)
 
 
-def cactus(b, main, accent, rng):
+def cactus(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A ribbed column with one or two bent arms."""
     b.box(main, -.2, -1, .2, .8)
     b.oval(main, 0, .8, .2, .2)
@@ -226,7 +228,7 @@ def cactus(b, main, accent, rng):
         b.oval((230, 90, 140), 0, .98, .14, .1)
 
 
-def house(b, main, accent, rng):
+def house(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """Walls, a gabled roof, a door, one or two windows, perhaps a chimney."""
     if rng.random() < .6:
         b.box((120, 60, 50), .4, .3, .6, .95)
@@ -239,7 +241,7 @@ def house(b, main, accent, rng):
             b.box(GLASS, x, -.5, x + .28, -.1)
 
 
-def castle(b, main, accent, rng):
+def castle(b: Brush, main: Colour, accent: Colour, rng: np.random.Generator) -> None:
     """A wall with a gate and battlements between towers; spires or flags on top."""
     b.box(main, -.8, -1, .8, .1)
     for x in np.linspace(-.7, .6, 6):
@@ -254,7 +256,7 @@ def castle(b, main, accent, rng):
     b.oval(DARK, 0, -.45, .16, .14)
 
 
-def _wheels(b, positions, radius):
+def _wheels(b: Brush, positions: Iterable[float], radius: float) -> None:
     """Wheels that touch the thing's lower edge."""
     height = radius * abs(b.half[0] / b.half[1])
     for x in positions:
@@ -262,7 +264,9 @@ def _wheels(b, positions, radius):
         b.oval(STEEL, x, height - 1, radius * .45)
 
 
-def _legs(b, colour, positions, top, width, rng):
+def _legs(
+    b: Brush, colour: Colour, positions: Iterable[float], top: float, width: float, rng: np.random.Generator,
+) -> None:
     """Legs from `top` to the lower edge, each with a stride of its own."""
     for x in positions:
         foot = x + rng.uniform(-.15, .15)

@@ -1,6 +1,9 @@
 """From a scene's facts to sentences that leave things out, and a free text corpus about the same world."""
 import re
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from tfxmr_datasets.scenes.world import COLOURS, COUNTS, LIGHTS, PLACES, SIZES, THINGS
 
 # How a scene's sentence calls the thing: by its name, by a word of its own, or by one shared with relatives.
@@ -10,7 +13,7 @@ NEAR = {"ground": ("by the", "near the", "in the"), "water": ("on the", "across 
         "air": ("over the", "above the"), "deep": ("in the", "under the")}
 
 
-def describe(scene, rng):
+def describe(scene: Any, rng: np.random.Generator) -> str:
     """Writes one to four sentences on a scene.
 
     The first is about the thing (or, three times in ten, only about its parts); the others each take one of:
@@ -30,7 +33,7 @@ def describe(scene, rng):
     return _with_articles(" ".join(facet(scene, rng) for facet in [first, *others[: count - 1]]))
 
 
-def _subject(scene, rng):
+def _subject(scene: Any, rng: np.random.Generator) -> str:
     where = f"{_pick(NEAR[scene.thing.habitat], rng)} {_pick(PLACES[scene.place], rng)}"
     be = "is" if COUNTS[scene.count] == 1 else "are"
     doing = _pick(scene.thing.doing, rng)
@@ -39,7 +42,7 @@ def _subject(scene, rng):
                   f"we see {who}.", f"here {be} {who} {doing} {where}."), rng)
 
 
-def _noun_phrase(scene, rng):
+def _noun_phrase(scene: Any, rng: np.random.Generator) -> str:
     kind = rng.choice(list(NOUN_ODDS), p=list(NOUN_ODDS.values()))
     one = COUNTS[scene.count] == 1
     if kind == "name":
@@ -53,32 +56,32 @@ def _noun_phrase(scene, rng):
     return " ".join(word for word in (scene.count, size, colour, noun) if word)
 
 
-def _parts(scene, rng):
+def _parts(scene: Any, rng: np.random.Generator) -> str:
     first, second = (scene.thing.parts[i] for i in rng.permutation(len(scene.thing.parts))[:2])
     return _pick((f"it has {first} and {second}.", f"one can see {first}.",
                   f"look at the {scene.accent} {first}.", f"note the {first} and the {second}."), rng)
 
 
-def _place(scene, rng):
+def _place(scene: Any, rng: np.random.Generator) -> str:
     word = _pick(PLACES[scene.place], rng)
     return _pick((f"here one finds the {word}.", f"the {word} can be seen.", f"a view of the {word}."), rng)
 
 
-def _light(scene, rng):
+def _light(scene: Any, rng: np.random.Generator) -> str:
     return _pick(LIGHTS[scene.light], rng) + "."
 
 
-def _extra(scene, rng):
+def _extra(scene: Any, rng: np.random.Generator) -> str:
     if not scene.extras:
         return "nothing else is in view."
     return f"a {_pick(scene.extras, rng)} is in view."
 
 
-def _size(scene, rng):
+def _size(scene: Any, rng: np.random.Generator) -> str:
     return f"it looks {scene.size}." if scene.size else "it is of common size."
 
 
-def corpus_sentence(rng):
+def corpus_sentence(rng: np.random.Generator) -> str:
     """Writes one sentence about the world at large: what a kind of thing is, has, does, and is like.
 
     Args:
@@ -110,10 +113,10 @@ def corpus_sentence(rng):
     ), rng))
 
 
-def _with_articles(text):
+def _with_articles(text: str) -> str:
     """Writes "an" where "a" stands before a vowel."""
     return re.sub(r"\ba (?=[aeiou])", "an ", text)
 
 
-def _pick(items, rng):
+def _pick(items: Sequence[str], rng: np.random.Generator) -> str:
     return items[int(rng.integers(len(items)))]

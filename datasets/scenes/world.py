@@ -32,12 +32,13 @@ class Thing:
     height: float
 
 
-def _row(names, own, generic, parts, doing, places, habitat, height):
+def _row(names: str, own: str, generic: str, parts: str, doing: str, places: str, habitat: str, height: float) -> Thing:
     """Reads one row of the table below: words apart by commas, a place's weight after a colon."""
     name, plural = names.split("/")
     weights = {place: int(weight) for place, weight in (item.split(":") for item in places.split())}
-    words = [tuple(text.split(", ")) for text in (own, generic, parts, doing)]
-    return Thing(name, plural, *words, weights, habitat, height)
+    words = {kind: tuple(text.split(", ")) for kind, text in
+             {"own": own, "generic": generic, "parts": parts, "doing": doing}.items()}
+    return Thing(name, plural, **words, places=weights, habitat=habitat, height=height)
 
 
 THINGS = (

@@ -2,7 +2,10 @@
 import functools
 import itertools
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
+from numpy.typing import NDArray
 from tfxmr_datasets.wikipedia_xmr import official_files
 
 from tfxmr.data.files import image_files
@@ -34,7 +37,7 @@ class Wikipedia(Dataset):
         """Reads articles from manual_dir if it has them, else from the built config `articles`, else there are none."""
         return functools.partial(self._read, request)
 
-    def _read(self, request, modality, ids):
+    def _read(self, request: Request, modality: str, ids: Sequence[str]) -> list:
         from tfxmr.extraction import tfds_io
 
         where = official_files.folders(pathlib.Path(request.manual_dir).expanduser()) if request.manual_dir else []
@@ -52,22 +55,22 @@ class Wikipedia(Dataset):
         return [found[name] for name in ids]
 
 
-def _split(columns):
+def _split(columns: dict[str, Any]) -> Split:
     pairs = Split.of_pairs({m: columns[m] for m in ("image", "text")}, columns["label"])
     ids = {m: columns[f"{m}_id"] for m in ("image", "text")}
     return Split(pairs.features, pairs.labels, ids)
 
 
-def _article(modality, name, where):
+def _article(modality: str, name: str, where: Sequence[pathlib.Path]) -> NDArray | str | None:
     """One image or text from the official files in the folders `where`, or None."""
     if modality == "text":
         path = official_files.find(f"texts/{name}.xml", where)
-        return path and official_files.read_text(path)
+        return official_files.read_text(path) if path else None
     paths = (official_files.find(f"images/{c}/{name}.jpg", where) for c in official_files.CLASSES)
     path = next(filter(None, paths), None)
     if path is None:
         return None
-    return image_files.decode(path.read_bytes(), path)
+    return image_files.decode(path.read_bytes(), str(path))
 
 
 WIKIPEDIA = Wikipedia(

@@ -1,9 +1,12 @@
 """Reads the files of the official Wikipedia archive, and says exactly what is missing or malformed."""
 import dataclasses
 import html
+import pathlib
 import re
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from tfxmr_datasets import files
 
 from tfxmr.core.errors import InputError
@@ -53,17 +56,17 @@ class Item:
     label: int
 
     @property
-    def image_file(self):
+    def image_file(self) -> str:
         """Path of the image inside the archive."""
         return f"images/{CLASSES[self.label]}/{self.image_id}.jpg"
 
     @property
-    def text_file(self):
+    def text_file(self) -> str:
         """Path of the text inside the archive. Text ids contain dots, which start no file extension."""
         return f"texts/{self.text_id}.xml"
 
 
-def folders(root):
+def folders(root: pathlib.Path | None) -> list[pathlib.Path]:
     """Lists the folders in which files are looked for: `root`, and any unpacked archive one level below."""
     if root is None or not root.is_dir():
         return []
@@ -71,17 +74,17 @@ def folders(root):
     return [root, *below]
 
 
-def find(name, where):
+def find(name: str, where: Iterable[pathlib.Path]) -> pathlib.Path | None:
     """Returns the path of the file called `name` in the first of the folders that holds it, or None."""
     return next((folder / name for folder in where if (folder / name).exists()), None)
 
 
-def missing(names, where):
+def missing(names: Iterable[str], where: Sequence[pathlib.Path]) -> list[str]:
     """Returns those of the names that no folder holds."""
     return [name for name in names if find(name, where) is None]
 
 
-def read_list(path, split):
+def read_list(path: pathlib.Path, split: str) -> list[Item]:
     """Reads an official list, whose lines are `<text id> TAB <image id> TAB <class 1..10>`.
 
     Returns:
@@ -104,14 +107,14 @@ def read_list(path, split):
     return items
 
 
-def check_classes(path):
+def check_classes(path: pathlib.Path) -> None:
     """Raises InputError if the file's class names are not the official ten in their order."""
     names = tuple(path.read_bytes().decode(errors="replace").split())
     if names != CLASSES:
         raise InputError(f"{path}: found the classes {', '.join(names)}, expected {', '.join(CLASSES)}.")
 
 
-def read_matrix(path, matrix, split, num_rows):
+def read_matrix(path: pathlib.Path, matrix: Matrix, split: str, num_rows: int) -> NDArray:
     """Reads one array of a .mat file.
 
     Args:
@@ -138,7 +141,7 @@ def read_matrix(path, matrix, split, num_rows):
     return array.astype(np.float32)
 
 
-def read_text(path):
+def read_text(path: pathlib.Path) -> str:
     """Returns what stands between <text> and </text>. No XML parser: not every file is valid XML."""
     content = path.read_bytes()
     # In two steps, each of which looks at a byte once: one expression for both looks again from every <text on.
@@ -151,7 +154,7 @@ def read_text(path):
         raise InputError(f"{path}: {error}. Copy it again from the official archive.") from error
 
 
-def read_image(path):
+def read_image(path: pathlib.Path) -> bytes:
     """Returns the image file's bytes as tfxmr_datasets.files.image does.
 
     Some images are grey. A grey JPEG is stored as it is: TFDS decodes it to three equal channels.

@@ -1,14 +1,18 @@
 """TFDS builder of the Wikipedia image-text dataset (Rasiwasia et al., ACM Multimedia 2010)."""
 import dataclasses
 import io
+import pathlib
 import urllib.request
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from tfxmr_datasets.wikipedia_xmr import official_files
-from tfxmr_datasets.wikipedia_xmr.official_files import Matrix
+from tfxmr_datasets.wikipedia_xmr.official_files import Item, Matrix
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
 
 HOMEPAGE = "http://www.svcl.ucsd.edu/projects/crossmodal/"
 ARCHIVE = HOMEPAGE + "wikipedia_dataset.zip"
@@ -22,12 +26,12 @@ class WikipediaConfig(tfds.core.BuilderConfig):
     text: Matrix | None = None
 
     @property
-    def matrices(self):
+    def matrices(self) -> dict[str, Matrix]:
         """Modality -> Matrix."""
-        return {} if self.image is None else {"image": self.image, "text": self.text}
+        return {m: matrix for m, matrix in (("image", self.image), ("text", self.text)) if matrix is not None}
 
 
-def _configs():
+def _configs() -> list[WikipediaConfig]:
     """Every image matrix with every text matrix (the official pair is the default), and the raw files."""
     pairs = [
         WikipediaConfig(name=f"{i}_{t}", description=f"Image: {i}, text: {t}.", image=image, text=text)
@@ -56,7 +60,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     Where manual_dir holds no official file, the archive is downloaded.
     """
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             homepage=HOMEPAGE,
             disable_shuffling=True,
@@ -69,20 +73,20 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             }),
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         where = self._folders(dl_manager)
         if classes := official_files.find(official_files.CLASSES_FILE, where):
             official_files.check_classes(classes)
-        items = {split: official_files.read_list(official_files.find(name, where), split)
+        items = {split: official_files.read_list(_path(name, where), split)
                  for split, name in official_files.LIST_FILES.items()}
         if not self.builder_config.matrices:
             every = items["train"] + items["test"]
             media = [name for item in every for name in (item.image_file, item.text_file)]
-            _require(media, where, official_files.find(official_files.LIST_FILES["train"], where).parent)
+            _require(media, where, _path(official_files.LIST_FILES["train"], where).parent)
             return {split: self._articles(items[split], where) for split in items}
         return {split: self._vectors(items[split], split, where) for split in items}
 
-    def _folders(self, dl_manager):
+    def _folders(self, dl_manager: tfds.download.DownloadManager) -> list[pathlib.Path]:
         """Returns the folders to look in, which hold every list and matrix that the config uses."""
         try:
             manual = dl_manager.manual_dir
@@ -98,39 +102,44 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         _require(official, where, place)
         return where
 
-    def _generate_examples(self, examples):
+    def _generate_examples(self, examples: Iterable[tuple[int, dict]]) -> Iterator[tuple[int, dict]]:
         yield from examples
 
-    def _vectors(self, items, split, where):
+    def _vectors(self, items: Sequence[Item], split: str, where: Sequence[pathlib.Path]) -> Iterator[tuple[int, dict]]:
         """Reads both matrices at once, so that a wrong one is refused before anything is written."""
-        rows = {modality: official_files.read_matrix(official_files.find(m.file, where), m, split, len(items))
+        rows = {modality: official_files.read_matrix(_path(m.file, where), m, split, len(items))
                 for modality, m in self.builder_config.matrices.items()}
         return self._generate_examples(
             (n, {"image": rows["image"][n], "text": rows["text"][n], **_labels(item)})
             for n, item in enumerate(items)
         )
 
-    def _articles(self, items, where):
+    def _articles(self, items: Sequence[Item], where: Sequence[pathlib.Path]) -> Iterator[tuple[int, dict]]:
         return self._generate_examples(
-            (n, {"image": io.BytesIO(official_files.read_image(official_files.find(item.image_file, where))),
-                 "text": official_files.read_text(official_files.find(item.text_file, where)),
+            (n, {"image": io.BytesIO(official_files.read_image(_path(item.image_file, where))),
+                 "text": official_files.read_text(_path(item.text_file, where)),
                  **_labels(item)})
             for n, item in enumerate(items)
         )
 
 
-def _vector(matrix):
+def _vector(matrix: Matrix | None) -> tfds.features.Tensor | None:
     """The feature of one row of the matrix, or None. Bytes are written ten times faster than floats."""
     if matrix is None:
         return None
     return tfds.features.Tensor(shape=(matrix.dim,), dtype=np.float32, encoding=tfds.features.Encoding.BYTES)
 
 
-def _labels(item):
+def _labels(item: Item) -> dict[str, Any]:
     return {"label": item.label, "image_id": item.image_id, "text_id": item.text_id}
 
 
-def _require(names, where, place):
+def _path(name: str, where: Sequence[pathlib.Path]) -> pathlib.Path:
+    """The path of a file that `_require` has found."""
+    return next(folder / name for folder in where if (folder / name).exists())
+
+
+def _require(names: Iterable[str], where: Sequence[pathlib.Path], place: Place) -> None:
     """Raises InputError that lists each of the files that no folder holds."""
     absent = official_files.missing(names, where)
     if absent:
@@ -140,7 +149,7 @@ def _require(names, where, place):
                          "(flag --manual_dir):\n  " + "\n  ".join(lines))
 
 
-def _download(dl_manager, official, place):
+def _download(dl_manager: tfds.download.DownloadManager, official: Sequence[str], place: Place) -> list[pathlib.Path]:
     """Downloads and unpacks the official archive; returns the folders of its files.
 
     The archive is published without a checksum, so none is registered; the lists, the matrices' shapes and

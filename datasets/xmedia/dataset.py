@@ -1,4 +1,7 @@
 """XMedia (Zhai, Peng and Xiao 2014) as matrices of five modalities, in the published division."""
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from tfxmr_datasets.xmedia import official_files
 
@@ -26,7 +29,7 @@ class XMedia(Dataset):
         )
 
 
-def _split(builders, split):
+def _split(builders: Mapping[str, Any], split: str) -> Split:
     from tfxmr.extraction import tfds_io
 
     columns = {m: tfds_io.read(builder, split) for m, builder in builders.items()}

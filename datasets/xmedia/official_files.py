@@ -1,8 +1,10 @@
 """Reads XMediaFeatures.mat, in either of MATLAB's formats, and the lists of test items."""
 import dataclasses
 import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from tfxmr_datasets import files
 
 from tfxmr.core.errors import InputError
@@ -34,7 +36,7 @@ class Modality:
     list_file: str
 
 
-def _modality(array, label, dim, train, test, list_file):
+def _modality(array: str, label: str, dim: int, train: int | None, test: int | None, list_file: str) -> Modality:
     return Modality(
         arrays={"train": array.format("tr"), "test": array.format("te")},
         labels={"train": f"tr{label}Cat", "test": f"te{label}Cat"},
@@ -51,7 +53,7 @@ MODALITIES = {
 }
 
 
-def read(file, modality):
+def read(file: files.File, modality: Modality) -> dict[str, tuple[NDArray, NDArray]]:
     """Reads one modality's matrices and classes.
 
     Args:
@@ -70,22 +72,14 @@ def read(file, modality):
     rows, labels = {}, {}
     for split in ("train", "test"):
         name, label = modality.arrays[split], modality.labels[split]
-        for array in (name, label):
-            if array not in found:
-                raise InputError(f"{file}: holds no array {array!r}. Is it the right {FILE}?")
-            if isinstance(found[array], sandbox.Unusable):
-                raise InputError(f"{file}: array {array!r} is no matrix of finite real numbers but {found[array]}. "
-                                 "Copy the file again.")
-            if found[array].dtype.kind not in "fiub" or not np.isfinite(found[array]).all():
-                raise InputError(f"{file}: array {array!r} is no matrix of finite real numbers.")
-        labels[split] = found[label].ravel()
-        size = modality.sizes[split] or labels[split].size
-        if found[name].shape != (size, modality.dim) or labels[split].size != size:
+        matrix, classes = _real(file, name, found), _real(file, label, found).ravel()
+        size = modality.sizes[split] or classes.size
+        if matrix.shape != (size, modality.dim) or classes.size != size:
             raise InputError(
-                f"{file}: array {name!r} has shape {found[name].shape} and {label!r} {labels[split].size} entries, "
+                f"{file}: array {name!r} has shape {matrix.shape} and {label!r} {classes.size} entries, "
                 f"expected ({size}, {modality.dim}) and {size}."
             )
-        rows[split] = found[name].astype(np.float32)
+        rows[split], labels[split] = matrix.astype(np.float32), classes
     classes = np.unique(np.concatenate(list(labels.values())))
     for first in (0, 1):
         if np.array_equal(classes, np.arange(first, first + len(CLASSES))):
@@ -96,7 +90,20 @@ def read(file, modality):
     )
 
 
-def read_list(file, labels):
+def _real(file: files.File, name: str, found: Mapping[str, NDArray | sandbox.Unusable]) -> NDArray:
+    """An array of real numbers among those of a file; raises InputError if it is none."""
+    if name not in found:
+        raise InputError(f"{file}: holds no array {name!r}. Is it the right {FILE}?")
+    array = found[name]
+    if isinstance(array, sandbox.Unusable):
+        raise InputError(f"{file}: array {name!r} is no matrix of finite real numbers but {array}. "
+                         "Copy the file again.")
+    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+        raise InputError(f"{file}: array {name!r} is no matrix of finite real numbers.")
+    return array
+
+
+def read_list(file: files.File, labels: Sequence[int] | NDArray) -> list[str]:
     r"""Reads a list of test items, whose lines are `<class number>_<class>\<name> <class, from 0 on>`.
 
     Args:
@@ -109,7 +116,7 @@ def read_list(file, labels):
     Raises:
       InputError: a malformed line, or the list is not of these rows in their order.
     """
-    names = []
+    names: list[str] = []
     for number, line in files.lines(file):
         if not line.strip():
             continue

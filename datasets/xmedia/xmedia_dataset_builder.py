@@ -1,6 +1,10 @@
 """TFDS builder of XMedia's features (Zhai, Peng and Xiao, 2014)."""
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow_datasets as tfds
+from numpy.typing import NDArray
 from tfxmr_datasets import files, partition
 from tfxmr_datasets.xmedia import official_files
 
@@ -26,7 +30,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     The authors send the file on request: {HOMEPAGE}
     """
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         dim = official_files.MODALITIES[self.builder_config.name].dim
         return self.dataset_info_from_configs(
             homepage=HOMEPAGE,
@@ -40,7 +44,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             }),
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         name = self.builder_config.name
         modality = official_files.MODALITIES[name]
         where = files.Files.of_download_manager("xmedia", dl_manager)
@@ -55,10 +59,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         sizes = {"train": len(ids["train"]), "validation": half, "test": half}
         partition.check("xmedia", {split: ids[source][part] for split, (source, part) in rows.items()}, sizes)
         return {
-            split: self._generate_examples(*(column[part] for column in (*found[source], ids[source])))
+            split: self._generate_examples(found[source][0][part], found[source][1][part], ids[source][part])
             for split, (source, part) in rows.items()
         }
 
-    def _generate_examples(self, rows, labels, ids):
+    def _generate_examples(
+        self, rows: NDArray, labels: NDArray, ids: Sequence[str],
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         for n, (row, label, name) in enumerate(zip(rows, labels, ids, strict=True)):
             yield n, {"features": row, "label": int(label), "id": name}
