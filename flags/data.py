@@ -23,8 +23,8 @@ def split_rule(values: flags.FlagValues) -> SplitRule:
     return declared.make(values, SplitRule, name=values.split or SPLITS_OF.get(values.protocol))
 
 
-def load(values: flags.FlagValues) -> MultiModalData:
-    """Loads the dataset that the flags name, with the views that the method among them reads."""
+def asked(values: flags.FlagValues) -> DataOptions:
+    """The data that the flags name, with the views that the method among them reads."""
     rule = split_rule(values)
     if rule.holds_out and "validation_fraction" in values and values.validation_fraction:
         raise InputError(
@@ -35,8 +35,12 @@ def load(values: flags.FlagValues) -> MultiModalData:
     if "model" in values:
         method = registry.get(values.model)
         wanted = method.reads(declared.make(values, method.Settings))
-    asked = declared.make(values, DataOptions, split=rule, views=tuple(wanted))
-    return asked.load_data(declared.make(values, SecondDomain))
+    return declared.make(values, DataOptions, split=rule, views=tuple(wanted))
+
+
+def load(values: flags.FlagValues) -> MultiModalData:
+    """Loads the dataset that the flags name, with the views that the method among them reads."""
+    return asked(values).load_data(declared.make(values, SecondDomain))
 
 
 def make_protocol(values: flags.FlagValues, data: MultiModalData) -> Protocol:

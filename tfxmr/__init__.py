@@ -28,12 +28,13 @@ _SUBPACKAGES = (
     "baselines", "data", "encoding", "engine", "evaluation", "extraction", "features", "models", "runs", "search",
     "tuning",
 )
+_FUNCTIONS = {"load": "tfxmr.encoding", "load_data": "tfxmr.api", "train": "tfxmr.api"}
 
 
 def __getattr__(name: str) -> Any:
     """Imports a subpackage at its first use: `tfxmr.models.get("danzcr")` works after `import tfxmr`."""
     if name in _SUBPACKAGES:
         return importlib.import_module(f"tfxmr.{name}")
-    if name == "load":
-        return importlib.import_module("tfxmr.encoding").load
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
     raise AttributeError(f"module 'tfxmr' has no attribute {name!r}")

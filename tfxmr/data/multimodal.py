@@ -190,6 +190,7 @@ class MultiModalData:
         both.
       normalisations: view -> (kind, centre, scale), what was done to raw features, see tfxmr.data.normalisation; a view
         that is not there is as it came.
+      origin: the flags, as they are typed, by which tfxmr.load_data loaded them; () of others.
       media: True if `tfxmr extract --dataset=<name>` reads images and texts of these items.
     """
 
@@ -206,6 +207,7 @@ class MultiModalData:
     tables: dict = dataclasses.field(default_factory=dict)
     vocabularies: dict = dataclasses.field(default_factory=dict)
     normalisations: dict = dataclasses.field(default_factory=dict)
+    origin: tuple = ()
     media: bool = False
 
     @property
