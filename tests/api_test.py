@@ -68,7 +68,7 @@ def test_refusals(data_dir, tmp_path):
         (lambda: tfxmr.load_data("npz", data_dir=data_dir, seed_of_all=1), "seed_of_all"),
         (lambda: tfxmr.train("dscmrr", data, tmp_path), "--model=dscmrr: no such method"),
         (lambda: tfxmr.train("cca", data, tmp_path, steps=4), "cca has no such setting"),
-        (lambda: tfxmr.train("cca", data, tmp_path, seeds="0..2"), "call train once a seed"),
+        (lambda: tfxmr.train("cca", data, tmp_path, seeds="0..2"), "call it once a seed"),
         (lambda: tfxmr.train("cca", data, tmp_path, class_seed=1), "--class_seed=1: draws nothing"),
     ):
         with pytest.raises(InputError, match=message):

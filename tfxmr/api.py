@@ -112,7 +112,7 @@ def train(
     except flags.Error as error:
         raise InputError(str(error)) from error
     if values.seeds:
-        raise InputError(f"seeds={values.seeds}: a call trains one run; call train once a seed, each in a folder of its own")
+        raise InputError(f"seeds={values.seeds}: one call trains one run; call it once a seed, in other folders")
     training.refuse_idle_seeds(values, lines)
     from tfxmr.engine import distribution
     from tfxmr.runs import selection

@@ -31,11 +31,11 @@ class Scenario:
 
 # An ended trial is known by its figures; its networks wait for nobody.
 TRIALS = ("checkpoints", "results.json")
-PROJECTOR = ("projector", "projector_config.pbtxt")
+OUTPUTS = ("projector", "projector_config.pbtxt", "encoder")
 
 
 def _train(name, *arguments):
-    return Scenario(name, ("train", *arguments), (EVALUATE, ("compare", "run")), PROJECTOR)
+    return Scenario(name, ("train", *arguments), (EVALUATE, ("compare", "run")), OUTPUTS)
 
 
 SCENARIOS = (
@@ -57,7 +57,7 @@ SCENARIOS = (
         "--min_documents=1", "--word_vectors=../inputs/words.txt", "--out=features",
     ), (("train", "--model=cca", "--dataset=features", "--features=features", "--protocol=standard", "--run_dir=../features_run"),)),
     Scenario("prepare", ("prepare", "--dataset=scenes", "--data_dir=tfds"), outputs=("features.json", "label.labels.txt")),
-    Scenario("compare", ("compare", "../inputs/a.cfg", "../inputs/b.cfg", "--run_dir=table"), (("compare", "table"),), PROJECTOR),
+    Scenario("compare", ("compare", "../inputs/a.cfg", "../inputs/b.cfg", "--run_dir=table"), (("compare", "table"),), OUTPUTS),
 )
 
 
