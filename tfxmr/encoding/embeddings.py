@@ -26,7 +26,7 @@ class Embeddings:
     Attributes:
       made: (n, k), or name -> (n, ...) of a method that compares by itself.
       columns: of the n items: "id" (unique in the modality), "class", "label", "split", "seen", "name" (as the data
-        set calls it), and "row" in its split.
+        set calls it), "row" in its split, and "pair", the same of items of two modalities that are one thing, or None.
     """
 
     made: Any
@@ -45,6 +45,7 @@ def write(folder: pathlib.Path, encoder: Encoder, data: MultiModalData, protocol
     target = folder / NAME
     target.mkdir(exist_ok=True)
     rows, sizes = [], {}
+    paired = {name for name, split in data.splits.items() if split.paired and not data.instances}
     distinct = {name: split.distinct(data.repeated) for name, split in data.splits.items()}
     for m in data.modalities:
         made = [encoder.method.represent(m, split.of(m)) for split in distinct.values() if len(split.labels[m])]
@@ -53,7 +54,7 @@ def write(folder: pathlib.Path, encoder: Encoder, data: MultiModalData, protocol
             with replacing(target / f"{m}{'.' if part else ''}{part}.npy") as file:
                 np.save(file, array, allow_pickle=False)
         sizes[m] = sorted(held)
-        rows += [{"modality": m, **columns} for columns in _items(distinct, m, data, protocol)]
+        rows += [{"modality": m, **columns} for columns in _items(distinct, m, data, protocol, paired)]
     with replacing(target / ITEMS) as file:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file)
     write_text(target / FACTS, to_json({"encoder": encoder.digest, "modalities": sizes}))
@@ -95,7 +96,9 @@ def _joined(made: list[Any]) -> dict[str, NDArray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _items(splits: dict[str, Any], modality: str, data: MultiModalData, protocol: Protocol) -> Iterator[dict[str, Any]]:
+def _items(
+    splits: dict[str, Any], modality: str, data: MultiModalData, protocol: Protocol, paired: set[str]
+) -> Iterator[dict[str, Any]]:
     """The columns of each item, in the order of the vectors."""
     every = [name for split in splits.values() for name in split.ids.get(modality, ())]
     unique = len(set(every)) == len(every)  # an id may stand in two splits
@@ -108,5 +111,5 @@ def _items(splits: dict[str, Any], modality: str, data: MultiModalData, protocol
                 "id": own if ids and unique else f"{name}/{own}", "name": own, "split": name, "row": row,
                 "label": label,
                 "class": data.class_names[label] if data.class_names and not data.instances else str(label),
-                "seen": label not in unseen,
+                "seen": label not in unseen, "pair": f"{name}/{row}" if name in paired else None,
             }

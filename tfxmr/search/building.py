@@ -1,0 +1,104 @@
+"""An index of the items of a run, filled from the vectors that the run kept."""
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
+from tfxmr.encoding import Encoder, embeddings
+from tfxmr.search.index import Index
+
+BLOCK = 8192  # items added at once
+NAME = "index"  # of the folder in the run's, the default place
+COLUMNS = ("name", "class", "split", "seen", "row", "pair")
+
+
+@dataclasses.dataclass(frozen=True)
+class Indexed:
+    """What an index asks of an encoder.
+
+    Attributes:
+      encoder: Encoder.
+      dimensions: width of its points.
+    """
+
+    encoder: Encoder
+    dimensions: int
+
+    @property
+    def digest(self) -> str:
+        """Of all that decides the vectors."""
+        return self.encoder.digest
+
+    @property
+    def similarity(self) -> str:
+        """By which points are compared."""
+        return self.encoder.vector_similarity
+
+
+def indexed(encoder: Encoder, vectors: dict[str, embeddings.Embeddings]) -> Indexed:
+    """An Encoder as `Index.open` takes it, the width that of the vectors that its run kept."""
+    modality, found = next(iter(vectors.items()))
+    return Indexed(encoder, encoder.points(modality, _rows(found.made, slice(0, 1))).shape[1])
+
+
+def build(
+    encoder: Encoder, folder: pathlib.Path, uri: Place, told: Callable[[int, int], None] = lambda done, total: None
+) -> Index:
+    """Fills an index with the items of a run; what is there already stays, and a killed one is completed.
+
+    Args:
+      encoder: of the run.
+      folder: of the encoder, with the vectors that were kept.
+      uri: of the index, as `Index.open` takes it.
+      told: is called with the items done and all of them, after every block.
+
+    Returns:
+      The open Index.
+
+    Raises:
+      InputError: the run kept no vectors, or the index holds another encoder's.
+    """
+    vectors = embeddings.read(folder, encoder)
+    index = Index.open(uri, indexed(encoder, vectors))
+    total, done = sum(len(found.columns["id"]) for found in vectors.values()), 0
+    try:
+        for modality, found in vectors.items():
+            ids, whole = found.columns["id"], index.count({"modality": [modality]}) == len(found.columns["id"])
+            for block in () if whole else _blocks(len(ids)):
+                points = encoder.points(modality, _rows(found.made, block))
+                columns = {name: [told_text(v) for v in found.columns[name][block]] for name in COLUMNS}
+                index.add(modality, ids[block], points, columns)
+                told(done + block.stop, total)
+            done += len(ids)
+    except BaseException:
+        index.close()
+        raise
+    return index
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    return (slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK))
+
+
+def _rows(made: Any, rows: slice) -> Any:
+    if isinstance(made, dict):
+        return {name: np.asarray(array[rows]) for name, array in made.items()}
+    return np.asarray(made[rows])
+
+
+def told_text(value: Any) -> str | None:
+    """A column's value as text: "yes" and "no" for True and False, None for None."""
+    if value is None:
+        return None
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def place_of(run_dir: pathlib.Path, uri: Place) -> str:
+    """Where the index of a run is: `uri`, or else RUN/index."""
+    if uri is not None and not str(uri):
+        raise InputError("--index=: name a folder, NAME.db or http://HOST:PORT")
+    return str(uri if uri is not None else run_dir / NAME)
