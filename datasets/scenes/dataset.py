@@ -7,7 +7,6 @@ text has it or not: so the view is fitted on no item, and is the same in every s
 that the corpus has not are skipped.
 """
 import functools
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,16 @@ from tfxmr_datasets.scenes import generator
 
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.extraction.dataset import Dataset, Reader, Request
-from tfxmr.features.image.descriptor import image_descriptor, image_pixels, image_regions
-from tfxmr.features.text.bag_of_words import KINDS, TextVectorizer, split_words
+from tfxmr.features.image.descriptor import (
+    Descriptor,
+    DescriptorRegions,
+    Pixels,
+    image_descriptor,
+    image_pixels,
+    image_regions,
+)
+from tfxmr.features.text.bag_of_words import KINDS, TextVectorizer
+from tfxmr.features.text.word_sequences import WordSequence
 
 
 class Scenes(Dataset):
@@ -35,23 +42,23 @@ class Scenes(Dataset):
             for name, c in columns.items()
         }
         names = {"image": request.image_features, "text": request.text_features}
+        recipes = {"image": Descriptor(), "text": vectorizer}
         tables, vocabularies = {}, {}
         if "image.regions" in request.views:
-            names["image.regions"] = "descriptor regions"
+            names["image.regions"], recipes["image.regions"] = "descriptor regions", DescriptorRegions()
             for found in features.values():
                 found["image.regions"] = image_regions(found["image"])
         if "image.pixels" in request.views:
-            names["image.pixels"] = "pixels"
+            names["image.pixels"], recipes["image.pixels"] = "pixels", Pixels()
             for name, c in columns.items():
                 features[name]["image.pixels"] = image_pixels(c["image"])
         if "text.words" in request.views:
             names["text.words"] = "words"
             vocabularies["text.words"], tables["text.words"] = _words()
-            texts = {name: _numbers(c["text"], vocabularies["text.words"]) for name, c in columns.items()}
-            length = max(len(text) for found in texts.values() for text in found)  # which says but how far to pad
-            for name, numbers in texts.items():
-                padded = [text + [0] * (length - len(text)) for text in numbers]
-                features[name]["text.words"] = np.array(padded, np.int32)
+            texts = [text for c in columns.values() for text in c["text"]]  # which say but how far to pad
+            words = recipes["text.words"] = WordSequence.of_words("words", vocabularies["text.words"][1:], texts)
+            for name, c in columns.items():
+                features[name]["text.words"] = words.transform(c["text"])
         splits = {name: Split.of_pairs(features[name], c["label"], c["id"]) for name, c in columns.items()}
         return MultiModalData(
             name=self.name,
@@ -60,6 +67,7 @@ class Scenes(Dataset):
             features={view: {"name": name, "source": f"scenes {builder.version}"} for view, name in names.items()},
             tables=tables,
             vocabularies=vocabularies,
+            recipes=recipes,
         )
 
     def reader(self, request: Request) -> Reader:
@@ -83,12 +91,6 @@ def _words() -> tuple[list[str], NDArray]:
     vectors = _word_vectors()
     known = sorted(vectors.key_to_index)
     return ["", *known], np.stack([np.zeros(vectors.vector_size, np.float32), *(vectors[word] for word in known)])
-
-
-def _numbers(texts: Iterable[str], vocabulary: Iterable[str]) -> list[list[int]]:
-    """The numbers of each text's words, a list a text, without words that are not in the vocabulary."""
-    numbers = {word: number for number, word in enumerate(vocabulary)}
-    return [[numbers[word] for word in split_words(text) if word in numbers] for text in texts]
 
 
 SCENES = Scenes(

@@ -561,7 +561,7 @@ def command(folder, *arguments):
 RUN = ("--model=cca", "--dataset=npz", "--data_dir=data", "--protocol=standard", "--run_dir=run")
 SEARCH = ("tune", *RUN, "--validation_fraction=0.25", "--grid=components=1,2")
 EXTRACT = (
-    "extract", "--dataset=folder", "--data_dir=media", "--image_features=descriptor", "--text_features=bow5", "--min_documents=1",
+    "extract", "--dataset=folder", "--data_dir=media", "--image_features=descriptor", "--text_features=tfidf5", "--min_documents=1",
     "--word_vectors=v.txt", "--out=features",
 )
 
@@ -616,10 +616,11 @@ def _half_features(folder):
 
 
 def _load_features(folder, name):
-    from tfxmr.data.files import feature_folder
-    from tfxmr.data.splits import OFFICIAL
+    from tfxmr import extraction, features
 
-    feature_folder.load(folder / "features", OFFICIAL)
+    data = extraction.load("features", features=folder / "features")
+    for recipe in data.recipes.values():
+        features.restored(*recipe.state())
 
 
 @functools.cache
@@ -737,7 +738,8 @@ PARSERS = (
            files=("run/trials/0001/trial.json", "run/trials/0002/trial.json")),
     Parser("feature folder", _features, _load_features, 4, heavy=True,
            files=("features/manifest.json", "features/class_embeddings.npy", "features/classes.txt", "features/train/ids.json",
-                  "features/train/image.npy", "features/train/text.npy", "features/train/label.npy")),
+                  "features/train/image.npy", "features/train/text.npy", "features/train/label.npy",
+                  "features/preprocessing/image.json", "features/preprocessing/text.json", "features/preprocessing/text.npz")),
     Parser("progress.json", _half_features, lambda folder, name: command(folder, *EXTRACT), 0.6, heavy=True, rewrites=True,
            files=("features/progress.json",)),
     Parser("checkpoint", _checkpoint, _restore, 0.6, heavy=True, rewrites=True),

@@ -1,6 +1,6 @@
 """Aligned multi-modal arrays: what every method trains on and every protocol selects from."""
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -191,6 +191,8 @@ class MultiModalData:
       normalisations: view -> (kind, centre, scale), what was done to raw features, see tfxmr.data.normalisation; a view
         that is not there is as it came.
       origin: the flags, as they are typed, by which tfxmr.load_data loaded them; () of others.
+      recipes: view -> the feature that made its arrays of media, or one with its `state` alone, see
+        tfxmr.features.Feature; a view of which that is not known is not there.
       media: True if `tfxmr extract --dataset=<name>` reads images and texts of these items.
     """
 
@@ -208,6 +210,8 @@ class MultiModalData:
     vocabularies: dict = dataclasses.field(default_factory=dict)
     normalisations: dict = dataclasses.field(default_factory=dict)
     origin: tuple = ()
+    # How arrays came to be makes no two data sets different.
+    recipes: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     media: bool = False
 
     @property
@@ -282,13 +286,13 @@ class MultiModalData:
         """The data with splits of fewer modalities or views, and without the facts and tables of the others."""
         dropped = {*self.views, *self.modalities}.difference(splits["train"].views)
 
-        def remaining(entries: dict[str, Any]) -> dict[str, Any]:
+        def remaining(entries: Mapping[str, Any]) -> dict[str, Any]:
             return {name: entry for name, entry in entries.items() if name not in dropped}
 
         repeated = tuple(m for m in self.repeated if m in splits["train"].modalities)
         return dataclasses.replace(
             self, splits=splits, features=remaining(self.features), repeated=repeated, tables=remaining(self.tables),
-            vocabularies=remaining(self.vocabularies),
+            vocabularies=remaining(self.vocabularies), recipes=remaining(self.recipes),
         )
 
     def of_classes(self, classes: Iterable[int]) -> "MultiModalData":

@@ -6,6 +6,7 @@ are listed in every command, and a builder is imported when it is needed.
 """
 import dataclasses
 import importlib
+import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -144,6 +145,16 @@ class Dataset:
     def reader(self, request: Request) -> Reader:
         """A function that yields the media of items by their ids; `request` says where they are."""
         raise InputError(f"--dataset={self.name}: has no images and texts to extract features of")
+
+    def places(self, modality: str, ids: Sequence[str], request: Request) -> list[pathlib.Path | None]:
+        """The absolute path of each item's medium, by its id, where it lies in a file of its own; else None.
+
+        Args:
+          modality: "image" or "text".
+          ids: names of items.
+          request: says where the data set is.
+        """
+        return [None] * len(ids)
 
     def word_vectors(self) -> Mapping[str, np.ndarray]:
         """The word vectors for its class names that it brings."""

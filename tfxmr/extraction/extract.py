@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place, digest_file
+from tfxmr.data.files import feature_folder, states
 from tfxmr.data.files.npz import ROW
 from tfxmr.data.memmap import blocks
 from tfxmr.data.multimodal import MultiModalData, Split
@@ -126,6 +127,9 @@ def extract(
         for feature in features.values():
             if hasattr(feature, "save"):
                 feature.save(store.path)
+        for v, feature in features.items():
+            if hasattr(feature, "state"):  # one that somebody has written may have none
+                states.write(store.path / feature_folder.STATES, v, *feature.state())
         for v, feature in features.items():
             if isinstance(feature, base.TextFeature):
                 facts[v]["zero_rows"] = {

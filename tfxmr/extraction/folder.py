@@ -15,7 +15,7 @@ from tfxmr.data.files import media_files
 from tfxmr.data.files.media_files import Item, Problem
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.extraction.dataset import Dataset, Reader, Request
-from tfxmr.features.image.descriptor import image_descriptor
+from tfxmr.features.image.descriptor import Descriptor, image_descriptor
 from tfxmr.features.text.bag_of_words import KINDS, TextVectorizer, warn_of_phrases, warn_of_unknown
 
 NAMED = 3  # items named for each kind of problem
@@ -54,7 +54,8 @@ class Folder(Dataset):
             splits[name] = Split(features, split.labels, split.ids)
         kinds = {"image": request.image_features, "text": request.text_features}
         facts = {m: {**known, "name": kinds[m]} for m, known in data.features.items()}
-        return dataclasses.replace(data, splits=splits, features=facts)
+        recipes = {"image": Descriptor(), "text": vectorizer}
+        return dataclasses.replace(data, splits=splits, features=facts, recipes=recipes)
 
     def listed(self, request: Request) -> MultiModalData:
         """Reads every file once, and lists the items that can be used.
@@ -119,6 +120,23 @@ class Folder(Dataset):
                     yield None
 
         return read
+
+    def places(self, modality: str, ids: Sequence[str], request: Request) -> list[pathlib.Path | None]:
+        """Where images lie, and texts but those of a CSV."""
+        if not request.data_dir:
+            return [None] * len(ids)
+        root, found, _ = media_files.find(request.data_dir)
+        if modality == "image":
+            names = {item.id: item.image for item in found}
+        else:
+            names = {item.text_id: item.text_file for item in found if item.text_file}
+        places: list[pathlib.Path | None] = []
+        for id_ in ids:
+            try:
+                places.append(media_files.place(root, names[id_]))
+            except (KeyError, media_files.BadItem):
+                places.append(None)
+        return places
 
 
 FOLDER = Folder(

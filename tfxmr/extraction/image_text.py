@@ -17,7 +17,7 @@ import rich.progress
 from tfxmr.data import memmap
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.extraction.dataset import Dataset, Reader, Request
-from tfxmr.features.image.descriptor import image_descriptor
+from tfxmr.features.image.descriptor import Descriptor, image_descriptor
 from tfxmr.features.text.bag_of_words import KINDS, TextVectorizer
 
 
@@ -66,7 +66,8 @@ class ImageTextDataset(Dataset):
             "text": {"name": request.text_features, "source": source},
         }
         facts["text"] |= {"items": "sentences"} if request.text_items == "sentences" else {}
-        return self._data(request, builder, columns, matrices, facts)
+        data = self._data(request, builder, columns, matrices, facts)
+        return dataclasses.replace(data, recipes={"image": Descriptor(), "text": vectorizer})
 
     def listed(self, request: Request) -> MultiModalData:
         """As `arrays`, without columns: so splits and classes are counted in seconds."""

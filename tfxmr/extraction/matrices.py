@@ -6,7 +6,7 @@ import zipfile
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import feature_folder, npz
 from tfxmr.data.multimodal import MultiModalData
-from tfxmr.extraction import catalogue
+from tfxmr.extraction import catalogue, recipes
 from tfxmr.extraction.dataset import Dataset, Preview, Request
 
 
@@ -37,6 +37,8 @@ class Features(Dataset):
         """Reads the folder; splits and class embeddings are those of the data set that it was made of, if known."""
         request = self.chosen(request)
         data = feature_folder.load(request.features, request.split, request.allow_leaks)
+        folder = pathlib.Path(request.features or "").expanduser()
+        data = dataclasses.replace(data, recipes=recipes.read(folder, feature_folder.read_manifest(folder)))
         owner = catalogue.find(data.name) or self
         owner.check_split(request.split)
         return owner.finished(data, request)

@@ -1,4 +1,5 @@
 """What the items of a dataset are made of, to be shown: images and texts; or their names, where there is no more."""
+import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,21 @@ def names(data: MultiModalData, split: str, modality: str, rows: Sequence[int]) 
     """
     ids = data.splits[split].ids.get(modality)
     return [str(row) if ids is None else ids[row] for row in rows]
+
+
+def places(
+    data: MultiModalData, split: str, modality: str, rows: Sequence[int], data_dir: Place = None,
+    manual_dir: Place = None,
+) -> list[pathlib.Path | None]:
+    """The absolute path of each item's image or text where it lies in a file of its own, else None.
+
+    Args:
+      data, split, modality, rows, data_dir, manual_dir: as in `media`.
+    """
+    known = catalogue.find(data.name)
+    if known is None or modality not in data.splits[split].ids:
+        return [None] * len(rows)
+    return known.places(modality, names(data, split, modality, rows), Request(data_dir, manual_dir))
 
 
 def media(

@@ -22,7 +22,7 @@ KINDS = {
 
 def restored(
     facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place = None,
-    image_weights: str | None = None,
+    image_weights: Place = None,
 ) -> Feature:
     """The feature of a state, which makes the same rows of new media as the one that gave the state.
 

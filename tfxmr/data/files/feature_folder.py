@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tfxmr.core import files
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file
-from tfxmr.data.files import archive, npz, word_tables
+from tfxmr.data.files import archive, npz, states, word_tables
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.splits import SplitRule
 from tfxmr.data.views import is_default, kind
@@ -21,6 +21,7 @@ MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
 IDS = "ids.json"  # modality -> names of its items; each modality may have names of its own
 EMBEDDINGS = "class_embeddings.npy"
+STATES = "preprocessing"  # folder of what made the features, by view; see tfxmr.data.files.states
 ANEW = "the command that made it and a new --out"
 _KINDS = {"dataset": str, "modalities": dict, "class_embeddings": dict, "files": dict, "instances": bool, "split": dict}
 _FACTS = {"fitted_labels": list, "fitted_on": list, "splits": dict}  # of a view
@@ -170,6 +171,7 @@ def digests(folder: pathlib.Path) -> dict[str, str]:
     """
     patterns = [f"*/{IDS}", "*/label*.npy", f"*/{npz.ROW}*.npy", EMBEDDINGS]
     patterns += [word_tables.TABLE.format("*"), word_tables.VOCABULARY.format("*")]
+    patterns += [f"{STATES}/{states.FACTS.format('*')}", f"{STATES}/{states.ARRAYS.format('*')}"]
     found = [path for pattern in patterns for path in folder.glob(pattern)]
     return {str(path.relative_to(folder)): digest_file(path) for path in sorted(found)}
 

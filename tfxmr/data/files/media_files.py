@@ -106,17 +106,25 @@ def read(root: pathlib.Path, name: str, limit: int | None = None) -> bytes:
     Raises:
       BadItem: outside, missing, no plain file (a pipe would never end), too long, or unreadable.
     """
-    path = root / name
+    real = place(root, name)
     try:
-        real = pathlib.Path(os.path.realpath(path, strict=True))
+        size = real.stat().st_size
+        if limit and size > limit:
+            raise BadItem("text is too long", f"{name} ({size} bytes, at most {limit})")
+        return real.read_bytes()
+    except OSError as error:
+        raise BadItem("unreadable file", f"{name} ({error})") from error
+
+
+def place(root: pathlib.Path, name: str) -> pathlib.Path:
+    """The absolute path of a plain file below a root; arguments and errors as of `read`."""
+    try:
+        real = pathlib.Path(os.path.realpath(root / name, strict=True))
         if not real.is_relative_to(os.path.realpath(root)):
             raise BadItem("outside the folder", name)
-        facts = real.stat()
-        if not stat.S_ISREG(facts.st_mode):
+        if not stat.S_ISREG(real.stat().st_mode):
             raise BadItem("no plain file", name)
-        if limit and facts.st_size > limit:
-            raise BadItem("text is too long", f"{name} ({facts.st_size} bytes, at most {limit})")
-        return real.read_bytes()
+        return real
     except FileNotFoundError as error:
         raise BadItem("missing file", name) from error
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte

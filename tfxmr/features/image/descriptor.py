@@ -95,7 +95,7 @@ class Descriptor:
     @classmethod
     def of_state(
         cls, facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place = None,
-        image_weights: str | None = None,
+        image_weights: Place = None,
     ) -> Self:
         """The feature; see `tfxmr.features.restored`."""
         return cls()

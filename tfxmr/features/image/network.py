@@ -114,7 +114,7 @@ class ImageNetwork:
     @classmethod
     def of_state(
         cls, facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place = None,
-        image_weights: str | None = None,
+        image_weights: Place = None,
     ) -> Self:
         """The network that gave a state, as it was after it was trained; see `tfxmr.features.restored`."""
         weights, expected = str(image_weights or facts["weights"]), facts["rule"]["weights_sha256"]

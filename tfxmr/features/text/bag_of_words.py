@@ -128,6 +128,10 @@ class TextVectorizer:
         """Number of words, at most max_words."""
         return len(self._vectorizer.get_feature_names_out())
 
+    def known(self, rows: NDArray) -> NDArray:
+        """Which of the rows (n, d) are of a text with a known word: bool (n,)."""
+        return np.any(rows, axis=1)
+
     def state(self) -> State:
         """What makes the same rows of new texts, see `tfxmr.features.Feature`: the words, and how rare they are."""
         facts = {"feature": "vectorizer", "name": self.name, "max_words": self.max_words,
@@ -137,7 +141,7 @@ class TextVectorizer:
     @classmethod
     def of_state(
         cls, facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place = None,
-        image_weights: str | None = None,
+        image_weights: Place = None,
     ) -> Self:
         """The vectorizer that gave a state; see `tfxmr.features.restored`."""
         made = cls(facts["name"], facts["max_words"], facts["min_documents"])

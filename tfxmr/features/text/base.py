@@ -91,7 +91,7 @@ class TextFeature:
     @classmethod
     def of_state(
         cls, facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place = None,
-        image_weights: str | None = None,
+        image_weights: Place = None,
     ) -> Self:
         """The feature that gave a state; see `tfxmr.features.restored`, which any state is given to."""
         made = cls(facts["name"], TextOptions(seed=facts["seed"]))
