@@ -2,6 +2,7 @@
 import dataclasses
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,23 @@ def series(run_dir: str | os.PathLike) -> list[pathlib.Path]:
         return []
     found = {p.parent: p.parent.name.removeprefix("seed_") for p in folder.glob("seed_*/flags.cfg")}
     return sorted((p for p, seed in found.items() if seed.isdecimal()), key=lambda p: int(found[p]))
+
+
+def below(run_dir: str | os.PathLike) -> list[pathlib.Path]:
+    """The folders of all runs of RUN_DIR: itself, those of a series, or those of pairs of modalities, RUN/image-text.
+
+    Returns:
+      list of pathlib.Path, by seed and name.
+
+    Raises:
+      InputError: no run is there.
+    """
+    folder = pathlib.Path(run_dir)
+    if (folder / "flags.cfg").exists():
+        return [folder]
+    found = {p.parent: p.parent.relative_to(folder).parts for n in ("*", "*/*") for p in folder.glob(f"{n}/flags.cfg")}
+    runs = [p for p, names in found.items() if all(re.fullmatch(r"seed_\d+|[^-]+-.+", name) for name in names)]
+    return sorted(runs, key=lambda p: [(len(name), name) for name in found[p]]) or [flagfile(folder).parent]
 
 
 def read(

@@ -36,24 +36,21 @@ AGAIN = "make the folder again by `tfxmr export --run_dir=RUN`"
 
 
 def write(
-    run_dir: pathlib.Path, method: Any, data: MultiModalData, training: MultiModalData, protocol: Protocol,
+    target: pathlib.Path, method: Any, data: MultiModalData, training: MultiModalData, protocol: Protocol,
     results: Mapping[str, Any], keep_embeddings: bool = True,
-) -> pathlib.Path:
+) -> None:
     """Writes the encoder folder of a trained method; a kill at any moment leaves the old one, or the new one whole.
 
     Args:
-      run_dir: of the run.
+      target: the folder, RUN/encoder of a run that is just finished.
       method: trained, a tfxmr.models.base.Method or tfxmr.baselines.base.Baseline.
       data: what the method reads, normalised; its `normalisations` say how, its `recipes` how features are made.
       training: its training part.
       protocol: of the run.
       results: of the run, as results.json holds them.
       keep_embeddings: whether the vectors of all items are kept.
-
-    Returns:
-      The folder.
     """
-    target, folder = run_dir / NAME, run_dir / f"{NAME}.partial"
+    folder = target.with_name(f"{target.name}.partial")
     shutil.rmtree(folder, ignore_errors=True)
     (folder / PREPROCESSING).mkdir(parents=True)
     retriever = method.retriever(None)
@@ -79,7 +76,7 @@ def write(
         _write_npz(folder / PREPROCESSING / "comparison.npz", comparison)
     facts = {
         "format": FORMAT, "model": results["model"], "kind": kind_of(method), "method": config,
-        "dataset": data.shown, "modalities": data.modalities, "views": dict(data.dims),
+        "dataset": results["dataset"], "modalities": data.modalities, "views": dict(data.dims),
         "normalisation": {view: data.normalisations.get(view, ("none",))[0] for view in data.views},
         "recipes": kept, "features": results["features"],
         "similarity": protocol.similarity, "protocol": results["protocol"],
@@ -92,9 +89,13 @@ def write(
     if keep_embeddings:
         embeddings.write(folder, load(folder), data, protocol)
     write_text(folder / "README.md", card.text(facts))
+    move(folder, target)
+
+
+def move(folder: pathlib.Path, target: pathlib.Path) -> None:
+    """Puts a folder that is complete in the place of `target`, if there is one."""
     shutil.rmtree(target, ignore_errors=True)
     os.replace(folder, target)
-    return target
 
 
 def load(place: str | os.PathLike, word_vectors: Place = None, image_weights: Place = None) -> Encoder:

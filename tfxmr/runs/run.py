@@ -7,6 +7,7 @@ without the data set is kept (tfxmr.encoding), and results.json is written last.
 import contextlib
 import importlib.metadata
 import os
+import pathlib
 from typing import Any
 
 from tfxmr import __version__, encoding, evaluation
@@ -83,8 +84,9 @@ def run(
         if options.test:  # a trial of a search keeps nothing of the kind
             projector.write(job.folder.path, retriever, job.data, job.protocol.unseen, options.seed)
             if job.options.keep_encoder:
+                target = job.folder.path / encoding.folder.NAME
                 encoding.write(
-                    job.folder.path, method, job.data, job.training, job.protocol, results, job.options.keep_embeddings
+                    target, method, job.data, job.training, job.protocol, results, job.options.keep_embeddings
                 )
         job.folder.write_results(results)
     return results
@@ -171,6 +173,36 @@ def restore(
     method = job.make()
     fitting.load(method, job)
     return method.retriever(job.training), job.data, job.training
+
+
+def keep(
+    method_class: MethodClass, settings: RunSettings, data: MultiModalData, protocol: Protocol,
+    run_dir: str | os.PathLike, options: RunOptions | None, flags: dict[str, str] | None, target: pathlib.Path,
+) -> pathlib.Path:
+    """Writes the encoder of a finished run as `run` does, with the vectors of all items, for one that has none.
+
+    Args:
+      method_class, settings, data, protocol, run_dir, options, flags: as of `run`; the run's own.
+      target: folder of the encoder.
+
+    Returns:
+      `target`.
+
+    Raises:
+      InputError: the run is not finished, or is another one.
+    """
+    options = options or RunOptions()
+    job = make_job(method_class, settings, data, protocol, run_dir, options, flags, free=("nothing",))
+    found = checked(job.folder.require_results(), job)
+    method = job.make()
+    fitting.load(method, job)
+    method.retriever(job.training)  # which finishes it
+    with job.open():
+        # What a version before the encoders did not write is known of the job.
+        results = {"versions": {}, **found, "protocol": job.protocol.facts(job.data)}
+        target.parent.mkdir(parents=True, exist_ok=True)
+        encoding.write(target, method, job.data, job.training, job.protocol, results)
+    return target
 
 
 def ending(results: dict[str, Any]) -> str:
