@@ -29,7 +29,7 @@ def asked(values: flags.FlagValues) -> DataOptions:
     if rule.holds_out and "validation_fraction" in values and values.validation_fraction:
         raise InputError(
             f"--validation_fraction={values.validation_fraction}: --split={rule.name} gives validation items already; "
-            "leave the one or the other out"
+            "omit one of the two"
         )
     wanted = ()
     if "model" in values:

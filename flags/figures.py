@@ -47,7 +47,7 @@ def check(values: flags.FlagValues) -> None:
             else "--x is missing: name the flag in which the runs differ, such as --x=unseen_share"
         )
     if values.table and values.run_dir:
-        raise InputError(f"--table={values.table}: takes the place of runs; leave out --run_dir or --table")
+        raise InputError(f"--table={values.table}: takes the place of runs; omit --run_dir or --table")
     if not values.table and not values.run_dir:
         raise InputError("--run_dir=RUN is missing: name the folder of the run to draw")
     if len(values.run_dir) > (KINDS[values.figure] or len(values.run_dir)):

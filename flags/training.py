@@ -63,7 +63,7 @@ def refuse_idle_seeds(values: flags.FlagValues, typed: Sequence[str]) -> None:
     for name, remedy in REMEDIES.items():
         if name in names and not DRAWS[name](values):
             raise InputError(
-                f"--{name}={values[name].value}: draws nothing without {remedy}; add that, or leave it out"
+                f"--{name}={values[name].value}: draws nothing without {remedy}; add that, or omit it"
             )
 
 
@@ -79,6 +79,6 @@ def refuse_batch(values: flags.FlagValues, data: MultiModalData) -> None:
     items = len(data.splits["train"])
     if "batch_size" in values and values["batch_size"].present and values.batch_size > items:
         raise InputError(
-            f"--batch_size={values.batch_size}: the training set has {items} items; take at most that many, or leave "
-            "the flag out, which takes all"
+            f"--batch_size={values.batch_size}: the training set has {items} items; take at most that many, or omit "
+            "the flag, which takes all"
         )

@@ -82,7 +82,7 @@ def test_a_default_batch_that_was_given_is_refused(capsys, folder, tmp_path):
     """Guards against a flag that is set aside; DCCA's own default is 500, and the training set has 54 items."""
     arguments = ["train", "--model=dcca", "--dataset=npz", "--protocol=standard", f"--data_dir={folder}", "--steps=1"]
     text = refusal(capsys, *arguments, "--batch_size=500", f"--run_dir={tmp_path}/given")
-    assert "--batch_size=500: the training set has 54 items" in text and "leave the flag out" in text
+    assert "--batch_size=500: the training set has 54 items" in text and "omit the flag" in text
     assert main([*arguments, f"--run_dir={tmp_path}/run"]) == 0
     text = capsys.readouterr().out
     assert "train 54, validation 6, test 30" in text and "batch      54, all training items" in text
@@ -109,7 +109,7 @@ def test_missing_npz(capsys, train, folder, tmp_path):
 
 def test_features_of_another_dataset(capsys, train):
     message = refusal(capsys, *train, "--image_features=sift128")
-    assert "--image_features=sift128: dataset npz takes its matrices as they are; leave this flag out" in message
+    assert "--image_features=sift128: dataset npz takes its matrices as they are; omit this flag" in message
     assert "--text_features=lda10: dataset scenes has tfidf, counts" in refusal(
         capsys, "train", "--dataset=scenes", "--text_features=lda10", "--run_dir=x"
     )

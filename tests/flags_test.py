@@ -116,7 +116,7 @@ def test_seeds_that_draw_nothing(command, tmp_path, capsys):
     for name, remedy in seeds.items():
         for typed in ([f"--{name}=3"], [f"-{name}", "3"]):
             assert main([command, out, *typed]) == 2
-            message = f"--{name}=3: draws nothing without {remedy}; add that, or leave it out"
+            message = f"--{name}=3: draws nothing without {remedy}; add that, or omit it"
             assert capsys.readouterr().err == f"tfxmr: error: {message}\n"
     (tmp_path / "one.cfg").write_text("--model=cca\n--class_seed=3\n--labels_seed=3\n")
     values, _ = parse(f"--flagfile={tmp_path}/one.cfg")

@@ -8,8 +8,10 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = [p for name in ("tfxmr", "flags", "datasets") for p in sorted((ROOT / name).rglob("*.py")) if "_test" not in p.name]
 # Folders that speak the glossary throughout, in code, comments, help texts and messages.
-GLOSSARY = [p for p in SOURCES if p.relative_to(ROOT).parts[:2] in {
-    ("tfxmr", name) for name in ("evaluation", "runs", "reports", "tuning", "testing.py")
+GLOSSARY = [p for p in SOURCES if p.relative_to(ROOT).parts[0] in ("flags", "datasets") or p.relative_to(ROOT).parts[:2] in {
+    ("tfxmr", name) for name in (
+        "commands", "core", "data", "evaluation", "extraction", "features", "reports", "runs", "testing.py", "tuning",
+    )
 }]
 OTHER_WORDS = {  # what is written in its place -> what is not
     "skipped, dropped": r"left out",

@@ -282,7 +282,7 @@ def test_domains_that_do_not_fit(data):
     two, one = (registry.get(f"proving.{m}") for m in ("two_domains:TwoDomains", "staged:Staged"))
     with pytest.raises(InputError, match="TwoDomains learns from a second domain: give --source_dataset"):
         needed(two, dataclasses.replace(data, source=None))
-    with pytest.raises(InputError, match="--source_dataset: .*:Staged learns from one domain; leave the flag out"):
+    with pytest.raises(InputError, match="--source_dataset: .*:Staged learns from one domain; omit the flag"):
         needed(one, data)
     train = data.source.splits["train"]
     wider = dataclasses.replace(train, features={m: np.pad(train.features[m], ((0, 0), (0, 1))) for m in ("image", "text")})
@@ -327,4 +327,4 @@ def test_flags_of_a_source(tmp_path, capsys):
     assert main([*command, "--source_dataset=npz", f"--source_data_dir={tmp_path}/none"]) == 2
     assert "the second domain, of whose flags each begins with --source_: --data_dir=" in capsys.readouterr().err
     assert main([*command, "--source_dataset=scenes"]) == 2
-    assert "sm learns from one domain; leave the flag out" in capsys.readouterr().err
+    assert "sm learns from one domain; omit the flag" in capsys.readouterr().err

@@ -128,9 +128,9 @@ def read_list(file: files.File, labels: Sequence[int] | NDArray) -> list[str]:
         if len(names) < len(labels) and label != labels[len(names)]:
             raise InputError(
                 f"{file}, line {number}: is of class {CLASSES[label]}, and test row {number} of {FILE} of class "
-                f"{CLASSES[labels[len(names)]]}: the list is of another order. Leave it out; ids are then row numbers."
+                f"{CLASSES[labels[len(names)]]}: the list is of another order. Omit it; ids are then row numbers."
             )
         names.append(match[1].replace("\\", "/"))
     if len(names) != len(labels):
-        raise InputError(f"{file}: has {len(names)} lines, expected {len(labels)} as {FILE} has rows. Leave it out.")
+        raise InputError(f"{file}: has {len(names)} lines, expected {len(labels)} as {FILE} has rows. Omit it.")
     return names

@@ -28,7 +28,7 @@ def methods() -> Iterator[tuple[str, type[Any]]]:
         try:
             yield name, get(name)
         except InputError as error:
-            print(f"tfxmr: warning: left out: {error}", file=sys.stderr)
+            print(f"tfxmr: warning: skipped: {error}", file=sys.stderr)
 
 
 def readers(views: list[str]) -> list[list[str]]:

@@ -36,7 +36,7 @@ def setting(
         when they are asked for; or None for any.
       minimum: the least value allowed, or None.
       maximum: the largest value allowed, or None.
-      grid: the values that `tfxmr tune` tries, in a tuple; () leaves the option out of the method's own search.
+      grid: the values that `tfxmr tune` tries, in a tuple; () keeps the option from the method's own search.
       affects: what another value changes. "result": what is learnt, so it is another run; "scoring": how a trained
         method is scored, so `tfxmr evaluate` takes it; "nothing": neither, and a run may be resumed with another one.
         A place of data is of the last kind, since digests tell whether what lies there is the same.
@@ -63,7 +63,7 @@ def changed(default: typing.Any = dataclasses.MISSING, why: str = "", **facts: t
     (200, 'Training epochs. The paper is silent.')
 
     Args:
-      default: the subclass's; left out, it is the base's.
+      default: the subclass's; omitted, it is the base's.
       why: what the base's help does not say of it, such as where the default comes from; follows that help.
       **facts: arguments of `setting` that take the place of the base's.
     """
@@ -124,7 +124,7 @@ def _hint(field: dataclasses.Field) -> tuple[type, type]:
 
 
 def _plain(hint: typing.Any) -> Iterator[type]:
-    """The types of `int | None` and the like, None left out; none of an annotation that is a text."""
+    """The types of `int | None` and the like, without None; none of an annotation that is a text."""
     if isinstance(hint, types.UnionType):
         for part in typing.get_args(hint):
             yield from _plain(part)

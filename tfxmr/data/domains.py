@@ -50,7 +50,7 @@ def needed(method_class: type[Any], name: str, data: MultiModalData) -> MultiMod
         return None
     if not method_class.takes_source:
         raise InputError(
-            f"--source_dataset: {name} learns from one domain; leave the flag out, or take one that learns from two"
+            f"--source_dataset: {name} learns from one domain; omit the flag, or take one that learns from two"
         )
     read = method_class.source_modalities
     wanted = [view for view in data.views if not read or modality_of(view) in read]
@@ -91,7 +91,7 @@ def refuse_leaks(data: MultiModalData, allow: bool = False) -> None:
         if leaked:
             raise InputError(
                 f"--source_dataset: {len(leaked)} training items of {data.source.shown} are test items of {data.shown} "
-                f"by their features ({', '.join(views)}); leave them out of the source, or take them with --allow_leaks"
+                f"by their features ({', '.join(views)}); drop them from the source, or take them with --allow_leaks"
             )
 
 

@@ -44,7 +44,7 @@ def advice(labels: NDArray) -> str:
     if labels.ndim and labels.size == max(labels.shape):
         broken = np.flatnonzero(labels.ravel() != np.rint(labels.ravel()))  # NaN, too, differs from itself
         if len(broken):
-            return (f"Row {broken[0]} holds {labels.ravel()[broken[0]]}, which is no class number; leave out the items "
+            return (f"Row {broken[0]} holds {labels.ravel()[broken[0]]}, which is no class number; drop the items "
                     "without a class.")
         return "Use .ravel()." if labels.ndim > 1 else "Use .astype('int32')."
     if one_hot(labels) is not None:
@@ -52,6 +52,6 @@ def advice(labels: NDArray) -> str:
     if labels.ndim == 2 and _marks(labels):
         several = (labels == 1).sum(axis=1)
         row = np.flatnonzero(several != 1)[0]
-        return (f"Row {row} has {several[row]} classes, and one label an item is needed: leave out the items of no "
+        return (f"Row {row} has {several[row]} classes, and one label an item is needed: drop the items of no "
                 "class or of several, or choose one class of each, and store its number.")
     return "One label an item is needed: store its class number, counted from 0."

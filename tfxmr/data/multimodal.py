@@ -19,7 +19,7 @@ class Split:
       features: view -> float32 (n_m, d), (n_m, places, d) or int32 (n_m, T), see tfxmr.data.views: an array or
         tfxmr.data.memmap.MappedMatrix. A modality has one view or more; n_m is one number for all of them.
       labels: modality -> int32 (n_m,), zero-based class of each item.
-      ids: modality -> n_m strings that name the items; modalities without names are left out.
+      ids: modality -> n_m strings that name the items; modalities without names are skipped.
       unpaired: modalities whose items have no counterpart in another modality, even if the labels agree.
     """
 
@@ -92,7 +92,7 @@ class Split:
                 found = ", ".join(str(names[c]) if len(names) else f"{c} (counted from 0)" for c in lacking)
                 raise InputError(
                     f"there is no {m} item to train on of class {found}, of which another modality has some; add "
-                    f"some, or leave out the class or all {m} items"
+                    f"some, or drop the class or all {m} items"
                 )
 
     def permute(self, rng: np.random.Generator) -> dict[str, NDArray]:
@@ -338,7 +338,7 @@ class MultiModalData:
             if not split.paired:
                 raise InputError(
                     f"--instances: the {name} items of dataset {self.name} are no pairs, so that none has a "
-                    "counterpart; leave the flag out, or choose --modalities that are"
+                    "counterpart; omit the flag, or choose --modalities that are"
                 )
             items = split.items_of(self.repeated[0])[1] if self.repeated else np.arange(len(split))
             labels = (start + items).astype(np.int32)

@@ -18,7 +18,7 @@ def normalise_features(data: MultiModalData, kind: str, train: Split) -> MultiMo
 
     Args:
       data: MultiModalData.
-      kind: "none"; "l2": each row to unit length (zero rows stay); "zscore": each column to mean 0, variance 1
+      kind: "none"; "l2": each row to unit norm (zero rows stay); "zscore": each column to mean 0, variance 1
         on the training items (constant columns are only centred); "minmax": each column to [0, 1] there. In a map
         (n, places, d) each vector of a place is a row: its d columns have one statistic over all items and places.
       train: Split of the items that a method may train on; the statistics are theirs alone.

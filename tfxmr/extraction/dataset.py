@@ -218,7 +218,7 @@ class Dataset:
             if value is not None and value not in valid:
                 raise InputError(
                     f"--{kind}={value}: dataset {self.name} "
-                    + (f"has {', '.join(valid)}" if valid else f"{_WITHOUT[kind]}; leave this flag out")
+                    + (f"has {', '.join(valid)}" if valid else f"{_WITHOUT[kind]}; omit this flag")
                 )
             filled[kind] = value or next(iter(valid), None)
         if request.features:

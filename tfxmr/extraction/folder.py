@@ -80,7 +80,7 @@ class Folder(Dataset):
         strange = sorted({f"{i.class_name!r} ({i.split})" for i in good if i.class_name not in classes})
         if strange:
             raise InputError(
-                f"--data_dir={data_dir}: no item trains class {', '.join(strange)}; add some, or leave it out"
+                f"--data_dir={data_dir}: no item trains class {', '.join(strange)}; add some, or omit it"
             )
         splits = {}
         for name in media_files.SPLITS:

@@ -39,8 +39,8 @@ class DataOptions(Request):
         super().__post_init__()
         if self.instances and self.word_vectors:
             raise InputError(
-                f"--instances --word_vectors={self.word_vectors}: there are no classes to have vectors; leave the one "
-                "or the other out"
+                f"--instances --word_vectors={self.word_vectors}: there are no classes to have vectors; omit one "
+                "of the two"
             )
         name = self.dataset_name
         if name is not None and (not name.strip() or not name.isprintable()):

@@ -65,7 +65,7 @@ def test_several_texts_of_an_image(tmp_path):
 
 
 @pytest.mark.parametrize("changes, message", [
-    ({"row_image": np.array([0, 0])}, "'row_image' leaves out 1 of 2 rows, first row 1"),
+    ({"row_image": np.array([0, 0])}, "'row_image' lacks 1 of 2 rows, first row 1"),
     ({"row_image": np.array([0, 2])}, "'row_image' holds 0 to 2, expected row numbers from 0 to 1"),
     ({"row_image": np.array([0.0, 1.0])}, "'row_image' has type float64"),
     ({"row_image": np.array([0, 1]), "row_text": np.array([0, 1])}, "is for one modality that shares 'label'"),

@@ -32,11 +32,11 @@ def load(data_dir: str | os.PathLike | None) -> MultiModalData:
     A modality whose items are not those of the others has labels of its own: beside the matrix `video` (n_v, d)
     stand `label_video` (n_v,) and perhaps `id_video` (n_v,). Its rows then belong to no row of another modality,
     even if the labels agree. The modalities without an own label array share `label`, `id` and their rows, as
-    above; if there are none, `label` is left out. So image-text pairs with loose videos are `image`, `text`,
+    above; if there are none, `label` is omitted. So image-text pairs with loose videos are `image`, `text`,
     `label`, `video`, `label_video`.
 
     Where several texts belong to one image, as five sentences do, `image` may hold each image once, (N, d), beside
-    `row_image` (n,), the row of `image` that belongs to each text, and perhaps `id_image` (N,). If `label` is left out
+    `row_image` (n,), the row of `image` that belongs to each text, and perhaps `id_image` (N,). If `label` is omitted
     then, the data have no classes, and an image is found by its own texts alone.
 
     Beside its matrix, or in its place, a modality may have other views, arrays named MODALITY.NAME with the same rows:
@@ -77,7 +77,7 @@ def load(data_dir: str | os.PathLike | None) -> MultiModalData:
                     f"items, {items}: labels count the classes from 0. Renumber them, or add classes.txt.")
     if not class_names and min(labels.min() for s in splits.values() for labels in s.labels.values()) == 1:
         # Not refused: a class without items does no harm but to the class split by parity and to one output.
-        warnings.warn(f"{folder}: the labels of all splits begin at 1, and are taken to leave out class 0. If they "
+        warnings.warn(f"{folder}: the labels of all splits begin at 1, and are taken to lack class 0. If they "
                       "count from 1, subtract 1 from all.", stacklevel=2)
     widths = check_widths({split: f"{folder / split}.npz" for split in splits}, splits)
     for split in splits:
@@ -113,7 +113,7 @@ def read_classes(path: Any) -> list[str]:
         if name in names[:number - 1]:
             raise InputError(f"{path}: line {number} repeats the class {name!r}, expected each name once.")
     if not names:
-        raise InputError(f"{path}: is empty, expected one class name a line. Without names, leave the file out.")
+        raise InputError(f"{path}: is empty, expected one class name a line. Without names, omit the file.")
     return names
 
 
@@ -229,11 +229,11 @@ def _check_names(path: Any, arrays: dict[str, Any], modalities: Sequence[str], o
     for name in arrays:
         if name in SHARED and len(own) == len(modalities):
             raise InputError(f"{path}: array {name!r} is of no use: every modality has a label array of its own. "
-                             "Leave it out, or the own arrays of the modalities that are to share it.")
+                             "Omit it, or the own arrays of the modalities that are to share it.")
         kind, _, modality = name.partition("_")
         if name.startswith(ROW) and (modality in own or sum(n.startswith(ROW) for n in arrays) > 1):
             raise InputError(f"{path}: array {name!r} is for one modality that shares 'label' with the others; found "
-                             f"{sorted(n for n in arrays if n.startswith((ROW, 'label_')))}. Leave the others out.")
+                             f"{sorted(n for n in arrays if n.startswith((ROW, 'label_')))}. Omit the others.")
         if name.startswith((*OWN, ROW)) and modality not in modalities:
             raise InputError(f"{path}: array {name!r} has no matrix {modality!r} beside it, found {modalities}. Add "
                              f"the matrix or remove {name!r}; no matrix may have a name that starts with '{kind}_'.")
@@ -282,7 +282,7 @@ def _check_rows(path: Any, name: str, rows: NDArray, size: int, num_items: int |
     if rows.min(initial=0) < 0 or rows.max(initial=0) >= size:
         raise InputError(f"{what} holds {rows.min()} to {rows.max()}, expected row numbers from 0 to {size - 1}.")
     if len(lacking):
-        raise InputError(f"{what} leaves out {len(lacking)} of {size} rows, first row {lacking[0]}. Leave them out of "
+        raise InputError(f"{what} lacks {len(lacking)} of {size} rows, first row {lacking[0]}. Drop them from "
                          "the matrix, or add the items that belong to them.")
     return rows.astype(np.int64)
 
