@@ -64,7 +64,7 @@ def write(
         for part, array in zip(("centre", "scale"), pair, strict=True) if array is not None
     })
     kept = {}
-    for view, recipe in getattr(data, "recipes", {}).items():
+    for view, recipe in data.recipes.items():
         if view in data.views:
             kept[view], held = recipe.state()
             _write_npz(folder / PREPROCESSING / f"{view}.npz", held)
@@ -76,7 +76,8 @@ def write(
         _write_npz(folder / PREPROCESSING / "comparison.npz", comparison)
     facts = {
         "format": FORMAT, "model": results["model"], "kind": kind_of(method), "method": config,
-        "dataset": results["dataset"], "modalities": data.modalities, "views": dict(data.dims),
+        "dataset": results["dataset"], "source": _source(data.name, results["flags"]),
+        "modalities": data.modalities, "views": dict(data.dims),
         "normalisation": {view: data.normalisations.get(view, ("none",))[0] for view in data.views},
         "recipes": kept, "features": results["features"],
         "similarity": protocol.similarity, "protocol": results["protocol"],
@@ -112,7 +113,7 @@ def load(place: str | os.PathLike, word_vectors: Place = None, image_weights: Pl
     Raises:
       InputError: there is none, it is damaged, or another file of word vectors or weights is given.
     """
-    folder = _folder(pathlib.Path(place).expanduser())
+    folder = folder_of(pathlib.Path(place).expanduser())
     facts = read_json(folder / FACTS, AGAIN)
     if facts.get("format") != FORMAT:
         raise InputError(
@@ -148,7 +149,7 @@ def load(place: str | os.PathLike, word_vectors: Place = None, image_weights: Pl
     return Encoder(facts, method, normalisations, recipe, comparison)
 
 
-def _folder(place: pathlib.Path) -> pathlib.Path:
+def folder_of(place: pathlib.Path) -> pathlib.Path:
     """The encoder folder of a run, or that folder itself. Raises InputError that says what is there instead."""
     if (place / FACTS).exists():
         return place
@@ -190,6 +191,15 @@ def restored(facts: Mapping[str, Any], arrays: dict[str, NDArray]) -> Retriever:
     method = method_class(method_class.Settings(**settings))
     method.set_arrays(arrays)
     return method.retriever(None)
+
+
+def _source(name: str, flags: Mapping[str, str]) -> dict[str, str]:
+    """The name of a data set, and where the run found it: absolute paths."""
+    found = {"name": name}
+    for flag in ("data_dir", "manual_dir", "features"):
+        if value := flags.get(flag, "").partition("=")[2]:
+            found[flag] = os.path.abspath(os.path.expanduser(value))
+    return found
 
 
 def _moments(rows: NDArray) -> tuple[NDArray, NDArray]:

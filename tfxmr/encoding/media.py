@@ -1,0 +1,83 @@
+"""What the items of a run look like and say, to show beside their vectors; from the data set, while it is there."""
+import functools
+import io
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
+from tfxmr.encoding.encoder import Encoder
+
+CACHED = 4096  # media in memory
+
+
+class Media:
+    """Sentences and images of a run's items, by the names that the data set gives them.
+
+    Args:
+      encoder: of the run; it says which data set that was, and where.
+      data_dir, manual_dir: where it is now; None: where it was.
+    """
+
+    def __init__(self, encoder: Encoder, data_dir: Place = None, manual_dir: Place = None) -> None:
+        self.source = dict(encoder.facts.get("source", {}))
+        asked = {"data_dir": data_dir, "manual_dir": manual_dir}
+        self.places = {name: place or self.source.get(name) for name, place in asked.items()}
+        self._medium = functools.lru_cache(CACHED)(self._found)
+
+    def text(self, columns: Mapping[str, Any], modality: str) -> str | None:
+        """The sentence of a text item, by its columns in an index; None of others, or if the data set is gone."""
+        found = self._medium(modality, str(columns.get("name")))
+        return found if isinstance(found, str) else None
+
+    def image(self, columns: Mapping[str, Any], modality: str) -> NDArray | None:
+        """The image of an item, uint8 (height, width, 3); None as above."""
+        found = self._medium(modality, str(columns.get("name")))
+        return found if isinstance(found, np.ndarray) else None
+
+    def thumbnail(self, columns: Mapping[str, Any], modality: str, side: int = 160) -> bytes | None:
+        """The image of an item as a JPEG that fits into a square of `side` pixels; None as above."""
+        image = self.image(columns, modality)
+        return None if image is None else jpeg(image, side)
+
+    def file(self, columns: Mapping[str, Any], modality: str) -> tuple[bytes, str] | None:
+        """(Content, MIME type) of an item that a browser plays; None: no data set of this version has such files."""
+        return None
+
+    @functools.cached_property
+    def _read(self) -> Any:
+        """The data set's reader of media, or None."""
+        from tfxmr.extraction import Request, catalogue  # above what searches alone need
+
+        dataset = catalogue.find(self.source.get("name", ""))
+        if dataset is None or not dataset.has_media:
+            return None
+        try:
+            return dataset.reader(Request(self.places["data_dir"], self.places["manual_dir"]))
+        except InputError as error:
+            warnings.warn(f"images and texts are not shown: {error}", stacklevel=2)
+            return None
+
+    def _found(self, modality: str, name: str) -> Any:
+        if self._read is None:
+            return None
+        try:
+            return next(iter(self._read(modality, [name])), None)
+        except (InputError, OSError, KeyError):  # an item that was removed since
+            return None
+
+
+def jpeg(image: NDArray, side: int) -> bytes:
+    """An image, uint8 (height, width, 3), as the content of a JPEG file that fits into a square of `side` pixels."""
+    small, content = Image.fromarray(image), io.BytesIO()
+    if max(small.size) < side:  # 28 pixels of a digit are not to be looked for
+        factor = side // max(small.size)
+        small = small.resize((small.width * factor, small.height * factor), Image.Resampling.NEAREST)
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    small.save(content, "JPEG", quality=85)
+    return content.getvalue()

@@ -1,0 +1,82 @@
+"""Answers as text and JSON."""
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tfxmr.search.query import Answer, Hit
+
+Shown = Callable[[Mapping[str, Any], str], str | None]  # (columns of an item, modality) -> its sentence, if it has one
+
+
+def facts(answer: Answer, sentence: Shown = lambda columns, modality: None) -> dict[str, Any]:
+    """An Answer as JSON holds it."""
+    query = answer.query
+    own = None if query.item is None else {name: value for name, value in query.item.items() if value is not None}
+    found = {
+        "query": {"modality": query.modality, "shown": query.shown, "item": own},
+        "find": list(answer.find), "where": answer.where, "searched": answer.searched,
+        "seconds": round(answer.seconds, 6),
+    }
+    for name in ("average_precision", "chance", "precision", "pair_rank", "usual"):
+        if (value := getattr(answer, name)) is not None:
+            found[name] = value
+    hits = []
+    for hit in answer.hits:
+        row = {"rank": hit.rank, "score": hit.score, "id": hit.id, "modality": hit.modality, "ties": list(hit.ties)}
+        row |= {name: value for name, value in hit.columns.items() if value is not None}
+        row |= {} if hit.right is None else {"right": hit.right}
+        row |= {"pair": True} if hit.pair else {}
+        if text := sentence(hit.columns, hit.modality):
+            row["text"] = text
+        hits.append(row)
+    return found | {"hits": hits}
+
+
+def head(answer: Answer) -> str:
+    """What was asked, in a line."""
+    query, among = answer.query, " and ".join(answer.find)
+    own = "" if query.item is None or query.item.get("class") is None else f" ({query.item['class']})"
+    kept = "".join(f", {name} {' or '.join(values)}" for name, values in answer.where.items())
+    return (
+        f"{query.modality} {query.shown!r}{own}: the best of {answer.searched:,} {among} items{kept}, "
+        f"{1000 * answer.seconds:.1f} ms"
+    )
+
+
+def notes(answer: Answer) -> list[str]:
+    """What is known of how good the answer is, a sentence a line."""
+    lines = []
+    if answer.average_precision is not None and answer.chance is not None:
+        lines.append(f"AP {answer.average_precision:.3f} of the whole ranking (chance {answer.chance:.3f})")
+    if answer.precision is not None:
+        lines.append(f"P@{len(answer.hits)} {answer.precision:.3f}")
+    if answer.pair_rank is not None:
+        lines.append(f"its pair: rank {answer.pair_rank:,} of {answer.searched:,}")
+    if answer.query.item is None and answer.hits:
+        lines.append("what is right is not known of an own query")
+    if "class" in answer.where:
+        lines.append("no AP, since --class chooses what is found")
+    if answer.usual is not None:
+        lines.append(f"the best score is above that of {answer.usual:.0%} of the test queries")
+    return lines
+
+
+def rows(answer: Answer, sentence: Shown = lambda columns, modality: None) -> list[dict[str, Any]]:
+    """The hits as rows of a table: rank, score with four significant digits, id, class, split, right, text."""
+    found = []
+    for hit in answer.hits:
+        row: dict[str, Any] = {"rank": rank(hit), "score": f"{hit.score:.4g}"}
+        if len(answer.find) > 1:
+            row["modality"] = hit.modality
+        row |= {"id": hit.id, "class": hit.columns.get("class"), "split": hit.columns.get("split")}
+        if hit.right is not None:
+            row["right"] = "pair" if hit.pair else "yes" if hit.right else "no"
+        if text := sentence(hit.columns, hit.modality):
+            row["text"] = " ".join(text.split())
+        found.append(row)
+    return found
+
+
+def rank(hit: Hit) -> str:
+    """A hit's rank, with those that tie: "2", "1-8"."""
+    first, last = hit.ties
+    return str(hit.rank) if first == last else f"{first}-{last}"
