@@ -134,7 +134,8 @@ class FolderEngine(Engine):
         for segment, mask, count in self._select(where):
             rows = np.arange(count) if mask is None else np.flatnonzero(mask)
             for block in np.split(rows, range(SCAN, count, SCAN)):
-                yield Items(segment.ids(block), segment.vectors[block], segment.columns(block, names))
+                ids, columns = segment.look_up(block, names)
+                yield Items(ids, segment.vectors[block], columns)
 
     def sample(self, count: int, seed: int) -> NDArray:
         """As in `Engine`."""
@@ -183,7 +184,8 @@ class FolderEngine(Engine):
             lambda which, places: exact_scores(queries[which], self._vectors(places), similarity), self._names,
         )
         squares = np.einsum("qd,qd->q", queries, queries)[:, None]
-        rows = max(1024, SCORES // len(queries))
+        longest = max(segment.entry.rows for segment, _, _ in parts)
+        rows = min(longest, max(1024, SCORES // len(queries)))
         buffer = np.empty((len(queries), rows), np.float32)
         for segment, mask, _ in parts:
             start = self._place(segment)
@@ -201,8 +203,10 @@ class FolderEngine(Engine):
                     scores -= squares
                 if mask is not None and isinstance(chosen, slice):
                     scores[:, ~mask[block]] = -np.inf
-                places = np.arange(block.start, block.stop) if isinstance(chosen, slice) else chosen
-                best.offer(scores, places + start)
+                if isinstance(chosen, slice):
+                    best.offer(scores, start + i)
+                else:
+                    best.offer(scores, start, chosen)
         places, scores = best.ranked()
         if len(places) != len(queries) * k:  # NaN is above and below nothing
             raise InputError(f"{self._folder}: is damaged (vectors hold NaN); {REMEDY}")
@@ -230,9 +234,11 @@ class FolderEngine(Engine):
         ids: list[str] = [""] * len(places)
         columns: dict[str, list[str | None]] = {name: [None] * len(places) for name in names}
         for segment, which, rows in self._split(places):
-            found = segment.columns(rows, names)
-            for i, name in zip(which.tolist(), segment.ids(rows), strict=True):
-                ids[i] = name
+            found_ids, found = segment.look_up(rows, names)
+            if len(which) == len(places):  # one segment, mostly
+                return found_ids, found
+            for i, item in zip(which.tolist(), found_ids, strict=True):
+                ids[i] = item
             for name in names:
                 for i, value in zip(which.tolist(), found[name], strict=True):
                     columns[name][i] = value
@@ -343,7 +349,7 @@ class FolderEngine(Engine):
             for segment, mask, count in self._select({"modality": [modality]}):
                 rows = np.arange(count) if mask is None else np.flatnonzero(mask)
                 places = (rows + self._place(segment)).tolist()
-                known.update(zip(segment.ids(None if mask is None else rows), places, strict=True))
+                known.update(zip(segment.look_up(rows)[0], places, strict=True))
             self._places[modality] = known
         return self._places[modality]
 

@@ -264,12 +264,14 @@ class Index:
         if kind not in self._engine.kinds:
             raise InputError(f"{self.uri}: --kind={kind}: choose {' or '.join(self._engine.kinds)}; other kinds need a "
                              "Milvus server: --to=http://HOST:19530")
-        self._engine.set_kind("flat")
+        if self._engine.kind != "flat":
+            self._engine.set_kind("flat")
         sample = self._engine.sample(checks.whole("queries", queries), seed)
         k = min(checks.whole("k", k), self.count())
-        if kind == "flat" or not len(sample):
-            self._engine.set_kind(kind)
+        if kind == "flat":
             return 1.0
+        if not len(sample):
+            raise InputError(f"{self.uri}: --kind={kind}: it is empty, and recall cannot be measured; add items first")
         least = self._engine.search(sample, k, {}).scores[:, -1:]
         recall = 0.0
         try:

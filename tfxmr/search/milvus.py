@@ -32,7 +32,7 @@ MOST = 16384  # items that Milvus gives for a query
 SPARE = 16  # items that are asked for beyond k, for ties and rounding at the end
 TEXT = 8192  # bytes of an id or modality
 DYNAMIC = 65536  # bytes of an item's columns together
-CONNECT, CALL = 5.0, 30.0  # seconds after which a server is given up
+CONNECT, CALL, LOAD = 5.0, 30.0, 600.0  # seconds after which a server is given up
 BYTES = 2**24  # of an answer or a batch of items, at most
 # Parameters of building an index, and of a search: name, and values from cheap to thorough. IVF's are shares of nlist.
 KINDS: dict[str, tuple[dict[str, Any], str, tuple[float, ...]]] = {
@@ -111,6 +111,8 @@ class MilvusEngine(Engine):
 
     def _explained(self, error: Any) -> InputError:
         said = re.sub(r"\s+", " ", str(getattr(error, "message", error)))[:200]
+        if re.search("wait for (loading|creating)", said):
+            return InputError(f"{self._uri}: Milvus does not come to an end ({said}); its log says why")
         if re.search("(?i)fail connecting|unavailable|refused|timeout|deadline", f"{said} {error.code}"):
             return InputError(f"{self._uri}: no Milvus server answers ({said}); start it, or give another address")
         if re.search("(?i)auth|permission", said):
@@ -147,7 +149,7 @@ class MilvusEngine(Engine):
             self.kind = str(self._call("describe_index", indexes[0])["index_type"]).lower()
         else:  # its maker was killed between two kinds
             self._call("create_index", self._index_params("flat"), timeout=None)
-        self._call("load_collection", timeout=None)
+        self._call("load_collection", timeout=LOAD)
 
     def _make(self, facts: Facts) -> None:
         from pymilvus import DataType
@@ -184,7 +186,7 @@ class MilvusEngine(Engine):
         for name in self._call("list_indexes", field_name="vector"):
             self._call("drop_index", name)
         self._call("create_index", params, timeout=None)
-        self._call("load_collection", timeout=None)
+        self._call("load_collection", timeout=LOAD)
         self.kind = kind
         efforts = KINDS[kind][2]
         if kind == "ivf_sq8":

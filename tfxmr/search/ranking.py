@@ -73,8 +73,14 @@ class Best:
         self._pending: list[tuple[NDArray, NDArray]] = []
         self._num_pending = 0
 
-    def offer(self, scores: NDArray, places: NDArray) -> None:
-        """Takes in a block: 32-bit scores (Q, n), -inf for places that do not count, and the places, int (n,)."""
+    def offer(self, scores: NDArray, start: int, rows: NDArray | None = None) -> None:
+        """Takes in a block of places.
+
+        Args:
+          scores: 32-bit ones, (Q, n), -inf for places that do not count.
+          start: the first place.
+          rows: int (n,): the places are `start` + `rows`; None: n places that follow each other.
+        """
         bound, n = self._bound, scores.shape[1]
         if n > self._k and np.isneginf(bound).any():
             kth = np.partition(scores, n - self._k, axis=1)[:, n - self._k]
@@ -83,7 +89,8 @@ class Best:
         hits = np.flatnonzero((scores >= least[:, None]).ravel())  # many times faster than nonzero of two axes
         if not len(hits):
             return
-        self._pending.append((hits // n, places[hits % n]))
+        queries, columns = np.divmod(hits, n)
+        self._pending.append((queries, start + (columns if rows is None else rows[columns])))
         self._num_pending += len(hits)
         # Sorting for every block would cost a fifth of the product; waiting too long lets more through.
         enough = self._k * len(bound)
