@@ -58,6 +58,7 @@ class Encoder:
       model, dataset, similarity, class_names, unseen: names, as of the run; similarity "own" is the method's.
       modalities: names.
       views: view -> the shape of one item, d or a tuple.
+      recipe: function of a view -> the feature that makes it of media, or None.
       digest: of all that decides the vectors.
     """
 
@@ -67,7 +68,7 @@ class Encoder:
     ) -> None:
         self.facts, self.normalisations, self.comparison = facts, normalisations, comparison
         self.method = retriever
-        self._recipe = recipe
+        self.recipe = recipe
         self.model, self.dataset, self.digest = facts["model"], facts["dataset"], facts["digest"]
         self.similarity: str = facts["similarity"]
         self.class_names: list[str] = facts["class_names"]
@@ -97,12 +98,23 @@ class Encoder:
         """
         return self.encode_features(modality, self.features(modality, media))
 
-    def features(self, modality: str, media: Sequence[Medium]) -> dict[str, NDArray]:
-        """The raw features of media, view -> (n, ...); arguments and errors as of `encode`."""
+    def features(self, modality: str, media: Sequence[Medium], strict: bool = True) -> dict[str, NDArray]:
+        """The raw features of media.
+
+        Args:
+          modality, media: as of `encode`.
+          strict: refuses texts without a known word; else they are what they are in a training, all alike.
+
+        Returns:
+          View -> (n, ...).
+
+        Raises:
+          InputError: as of `encode`.
+        """
         wanted, size = self._views_of(modality), BLOCK.get(modality, 16)
         if isinstance(media, str | bytes | os.PathLike):
             raise InputError(f"encode({modality!r}, ...) takes a list of items; write [item] for one")
-        recipes = {view: self._recipe(view) for view in wanted}
+        recipes = {view: self.recipe(view) for view in wanted}
         lacking = [view for view, recipe in recipes.items() if recipe is None]
         if lacking:
             raise InputError(
@@ -115,7 +127,7 @@ class Encoder:
             read = [self._read(modality, item, start + i) for i, item in enumerate(media[start : start + size])]
             for view, recipe in recipes.items():
                 rows = recipe.transform(read)
-                if modality == "text" and not (known := recipe.known(rows)).all():
+                if strict and modality == "text" and not (known := recipe.known(rows)).all():
                     bad = int(np.flatnonzero(~known)[0])
                     raise InputError(
                         f"text {start + bad + 1}, {shown(read[bad])}: none of its words is known to the features of "

@@ -26,6 +26,11 @@ class EvaluateOptions(TableOptions):
         "`tfxmr compare` takes beside other runs'; default: they are printed alone.", affects="nothing",
     )
     by_class: bool = setting(False, "Prints mAP a class, too.", affects="nothing")
+    transfer: bool = setting(
+        False, "Evaluates what the run learned (RUN/encoder) on the data set that the flags name, not on its own: of "
+        "the same views, with any classes. Media are described by the run's own features and vocabulary. "
+        "--protocol=standard, unless another is given.", affects="nothing",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
