@@ -53,7 +53,9 @@ class StoredRun:
         """The run's tfxmr.runs.options.RunOptions."""
         return declared.make(self.flags, RunOptions)
 
-    def arguments(self) -> tuple[Any, ...]:
+    def arguments(
+        self,
+    ) -> tuple[type[Any], "RunSettings", MultiModalData, Protocol, pathlib.Path, RunOptions, dict[str, str]]:
         """The arguments of `tfxmr.runs.run.evaluate` and `restore`, in order."""
         serialised = {  # without flags that nobody named: of a later version than the run's
             name: text for name, text in parsing.serialise(self.flags).items()
