@@ -4,6 +4,8 @@ import functools
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -403,3 +405,9 @@ def test_examples():
     for module in (index, ranking):
         result = doctest.testmod(module)
         assert result.attempted and not result.failed
+
+
+def test_import_is_quick():
+    """Guards against half a second of SciPy's statistics, or TensorFlow, before each search."""
+    code = "import sys, tfxmr.search; print(*({'tensorflow', 'keras', 'scipy.stats', 'pymilvus', 'pandas'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""

@@ -2,7 +2,7 @@
 import math
 
 import numpy as np
-import scipy.stats
+import scipy  # which imports scipy.stats, half a second, at its first use
 from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks
