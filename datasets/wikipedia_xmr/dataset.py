@@ -40,7 +40,7 @@ class Wikipedia(Dataset):
     def _read(self, request: Request, modality: str, ids: Sequence[str]) -> list:
         from tfxmr.extraction import tfds_io
 
-        where = official_files.folders(pathlib.Path(request.manual_dir).expanduser()) if request.manual_dir else []
+        where = _folders(request)
         found = {name: _article(modality, name, where) for name in ids}
         missing = {name for name, item in found.items() if item is None}
         articles = tfds_io.builder(self.builder_class(), "articles", request.data_dir)
@@ -54,6 +54,15 @@ class Wikipedia(Dataset):
                     break
         return [found[name] for name in ids]
 
+    def places(self, modality: str, ids: Sequence[str], request: Request) -> list[pathlib.Path | None]:
+        """Where the images and texts of the official files lie; None for those of a built config."""
+        where = _folders(request)
+        return [path and path.absolute() for path in (_place(modality, name, where) for name in ids)]
+
+
+def _folders(request: Request) -> list[pathlib.Path]:
+    return official_files.folders(pathlib.Path(request.manual_dir).expanduser()) if request.manual_dir else []
+
 
 def _split(columns: dict[str, Any]) -> Split:
     pairs = Split.of_pairs({m: columns[m] for m in ("image", "text")}, columns["label"])
@@ -63,14 +72,18 @@ def _split(columns: dict[str, Any]) -> Split:
 
 def _article(modality: str, name: str, where: Sequence[pathlib.Path]) -> NDArray | str | None:
     """One image or text from the official files in the folders `where`, or None."""
-    if modality == "text":
-        path = official_files.find(f"texts/{name}.xml", where)
-        return official_files.read_text(path) if path else None
-    paths = (official_files.find(f"images/{c}/{name}.jpg", where) for c in official_files.CLASSES)
-    path = next(filter(None, paths), None)
+    path = _place(modality, name, where)
     if path is None:
         return None
-    return image_files.decode(path.read_bytes(), str(path))
+    return official_files.read_text(path) if modality == "text" else image_files.decode(path.read_bytes(), str(path))
+
+
+def _place(modality: str, name: str, where: Sequence[pathlib.Path]) -> pathlib.Path | None:
+    """The file of one image or text in the folders `where`, or None."""
+    if modality == "text":
+        return official_files.find(f"texts/{name}.xml", where)
+    paths = (official_files.find(f"images/{c}/{name}.jpg", where) for c in official_files.CLASSES)
+    return next(filter(None, paths), None)
 
 
 WIKIPEDIA = Wikipedia(

@@ -12,7 +12,7 @@ from tfxmr_datasets.wikipedia_xmr.wikipedia_xmr_dataset_builder import Builder
 
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.extraction import tfds_io
-from tfxmr.extraction.media import media, names
+from tfxmr.extraction.media import media, names, places
 
 OFFICIAL = "wikipedia_dataset"
 
@@ -65,6 +65,10 @@ def test_wikipedia_from_the_official_files(files):
     data = data_of("wikipedia", ["bbbb-3.11"])
     (text,) = media(data, "test", "text", [0], data_dir=files.parent / "tfds", manual_dir=files)
     assert text == official_files.read_text(files / OFFICIAL / "texts/bbbb-3.11.xml")
+    assert places(data, "test", "text", [0], manual_dir=files) == [files / OFFICIAL / "texts/bbbb-3.11.xml"]
+    assert places(data_of("wikipedia", ["i1", "no"]), "test", "image", [0, 1], manual_dir=files) == [
+        files / OFFICIAL / "images/art/i1.jpg", None]
+    assert places(data, "test", "text", [0]) == [None]
 
 
 def test_wikipedia_from_the_built_articles(files):

@@ -311,6 +311,27 @@ def _load_doc2vec(folder, name):
     doc2vec.load(folder / name)
 
 
+def _states(folder):
+    from tfxmr.data.files import states
+    from tfxmr.features.image.descriptor import Descriptor
+    from tfxmr.features.text import by_name
+    from tfxmr.features.text.base import TextOptions
+
+    texts = ["a cat runs", "a dog runs", "the cat and the dog sleep"]
+    states.write(folder, "descriptor", *Descriptor().state())
+    for name in ("bow5", "tfidf5", "sequence", "words", "word2vec"):
+        feature = by_name.make(name, TextOptions(min_documents=1, min_words=1)).fit(texts)
+        states.write(folder, name, *feature.state())
+
+
+def _load_state(folder, name):
+    from tfxmr.data.files import states
+    from tfxmr.features import restored
+
+    feature = restored(*states.Stored(folder, pathlib.Path(name).stem, "make it again").state())
+    feature.transform([np.zeros((8, 8, 3), np.uint8)] if feature.name == "descriptor" else ["the cat runs"])
+
+
 # Official files.
 
 
@@ -719,6 +740,7 @@ PARSERS = (
     Parser("folder of media", _media_folder, _items, 3),
     Parser("CSV of media", _media_csv, _items, 3, files=("items.csv",)),
     Parser("doc2vec", _doc2vec, _load_doc2vec, 3),
+    Parser("feature states", _states, _load_state, 3),
     Parser("zip archives", _archives, _members, 6),
     Parser("captions", _karpathy, _captions, 6, setup=_small_captions),
     Parser("flickr30k lists", _tokens, _entities, 3, setup=_small_captions),
