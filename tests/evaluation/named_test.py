@@ -6,6 +6,7 @@ import pytest
 from sklearn.metrics import ndcg_score
 
 from tfxmr.evaluation import eleven_point, measure, ndcg, precision_at, recall_at
+from tfxmr.evaluation.chance import chance_level, chance_of
 
 NAMES = ("P@1", "P@5", "P@40", "R@5", "nDCG", "nDCG@5", "11-point")
 
@@ -54,6 +55,14 @@ def test_chance_of_instance_measures():
     assert found["hit@3"][1] == pytest.approx(1 / 3) and found["median_rank"][1] == 5
     found = measure(["hit@2", "median_rank"], None, None, [0], [0, 0, 1, 2], np.ones((1, 4)))
     assert found["hit@2"][1] == pytest.approx(5 / 6) and found["median_rank"][1] == 1
+
+
+@pytest.mark.parametrize("name", ["P@2", "R@2", "hit@2", "median_rank", "nDCG"])
+def test_chance_of_labels_that_are_texts(name):
+    """Guards against a TypeError: one of NumPy's texts takes no index."""
+    as_texts, as_numbers = (["boat", "bird"], ["boat", "boat", "bus"]), ([0, 1], [0, 0, 2])
+    assert chance_of(name, *as_texts) == chance_of(name, *as_numbers)
+    assert chance_level(*as_texts) == chance_level(*as_numbers)
 
 
 def test_tied_items_share_their_places():

@@ -89,7 +89,7 @@ def _mean(value: Callable[[int], float], query_labels: NDArray, gallery_labels: 
 def _relevant(query_labels: NDArray, gallery_labels: NDArray, own: bool) -> tuple[NDArray, NDArray]:
     """(different numbers of relevant items in the gallery, the number of queries with each)."""
     patterns, counts = np.unique(query_labels, axis=0, return_counts=True)
-    numbers = [int(is_relevant(pattern[None], gallery_labels).sum()) for pattern in patterns]
+    numbers = [int(is_relevant(patterns[i : i + 1], gallery_labels).sum()) for i in range(len(patterns))]
     # A query without any label is not even relevant to itself.
     relevant, of_number = np.unique(np.maximum(np.array(numbers) - own, 0), return_inverse=True)
     return relevant, np.bincount(of_number, weights=counts)
