@@ -1,5 +1,4 @@
 """Indexes the items of a finished run, to be searched by `tfxmr search`."""
-import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from tfxmr import encoding
 from tfxmr.core.errors import InputError
 from tfxmr.encoding import Encoder
 from tfxmr.search import Index
-from tfxmr.search.building import build, place_of
+from tfxmr.search.building import of_run
 from tfxmr.search.options import IndexOptions
 
 
@@ -27,7 +26,7 @@ def main(arguments: Sequence[str]) -> None:
     if not options.run_dir:
         raise InputError("--run_dir=RUN is missing: name the folder of the finished run whose items are indexed")
     encoder = encoding.load(options.run_dir)
-    with filled(encoder, pathlib.Path(options.run_dir), options.to) as index:
+    with filled(encoder, options.run_dir, options.to) as index:
         recall = index.build(options.kind, options.min_recall)
         facts = index.info()
     counts = ", ".join(f"{count:,} {modality}" for modality, count in facts["items"].items())
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     print(f"kind       {facts['kind']} ({facts['engine']}), {exact}")
 
 
-def filled(encoder: Encoder, run_dir: pathlib.Path, uri: str | None) -> Index:
+def filled(encoder: Encoder, run_dir: str, uri: str | None) -> Index:
     """The index of a run, filled where items are missing, with a progress bar.
 
     Args:
@@ -45,14 +44,12 @@ def filled(encoder: Encoder, run_dir: pathlib.Path, uri: str | None) -> Index:
       uri: as `Index.open` takes it; None: RUN/index.
 
     Raises:
-      InputError: as tfxmr.search.building.build.
+      InputError: as tfxmr.search.building.of_run.
     """
-    folder = encoding.folder.folder_of(run_dir)
-    run = folder.parent if folder.name == encoding.folder.NAME else folder
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     console = Console(file=sys.stderr)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("index", total=None)
-        return build(
-            encoder, folder, place_of(run, uri), lambda done, total: progress.update(task, completed=done, total=total)
+        return of_run(
+            encoder, run_dir, uri, lambda done, total: progress.update(task, completed=done, total=total)
         )

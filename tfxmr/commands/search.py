@@ -43,7 +43,7 @@ def opened(options: SearchOptions, run_dir: str) -> Searcher:
     encoder = encoding.load(run_dir, options.word_vectors, options.image_weights)
     if options.index is not None:
         return Searcher(Index.open(options.index), encoder)
-    return Searcher(filled(encoder, pathlib.Path(run_dir), None), encoder)
+    return Searcher(filled(encoder, run_dir, None), encoder)
 
 
 def queries(options: SearchOptions, searcher: Searcher) -> list[Query]:

@@ -1,11 +1,13 @@
 """An index of the items of a run, filled from the vectors that the run kept."""
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from tfxmr import encoding
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.encoding import Encoder, embeddings
@@ -97,8 +99,20 @@ def told_text(value: Any) -> str | None:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
-def place_of(run_dir: pathlib.Path, uri: Place) -> str:
-    """Where the index of a run is: `uri`, or else RUN/index."""
+def of_run(
+    encoder: Encoder, run_dir: str | os.PathLike, uri: Place = None,
+    told: Callable[[int, int], None] = lambda done, total: None,
+) -> Index:
+    """The index of a run, filled where items are missing: `build`, and where things are.
+
+    Args:
+      encoder: of the run.
+      run_dir: of the run or its encoder.
+      uri: of the index; None: RUN/index.
+      told: as of `build`.
+    """
     if uri is not None and not str(uri):
-        raise InputError("--index=: name a folder, NAME.db or http://HOST:PORT")
-    return str(uri if uri is not None else run_dir / NAME)
+        raise InputError("--to=: name a folder, NAME.db or http://HOST:PORT")
+    folder = encoding.folder.folder_of(pathlib.Path(run_dir).expanduser())
+    run = folder.parent if folder.name == encoding.folder.NAME else folder
+    return build(encoder, folder, run / NAME if uri is None else uri, told)

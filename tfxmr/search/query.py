@@ -1,6 +1,7 @@
 """A question to an index, and the answer: what was found, how sure that is, and what is known to be right."""
 import dataclasses
 import functools
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,11 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxmr import encoding
 from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
 from tfxmr.encoding import Encoder
 from tfxmr.encoding.encoder import Medium
 from tfxmr.evaluation.chance import chance_level
 from tfxmr.evaluation.ranking import average_precisions
+from tfxmr.search import building
 from tfxmr.search.index import Filter, Index
 
 MOST_RANKED = 200_000  # items that are ranked whole, for AP and the rank of the pair
@@ -105,6 +109,20 @@ class Searcher:
             )
         self.index, self.encoder = index, encoder
         self._usual: dict[tuple[str, tuple[str, ...]], NDArray] = {}
+
+    @classmethod
+    def of(cls, run_dir: str | os.PathLike, index: Place = None) -> "Searcher":
+        """The searcher of a finished run, whose index is filled where items are missing.
+
+        Args:
+          run_dir: of the run or its encoder.
+          index: as `Index.open` takes it; None: RUN/index.
+
+        Raises:
+          InputError: as tfxmr.load and tfxmr.search.building.build.
+        """
+        encoder = encoding.load(run_dir)
+        return cls(building.of_run(encoder, run_dir, index), encoder)
 
     @functools.cached_property
     def modalities(self) -> list[str]:

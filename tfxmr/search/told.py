@@ -64,7 +64,7 @@ def rows(answer: Answer, sentence: Shown = lambda columns, modality: None) -> li
     """The hits as rows of a table: rank, score with four significant digits, id, class, split, right, text."""
     found = []
     for hit in answer.hits:
-        row: dict[str, Any] = {"rank": rank(hit), "score": f"{hit.score:.4g}"}
+        row: dict[str, Any] = {"rank": rank(hit), "score": f"{hit.score:#.4g}"}
         if len(answer.find) > 1:
             row["modality"] = hit.modality
         row |= {"id": hit.id, "class": hit.columns.get("class"), "split": hit.columns.get("split")}
