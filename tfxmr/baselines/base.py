@@ -63,7 +63,7 @@ class Baseline(Trained, sklearn.base.BaseEstimator):
     in_memory = True  # a closed form needs all rows at once
     strategies = False
     paper = ""
-    provenance = ""  # where its details come from, or how sure they are
+    provenance = ""  # where its details come from
     supervised = False  # whether it learns from the classes, so that `fit` needs labels
     needs_class_embeddings = False
     zero_shot = True

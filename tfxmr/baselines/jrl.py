@@ -41,7 +41,7 @@ class JRLSettings(BaselineSettings):
     )
     last_update: bool = setting(False, "Keeps the last update; the release returns the projections before it.")
     similarity_form: str = setting(
-        "posterior", "posterior: class posteriors by the nearest training items; projection: X P, of length 1.",
+        "posterior", "posterior: class posteriors by the nearest training items; projection: X P, L2-normalised.",
         choices=("posterior", "projection"),
     )
     transductive: bool = setting(
@@ -57,7 +57,7 @@ class JRL(LinearBaseline):
 
     Y is one-hot (n, C), Z are the items of X and, if transductive, those that are searched. L = I - D^-1/2 K D^-1/2,
     where K_ij = 1 / (1 + exp ||z_i - z_j||) for all pairs, and D counts the neighbours: j where i is among the nearest
-    of j or j of i, an item itself left out. With D_m = diag 1 / (2 ||p_i||) and all projections of the iterate before,
+    of j or j of i, an item itself excluded. With D_m = diag 1 / (2 ||p_i||) and all projections of the iterate before,
     an update is
 
     P_m = (gamma D_m + sigma Z'LZ + (lambda_pair pairs_m + mu) X'X)^-1 X' (lambda_pair sum_b X_b P_b + mu Y)
@@ -145,7 +145,7 @@ class JRL(LinearBaseline):
         )
 
     def represent(self, modality: str, features: NDArray) -> NDArray:
-        """Maps features (n, d) of a modality to class posteriors (n, C), or to projections of length 1."""
+        """Maps features (n, d) of a modality to class posteriors (n, C), or to L2-normalised projections."""
         made = super().represent(modality, features)
         if self.settings.similarity_form == "projection":
             norms = np.linalg.norm(made, axis=1, keepdims=True)
@@ -193,7 +193,7 @@ def laplacian(items: NDArray, neighbours: int, dense: bool = True) -> Any:
 
     Args:
       items: (n, d).
-      neighbours: nearest items of each, itself left out.
+      neighbours: nearest items of each, itself excluded.
       dense: True takes K of all pairs, and as D the numbers of neighbours; such an L may have eigenvalues below 0.
         False takes K of neighbours alone, sparse, and as D its row sums.
 

@@ -161,7 +161,7 @@ class KerasMethod(StepwiseModel):
     PLAYER/LOSS, an epoch's mean, and their sum as `loss`: where players have opposite aims it tells little, and val_mAP
     is what to watch (tfxmr.runs.callbacks.ValidationMAP, before all callbacks that look at it).
 
-    Keras' BackupAndRestore, with its backups at the ends of epochs, goes on as if nothing had happened. What else a run
+    Keras' BackupAndRestore, with its backups at the ends of epochs, resumes as if nothing had happened. What else a run
     guarantees is left to `tfxmr train` and tfxmr.runs.run: training on several devices or in stages, a
     selection on validation items by the protocol, and a resumption at any step. Of a method that fits something on top
     of its trained networks (DCCA), call `finish(data)` before you use them; ValidationMAP does.

@@ -44,7 +44,7 @@ class Items(NamedTuple):
 
     Attributes:
       ids: n ids.
-      vectors: float32 (n, d), of unit length if the similarity is cosine.
+      vectors: float32 (n, d), L2-normalised if the similarity is cosine.
       columns: "modality" and each column -> n values.
     """
 
@@ -54,7 +54,7 @@ class Items(NamedTuple):
 
 
 class Engine(abc.ABC):
-    """An index's engine. Vectors come checked: float32 (n, d), of unit length if the similarity is cosine."""
+    """An index's engine. Vectors come checked: float32 (n, d), L2-normalised if the similarity is cosine."""
 
     facts: Facts
     kinds: tuple[str, ...] = ("flat",)  # of indexes that it can make; all but "flat" are approximate

@@ -132,7 +132,7 @@ class Index:
         Args:
           modality: of the items.
           ids: n different ids; other modalities may have the same.
-          vectors: (n, d), as the encoder gives them; cosine scales them to unit length.
+          vectors: (n, d), as the encoder gives them; cosine L2-normalises them.
           columns: name -> n texts, or None where an item has none; e.g. class, split, media. A name is of letters,
             digits and _, and not id, modality or vector.
 
@@ -306,7 +306,7 @@ class Index:
         self.close()
 
     def _prepare(self, name: str, vectors: ArrayLike) -> NDArray:
-        """Vectors as engines hold them, float32 (n, d); of unit length for cosine, where a zero vector stays one."""
+        """Vectors as engines hold them, float32 (n, d); L2-normalised for cosine, where a zero vector stays one."""
         rows = checks.array(name, vectors, 2, f"give (items, {self.dimensions})")
         if rows.shape[1] != self.dimensions:
             raise ValueError(f"{name} is {rows.shape[1]} wide, the index {self.dimensions}; give the encoder's vectors")

@@ -169,7 +169,7 @@ class MilvusEngine(Engine):
         if kind == "ivf_sq8":
             params["nlist"] = self._cells()
         found = self._client.prepare_index_params()
-        # Vectors are of unit length for cosine, so that a zero vector has the similarity 0 to all, as elsewhere.
+        # Vectors are L2-normalised for cosine, so that a zero vector has the similarity 0 to all, as elsewhere.
         metric = "L2" if self.facts.similarity == "l2" else "IP"
         found.add_index("vector", index_type=kind.upper(), metric_type=metric, params=params)
         return found

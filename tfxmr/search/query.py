@@ -1,4 +1,4 @@
-"""A question to an index, and the answer: what was found, how sure that is, and what is known to be right."""
+"""A question to an index, and the answer: what was found, how usual that is, and what is known to be right."""
 import dataclasses
 import functools
 import os

@@ -21,7 +21,7 @@ Product = Callable[[tf.Tensor], tf.Tensor]  # h -> h U
 class _Recurrent(keras.layers.Layer):
     """What LSTM and GRU share: weights, the product of the input, and the loop over the places.
 
-    A place that the mask leaves out keeps the state. States have 32 bits under every policy, products the policy's.
+    A place that the mask skips keeps the state. States have 32 bits under every policy, products the policy's.
     """
 
     row_axis = 0
@@ -54,7 +54,7 @@ class _Recurrent(keras.layers.Layer):
           initial: (B, units), the output before the first place; None: zeros. (An LSTM's cell starts at zero.)
 
         Returns:
-          float32 (B, T, units), the output after each place; at a place left out, that of the place before.
+          float32 (B, T, units), the output after each place; at a skipped place, that of the place before.
         """
         projected = self.project(tf.transpose(x, (1, 0, 2)))
         keep = None if valid is None else tf.transpose(valid)[..., None]
@@ -261,7 +261,7 @@ class LSTMStack(keras.layers.Layer):
         return self.layers
 
     def call(self, x: tf.Tensor, valid: tf.Tensor | None = None, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """(B, T, input_dim) to float32 (B, T, units[-1]); zeros at places left out.
+        """(B, T, input_dim) to float32 (B, T, units[-1]); zeros at skipped places.
 
         Args:
           x: (B, T, input_dim).
@@ -301,4 +301,4 @@ class RecurrentEncoder(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, valid: tf.Tensor | None = None) -> tf.Tensor:
         """Word vectors (B, T, input_dim) and bool (B, T) to float32 (B, units)."""
-        return self.layer(x, valid)[:, -1]  # places left out keep the state
+        return self.layer(x, valid)[:, -1]  # skipped places keep the state
