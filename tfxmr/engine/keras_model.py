@@ -200,7 +200,7 @@ class KerasMethod(StepwiseModel):
     def dataset(self, data: Any, split: str = "train", steps: int | None = None) -> tf.data.Dataset:
         """The batches of a split for `fit` and `evaluate`.
 
-        Those of the training split continue at each pass from the step that the model has reached, as those of a run do.
+        Those of the training split continue from the step that the model has reached, as those of a run do.
         Those of another split are the same at each pass, and are drawn as those of the training are.
 
         Args:
