@@ -177,7 +177,7 @@ def restore(
 
 def keep(
     method_class: MethodClass, settings: RunSettings, data: MultiModalData, protocol: Protocol,
-    run_dir: str | os.PathLike, options: RunOptions | None, flags: dict[str, str] | None, target: pathlib.Path,
+    run_dir: str | os.PathLike, options: RunOptions | None, flags: dict[str, str] | None, *, target: pathlib.Path,
 ) -> pathlib.Path:
     """Writes the encoder of a finished run as `run` does, with the vectors of all items, for one that has none.
 
