@@ -62,8 +62,12 @@ class SCM(Baseline):
 
     def represent(self, modality: str, features: NDArray) -> NDArray:
         """Maps features (n, d) of a modality to class probabilities (n, C)."""
-        parts = getattr(self, "_parts", self._made())
-        return parts["sm"].represent(modality, parts["cca"].represent(modality, features))
+        return self.parts["sm"].represent(modality, self.parts["cca"].represent(modality, features))
+
+    @property
+    def parts(self) -> dict[str, Baseline]:
+        """The fitted parts by name, of which the second takes what the first makes."""
+        return getattr(self, "_parts", self._made())
 
     def arrays(self) -> dict[str, Any]:
         """The fitted arrays of both parts, by names that say which."""

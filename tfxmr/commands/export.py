@@ -1,7 +1,8 @@
-"""Writes what a finished run is used by without its data set, RUN/encoder, where it is not whole or not where wanted.
+"""Writes what a finished run is used by without its data set, RUN/encoder, and forms of it for other programs.
 
-Of the folder of a series (`tfxmr train --seeds=0..9`), or of a run of pairs of modalities, that of each run. Where
-RUN/encoder is whole the data set is not read.
+The encoder is written where RUN/encoder is not whole, or with --out; --formats adds a SavedModel to it. Of the folder of
+a series (`tfxmr train --seeds=0..9`), or of a run of pairs of modalities, that of each run. Where RUN/encoder is whole the
+data set is not read.
 """
 import pathlib
 from collections.abc import Sequence
@@ -34,20 +35,23 @@ def main(arguments: Sequence[str]) -> None:
     folders = [run_dir] if (run_dir / folder.FACTS).exists() else runs.below(run_dir)
     for run in folders:
         target = pathlib.Path(flags.out).expanduser() / run.relative_to(run_dir) if flags.out else None
-        print(f"encoder    {_encoder(run, target, arguments)}")
+        place, done = _encoder(run, target, arguments)
+        print(f"encoder    {place}: {done}")
+        for line in export.write(place, flags.formats):
+            print(line)
 
 
-def _encoder(run: pathlib.Path, target: pathlib.Path | None, arguments: Sequence[str]) -> str:
-    """Sees to the encoder of a run, in RUN/encoder or `target`. Returns where it is and what was done, for a line."""
+def _encoder(run: pathlib.Path, target: pathlib.Path | None, arguments: Sequence[str]) -> tuple[pathlib.Path, str]:
+    """Sees to the encoder of a run, in RUN/encoder or `target`. Returns (where it is, what was done in words)."""
     own = run if (run / folder.FACTS).exists() else run / folder.NAME  # an encoder may be given in place of its run
     if target:
         export.require_place(target)
     reason = export.lacking(own)
     if not reason:
         if target is None or target.resolve() == own.resolve():
-            return f"{own}: was there, whole"
+            return own, "was there, whole"
         export.copy(own, target)
-        return f"{target}: copied from {own}"
+        return target, f"copied from {own}"
     if own == run:
         raise InputError(reason)
     from tfxmr.engine import memory
@@ -55,4 +59,4 @@ def _encoder(run: pathlib.Path, target: pathlib.Path | None, arguments: Sequence
 
     memory.free()  # of the run before
     stored = runs.read(run, [*arguments, f"--run_dir={run}"], "export", define)
-    return f"{keep(*stored.arguments(), target=target or own)}: written"
+    return keep(*stored.arguments(), target=target or own), "written"

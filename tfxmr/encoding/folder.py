@@ -6,6 +6,8 @@
                             VIEW.npz, what a view is made of media by, where that is known
     embeddings/             vectors of the run's items by modality, and items.parquet, which says whose they are
     README.md               a model card
+    saved_model/, exports.json
+                            of tfxmr.encoding.export, where they were asked for
 """
 import dataclasses
 import hashlib
@@ -28,7 +30,6 @@ from tfxmr.data.files import archive
 from tfxmr.encoding import card, embeddings
 from tfxmr.encoding.encoder import Encoder, Normalisation
 from tfxmr.evaluation.protocol import Protocol
-from tfxmr.evaluation.retriever import Retriever
 
 FORMAT = 1
 NAME, FACTS, WEIGHTS, PREPROCESSING = "encoder", "encoder.json", "weights.safetensors", "preprocessing"
@@ -123,7 +124,7 @@ def load(place: str | os.PathLike, word_vectors: Place = None, image_weights: Pl
         if not (folder / name).is_file() or digest_file(folder / name) != digest:
             raise InputError(f"{folder / name}: is damaged or missing; {AGAIN}")
     facts["digest"] = hashlib.sha256((folder / FACTS).read_bytes()).hexdigest()
-    method = restored(facts, safetensors.numpy.load_file(folder / WEIGHTS))
+    method = method_of(folder, facts)
     statistics = archive.read_npz(folder / PREPROCESSING / "normalisation.npz")
     normalisations = {
         view: Normalisation(kind, statistics.get(f"{view} centre"), statistics.get(f"{view} scale"))
@@ -146,7 +147,19 @@ def load(place: str | os.PathLike, word_vectors: Place = None, image_weights: Pl
             found[view] = held
         return found[view]
 
-    return Encoder(facts, method, normalisations, recipe, comparison)
+    return Encoder(facts, method.retriever(None), normalisations, recipe, comparison)
+
+
+def method_of(folder: pathlib.Path, facts: Mapping[str, Any], **changes: Any) -> Any:
+    """The trained method of an encoder folder, a tfxmr.models.base.Method or tfxmr.baselines.base.Baseline.
+
+    Args:
+      folder: that folder.
+      facts: what its encoder.json holds.
+      **changes: settings that are to be others than the run's, such as precision="float32".
+    """
+    config = facts["method"] | {"settings": facts["method"]["settings"] | changes}
+    return restored(facts | {"method": config}, safetensors.numpy.load_file(folder / WEIGHTS))
 
 
 def folder_of(place: pathlib.Path) -> pathlib.Path:
@@ -182,15 +195,15 @@ def stored(method: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
     return {"settings": settings}, {name: np.asarray(value) for name, value in method.arrays().items()}
 
 
-def restored(facts: Mapping[str, Any], arrays: dict[str, NDArray]) -> Retriever:
-    """The Retriever of the method that `stored` kept, on normalised features."""
+def restored(facts: Mapping[str, Any], arrays: dict[str, NDArray]) -> Any:
+    """The method that `stored` kept, which takes normalised features."""
     method_class = registry.get(facts["model"])
     if facts["kind"] == "neural":
         return importlib.import_module("tfxmr.encoding.neural").restored(method_class, facts["method"], arrays)
     settings = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["method"]["settings"].items()}
     method = method_class(method_class.Settings(**settings))
     method.set_arrays(arrays)
-    return method.retriever(None)
+    return method
 
 
 def _source(name: str, flags: Mapping[str, str]) -> dict[str, str]:

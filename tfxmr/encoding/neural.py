@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from tfxmr.core.errors import InputError
 from tfxmr.data.views import modality_of
 from tfxmr.engine import keras_model
-from tfxmr.evaluation.retriever import Retriever
 from tfxmr.models.base import Method
 
 
@@ -23,7 +22,7 @@ def stored(method: Method) -> tuple[dict[str, Any], dict[str, NDArray]]:
     return config | {"networks": sorted(used)}, arrays
 
 
-def restored(method_class: type[Method], config: dict[str, Any], arrays: dict[str, NDArray]) -> Retriever:
+def restored(method_class: type[Method], config: dict[str, Any], arrays: dict[str, NDArray]) -> Method:
     """See tfxmr.encoding.folder.restored.
 
     Raises:
@@ -38,7 +37,7 @@ def restored(method_class: type[Method], config: dict[str, Any], arrays: dict[st
             raise InputError(f"the kept weights of network {name!r} are not those of this version's {method.name}")
         for variable, array in zip(state[name], held, strict=True):
             variable.assign(array)
-    return method.retriever(None)
+    return method
 
 
 def encoding_networks(method: Method) -> set[str]:
