@@ -25,8 +25,8 @@ def represent(method: Baseline, modality: str, rows: tf.Tensor) -> tf.Tensor:
       InputError: nothing is known of the method but its NumPy code.
     """
     raise InputError(
-        f"{type(method).__name__} computes by NumPy, of which no graph can be made; subclass LinearBaseline, or add its "
-        "function to tfxmr/encoding/closed_form.py"
+        f"{type(method).__name__} computes by NumPy, of which no graph can be made; subclass LinearBaseline, or add "
+        "its function to tfxmr/encoding/closed_form.py"
     )
 
 

@@ -159,7 +159,7 @@ def method_of(folder: pathlib.Path, facts: Mapping[str, Any], **changes: Any) ->
       **changes: settings that are to be others than the run's, such as precision="float32".
     """
     config = facts["method"] | {"settings": facts["method"]["settings"] | changes}
-    return restored(facts | {"method": config}, safetensors.numpy.load_file(folder / WEIGHTS))
+    return restored({**facts, "method": config}, safetensors.numpy.load_file(folder / WEIGHTS))
 
 
 def folder_of(place: pathlib.Path) -> pathlib.Path:

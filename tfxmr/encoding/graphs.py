@@ -79,7 +79,7 @@ def random_features(encoder: Encoder, method: Any, modality: str, items: int, se
             found[view] = rng.integers(0, len(words), size, np.int32)
         else:
             rows = rng.random(size) if how.kind == "minmax" else rng.normal(size=size)
-            found[view] = np.asarray(rows if how.centre is None else rows * how.scale + how.centre, np.float32)
+            found[view] = np.asarray(rows if how.scale is None else rows * how.scale + how.centre, np.float32)
     return found
 
 
