@@ -192,16 +192,16 @@ media = json.load(open("media.json"))
 if isinstance(media[0], list):
     media = [np.array(image, np.uint8) for image in media]
 print(hashlib.sha256(feature.transform(media).tobytes()).hexdigest())
-print(*sorted({"tensorflow", "keras", "gensim"} & set(sys.modules)))
+print(*sorted({"tensorflow", "keras", "gensim", "sklearn"} & set(sys.modules)))
 """
 
 
 @pytest.mark.parametrize("name, imported", [
     ("descriptor", ""), ("tfidf6", ""), ("bow6", ""), ("words", ""), ("sequence", ""), ("word2vec", ""), ("doc2vec", "gensim"),
-    ("sentence_cnn", "keras tensorflow"),
+    ("sentence_cnn", "keras sklearn tensorflow"),
 ])
 def test_in_a_fresh_process(name, imported, tmp_path):
-    """Guards against a state in the process alone, and against a second for each of TensorFlow and gensim at a search."""
+    """Guards against a state in the process alone, and against seconds for TensorFlow, gensim or scikit-learn at a search."""
     image = name == "descriptor"
     options = TextOptions(min_documents=1, min_words=1, epochs=2)
     feature = images.make(name) if image else by_name.make(name, options).fit(TEXTS, LABELS)

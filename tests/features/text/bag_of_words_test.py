@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from tfxmr.core.errors import InputError
 from tfxmr.features.text.bag_of_words import TextVectorizer, split_words, warn_of_phrases
@@ -31,6 +32,19 @@ def test_tfidf_by_hand():
     length = math.hypot(2 * boat, ship)
     np.testing.assert_allclose(rows[0], [2 * boat / length, 0, ship / length], rtol=1e-6)
     np.testing.assert_array_equal(rows[3], 0)  # no known word: zero, not NaN
+
+
+@pytest.mark.parametrize("kind", ["counts", "tfidf"])
+def test_rows_are_scikit_learns(kind):
+    """Guards against rows that differ in the last bit from those of scikit-learn's vectorizers, which earlier runs have."""
+    rng = np.random.default_rng(0)
+    known = [f"w{chr(97 + i)}{chr(97 + j)}" for i in range(26) for j in range(26)] + ["Straße", "İstanbul", "ΣΊΣΥΦΟΣ", "the", "ﬁne"]
+    texts = [" ".join(rng.choice(known, rng.integers(1, 60), p=rng.dirichlet(np.full(len(known), .2)))) for _ in range(500)]
+    texts += ["", "zzz", "THE the", "a1b2 c_d e-f"]
+    feature = TextVectorizer(kind, max_words=300).fit(texts[:300])
+    theirs = {"counts": CountVectorizer, "tfidf": TfidfVectorizer}[kind](
+        vocabulary=feature.words, token_pattern=r"[^\W\d_]{2,}", stop_words="english").fit(texts[:300])
+    assert np.array_equal(feature.transform(texts), theirs.transform(texts).toarray().astype(np.float32))
 
 
 def test_max_words_keeps_the_most_frequent_and_breaks_ties_by_alphabet():

@@ -1,4 +1,5 @@
 """Texts to bag-of-words vectors, the vocabulary taken from the training texts."""
+import collections
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +7,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
@@ -59,7 +59,7 @@ def warn_of_unknown(zeros: int, count: int, where: str) -> None:
 
 
 class TextVectorizer:
-    """Counts words, or weighs them by how rare they are: scikit-learn's vectorizers with one word rule.
+    """Counts words, or weighs them by how rare they are; scikit-learn's vectorizers with one word rule, to the bit.
 
     "counts" holds the occurrences of each word. "tfidf" multiplies them by ln((1 + n) / (1 + n_word)) + 1,
     n the number of training texts and n_word of those with the word, and L2-normalises each row (a text
@@ -84,7 +84,8 @@ class TextVectorizer:
             if value < 1:
                 raise InputError(f"{name} is {value}; it must be at least 1")
         self.kind, self.max_words, self.min_documents = kind, max_words, min_documents
-        self._vectorizer = CountVectorizer()  # refuses to transform until fit replaces it
+        self.words: list[str] = []  # in column order, alphabetical
+        self._idf: NDArray | None = None  # float64, one a word
 
     def fit(self, texts: Iterable[str]) -> Self:
         """Takes the vocabulary (and the word weights) from training texts.
@@ -98,6 +99,9 @@ class TextVectorizer:
         Raises:
           InputError: no word of the texts is left for the vocabulary.
         """
+        # Half a second to be imported, for which a search by a sentence does not wait: only fitting needs it.
+        from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+
         texts = list(texts)
         counter = CountVectorizer(min_df=self.min_documents, **_RULES)
         try:
@@ -109,14 +113,18 @@ class TextVectorizer:
             ) from error
         # scikit-learn's own max_features breaks ties differently on different processors.
         kept = np.sort(np.argsort(-totals, kind="stable")[: self.max_words])
-        vectorizer = TfidfVectorizer if self.kind == "tfidf" else CountVectorizer
-        self._vectorizer = vectorizer(vocabulary=counter.get_feature_names_out()[kept], **_RULES).fit(texts)
+        idf = None
+        if self.kind == "tfidf":
+            idf = TfidfVectorizer(vocabulary=counter.get_feature_names_out()[kept], **_RULES).fit(texts).idf_
+        self._take(counter.get_feature_names_out()[kept].tolist(), idf)
         return self
 
-    @property
-    def words(self) -> list[str]:
-        """The vocabulary in column order, alphabetical."""
-        return list(self._vectorizer.get_feature_names_out())
+    def _take(self, words: list[str], idf: NDArray | None) -> None:
+        """Takes words in column order, and their weights of "tfidf"."""
+        if idf is not None and (len(idf) != len(words) or idf.min() <= 0):
+            raise ValueError(f"its {len(words)} words have not a weight above 0 each")
+        self.words, self._idf = words, idf
+        self._columns = {word: column for column, word in enumerate(words)}
 
     @property
     def name(self) -> str:
@@ -126,7 +134,7 @@ class TextVectorizer:
     @property
     def dim(self) -> int:
         """Number of words, at most max_words."""
-        return len(self._vectorizer.get_feature_names_out())
+        return len(self.words)
 
     def known(self, rows: NDArray) -> NDArray:
         """Which of the rows (n, d) are of a text with a known word: bool (n,)."""
@@ -136,7 +144,7 @@ class TextVectorizer:
         """What makes the same rows of new texts, see `tfxmr.features.Feature`: the words, and how rare they are."""
         facts = {"feature": "vectorizer", "name": self.name, "max_words": self.max_words,
                  "min_documents": self.min_documents, "words": self.words}
-        return facts, {"idf": self._vectorizer.idf_} if self.kind == "tfidf" else {}
+        return facts, {} if self._idf is None else {"idf": self._idf}
 
     @classmethod
     def of_state(
@@ -145,13 +153,24 @@ class TextVectorizer:
     ) -> Self:
         """The vectorizer that gave a state; see `tfxmr.features.restored`."""
         made = cls(facts["name"], facts["max_words"], facts["min_documents"])
-        # Stop words decide what gets into a vocabulary alone: another version's list of them changes no row.
-        vectorizer = TfidfVectorizer if made.kind == "tfidf" else CountVectorizer
-        made._vectorizer = vectorizer(vocabulary=words_of(facts), **_RULES)
-        if made.kind == "tfidf":
-            made._vectorizer.idf_ = floats_of(arrays, "idf", 1, np.float64)  # it refuses another length
+        made._take(words_of(facts), floats_of(arrays, "idf", 1, np.float64) if made.kind == "tfidf" else None)
         return made
 
     def transform(self, texts: Iterable[str]) -> NDArray:
         """Returns the vectors of texts, float32 (n, d), d <= max_words; unknown words are ignored."""
-        return self._vectorizer.transform(list(texts)).toarray().astype(np.float32)
+        if not self.words:
+            from sklearn.exceptions import NotFittedError
+
+            raise NotFittedError("fit the vectorizer on texts first")
+        texts = list(texts)
+        rows = np.zeros((len(texts), len(self.words)), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            # No stop word is in the vocabulary, so that none needs to be left out here.
+            counts = collections.Counter(self._columns[word] for word in split_words(text) if word in self._columns)
+            columns = sorted(counts)
+            values = np.array([counts[column] for column in columns], np.float64)
+            if self._idf is not None and columns:
+                values *= self._idf[columns]
+                values /= np.sqrt(np.add.accumulate(values * values)[-1])  # one after the other, as scikit-learn adds
+            row[columns] = values
+        return rows
