@@ -25,15 +25,17 @@ setuptools.setup(
     packages=packages(),
     package_dir={"": ".", **PACKAGE_DIRS},
     package_data={
-        "tfxmr": ["py.typed"],
+        "tfxmr": ["py.typed", "search/page/templates/*.html", "search/page/static/*"],
         "tfxmr_datasets": ["*/*.md", "*/*.bib", "*/*.txt", "*/*.tsv", "*/*.list"],
         "tfxmr_flags": ["*/*.cfg"],
     },
     install_requires=[
         "absl-py>=2.5",
+        "flask>=3.1",  # with jinja2 and werkzeug: the page of `tfxmr search --web`
         "gensim>=4.4",
         "h5py>=3.14",
         "importlib_resources>=7.1",  # imported by tensorflow-datasets, which does not declare it
+        "jinja2>=3.1",
         "keras>=3.15",
         "keras-tuner>=1.4.8",
         "matplotlib>=3.11",
@@ -49,6 +51,7 @@ setuptools.setup(
         "tensorflow>=2.21",
         "tensorflow-datasets>=4.9.10",
         "threadpoolctl>=3.8",  # which scikit-learn brings
+        "werkzeug>=3.1",
     ],
     extras_require={
         "bench": ["faiss-cpu>=1.15", "torch>=2.13"],  # rivals of benchmarks/search.py and training_step.py

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     (searcher,) = searchers
     find = searcher.modalities if "any" in options.find else options.find
     answers = [searcher.ask(query, find, options.k, options.where) for query in queries(options, searcher)]
-    show(options, answers, media)
+    show(options, answers, media, searcher)
 
 
 def opened(options: SearchOptions, run_dir: str) -> Searcher:
@@ -62,7 +62,7 @@ def queries(options: SearchOptions, searcher: Searcher) -> list[Query]:
     return found
 
 
-def show(options: SearchOptions, answers: list[Answer], media: Media | None) -> None:
+def show(options: SearchOptions, answers: list[Answer], media: Media | None, searcher: Searcher) -> None:
     """Prints answers, or writes them to --out."""
     def sentence(columns: Any, modality: str) -> str | None:
         return media.text(columns, modality) if media else None
@@ -70,7 +70,7 @@ def show(options: SearchOptions, answers: list[Answer], media: Media | None) -> 
     if options.format == "html":
         from tfxmr.search.page import sheet
 
-        sheet.write(answers, media, options.out)
+        sheet.write(answers, media, str(options.out), [searcher] * len(answers))
         print(options.out)
         return
     if options.format == "json":

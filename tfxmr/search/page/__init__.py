@@ -1,0 +1,1 @@
+"""What was found, as a person looks at it: the page of `tfxmr search --web`, and a contact sheet in one HTML file."""
