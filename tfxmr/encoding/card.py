@@ -8,7 +8,7 @@ COLUMNS = ("task", "classes", "metric", "value", "95 % interval", "chance", "que
 
 
 def text(facts: Mapping[str, Any]) -> str:
-    """Markdown with YAML front matter, of what encoder.json holds: task, data, protocol, figures, limits."""
+    """Markdown with YAML front matter, of what encoder.json holds: task, data, protocol, metrics, limits."""
     method, protocol = registry.get(facts["model"]), facts["protocol"]
     views = ", ".join(f"{view} ({_features(facts, view)})" for view in facts["views"])
     searched = f"{protocol['gallery']} items" if "gallery" in protocol else "the gallery"
@@ -23,13 +23,13 @@ def text(facts: Mapping[str, Any]) -> str:
         f"* Views: {views}.",
         f"* Protocol {protocol['name']}: test items query, {searched} are searched; similarity {facts['similarity']}"
         f"{', z-scores: ' + protocol['normalisation'] if protocol.get('normalisation', 'none') != 'none' else ''}; "
-        f"seed {facts['seed']}; weights: {_chosen(protocol)}.",
+        f"seed {facts['seed']}; weights: {_chosen(facts)}.",
         f"* Classes: {len(facts['class_names'])}"
         + (f", of which unseen in training: {', '.join(map(str, facts['unseen']))}." if facts["unseen"] else "."), "",
-        "## Figures", "", *_table(facts["metrics"]), "",
+        "## Metrics", "", *_table(facts["metrics"]), "",
         "## Limits", "",
         f"It knows what {facts['dataset']} shows and says, and answers any other item with the same confidence. A "
-        "figure holds for its gallery and classes alone: a larger gallery, or other classes, give another.",
+        "value holds for its gallery and classes alone: a larger gallery, or other classes, give another.",
         *(["Of the classes named above as unseen, no item was trained on."] if facts["unseen"] else []),
         "The licences of the data, and of pretrained networks and word vectors, apply to what was learned from them: "
         "datasets/*/README.md of tfxmr says which are known.", "",
@@ -50,8 +50,10 @@ def _example(facts: Mapping[str, Any]) -> str:
     return f'encoder.encode_features("{modality}", features)  # raw, as the run read them'
 
 
-def _chosen(protocol: Mapping[str, Any]) -> str:
-    on = protocol.get("selected_on", "none")
+def _chosen(facts: Mapping[str, Any]) -> str:
+    if facts["kind"] == "closed_form":
+        return "in closed form"
+    on = facts["protocol"].get("selected_on", "none")
     return "those of the last step" if on == "none" else f"the best on the {on} items"
 
 
