@@ -8,12 +8,18 @@ TORCH_PYTHON ?= $(BIN)/python
 # How long `make chaos` and how much `make fuzz` go on, and the seed of both.
 MINUTES ?= 10
 INPUTS ?= 100000
+# Of the page of `make search`.
+PORT ?= 8080
 SEED ?= 0
 
-.PHONY: demo test test-slow chaos fuzz bench lint clean
+.PHONY: demo search test test-slow chaos fuzz bench lint clean
 
 demo: $(READY)  ## trains DANZCR on the embedded dataset, within a minute or so, and prints its four mAP figures
 	$(BIN)/tfxmr train --flagfile=flags/scenes/danzcr_small.cfg --run_dir=runs/demo
+
+search: $(READY)  ## serves a page to search the embedded images and texts with; opens nothing, prints its address
+	$(BIN)/tfxmr train --model=sm --dataset=scenes --protocol=standard --run_dir=runs/search_page
+	$(BIN)/tfxmr search --run_dir=runs/search_page --web --port=$(PORT)
 
 test: $(READY) lint  ## runs the tests
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
