@@ -12,7 +12,7 @@ INPUTS ?= 100000
 PORT ?= 8080
 SEED ?= 0
 
-.PHONY: demo search test test-slow chaos fuzz bench lint clean
+.PHONY: demo search test test-slow chaos fuzz engines bench lint clean
 
 demo: $(READY)  ## trains DANZCR on the embedded dataset, within a minute or so, and prints its four mAP figures
 	$(BIN)/tfxmr train --flagfile=flags/scenes/danzcr_small.cfg --run_dir=runs/demo
@@ -33,10 +33,16 @@ chaos: $(READY)  ## kills commands, fills their disks and damages their files, a
 fuzz: $(READY)  ## feeds damaged files to every parser, ten minutes of one core
 	$(BIN)/python tests/robustness/fuzz.py --inputs=$(INPUTS) --seed=$(SEED)
 
+engines: $(READY)  ## checks the index on every engine: a folder, Milvus Lite, its server, a Milvus server; minutes
+	$(BIN)/python -m pip install --quiet --editable '.[milvus]'
+	$(BIN)/python -m pip install --quiet --no-deps milvus==2.3.5
+	$(BIN)/python tests/search/engines.py
+
 bench: $(READY)  ## times what must be fast, half an hour on an idle machine
 	$(BIN)/python benchmarks/ranking.py
 	$(BIN)/python benchmarks/ranking.py --items=100000 --sample=2048
 	$(BIN)/python benchmarks/closed_form.py --items=2173
+	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/training_step.py --torch_python=$(TORCH_PYTHON)
 
 lint: $(READY)

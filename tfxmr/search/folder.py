@@ -33,7 +33,7 @@ QUERIES = 256  # in one product
 SCORES = 2**20  # of one product; 4 MiB, which a cache holds
 SCAN = 8192  # items that a scan yields at once
 WASTE = 0.25  # share of dead rows from which on the segments are written anew
-BATCHES = 4096  # of a segment from which on it is written anew: each is a piece of its own to read
+BATCHES = 512  # of a segment from which on it is written anew: an add reads through all, some microseconds each
 
 
 class FolderEngine(Engine):
@@ -97,11 +97,11 @@ class FolderEngine(Engine):
             raise segment_module.damaged(path, "it is too short")
         return found.reshape(-1, 2)
 
-    def _open(self, entry: Entry, dead: NDArray) -> Segment:
+    def _open(self, entry: Entry, dead: NDArray, checked: bool = False) -> Segment:
         rows = dead[dead[:, 0] == entry.number, 1]
         if len(rows) and not 0 <= rows.min() <= rows.max() < entry.rows:
             raise segment_module.damaged(self._folder / f"{self._dead_file}.dead", "it names rows that are not there")
-        return Segment(self._folder, entry, self.facts.dimensions, rows)
+        return Segment(self._folder, entry, self.facts.dimensions, rows, checked)
 
     def _select(self, where: Where) -> list[tuple[Segment, NDArray | None, int]]:
         """(segment, its rows that `where` names as bool or None for all, their number) of segments with such rows."""
@@ -376,7 +376,9 @@ class FolderEngine(Engine):
         self._write_manifest(entries, dead_file, self._num_dead + len(dead))
         there = {s.entry.number: s for s in self._segments}
         all_dead = self._read_dead()
-        self._segments = [there[e.number] if e.number not in changed else self._open(e, all_dead) for e in entries]
+        self._segments = [
+            self._open(e, all_dead, checked=True) if e.number in changed else there[e.number] for e in entries
+        ]
 
     def _write_manifest(self, entries: Sequence[Entry], dead_file: int, num_dead: int) -> None:
         """The moment that makes a change whole; this object follows it, so that a full disk changes nothing."""
@@ -404,7 +406,7 @@ class FolderEngine(Engine):
                 self._folder, entries[modality], items.ids, items.vectors, items.columns,
             )
         self._write_manifest(list(entries.values()), 0, 0)
-        self._segments = [self._open(entry, self._read_dead()) for entry in entries.values()]
+        self._segments = [self._open(entry, self._read_dead(), checked=True) for entry in entries.values()]
         self._places = {}
         self._clear()
 

@@ -18,6 +18,7 @@ from tfxmr.search.folder import MANIFEST, FolderEngine
 from tfxmr.search.milvus import MilvusEngine
 
 RESERVED = ("id", "modality", "vector")  # no names of columns
+ROWS = 16384  # vectors that are normalised at once
 Filter = Mapping[str, str | Sequence[str]] | None
 
 
@@ -310,12 +311,14 @@ class Index:
         rows = checks.array(name, vectors, 2, f"give (items, {self.dimensions})")
         if rows.shape[1] != self.dimensions:
             raise ValueError(f"{name} is {rows.shape[1]} wide, the index {self.dimensions}; give the encoder's vectors")
-        if self.similarity == "cosine":
-            rows = similarity_module.unit_rows(rows.astype(np.float64))[0]
-        rows = rows.astype(np.float32)
-        if np.einsum("nd,nd->n", rows, rows, dtype=np.float64).max() > np.finfo(np.float32).max / 4:
-            raise ValueError(f"{name}: a row is too large, its products overflow; scale it down")
-        return rows
+        found = np.empty(rows.shape, np.float32)
+        for i in range(0, len(rows), ROWS):  # in blocks: normalisation holds rows in 64 bits
+            block = rows[i : i + ROWS].astype(np.result_type(rows, np.float32), copy=False)
+            block = similarity_module.unit_rows(block)[0] if self.similarity == "cosine" else block
+            if np.einsum("nd,nd->n", block, block, dtype=np.float64).max() > np.finfo(np.float32).max / 4:
+                raise ValueError(f"{name}: a row is too large, its products overflow; scale it down")
+            found[i : i + ROWS] = block
+        return found
 
 
 def _recall(found: NDArray, least: NDArray, k: int) -> float:
