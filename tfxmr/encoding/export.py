@@ -78,7 +78,7 @@ def write(place: pathlib.Path, formats: Sequence[str]) -> Iterator[str]:
       InputError: a form cannot be made of this method, or what was written differs by more than MOST.
     """
     encoder = folder.load(place)
-    known = read_json(place / FACTS, "remove it, and export again") if (place / FACTS).exists() else {}
+    known = read_json(place / FACTS, "move it elsewhere, and export again") if (place / FACTS).exists() else {}
     facts = known if known.get("encoder") == encoder.digest else {"encoder": encoder.digest, "formats": {}}
     for name in formats:
         written, line = FORMATS[name](place, encoder)
