@@ -11,6 +11,7 @@ import pytest
 from tfxmr.__main__ import main
 from tfxmr.baselines.cca import CCA
 from tfxmr.core import registry
+from tfxmr.evaluation import measure, named
 
 
 @pytest.fixture
@@ -230,6 +231,24 @@ def test_evaluate_in_other_ways(capsys, train, tmp_path):
     assert main([*again, "--format=markdown", "--by_class"]) == 0
     assert "| royalty | seen |" in capsys.readouterr().out
     assert "--metrics=map: no metric 'map'" in refusal(capsys, *again, "--metrics=map")
+
+
+def test_a_metric_is_one_definition(capsys, train, tmp_path, monkeypatch):
+    """Guards against a second place that knows the metrics: this one is in the list alone. 1 of 2 found; chance 2/5."""
+    r_precision = named.Metric(
+        ("R-precision",),
+        lambda rankings, _: np.array([rankings.found(r)[i] / max(r, 1) for i, r in enumerate(rankings.total)]),
+        lambda drawn, _: drawn.mean(lambda relevant: relevant / drawn.n),
+    )
+    assert "no metric 'R-precision'" in refusal(capsys, *train, "--metrics=R-precision")
+    monkeypatch.setattr(named, "METRICS", (*named.METRICS, r_precision))
+    scores = np.array([[5, 4, 3, 2, 1.0]])
+    assert measure(["R-precision"], None, None, [1], [1, 0, 1, 0, 0], scores) == {"R-precision": (1 / 2, 2 / 5)}
+    assert main([*train, "--metrics=P@1,R-precision"]) == 0
+    found = json.loads((tmp_path / "run/results.json").read_text())["metrics"]
+    of_it = [m for m in found if m["metric"] == "R-precision"]
+    assert len(of_it) == len([m for m in found if m["metric"] == "mAP"]) > 0
+    assert all(0 < m["chance"] < 1 and 0 < m["value"] <= 1 for m in of_it)
 
 
 def test_run_of_an_earlier_version(capsys, train, tmp_path):

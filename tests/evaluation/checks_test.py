@@ -10,7 +10,7 @@ from hypothesis import strategies
 from hypothesis.extra import numpy as arrays
 
 from tfxmr import evaluation
-from tfxmr.evaluation import chance, checks, retrieval
+from tfxmr.evaluation import checks, named, retrieval
 from tfxmr.reports.tables import formats
 
 RNG = np.random.default_rng(0)
@@ -33,7 +33,7 @@ CALLS = {
     evaluation.chance_level: {
         "query_labels": LABELS, "gallery_labels": LABELS, "cut": None, "denominator": "hits", "own": True,
     },
-    chance.chance_of: {"name": "P@2", "query_labels": LABELS, "gallery_labels": LABELS, "own": True},
+    named.chance_of: {"name": "P@2", "query_labels": LABELS, "gallery_labels": LABELS, "own": True},
     evaluation.instance_ranks: {"similarity": np.eye(3), "correct": [[0], [1, 2], 2]},
     evaluation.recall_at_ranks: {"ranks": [1, 3, 2], "k": 2},
     evaluation.median_rank: {"ranks": [1, 3, 2]},
@@ -190,7 +190,7 @@ def test_a_gallery_of_the_query_alone():
     """Guards against a division by the zero items that are left, and a negative chance of items without any label."""
     assert evaluation.chance_level([1], [1], own=True) == 0
     for name in ("P@1", "R@1", "hit@1", "nDCG"):
-        assert chance.chance_of(name, [1], [1], own=True) == 0
+        assert named.chance_of(name, [1], [1], own=True) == 0
     assert evaluation.chance_level([[0, 0], [1, 0]], [[0, 0], [1, 0]], own=True) == 0
 
 

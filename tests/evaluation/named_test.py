@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import ndcg_score
 
-from tfxmr.evaluation import eleven_point, measure, ndcg, precision_at, recall_at
-from tfxmr.evaluation.chance import chance_level, chance_of
+from tfxmr.evaluation import eleven_point, measure, named, ndcg, precision_at, recall_at
+from tfxmr.evaluation.chance import chance_level
 
 NAMES = ("P@1", "P@5", "P@40", "R@5", "nDCG", "nDCG@5", "11-point")
+EVERY = {form.replace("@k", "@5"): metric for metric in named.METRICS for form in metric.forms}
 
 
 def problem(rng, queries=9, items=30, ties=False):
@@ -61,7 +62,7 @@ def test_chance_of_instance_measures():
 def test_chance_of_labels_that_are_texts(name):
     """Guards against a TypeError: one of NumPy's texts takes no index."""
     as_texts, as_numbers = (["boat", "bird"], ["boat", "boat", "bus"]), ([0, 1], [0, 0, 2])
-    assert chance_of(name, *as_texts) == chance_of(name, *as_numbers)
+    assert named.chance_of(name, *as_texts) == named.chance_of(name, *as_numbers)
     assert chance_level(*as_texts) == chance_level(*as_numbers)
 
 
@@ -81,16 +82,26 @@ def test_tied_items_share_their_places():
 
 
 def test_chance_against_random_rankings():
-    """The mean of 400 random rankings of each query lies within six of its deviations of the closed form."""
+    """The mean of 400 random rankings of each query lies within six of its deviations of every closed form."""
     rng = np.random.default_rng(3)
     query_labels, gallery_labels = np.repeat([0, 1, 2], [5, 3, 1]), np.repeat([0, 1], [4, 16])
-    names = [n for n in NAMES if n != "11-point"]
+    means = [name for name, metric in EVERY.items() if metric.chance and metric.summary is np.mean]
+    names = dict.fromkeys((*(n for n in NAMES if n != "11-point"), *means))
     with warnings.catch_warnings(action="ignore"):
         draws = [values(rng.normal(size=(9, 20)), query_labels, gallery_labels, names) for _ in range(400)]
     for name, (_, chance) in measure(names, None, None, query_labels, gallery_labels, np.ones((9, 20))).items():
         drawn = [d[name] for d in draws]
         assert abs(np.mean(drawn) - chance) < 6 * np.std(drawn) / 20 + 1e-12, name
     assert measure(["11-point"], None, None, query_labels, gallery_labels, np.ones((9, 20)))["11-point"][1] is None
+
+
+@pytest.mark.parametrize("ties", ["group", "index"])
+def test_a_metric_beside_others(ties):
+    """Guards against a value that depends on the metrics asked beside it, which share the sort, or on the blocks."""
+    problem_of_ties = problem(np.random.default_rng(4), queries=40, ties=True)
+    together = values(*problem_of_ties, list(EVERY), ties=ties, threads=1)
+    alone = {name: values(*problem_of_ties, (name,), ties=ties, block_size=7)[name] for name in EVERY}
+    assert together == alone == values(*problem_of_ties, [*EVERY][::-1], ties=ties)
 
 
 def test_the_query_itself_is_not_ranked():

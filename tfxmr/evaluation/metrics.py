@@ -2,7 +2,6 @@
 
 A ranking's relevance is 0/1 (n,), best first. A query with nothing to find scores 0 wherever average precision would.
 """
-import re
 from typing import Any
 
 import numpy as np
@@ -10,16 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks
 
-NAMES = "P@k, R@k, hit@k, nDCG, nDCG@k (k from 1 on), 11-point and median_rank"
 LARGEST = 1e150  # the product of two such numbers is finite
-
-
-def check_name(name: str) -> None:
-    """Raises ValueError if tfxmr.evaluation.named has no metric of this name; k has nine digits at most."""
-    if not isinstance(name, str) or not re.fullmatch(
-        r"(P|R|hit|nDCG)@[1-9][0-9]{0,8}|nDCG|11-point|median_rank", name
-    ):
-        raise ValueError(f"no metric {checks.short(name)}; there are {NAMES}")
 
 
 def precision_recall(relevance: ArrayLike) -> tuple[NDArray, NDArray]:

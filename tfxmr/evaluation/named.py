@@ -1,20 +1,158 @@
-"""Metrics by name, over all queries: P@10, R@10, hit@10, nDCG, nDCG@10, 11-point, median_rank."""
+"""Metrics by name, over all queries: P@10, R@10, hit@10, nDCG, nDCG@10, 11-point, median_rank.
+
+A metric is one entry of METRICS, which holds all that is known of it: its names, its value, what a random ranking
+scores, how the queries are summed up.
+"""
+import dataclasses
 import functools
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import scipy  # which imports scipy.stats, half a second, at its first use
 from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks, instance, order, ranking
-from tfxmr.evaluation.chance import chance_of
-from tfxmr.evaluation.metrics import NAMES, check_name, eleven_point_of
+from tfxmr.evaluation.chance import RandomRanking, random_ranking
+from tfxmr.evaluation.metrics import eleven_point_of
 from tfxmr.evaluation.similarity import Similarity
 
 INSTANCE = ("hit@1", "hit@5", "hit@10", "median_rank")  # of data without classes, where each item has its counterparts
 
 
-check = check_name
+class Rankings:
+    """The rankings of some queries; what a metric does not ask for is not computed, such as the sort.
+
+    Attributes:
+      scores: float (q, n), the similarities, -inf for the query itself.
+      relevant: bool (q, n).
+      ties: "group" or "index".
+    """
+
+    def __init__(self, scores: NDArray, relevant: NDArray, ties: str) -> None:
+        """Takes the attributes' values."""
+        self.scores, self.relevant, self.ties = scores, relevant, ties
+
+    @functools.cached_property
+    def total(self) -> NDArray:
+        """How many items are relevant, ints (q,)."""
+        return self.relevant.sum(axis=1)
+
+    @functools.cached_property
+    def ranks(self) -> NDArray:
+        """Ranks of the best relevant items, ints (q,): see `tfxmr.evaluation.instance.best_ranks`; takes no sort."""
+        return instance.best_ranks(self.scores, self.relevant)
+
+    @functools.cached_property
+    def ranked(self) -> NDArray:
+        """The relevance at each rank, float (q, n): see `tfxmr.evaluation.order.ranked_relevance`."""
+        return order.ranked_relevance(self.scores, self.relevant, self.ties)
+
+    @functools.cached_property
+    def discounts(self) -> NDArray:
+        """1 / log2(rank + 1), (n,)."""
+        return _discounts(self.relevant.shape[1])
+
+    def found(self, k: int) -> NDArray:
+        """How many relevant items are among the first k, (q,); a share of one that is tied with others."""
+        return self.ranked[:, :k].sum(axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """All that is known of a metric.
+
+    Attributes:
+      forms: how it is written; "@k" at the end stands for a whole number from 1 on.
+      value: function (rankings of q queries, k or None) -> (q,).
+      chance: function (what is known of a random ranking, k or None) -> expected value; None if no closed form is
+        known.
+      summary: what makes one value of those of all queries.
+    """
+
+    forms: tuple[str, ...]
+    value: Callable[[Rankings, Any], NDArray]
+    chance: Callable[[RandomRanking, Any], float] | None = None
+    summary: Callable[[NDArray], Any] = np.mean
+
+
+def _discounts(n: int) -> NDArray:
+    return 1 / np.log2(np.arange(2, n + 2))
+
+
+def _ndcg(rankings: Rankings, k: int | None) -> NDArray:
+    head, discounts = rankings.ranked[:, :k], rankings.discounts
+    ideal = np.concatenate(([1.0], np.cumsum(discounts)))  # of 0 relevant items 1, by which their 0 is divided
+    return head @ discounts[:k] / ideal[np.minimum(rankings.total, head.shape[1])]
+
+
+def _ndcg_by_chance(drawn: RandomRanking, k: int | None) -> float:
+    """The discounted gain up to k is expected to be R/n of the sum of discounts; over the ideal gain of R items."""
+    gains = np.cumsum(_discounts(min(k or drawn.n, drawn.n)))
+    return drawn.mean(lambda relevant: relevant / drawn.n * gains[-1] / gains[min(relevant, len(gains)) - 1])
+
+
+def _eleven_point(rankings: Rankings, _: None) -> NDArray:
+    rows = zip(rankings.scores, rankings.relevant, strict=True)
+    return np.mean([eleven_point_of(*order.hits_and_ranks(-s, r, rankings.ties)) for s, r in rows], axis=1)
+
+
+def _any_found(n: int, relevant: Any, k: Any) -> Any:
+    """Probability that any of k items drawn from n is relevant: 1 - C(n - R, k) / C(n, k)."""
+    return scipy.stats.hypergeom.sf(0, n, relevant, k)
+
+
+def _median_rank_by_chance(drawn: RandomRanking, _: None) -> float:
+    """The smallest k whose hit@k is expected to reach one half."""
+    hits = _any_found(drawn.n, drawn.relevant[:, None], np.arange(1, drawn.n + 1))
+    reached = np.average(hits, axis=0, weights=drawn.queries) >= 0.5
+    return float(np.argmax(reached) + 1 if reached.any() else drawn.n + 1)
+
+
+METRICS = (
+    Metric(
+        ("P@k",), lambda rankings, k: rankings.found(k) / k,
+        lambda drawn, k: drawn.mean(lambda relevant: relevant / drawn.n * min(k, drawn.n) / k),
+    ),
+    Metric(
+        ("R@k",), lambda rankings, k: rankings.found(k) / np.maximum(rankings.total, 1),
+        lambda drawn, k: drawn.mean(lambda relevant: min(k, drawn.n) / drawn.n),
+    ),
+    Metric(
+        ("hit@k",), lambda rankings, k: (rankings.ranks <= k).astype(float),
+        lambda drawn, k: drawn.mean(lambda relevant: float(_any_found(drawn.n, relevant, min(k, drawn.n)))),
+    ),
+    Metric(("nDCG", "nDCG@k"), _ndcg, _ndcg_by_chance),
+    Metric(("11-point",), _eleven_point),
+    Metric(("median_rank",), lambda rankings, _: rankings.ranks.astype(float), _median_rank_by_chance, np.median),
+)
+
+
+def _told(metrics: Sequence[Metric]) -> str:
+    """The names in words: "A@k, B@k (k from 1 on), C and D"."""
+    forms = [form for metric in metrics for form in metric.forms]
+    last = max(i for i, form in enumerate(forms) if form.endswith("@k"))
+    forms[last] += " (k from 1 on)"
+    return f"{', '.join(forms[:-1])} and {forms[-1]}"
+
+
+NAMES = _told(METRICS)
+
+
+def find(name: str) -> tuple[Metric, int | None]:
+    """The metric of a name such as "P@10", and its k (nine digits at most) or None.
+
+    Raises:
+      ValueError: there is no such metric.
+    """
+    parts = re.fullmatch(r"([^@]+)(?:@([1-9][0-9]{0,8}))?", name) if isinstance(name, str) else None
+    if parts:
+        form = parts[1] + ("@k" if parts[2] else "")
+        for metric in METRICS:
+            if form in metric.forms:
+                return metric, int(parts[2]) if parts[2] else None
+    raise ValueError(f"no metric {checks.short(name)}; there are {NAMES}")
 
 
 def measure(
@@ -50,50 +188,33 @@ def measure(
     """
     if not checks.length("names", names):
         raise ValueError(f"names is empty; there are {NAMES}")
-    for name in names:
-        check(name)
+    wanted = [find(name) for name in names]
     ranking.check(ties=ties)
-    work = functools.partial(_values, names, ties)
-    values = ranking.over_queries(work, query, gallery, query_labels, gallery_labels, similarity, **choices)
+
+    def values(scores: NDArray, relevant: NDArray) -> NDArray:
+        rankings = Rankings(scores, relevant, ties)
+        return np.stack([metric.value(rankings, k) for metric, k in wanted], axis=1)
+
+    columns = ranking.over_queries(values, query, gallery, query_labels, gallery_labels, similarity, **choices).T
     own = choices.get("query_ids") is not None
     own = own and set(map(str, choices["query_ids"])) <= set(map(str, choices["gallery_ids"]))
+    drawn = random_ranking(query_labels, gallery_labels, own)
     return {
-        name: (
-            float((np.median if name == "median_rank" else np.mean)(column)),
-            chance_of(name, query_labels, gallery_labels, own),
-        )
-        for name, column in zip(names, values.T, strict=True)
+        name: (float(metric.summary(column)), metric.chance(drawn, k) if metric.chance else None)
+        for name, (metric, k), column in zip(names, wanted, columns, strict=True)
     }
 
 
-def _of_ranks(name: str, ranks: NDArray) -> NDArray:
-    return ranks.astype(float) if name == "median_rank" else (ranks <= int(name.partition("@")[2])).astype(float)
+def chance_of(name: str, query_labels: ArrayLike, gallery_labels: ArrayLike, own: bool = False) -> float | None:
+    """Expected value of a metric under a random ranking.
 
+    Args:
+      name: of NAMES.
+      query_labels, gallery_labels, own: as in `tfxmr.evaluation.chance.chance_level`.
 
-def _values(names: Sequence[str], ties: str, scores: NDArray, relevant: NDArray) -> NDArray:
-    """The metrics of some queries: similarities and relevance (n, items) to (n, names)."""
-    total = relevant.sum(axis=1)
-    ranks = instance.best_ranks(scores, relevant)
-    if all(name.startswith(("hit", "median")) for name in names):  # which need no sort
-        return np.stack([_of_ranks(name, ranks) for name in names], axis=1)
-    ranked = order.ranked_relevance(scores, relevant, ties)
-    discounts = 1 / np.log2(np.arange(2, ranked.shape[1] + 2))
-    ideal = np.concatenate(([1.0], np.cumsum(discounts)))
-    columns = []
-    for name in names:
-        kind, _, k = name.partition("@")
-        if kind in ("hit", "median_rank"):
-            columns.append(_of_ranks(name, ranks))
-            continue
-        head = ranked[:, : int(k or ranked.shape[1])]
-        if kind == "P":
-            columns.append(head.sum(axis=1) / int(k))
-        elif kind == "R":
-            columns.append(head.sum(axis=1) / np.maximum(total, 1))
-        elif kind == "nDCG":
-            columns.append(head @ discounts[: head.shape[1]] / ideal[np.minimum(total, head.shape[1])])
-        else:
-            rows = zip(scores, relevant, strict=True)
-            curves = [eleven_point_of(*order.hits_and_ranks(-s, r, ties)) for s, r in rows]
-            columns.append(np.mean(curves, axis=1))
-    return np.stack(columns, axis=1)
+    Returns:
+      float in [0, 1], median_rank from 1 on; None for "11-point", of which no closed form is known.
+    """
+    metric, k = find(name)
+    drawn = random_ranking(query_labels, gallery_labels, own)
+    return metric.chance(drawn, k) if metric.chance else None

@@ -78,7 +78,7 @@ class RunOptions(Settings):
         super().__post_init__()
         for name in self.metrics:
             try:
-                named.check(name)
+                named.find(name)
             except ValueError as error:
                 raise InputError(f"--metrics={name}: {error}") from error
 
