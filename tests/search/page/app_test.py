@@ -87,7 +87,7 @@ def test_an_upload_shows_itself_and_can_be_asked_again(client, media, searchers)
     answer = searchers[0].ask(searchers[0].image(content), k=3)
     assert ids(page) == [hit.id for hit in answer.hits] and "mine.png" in page.words and "C:" not in page.words
     (own,) = [e for e in page.tags("img") if e["alt"] == "your image, mine.png"]
-    assert client.get(own["src"]).mimetype == "image/png"
+    assert client.get(own["src"]).mimetype == "image/jpeg"
     key = page.tags("input", name="upload")[0]["value"]
     again = look(client.get(f"/?upload={key}&k=3&split=test"))
     assert "24 texts" in again.words and own["src"] in again.addresses()
@@ -171,8 +171,8 @@ def test_alt_texts_are_the_items(client):
     ({"text": "red", "k": "0"}, "'0' results: give a number from 1 to 1,000."),
     ({"text": "red", "k": "ten"}, "'ten' results"),
     ({"text": "red", "k": "9" * 5000}, "results: give a number"),
-    ({"text": "red", "find": "smell"}, "find smell: the index holds image, text."),
-    ({"item": "nobody", "of": "image"}, "item nobody: the index holds no image item of this id"),
+    ({"text": "red", "find": "smell"}, "Find smell: the index holds image, text."),
+    ({"item": "nobody", "of": "image"}, "Item nobody: the index holds no image item of this id"),
     ({"item": "", "of": "image"}, "The item's id is empty"),
     ({"item": "test 3", "of": "smell"}, "the index holds no smell item"),
     ({"by": "image"}, "No image was chosen: choose one."),
@@ -217,7 +217,8 @@ def test_images_that_are_refused(client, media, content, told, status):
 
 def test_a_body_without_end(client, media):
     found = sent(client, media.png() + bytes(33 * 10**6), k="7")
-    assert "8 MB at most" in look(found, 413).words
+    page = look(found, 413)
+    assert "8 MB at most" in page.tags("p", role="alert")[0]["text"] and "checked" in page.tags("input", value="image")[0]
     assert "8 MB" in sent(client, bytes(33 * 10**6), path="/api/search").json["error"]
 
 

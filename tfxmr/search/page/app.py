@@ -184,7 +184,7 @@ class Page:
         upload = self._uploads.get(key)
         if upload is None:
             flask.abort(404)
-        return _sent(upload.png, "image/png")
+        return _sent(upload.preview(), "image/jpeg")
 
     def refused(self, error: exceptions.HTTPException) -> Any:
         """What the page, or JSON for the API, says of an error."""
@@ -194,7 +194,10 @@ class Page:
         words = own if own and own != exceptions.BadRequest.description else REFUSED.get(error.code, error.name)
         if flask.request.path.startswith("/api/"):
             return {"error": words}, error.code
-        return self._render(Form.read(flask.request.args), words), error.code
+        form = Form.read(flask.request.args)
+        if error.code == 413:  # before a field was read
+            form = dataclasses.replace(form, by="image", asked=True)
+        return self._render(form, words), error.code
 
     def _render(self, form: Form, refused: str = "", **shown: Any) -> str:
         upload = self._uploads.get(form.upload) if form.upload else None

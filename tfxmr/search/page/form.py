@@ -88,7 +88,7 @@ class Form:
         if upload is None:
             raise InputError("The image is kept no more: choose it again" if self.upload else
                              "No image was chosen: choose one")
-        return dataclasses.replace(searcher.image(upload.png), shown=upload.name)
+        return dataclasses.replace(searcher.image(upload.bmp), shown=upload.name)
 
     def answer(self, searcher: Searcher, upload: Upload | None = None) -> Answer:
         """Asks a run; arguments and errors as of `query`."""

@@ -14,6 +14,7 @@ MOST_BYTES = 8 * 10**6
 MOST_PIXELS = 50 * 10**6
 LEAST_SIDE = 8  # pixels; smaller ones are counting pixels of pages, and say nothing
 KEPT = 16  # at most 1024 x 1024 pixels each
+PREVIEW = 640
 
 
 class TooLarge(InputError):
@@ -26,11 +27,19 @@ class Upload:
 
     Attributes:
       name: of the file.
-      png: its pixels as the encoder reads them, at most 1024 a side.
+      bmp: its pixels as the encoder reads them, at most 1024 a side, in a format that takes no time to write and read.
     """
 
     name: str
-    png: bytes
+    bmp: bytes
+
+    def preview(self) -> bytes:
+        """JPEG of at most 640 pixels a side."""
+        content = io.BytesIO()
+        with Image.open(io.BytesIO(self.bmp)) as image:
+            image.thumbnail((PREVIEW, PREVIEW))
+            image.save(content, "JPEG", quality=85)
+        return content.getvalue()
 
 
 class Uploads:
@@ -82,9 +91,9 @@ def read(content: bytes, name: str) -> Upload:
     if min(width, height) < LEAST_SIDE:
         raise InputError(f"{name} has {width} x {height} pixels, which show nothing: choose one of {LEAST_SIDE} x "
                          f"{LEAST_SIDE} at least")
-    png = io.BytesIO()
-    Image.fromarray(image_files.decode(content, name)).save(png, "PNG", compress_level=1)
-    return Upload(name, png.getvalue())
+    bmp = io.BytesIO()
+    Image.fromarray(image_files.decode(content, name)).save(bmp, "BMP")
+    return Upload(name, bmp.getvalue())
 
 
 def _size(content: bytes, name: str) -> tuple[int, int]:

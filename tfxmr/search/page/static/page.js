@@ -29,7 +29,7 @@ function take(files) {
   const held = new DataTransfer();
   held.items.add(image);
   chooser.files = held.files;
-  form.querySelector("[value=image]").checked = true;
+  form.querySelector("[name=by][value=image]").checked = true;
   form.requestSubmit(send);
 }
 
