@@ -82,9 +82,10 @@ def notes(answer: Answer) -> list[str]:
 
 def refusal(error: InputError) -> str:
     """An error's message without the flags, which a page has not."""
-    told = re.sub(r"--(\w+)=", r"\1 ", str(error))
+    told = re.sub(r"^--(\w)(\w*)=", lambda m: f"{m[1].upper()}{m[2]} ", str(error))
+    told = re.sub(r"--(\w+)=", r"\1 ", told)
     told = re.sub(r"^(text|image) 1(, |: | is )", lambda m: f"This {m[1]}{' is ' if m[2] == ' is ' else ' '}", told)
-    return f"{told[:1].upper()}{told[1:]}{'' if told.endswith('.') else '.'}"
+    return told if told.endswith(".") else f"{told}."
 
 
 def facts(encoder: Any, info: Mapping[str, Any]) -> list[tuple[str, str]]:
