@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 
 from tfxmr import commands
-from tfxmr.core import stopping
+from tfxmr.core import quiet, stopping
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import explain, system_error
 
@@ -155,6 +155,7 @@ def _take_signals() -> None:
 def run() -> None:
     """The console script."""
     _take_signals()
+    quiet.install()
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed
         # A log file shows progress as it is made; a name that the terminal's encoding lacks is shown by its code.
         stream.reconfigure(line_buffering=True, errors="backslashreplace")

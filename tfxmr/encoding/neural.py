@@ -37,12 +37,24 @@ def restored(method_class: type[Method], config: dict[str, Any], arrays: dict[st
             raise InputError(f"the kept weights of network {name!r} are not those of this version's {method.name}")
         for variable, array in zip(state[name], held, strict=True):
             variable.assign(array)
+    functions = _functions(method)  # of its own: TensorFlow warns of those that many models share
+    method._embed = lambda modality, held: functions[modality](held)
     return method
 
 
 def encoding_networks(method: Method) -> set[str]:
     """Names of the networks that represent items: those whose variables stand in the graph of `embed`."""
-    used: set[int] = set()
+    graphs = [function.get_concrete_function().graph for function in _functions(method).values()]
+    used = {id(variable.handle) for graph in graphs for variable in graph.variables}
+    return {
+        name for name, network in method.networks.items()
+        if any(id(part.handle) in used for v in network.variables for part in getattr(v.value, "values", (v.value,)))
+    }
+
+
+def _functions(method: Method) -> dict[str, Any]:
+    """Modality -> `embed` as a tf.function of any number of items, which is traced once."""
+    found = {}
     for modality in method.shapes.modalities:
         views = [view for view in method.shapes.views if modality_of(view) == modality]
         tokens = {view: view in method.shapes.tables or view in method.shapes.vocabularies for view in views}
@@ -52,14 +64,9 @@ def encoding_networks(method: Method) -> set[str]:
             )
             for view in views
         }
-        named = method.reads(method.settings)
-        function = tf.function(lambda held, m=modality: method.embed(m, held))
-        graph = function.get_concrete_function(asked if named else asked[modality]).graph
-        used |= {id(variable.handle) for variable in graph.variables}
-    return {
-        name for name, network in method.networks.items()
-        if any(id(part.handle) in used for v in network.variables for part in getattr(v.value, "values", (v.value,)))
-    }
+        signature = [asked if method.reads(method.settings) else asked[modality]]
+        found[modality] = tf.function(lambda held, m=modality: method.embed(m, held), input_signature=signature)
+    return found
 
 
 def _apart(value: Any, place: str, arrays: dict[str, NDArray]) -> Any:
