@@ -26,7 +26,15 @@ class QuietTensorFlow(importlib.abc.MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """The spec of tensorflow, whose execution is quiet; None of any other module."""
+        """The spec of tensorflow, whose execution is quiet.
+
+        Args:
+          name: of a module.
+          path, target: as importlib.abc.MetaPathFinder has them.
+
+        Returns:
+          ModuleSpec; None of any other module.
+        """
         if name != "tensorflow":
             return None
         sys.meta_path.remove(self)

@@ -165,7 +165,7 @@ class TextVectorizer:
         texts = list(texts)
         rows = np.zeros((len(texts), len(self.words)), np.float32)
         for row, text in zip(rows, texts, strict=True):
-            # No stop word is in the vocabulary, so that none needs to be left out here.
+            # No stop word is in the vocabulary, so that none needs to be skipped here.
             counts = collections.Counter(self._columns[word] for word in split_words(text) if word in self._columns)
             columns = sorted(counts)
             values = np.array([counts[column] for column in columns], np.float64)
