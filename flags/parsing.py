@@ -209,6 +209,30 @@ def suitable(values: flags.FlagValues) -> list[str]:
     return [f"--{name}={value}" for name, value in found.items() if not values[name].present]
 
 
-def serialise(values: flags.FlagValues) -> dict[str, str]:
-    """Flag name -> the flag as a line of a flagfile; flags without a value give ""."""
-    return {name: values[name].serialize() for name in sorted(values)}
+def serialise(values: flags.FlagValues, *beside: type[settings.Settings]) -> dict[str, str]:
+    """Flag name -> the flag as a line of a flagfile; flags without a value give "".
+
+    Args:
+      values: parsed FlagValues.
+      *beside: groups of options that are the command's own, and no part of a run.
+    """
+    own = settings.options(*beside)
+    return {name: values[name].serialize() for name in sorted(values) if name not in own}
+
+
+def without(arguments: Sequence[str], group: type[settings.Settings]) -> list[str]:
+    """Arguments that ask what these do, with the options of a group at their defaults.
+
+    Args:
+      arguments: list of str, as they were typed.
+      group: whose options are skipped; what flagfiles say of them is overridden.
+    """
+    own, kept, rest = settings.options(group), [], list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, _ = argument.lstrip("-").partition("=")
+        if not argument.startswith("-") or not {name, name.removeprefix("no")} & own.keys():
+            kept.append(argument)
+        elif not equals and name in own and settings.kind(own[name]) is not bool:
+            rest = rest[1:]  # --jobs 4
+    return [*kept, *map(settings.default_line, own.values())]

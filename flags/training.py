@@ -1,11 +1,14 @@
 """What --seeds, the seeds of what is drawn, and --batch_size ask of a training."""
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from absl import flags
+from tfxmr_flags import declared, parsing
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import MAX_SEED
 from tfxmr.data.multimodal import MultiModalData
+from tfxmr.jobs import Call, Ended, JobsOptions
 
 MAX_SEEDS = 1000  # of one command; a larger number is a slip
 DRAWS: dict[str, Callable[[flags.FlagValues], bool]] = {  # seed of its own -> whether the flags ask for what it draws
@@ -16,6 +19,11 @@ DRAWS: dict[str, Callable[[flags.FlagValues], bool]] = {  # seed of its own -> w
 REMEDIES = {"class_seed": "--class_split=random", "labels_seed": "--labels_per_class=N"}  # --split refuses its own
 
 
+def define_jobs(values: flags.FlagValues) -> None:
+    """Defines the flags of a command that makes many runs in a FlagValues."""
+    declared.define(values, JobsOptions)
+
+
 def repeats(values: flags.FlagValues) -> Iterator[flags.FlagValues]:
     """Sets the flags of each repeat that --seeds asks for, in turn; without it, yields once and changes nothing.
 
@@ -24,18 +32,18 @@ def repeats(values: flags.FlagValues) -> Iterator[flags.FlagValues]:
     if not values.seeds:
         yield values
         return
-    seeds, run_dir = _seeds(values.seeds), values.run_dir
+    found, run_dir = seeds(values.seeds), values.run_dir
     values["seeds"].value = None
     follow = [name for name, asked in DRAWS.items() if asked(values) and not values[name].present]
-    for seed in seeds:
+    for seed in found:
         for name in ("seed", *follow):
             values[name].value = seed
         values["run_dir"].value = f"{run_dir}/seed_{seed}"
         yield values
 
 
-def _seeds(text: str) -> Sequence[int]:
-    """The seeds of "0..9" or "0,2,5"."""
+def seeds(text: str) -> Sequence[int]:
+    """The seeds of "0..9" or "0,2,5". Raises InputError if it is no list of seeds."""
     first, dots, last = text.partition("..")
     try:
         found = range(int(first), int(last) + 1) if dots else [int(part) for part in text.split(",")]
@@ -48,6 +56,38 @@ def _seeds(text: str) -> Sequence[int]:
             "0..9 or 0,2,5"
         )
     return found
+
+
+def calls(values: flags.FlagValues, typed: Sequence[str], name: str = "") -> list[Call]:
+    """The calls of `tfxmr train` that make a training, each by a process of its own: one a seed of --seeds.
+
+    Args:
+      values: parsed FlagValues.
+      typed: the arguments as they were typed.
+      name: of the training; precedes that of the seed.
+    """
+    if values.strategy == "multi_worker":
+        raise InputError("--strategy=multi_worker: its processes wait for each other; omit --jobs")
+    alone = ("train", *parsing.without(typed, JobsOptions))
+    if not values.seeds:
+        return [Call(name, alone)]
+    # A series of one seed: with --seed and --run_dir it would not be known which other seeds follow it.
+    return [Call(f"{name}{'/' * bool(name)}seed_{seed}", (*alone, f"--seeds={seed}")) for seed in seeds(values.seeds)]
+
+
+def tell(ended: Iterable[Ended], what: str) -> list[Ended]:
+    """Says on the standard error which calls failed, if any did, and why. Returns these.
+
+    Args:
+      ended: how calls ended.
+      what: they are, "seeds".
+    """
+    ended = list(ended)
+    failed = [call for call in ended if call.status]
+    if failed:
+        print(f"tfxmr: {len(failed)} of {len(ended)} {what} failed:", file=sys.stderr)
+        print(*(f"  {call.name}: {call.message}" for call in failed), sep="\n", file=sys.stderr)
+    return failed
 
 
 def refuse_idle_seeds(values: flags.FlagValues, typed: Sequence[str]) -> None:

@@ -14,8 +14,10 @@ import tfxmr_flags.training
 from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
 
+from tfxmr import jobs
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError
+from tfxmr.jobs import JobsOptions
 from tfxmr.reports.tables import comparison
 from tfxmr.reports.tables.options import FORMATS, CompareOptions
 from tfxmr.runs import options
@@ -26,17 +28,22 @@ IGNORED = (*options.affecting("nothing"), "metrics")  # a run with more metrics 
 
 def define(values: FlagValues) -> None:
     """Defines the command's flags in a FlagValues."""
-    declared.define(values, CompareOptions)
+    declared.define(values, CompareOptions, JobsOptions)
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Runs `tfxmr compare RUN FILE.cfg ... [--format=F]`; a RUN is a run folder, or a folder of such."""
+def main(arguments: Sequence[str]) -> int:
+    """Runs `tfxmr compare RUN FILE.cfg ... [--format=F]`; a RUN is a run folder, or a folder of such.
+
+    Returns 1 if some of the runs that --jobs makes failed, else 0.
+    """
     values, rest = parsing.parse_with_words("compare RUN FILE.cfg ...", arguments, define, known_only=True)
     words = [word for word in rest if not word.startswith("-")]
     flags = [word for word in rest if word.startswith("-")]
     if not words:
         raise InputError("tfxmr compare: name the folders of runs, or a folder that holds such, or flagfiles to train")
-    folders = trained(words, flags, values.run_dir)
+    folders, status = trained(words, flags, values.run_dir, declared.make(values, JobsOptions))
+    if not folders:
+        return status  # the rest is Slurm's
     results = completed(read(find(folders)), alike=False)
     results = [result for result in results if result["metrics"]]  # the trials of a search have no test metrics
     if not results:
@@ -48,24 +55,39 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError(f"tfxmr compare: {error}") from error
     if values.format == "json":
         print(json.dumps({"summary": rows, "tests": tests, "footnotes": footnotes, "threshold": threshold}, indent=1))
-        return
+        return status
     print_table(values.format, rows, footnotes)
     if tests:
         print_table(values.format, tests, "")
         print(*(f"{'% ' if values.format == 'latex' else ''}{line}" for line in threshold.splitlines()), sep="\n")
+    return status
 
 
-def trained(words: Sequence[str], flags: Sequence[str], run_dir: str | None) -> Sequence[str]:
-    """Trains the flagfiles among the words. Returns the words with each flagfile's run folder in its place.
+def trained(
+    words: Sequence[str], flags: Sequence[str], run_dir: str | None, options: JobsOptions
+) -> tuple[Sequence[str], int]:
+    """Trains the flagfiles among the words.
+
+    Args:
+      words: run folders and flagfiles.
+      flags: of `tfxmr train`.
+      run_dir: folder of the flagfiles' runs.
+      options: JobsOptions; with --jobs=1 this process trains, and a run that fails ends the command.
+
+    Returns:
+      (The words with each flagfile's run folder in its place, without those that have no finished run; [] if Slurm
+      makes them and nobody waits; the exit status).
 
     Raises:
-      InputError: flags without a flagfile, no --run_dir, two flagfiles of one name, or a wrong flag.
+      InputError: flags without a flagfile, no --run_dir, two flagfiles of one name, a wrong flag, or every run failed.
     """
     files = list(dict.fromkeys(word for word in words if word.endswith(".cfg")))
     if not files:
         if flags:
             raise InputError(f"tfxmr compare: {flags[0]}: no flag of this command, and there is no flagfile to train")
-        return words
+        if options.several:
+            raise InputError(f"--jobs={options.jobs}: there is no flagfile to train; omit it")
+        return words, 0
     if not run_dir:
         raise InputError(f"--run_dir is missing: give the folder in which {files[0]} is trained, such as runs/table")
     places = {file: f"{run_dir}/{pathlib.Path(file).stem}" for file in files}
@@ -73,16 +95,29 @@ def trained(words: Sequence[str], flags: Sequence[str], run_dir: str | None) -> 
         places = {file: f"{run_dir}/{pathlib.Path(file).parent.name}_{pathlib.Path(file).stem}" for file in files}
     if len(set(places.values())) < len(files):
         raise InputError(f"tfxmr compare: {' '.join(files)}: two flagfiles of one name; rename one")
-    calls = [[f"--flagfile={file}", *flags, f"--run_dir={places[file]}"] for file in files]
-    for call in calls:
-        values, _ = parsing.parse_run("train", call)  # so that the last one's mistake is found before any is trained
-        tfxmr_flags.training.refuse_idle_seeds(values, call)
+    lines = [[f"--flagfile={file}", *flags, f"--run_dir={places[file]}"] for file in files]
+    calls = []
+    for line in lines:
+        # So that the last one's mistake is found before any is trained.
+        values, _ = parsing.parse_run("train", line, tfxmr_flags.training.define_jobs)
+        tfxmr_flags.training.refuse_idle_seeds(values, line)
+        if options.several:
+            calls += tfxmr_flags.training.calls(values, line, pathlib.Path(values.run_dir).name)
     from tfxmr.commands import train
 
     with contextlib.redirect_stdout(sys.stderr):  # the table alone is what this command prints
-        for call in calls:
-            train.main(call)
-    return [places.get(word, word) for word in words]
+        if options.several:
+            ended = jobs.run(calls, options, run_dir)
+            if ended is None:
+                return [], 0
+            failed = tfxmr_flags.training.tell(ended, "runs")
+            if len(failed) == len(ended):
+                raise InputError(f"tfxmr compare: no run of {' '.join(files)} ended; see above")
+            lost = {place for place in places.values() if not any(pathlib.Path(place).rglob("results.json"))}
+            return [place for word in words if (place := places.get(word, word)) not in lost], int(bool(failed))
+        for line in lines:
+            train.main(line)
+    return [places.get(word, word) for word in words], 0
 
 
 def find(folders: Iterable[str]) -> list[pathlib.Path]:

@@ -8,11 +8,14 @@ import tfxmr_flags.training
 from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
 
+from tfxmr import jobs
 from tfxmr.core.errors import InputError
+from tfxmr.jobs import JobsOptions
 from tfxmr.reports.tables import comparison
 from tfxmr.reports.tables.formats import Marked
 from tfxmr.reports.tables.rows import metrics_rows, to_text
 from tfxmr.runs.options import RunOptions, affecting
+from tfxmr.runs.run_folder import read_results
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -20,15 +23,19 @@ def main(arguments: Sequence[str]) -> int:
 
     A seed that fails does not end the others. Returns 1 if some failed, 2 if all did, else 0.
     """
-    flags, method_class = parsing.parse_run("train", arguments)
+    flags, method_class = parsing.parse_run("train", arguments, tfxmr_flags.training.define_jobs)
     tfxmr_flags.training.refuse_idle_seeds(flags, arguments)
     if not flags.run_dir:
         raise InputError("--run_dir is missing: give the folder for checkpoints and results, such as runs/first")
+    options = declared.make(flags, JobsOptions)
+    if options.several:
+        return at_once(flags, arguments, options)
     from tfxmr.engine import distribution
 
     distribution.start(declared.make(flags, RunOptions))  # before anything uses TensorFlow
     # With several workers, one that lacks another would wait for it at the next seed.
-    alone, results, failed = not flags.seeds or flags.strategy == "multi_worker", [], {}
+    alone = not flags.seeds or len(tfxmr_flags.training.seeds(flags.seeds)) == 1 or flags.strategy == "multi_worker"
+    results, failed = [], {}
     for repeat in tfxmr_flags.training.repeats(flags):
         try:
             results.append(train(repeat, method_class))
@@ -38,13 +45,30 @@ def main(arguments: Sequence[str]) -> int:
             failed[repeat.seed] = error
             print(f"tfxmr: seed {repeat.seed} failed: {error}", file=sys.stderr)
     scored = [found for found in results if found]  # only the first of several workers has any
-    if len(results) == len(scored) > 1:
-        rows, footnotes = comparison.summary(scored, affecting("nothing"))
-        print(to_text(rows, footnotes))
+    if len(results) == len(scored):
+        sum_up(scored)
     if failed:
         print(f"tfxmr: {len(failed)} of {len(failed) + len(results)} seeds failed:", file=sys.stderr)
         print(*(f"  seed {seed}: {error}" for seed, error in failed.items()), sep="\n", file=sys.stderr)
     return (1 if results else 2) if failed else 0
+
+
+def at_once(flags: FlagValues, arguments: Sequence[str], options: JobsOptions) -> int:
+    """Trains the seeds of --seeds as --jobs says, each by a call of its own. Returns the exit status, as `main`."""
+    if not flags.seeds:
+        raise InputError(f"--jobs={options.jobs}: this is one run; add --seeds=0..9, or omit --jobs")
+    ended = jobs.run(tfxmr_flags.training.calls(flags, arguments), options, flags.run_dir)
+    if ended is None:
+        return 0
+    sum_up([read_results(f"{flags.run_dir}/{call.name}/results.json") for call in ended if not call.status])
+    failed = tfxmr_flags.training.tell(ended, "seeds")
+    return (1 if len(failed) < len(ended) else 2) if failed else 0
+
+
+def sum_up(results: Sequence[dict[str, Any]]) -> None:
+    """Prints the mean and deviation of the results of several seeds; nothing of one."""
+    if len(results) > 1:
+        print(to_text(*comparison.summary(results, affecting("nothing"))))
 
 
 def train(flags: FlagValues, method_class: type[Any]) -> dict[str, Any] | None:
@@ -68,7 +92,8 @@ def train(flags: FlagValues, method_class: type[Any]) -> dict[str, Any] | None:
     del training  # a copy of the features
     run = runner(method_class, settings, data, flags.joint)
     with distribution.loss_explained():
-        results = run(method_class, settings, data, protocol, flags.run_dir, options, parsing.serialise(flags))
+        serialised = parsing.serialise(flags, JobsOptions)
+        results = run(method_class, settings, data, protocol, flags.run_dir, options, serialised)
     if results is None:
         return None
     rows, footnote = metrics_rows(results["metrics"]), ""
