@@ -18,6 +18,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
+from tfxmr.engine import slurm
 
 
 def start(options: Any) -> tf.distribute.Strategy:
@@ -57,6 +58,10 @@ def _mirrored(logical_devices: int) -> tf.distribute.Strategy:
 
 @functools.cache
 def _multi_worker(workers: tuple[str, ...], index: int | None) -> tf.distribute.Strategy:
+    if workers == (slurm.NAME,):
+        if index is not None:
+            raise InputError(f"--worker_index={index}: Slurm tells it with --workers=slurm; omit it")
+        workers, index = slurm.workers(os.environ)
     if workers:
         if index is None or not 0 <= index < len(workers):
             raise InputError(
@@ -72,7 +77,7 @@ def _multi_worker(workers: tuple[str, ...], index: int | None) -> tf.distribute.
     if not known:
         raise InputError(
             "--strategy=multi_worker: name the processes with --workers=HOST:PORT,HOST:PORT --worker_index=0 (1 in the "
-            "second process, and so on), or in the environment variable TF_CONFIG"
+            "second process, and so on), in the environment variable TF_CONFIG, or by --workers=slurm under srun"
         )
     return tf.distribute.MultiWorkerMirroredStrategy()
 

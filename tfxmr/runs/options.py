@@ -51,8 +51,8 @@ class RunOptions(Settings):
         "devices.", minimum=0, affects="nothing",
     )
     workers: tuple[str, ...] = setting(
-        (), "HOST:PORT of every process of --strategy=multi_worker, the same list for each; default: the environment "
-        "variable TF_CONFIG.", affects="nothing",
+        (), "HOST:PORT of every process of --strategy=multi_worker, the same list for each; slurm: the tasks that srun "
+        "started; default: the environment variable TF_CONFIG.", affects="nothing",
     )
     worker_index: int | None = setting(
         None, "Place of this process in --workers, from 0, the one that writes.", minimum=0, affects="nothing"
