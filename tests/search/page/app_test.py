@@ -96,7 +96,7 @@ def test_an_upload_shows_itself_and_can_be_asked_again(client, media, searchers)
 
 def test_two_runs_side_by_side(two, searchers):
     page = look(two.get("/?item=test 7&of=image"))
-    assert len(page.of("panel")) == 2 and [e["text"] for e in page.tags("h2")][-3:-1] == ["three <b>", "two"]
+    assert len(page.of("panel")) == 2 and [e["text"] for e in page.tags("h2")][-3:-1] == ["three <b> for test 7", "two for test 7"]
     for searcher, told in zip(searchers, page.of("figures"), strict=True):
         assert f"AP {searcher.ask(searcher.item('image', 'test 7')).average_precision:.3f}" in told
     assert len({e["id"] for e in page.all if e.get("id")}) == len([e for e in page.all if e.get("id")])
@@ -137,7 +137,7 @@ def test_ties_and_missing_media(heard, media):
     assert client.get("/media?modality=shape3d&id=shape3d/1").status_code == 404
     assert "does not know the class" in page.words and "Sentences are not taken" in page.words
     other = look(make_app([heard], None, ["heard"]).test_client().get("/"))
-    assert len(other.of("name")) == 18
+    assert len(other.of("name")) == 18 and "checked" in other.tags("input", value="item")[0]  # sentences are not taken
 
 
 def test_a_lost_image_is_its_name(client):

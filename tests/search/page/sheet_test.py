@@ -21,6 +21,7 @@ def test_it_needs_nothing_else(searchers, sheet_of):
     text = sheet_of([answer], [asked])
     page = Look(text)
     assert "http" not in text and all(a.startswith(("data:image/png;base64,", "#")) for a in page.addresses())
+    assert sheet.STYLE.read_text() in text  # not escaped: it holds ">" and quotes
     assert not page.tags("script", "link", "form") and len(page.tags("img")) == 6 + (answer.pair_rank is not None)
     assert f"AP {answer.average_precision:.3f}" in page.of("figures")[0] and wording.pair(answer) in page.words
     assert page.of("score") == [f"score {wording.score(hit.score)}" for hit in answer.hits]

@@ -134,6 +134,7 @@ class Page:
         if flask.request.method == "GET" and form.asked and flask.request.args.to_dict() != form.address():
             return flask.redirect(_address("page", **form.address()))  # without the fields that are empty
         if not form.asked:
+            form = dataclasses.replace(form, by="item" if self._unable["text"] else "text")
             return self._render(form, beginnings=self._beginnings(form))
         try:
             form, upload = self._kept(form, sent)

@@ -25,6 +25,12 @@ def plural(modality: str) -> str:
     return PLURALS.get(modality, f"{modality} items")
 
 
+def one(modality: str) -> str:
+    """"an image", "a sound"."""
+    name = {"audio": "sound", "shape3d": "3D shape"}.get(modality, modality)
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
 def listed(names: list[str]) -> str:
     """"images, texts and videos"."""
     return " and ".join([*([", ".join(names[:-1])] if names[:-1] else []), *names[-1:]])
