@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from tfxmr.data import memmap, views
 from tfxmr.data.multimodal import MultiModalData, Split
 
+CACHED = 2**16  # numbers that are float64 at once
+
 Statistics = tuple[NDArray | None, NDArray | None]  # centre and scale of the columns, if any
 
 
@@ -91,4 +93,10 @@ def _apply_rows(rows: NDArray, centre: NDArray | None, scale: NDArray | None) ->
     if centre is None:
         norms = np.linalg.norm(rows, axis=-1, keepdims=True)
         return (rows / np.where(norms > 0, norms, 1.0)).astype(np.float32)
-    return ((rows - centre) / scale).astype(np.float32)
+    made = np.empty(rows.shape, np.float32)
+    step = max(1, CACHED // max(1, math.prod(rows.shape[1:])))
+    for start in range(0, len(rows), step):  # the float64 of a few rows stay in the cache: three times as fast
+        block = rows[start : start + step] - centre
+        block /= scale
+        made[start : start + step] = block
+    return made

@@ -64,13 +64,13 @@ def read(folder: pathlib.Path, encoder: Encoder) -> dict[str, Embeddings]:
     """The kept vectors, modality -> Embeddings, whose arrays stay in their files.
 
     Args:
-      folder: of the encoder.
-      encoder: loaded from there.
+      folder: of the encoder, or that `tfxmr encode` has written.
+      encoder: by which they were made.
 
     Raises:
       InputError: none were kept, or they do not fit together.
     """
-    target = folder / NAME
+    target = folder if (folder / FACTS).exists() else folder / NAME
     if not (target / FACTS).exists():
         raise InputError(f"{target}: this run kept no vectors (--nokeep_embeddings); {AGAIN}")
     facts = read_json(target / FACTS, AGAIN)

@@ -111,7 +111,27 @@ class Encoder:
         Raises:
           InputError: as of `encode`.
         """
-        wanted, size = self._views_of(modality), BLOCK.get(modality, 16)
+        made, bad = self.tried(modality, media, strict)
+        if bad:
+            raise InputError(bad[min(bad)])
+        return made
+
+    def tried(
+        self, modality: str, media: Sequence[Medium], strict: bool = True, first: int = 0,
+    ) -> tuple[dict[str, NDArray], dict[int, str]]:
+        """The raw features of the media that have some, and what is wrong with the others.
+
+        Args:
+          modality, media, strict: as of `features`.
+          first: number of the first, from 0, for messages.
+
+        Returns:
+          (view -> (n, ...) of the good ones in order, place in `media` -> message of each other one).
+
+        Raises:
+          InputError: the run's features were given as matrices.
+        """
+        wanted, size = self.views_of(modality), BLOCK.get(modality, 16)
         if isinstance(media, str | bytes | os.PathLike):
             raise InputError(f"encode({modality!r}, ...) takes a list of items; write [item] for one")
         recipes = {view: self.recipe(view) for view in wanted}
@@ -123,19 +143,28 @@ class Encoder:
                 "encode_features"
             )
         made: dict[str, list[NDArray]] = {view: [] for view in wanted}
+        bad: dict[int, str] = {}
         for start in range(0, len(media), size):
-            read = [self._read(modality, item, start + i) for i, item in enumerate(media[start : start + size])]
-            for view, recipe in recipes.items():
-                rows = recipe.transform(read)
-                if strict and modality == "text" and not (known := recipe.known(rows)).all():
-                    bad = int(np.flatnonzero(~known)[0])
-                    raise InputError(
-                        f"text {start + bad + 1}, {shown(read[bad])}: none of its words is known to the features of "
-                        f"this run ({recipe.name}); say it with other words"
+            read = {}
+            for place, item in enumerate(media[start : start + size], start):
+                try:
+                    read[place] = self._read(modality, item, first + place)
+                except InputError as error:
+                    bad[place] = str(error)
+            known = np.ones(len(read), bool)
+            rows = {view: recipe.transform(list(read.values())) for view, recipe in recipes.items() if read}
+            for view, recipe in recipes.items() if strict and read and modality == "text" else ():
+                for unknown in np.flatnonzero(known & ~(found := recipe.known(rows[view]))):
+                    number, text = list(read.items())[unknown]
+                    bad[number] = (
+                        f"text {first + number + 1}, {shown(text)}: none of its words is known to the features of this "
+                        f"run ({recipe.name}); say it with other words"
                     )
-                made[view].append(rows)
+                known &= found
+            for view, array in rows.items():
+                made[view].append(array if known.all() else array[known])
         shapes = {view: (0, *np.atleast_1d(self.views[view])) for view in wanted}  # of no media
-        return {v: np.concatenate(rows) if rows else np.zeros(shapes[v], np.float32) for v, rows in made.items()}
+        return {v: np.concatenate(rows) if rows else np.zeros(shapes[v], np.float32) for v, rows in made.items()}, bad
 
     def encode_features(self, modality: str, features: ArrayLike | Mapping[str, ArrayLike]) -> Any:
         """Maps raw features, not normalised, to what retrieval compares.
@@ -150,14 +179,14 @@ class Encoder:
         Raises:
           InputError: another modality, view or width than the run's, or values that are not finite.
         """
-        wanted = self._views_of(modality)
+        wanted = self.views_of(modality)
         if not isinstance(features, Mapping):
             if len(wanted) > 1:
                 raise InputError(f"{self.model} reads {', '.join(wanted)} of {modality} items: give view -> array")
             features = {wanted[0]: features}
         if set(features) != set(wanted):
             raise InputError(f"{self.model} reads {', '.join(wanted)} of {modality} items, not {', '.join(features)}")
-        rows = {view: self.normalisations[view](self._checked(view, features[view])) for view in wanted}
+        rows = {view: self.normalisations[view](self.checked(view, features[view])) for view in wanted}
         return self.method.represent(modality, rows[modality] if wanted == [modality] else rows)
 
     def points(self, modality: str, made: Any) -> NDArray:
@@ -189,14 +218,16 @@ class Encoder:
         """The method as evaluation takes it, on raw features."""
         return dataclasses.replace(self.method, represent=self.encode_features)
 
-    def _views_of(self, modality: str) -> list[str]:
+    def views_of(self, modality: str) -> list[str]:
+        """Names of the views that the method reads of a modality; raises InputError if the run has no such modality."""
         found = [view for view in self.views if modality_of(view) == modality]
         if not found:
             known = ", ".join(self.modalities)
             raise InputError(f"unknown modality {modality!r}; this run of {self.model} has {known}")
         return found
 
-    def _checked(self, view: str, rows: Any) -> Any:
+    def checked(self, view: str, rows: Any) -> Any:
+        """Raw features of a view; raises InputError unless they are finite numbers (n, ...) of the run's width."""
         shape = np.atleast_1d(self.views[view]).tolist()
         rows = rows if hasattr(rows, "map") else np.asarray(rows)  # a MappedMatrix is checked where it is read
         if list(rows.shape[1:]) != shape or rows.dtype.kind not in "iuf":
@@ -206,8 +237,7 @@ class Encoder:
             )
         if isinstance(rows, np.ndarray) and rows.dtype.kind == "f":
             rows = np.asarray(rows, np.float32)
-            bad = np.flatnonzero(~np.isfinite(rows).all(axis=tuple(range(1, rows.ndim))))
-            if len(bad):
+            if len(bad := np.flatnonzero(~finite(rows))):
                 raise InputError(f"{view} features: row {bad[0]} (counted from 0) holds NaN or infinite values")
         return rows
 
@@ -235,6 +265,13 @@ class Encoder:
             return image_files.decode(path.read_bytes(), str(path))
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}); give the path of an image") from error
+
+
+def finite(rows: NDArray) -> NDArray[np.bool_]:
+    """Whether each row (n, ...) holds neither NaN nor infinite values, (n,)."""
+    if np.isfinite(np.sum(rows, dtype=np.float64)):  # of float32 no sum overflows; three times as fast as to ask each
+        return np.ones(len(rows), bool)
+    return np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
 
 
 def shown(text: str) -> str:

@@ -18,3 +18,29 @@ class ExportOptions(Settings):
         None, "Folder that gets the encoder, in place of RUN/encoder; of several runs one each, in OUT/seed_N and so "
         "on.", affects="nothing",
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodeOptions(Settings):
+    """What `tfxmr encode` encodes, by which run, and where the vectors go."""
+
+    run_dir: str | None = setting(None, "Folder of a finished run, or of its encoder.", affects="nothing")
+    images: str | None = setting(
+        None, "Folder of images; all files below it are encoded, hidden ones aside, with their paths in it as ids.",
+        affects="nothing",
+    )
+    texts: str | None = setting(
+        None, "File of texts in UTF-8, one a line, with line numbers (from 1) as ids.", affects="nothing"
+    )
+    ids: bool = setting(False, "Lines of --texts are an id, a tab, and the text.", affects="nothing")
+    features: tuple[str, ...] = setting(
+        (), "File .npy of raw features (n, ...), not normalised, with row numbers (from 0) as ids; of a method that "
+        "reads several views of the modality VIEW=FILE.npy each, with commas between them.", affects="nothing",
+    )
+    modality: str | None = setting(
+        None, "Of the items; default: image with --images, text with --texts.", affects="nothing"
+    )
+    out: str | None = setting(
+        None, "Folder that gets the vectors, as RUN/encoder/embeddings has them; one takes a modality after another.",
+        affects="nothing",
+    )

@@ -8,18 +8,14 @@ What stands in a folder that is being written:
                             chained digest of the media they were made of, and the digest of these rows
   manifest.json             written last; then progress.json and scratch/ go
 """
-import errno
 import fcntl
-import hashlib
 import importlib.metadata
 import io
 import json
-import math
 import os
 import pathlib
 import shlex
 import shutil
-import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Self
 
@@ -29,11 +25,10 @@ from tfxmr import __version__
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import read_json, to_json, write_bytes, write_text
-from tfxmr.data.files import feature_folder
+from tfxmr.data.files import feature_folder, filling
 from tfxmr.data.views import is_default, modality_of
 
 SCRATCH = "scratch"  # folder in it of what is needed until it is finished
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PACKAGES = ("gensim", "h5py", "keras", "numpy", "pillow", "scikit-learn", "scipy", "tensorflow")
 
 
@@ -138,7 +133,7 @@ class FeatureStore:
         for key, (shape, dtype) in arrays.items():
             path = self.path / f"{key}.npy"
             path.parent.mkdir(exist_ok=True)
-            _allocate(path, shape, np.dtype(dtype))
+            filling.allocate(path, shape, np.dtype(dtype))
 
     def fill(
         self, split: str, view: str, shape: tuple[int, ...], dtype: Any,
@@ -158,44 +153,9 @@ class FeatureStore:
         """
         key = f"{split}/{view}"
         self.allocate({key: (shape, dtype)})
-        array = np.lib.format.open_memmap(self.path / f"{key}.npy", "r+")
         log = self.path / SCRATCH / f"{split}.{view}.rows"
-        log.parent.mkdir(exist_ok=True)
-        done, source_sha256, digest = self._resume(key, array, log)
-        if done < shape[0]:
-            with open(log, "a", encoding="ascii") as file:
-                for rows, source in rows_from(done):
-                    rows = np.ascontiguousarray(rows, dtype)
-                    array[done : done + len(rows)] = rows
-                    array.flush()  # before the line that says so
-                    done += len(rows)
-                    source_sha256 = hashlib.sha256(source_sha256.encode() + source).hexdigest()
-                    digest.update(rows)
-                    file.write(f"{done} {source_sha256} {digest.hexdigest()}\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-        self._arrays[key] = {"source_sha256": source_sha256, "sha256": digest.hexdigest()}
-
-    def _resume(self, key: str, array: np.ndarray, log: pathlib.Path) -> tuple[int, str, Any]:
-        """(Number of rows that hold what was written, digest of their media, their hash object), by a log of blocks."""
-        done, source_sha256, digest, kept = 0, "", hashlib.sha256(), []
-        text = log.read_text(encoding="ascii", errors="replace") if log.exists() else ""
-        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]  # a kill may cut off the last
-        for line in lines:
-            number, source, expected = (line.split() + [""] * 3)[:3]
-            end = int(number) if number.isdecimal() and len(number) < 19 else 0
-            trial = digest.copy()
-            trial.update(array[done:end].data)
-            if not done < end <= len(array) or trial.hexdigest() != expected:
-                break
-            done, source_sha256, digest = end, source, trial
-            kept.append(line)
-        if len(kept) < len(lines):
-            warnings.warn(f"{self.path / key}.npy: row {done} and those after it are not what was written there; they "
-                          "are made again", stacklevel=3)
-        if "".join(kept) != text:
-            write_text(log, "".join(kept))
-        return done, source_sha256, digest
+        source_sha256, sha256 = filling.fill(self.path / f"{key}.npy", log, rows_from)
+        self._arrays[key] = {"source_sha256": source_sha256, "sha256": sha256}
 
     def finish(self, dataset: str, views: Mapping[str, dict], **more: Any) -> None:
         """Writes the manifest, which makes the folder complete.
@@ -243,33 +203,6 @@ def _short(value: object) -> str:
     """A value for a message."""
     text = ascii(value)
     return text if len(text) <= 100 else f"{text[:100]}..."
-
-
-def _allocate(path: pathlib.Path, shape: Sequence[int], dtype: np.dtype) -> None:
-    """Makes a file that holds an array of a shape and type, as long as it is to be; keeps the rows that are there.
-
-    A write to a mapped file on a full disk kills the process without a word (SIGBUS), so the room is taken before.
-    """
-    header = io.BytesIO()
-    descr = np.lib.format.dtype_to_descr(dtype)
-    np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": tuple(shape)})
-    size = len(header.getvalue()) + dtype.itemsize * math.prod(shape)
-    old = path.stat().st_size if path.exists() else 0
-    try:
-        with open(path, "r+b" if path.exists() else "xb") as file:
-            # Only truncated, a file has holes. macOS has no such call.
-            getattr(os, "posix_fallocate", lambda *_: None)(file.fileno(), 0, size)
-            file.truncate(size)
-            file.write(header.getvalue())
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        free = shutil.disk_usage(path.parent).free
-        raise InputError(
-            f"--out={path.parents[1]}: {path.parent.name}/{path.name} needs {max(size - old, 0):,} bytes more, and "
-            f"{free:,} are free ({error.strerror}); make room and start the same command again, or give an --out on "
-            "another disk"
-        ) from error
 
 
 def hint(folder: str | os.PathLike, views: Collection[str], *needed: str, remedy: str) -> str:

@@ -1,0 +1,75 @@
+"""Maps new images, texts or features to the vectors of a finished run; resumes after a kill.
+
+What cannot be encoded is named in OUT/bad.tsv, and the exit status is 1 then.
+"""
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+
+from absl.flags import FlagValues
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tfxmr_flags import declared, parsing
+
+from tfxmr import encoding
+from tfxmr.core.errors import InputError
+from tfxmr.encoding import stream
+from tfxmr.encoding.options import EncodeOptions
+
+
+def define(values: FlagValues) -> None:
+    """Defines the command's flags in a FlagValues."""
+    declared.define(values, EncodeOptions)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `tfxmr encode` with a list of flags. Returns the exit status."""
+    options = declared.make(parsing.parse("encode", arguments, define), EncodeOptions)
+    given = [name for name in stream.BLOCK if getattr(options, name)]
+    if not options.run_dir:
+        raise InputError("--run_dir=RUN is missing: name the folder of the finished run that encodes")
+    if not options.out:
+        raise InputError("--out=DIR is missing: give the folder for the vectors")
+    if len(given) != 1:
+        raise InputError("give one of --images=DIR, --texts=FILE and --features=FILE.npy")
+    if options.ids and not options.texts:
+        raise InputError("--ids: goes with --texts=FILE; omit it")
+    modality = options.modality or {"images": "image", "texts": "text"}.get(given[0])
+    if not modality:
+        raise InputError("--modality is missing: say which one the --features are of, such as --modality=image")
+    encoder = encoding.load(options.run_dir)
+    encoder.views_of(modality)
+    if options.images:
+        source = stream.images(options.images)
+    elif options.texts:
+        source = stream.texts(options.texts, options.ids)
+    else:
+        source = stream.features(options.features, encoder, modality)
+    with _progress(f"{modality} {encoder.model}") as report:
+        good, bad = stream.encode(encoder, modality, source, options.out, report)
+    print(f"encoded    {options.out}: {good:,} {modality} items")
+    if bad:
+        print(f"not        {bad:,} that cannot be: {options.out}/{stream.BAD} says why")
+    return 1 if bad else 0
+
+
+@contextlib.contextmanager
+def _progress(label: str) -> Iterator[stream.Report]:
+    """A bar with rate and time left; without a terminal a line every tenth of the way."""
+    console = Console(file=sys.stderr)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"), TextColumn("left"), TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task, told = bar.add_task(label, total=None, speed=""), -1
+
+        def report(done: int, total: int) -> None:
+            nonlocal told
+            speed = bar.tasks[task].speed
+            bar.update(task, completed=done, total=total, speed=f"{speed:,.0f} items/s" if speed else "")
+            if not console.is_terminal and done * 10 // total > told:
+                told = done * 10 // total
+                console.print(f"{label} {done}/{total}", soft_wrap=True)
+
+        yield report
