@@ -6,12 +6,21 @@ from tfxmr.data.files import matrix_files
 from tfxmr.evaluation.protocol import CLASS_SPLITS, UnseenOptions
 from tfxmr.extraction import catalogue
 from tfxmr.extraction.dataset import MediaOptions
+from tfxmr.features.image.descriptor import DESCRIPTORS, Descriptor
 from tfxmr.features.text import by_name
+
+
+def _told(kind: type[Descriptor]) -> str:
+    """A descriptor in words: "pixels (a map of 4,096 x 3: the view image.pixels)"."""
+    if isinstance(kind.dim, int):
+        return f"{kind.name} ({kind.dim:,})"
+    return f"{kind.name} (a map of {' x '.join(f'{d:,}' for d in kind.dim)}: the view image.{kind.view})"
+
 
 IMAGE_NAMES = (
     "vgg19_fc7 (4,096), vgg19_fc6, vgg19_pool5 (a map of 49 x 512: the view image.regions), the same of vgg16, "
-    "descriptor (1,956, no weights), descriptor_regions (a map of 49 x 39), pixels (a map of 4,096 x 3: "
-    "the view image.pixels), or a network of keras.applications, such as ResNet50"
+    f"without weights {', '.join(_told(kind) for kind in DESCRIPTORS.values())}, or a network of keras.applications, "
+    "such as ResNet50"
 )
 SEVERAL = "Several, joined by commas, become one view each."
 

@@ -33,9 +33,9 @@ class Feature(Protocol):
         """All that makes the same rows of new media in another process, see tfxmr.features.restored.
 
         Returns:
-          (facts, arrays): JSON-able facts, among them "feature", one of tfxmr.features.recipes.KINDS, and "name"; and
-          arrays of numbers. What others have published and may be large, the weights of ImageNet or a file of word
-          vectors, is not in it but named there, with its digest.
+          (facts, arrays): JSON-able facts, among them "feature", one of tfxmr.features.recipes.KINDS or the name of an
+          image descriptor, and "name"; and arrays of numbers. What others have published and may be large, the weights
+          of ImageNet or a file of word vectors, is not in it but named there, with its digest.
         """
 
 

@@ -10,9 +10,8 @@ from tfxmr.core.files import Place
 from tfxmr.features.feature import Feature
 
 # Named and imported when one is needed: a descriptor or word counts wait neither for TensorFlow nor for gensim.
-KINDS = {
-    "descriptor": "image.descriptor:Descriptor", "descriptor_regions": "image.descriptor:DescriptorRegions",
-    "pixels": "image.descriptor:Pixels", "network": "image.network:ImageNetwork",
+KINDS = {  # beside tfxmr.features.image.descriptor.DESCRIPTORS
+    "network": "image.network:ImageNetwork",
     "vectorizer": "text.bag_of_words:TextVectorizer", "word_counts": "text.word_counts:WordCounts",
     "doc2vec": "text.doc2vec:DocumentVectors", "word2vec": "text.word_sequences:MeanWordVectors",
     "sequence": "text.word_sequences:WordSequence", "words": "text.word_sequences:WordNumbers",
@@ -37,13 +36,7 @@ def restored(
         or are others.
     """
     kind = facts.get("feature")
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise InputError(
-            f"a feature of the kind {kind!r} is not known here; there are {', '.join(KINDS)}. Make the features again, "
-            "or take the version of tfxmr that wrote it"
-        )
-    module, name = KINDS[kind].split(":")
-    made_by = getattr(importlib.import_module(f"tfxmr.features.{module}"), name)
+    made_by = _class_of(kind)
     try:
         return made_by.of_state(facts, arrays, word_vectors, image_weights)
     except InputError:
@@ -53,3 +46,18 @@ def restored(
             f"the state of the {kind} features is damaged ({type(error).__name__}: {error}); put back a copy of its "
             "files, or make the features again"
         ) from error
+
+
+def _class_of(kind: Any) -> Any:
+    """The class of the features of a kind; raises InputError if there is none."""
+    if isinstance(kind, str) and kind in KINDS:
+        module, name = KINDS[kind].split(":")
+        return getattr(importlib.import_module(f"tfxmr.features.{module}"), name)
+    from tfxmr.features.image.descriptor import DESCRIPTORS  # scikit-image is not imported for texts
+
+    if isinstance(kind, str) and kind in DESCRIPTORS:
+        return DESCRIPTORS[kind]
+    raise InputError(
+        f"a feature of the kind {kind!r} is not known here; there are {', '.join((*DESCRIPTORS, *KINDS))}. Make the "
+        "features again, or take the version of tfxmr that wrote it"
+    )

@@ -4,7 +4,11 @@ import pytest
 from PIL import Image
 
 from tfxmr.core.errors import InputError
+from tfxmr.data import views
+from tfxmr.features import restored
+from tfxmr.features.image import by_name, descriptor
 from tfxmr.features.image.descriptor import DIM, HOG_DIM, image_descriptor
+from tfxmr.features.image.fine_tuning_options import FineTuning
 
 
 def noise(*shape):
@@ -86,3 +90,34 @@ def test_bad_images_are_named(shape, dtype):
     """Guards against floats in 0..1 being read as black images."""
     with pytest.raises(InputError, match="image 1 is .*expected uint8"):
         image_descriptor([noise(8, 8, 3), np.zeros(shape, dtype)])
+
+
+class Edges(descriptor.Descriptor):
+    """edges: brightness where it changes, a map of 64 places."""
+
+    name, view, dim = "edges", "edges", (64, 1)
+    rule = {"rule": "columns' brightness"}
+
+    @staticmethod
+    def transform(images):
+        """Returns float32 (n, 64, 1)."""
+        return descriptor.image_pixels(images).reshape(-1, 64, 64, 3).mean(axis=(1, 3))[..., None]
+
+
+def test_a_descriptor_is_one_definition(monkeypatch):
+    """Guards against a second list of them, which a new one would lack: it is made, refused and restored by name."""
+    with pytest.raises(InputError, match="descriptor, descriptor_regions, pixels, network"):
+        restored({"feature": "edges", "name": "edges"}, {})
+    monkeypatch.setitem(descriptor.DESCRIPTORS, "edges", Edges)
+    made = by_name.make("edges")
+    again = restored(*made.state())
+    images = noise(2, 64, 64, 3)
+    assert isinstance(again, Edges) and again.transform(images).shape == (2, *made.dim)
+    with pytest.raises(InputError, match="--image_features=edges has no weights to be trained"):
+        by_name.make("edges", tuning=FineTuning(finetune=1))
+
+
+def test_every_view_has_a_feature():
+    """Guards against a view that a method's refusal cannot say how to make."""
+    for kind in descriptor.DESCRIPTORS.values():
+        assert not kind.view or f"image.{kind.view}" in views.FEATURES

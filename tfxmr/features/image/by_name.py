@@ -2,7 +2,7 @@
 from typing import Any
 
 from tfxmr.core.errors import InputError
-from tfxmr.features.image.descriptor import Descriptor, DescriptorRegions, Pixels
+from tfxmr.features.image.descriptor import DESCRIPTORS
 from tfxmr.features.image.fine_tuning_options import FineTuning
 
 
@@ -10,11 +10,10 @@ def make(
     name: str, layer: str | None = None, weights: str = "imagenet", seed: int = 0, tuning: FineTuning | None = None,
 ) -> Any:
     """The image feature of a name, fine-tuned by a FineTuning; see tfxmr.features.image.network and fine_tuning."""
-    descriptors = {kind.name: kind for kind in (Descriptor, DescriptorRegions, Pixels)}
-    if name in descriptors:
+    if name in DESCRIPTORS:
         if tuning and tuning.finetune:
             raise InputError(f"--finetune={tuning.finetune}: --image_features={name} has no weights to be trained")
-        return descriptors[name]()
+        return DESCRIPTORS[name]()
     if tuning and tuning.finetune:
         from tfxmr.features.image.fine_tuning import FineTunedNetwork
 

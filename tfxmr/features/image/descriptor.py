@@ -121,6 +121,9 @@ class Pixels(Descriptor):
     transform = staticmethod(image_pixels)
 
 
+DESCRIPTORS = {kind.name: kind for kind in (Descriptor, DescriptorRegions, Pixels)}  # all that need no weights
+
+
 def _to_rgb(image: NDArray, n: int) -> Image.Image:
     """Checks one array and returns it as a PIL image in RGB."""
     if image.ndim == 3 and image.shape[2] == 1:

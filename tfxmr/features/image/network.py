@@ -17,6 +17,7 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.data.files import archive
 from tfxmr.features.feature import State, floats_of
+from tfxmr.features.image.descriptor import DESCRIPTORS
 
 BATCH = 16  # images at once; always that many, so that a row never depends on how many there are
 LAYERS = {  # name -> (network, layer)
@@ -24,8 +25,7 @@ LAYERS = {  # name -> (network, layer)
     "vgg16_fc7": ("VGG16", "fc2"), "vgg16_fc6": ("VGG16", "fc1"), "vgg16_pool5": ("VGG16", "block5_pool"),
 }
 NAMES = (
-    f"{', '.join(LAYERS)}, descriptor, descriptor_regions, pixels, and any network of keras.applications, such as "
-    "ResNet50"
+    f"{', '.join((*LAYERS, *DESCRIPTORS))}, and any network of keras.applications, such as ResNet50"
 )
 SIDE = 224  # of networks that take images of any size, as MobileNetV3; they were trained at this
 OWN = ("imagenet", "none")  # weights that are no file
