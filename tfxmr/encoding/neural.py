@@ -1,4 +1,5 @@
 """What is kept of a neural method: its configuration, and the weights of the networks that encoding runs through."""
+import functools
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def restored(method_class: type[Method], config: dict[str, Any], arrays: dict[st
             raise InputError(f"the kept weights of network {name!r} are not those of this version's {method.name}")
         for variable, array in zip(state[name], held, strict=True):
             variable.assign(array)
-    functions = _functions(method)  # of its own: TensorFlow warns of those that many models share
+    functions = _functions(method)
     method._embed = lambda modality, held: functions[modality](held)
     return method
 
@@ -65,7 +66,8 @@ def _functions(method: Method) -> dict[str, Any]:
             for view in views
         }
         signature = [asked if method.reads(method.settings) else asked[modality]]
-        found[modality] = tf.function(lambda held, m=modality: method.embed(m, held), input_signature=signature)
+        # Of a partial, TensorFlow counts the traces by itself; of functions of one code together, and then warns.
+        found[modality] = tf.function(functools.partial(method.embed, modality), input_signature=signature)
     return found
 
 
