@@ -205,6 +205,7 @@ class Page:
         return flask.render_template(
             "page.html", form=form, refused=refused, titles=self._titles, modalities=self._modalities,
             choices=self._choices, unable=self._unable, upload=upload,
+            kinds=[kind for kind in form_module.KINDS if kind == "item" or kind in self._modalities],
             runs=[(title, wording.facts(s.encoder, info), wording.figures(s.encoder))
                   for title, s, info in zip(self._titles, self._searchers, self._infos, strict=True)],
             most=form_module.MOST, longest=form_module.LONGEST, megabytes=upload_module.MOST_BYTES // 10**6,

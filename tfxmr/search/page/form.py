@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from tfxmr.core.errors import InputError
 from tfxmr.search.index import Index
 from tfxmr.search.page.upload import Upload
-from tfxmr.search.query import MOST_RANKED, Answer, Query, Searcher
+from tfxmr.search.query import Answer, Query, Searcher
 
 KINDS = ("text", "image", "item")  # of queries
 ALL = "any"  # modalities are searched
@@ -13,6 +13,8 @@ FILTERS = ("class", "split", "seen")
 MOST = 1000  # results on one page
 LONGEST = 10_000  # letters of a sentence
 SPLITS = ("train", "validation", "test")  # that a large index is asked for
+READ = 50_000  # items that are read for the values of their columns
+LISTED = 500  # values of one filter; a class of one item each is no filter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,11 +113,11 @@ def choices(index: Index, class_names: list[str]) -> dict[str, list[str]]:
       class_names: of the encoder, in whose order classes are listed.
 
     Returns:
-      dict of the filters that choose among two values or more.
+      dict of the filters that choose among two values or more, to LISTED.
     """
     info = index.info()
     names = [name for name in FILTERS if name in info["columns"]]
-    if sum(info["items"].values()) <= MOST_RANKED:
+    if sum(info["items"].values()) <= READ:
         columns = index.items().columns
         found = {name: sorted({value for value in columns[name] if value is not None}) for name in names}
     else:
@@ -124,4 +126,4 @@ def choices(index: Index, class_names: list[str]) -> dict[str, list[str]]:
     order = {name: place for place, name in enumerate(map(str, class_names))}
     if "class" in found:
         found["class"] = sorted(found["class"], key=lambda name: (order.get(name, len(order)), name))
-    return {name: values for name, values in found.items() if len(values) > 1}
+    return {name: values for name, values in found.items() if 1 < len(values) <= LISTED}

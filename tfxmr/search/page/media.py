@@ -1,5 +1,6 @@
 """What the page asks of the media that items lie in."""
 import base64
+import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -34,6 +35,7 @@ class Kept:
     def __init__(self, media: Media | None) -> None:
         self._media = media
         self._thumbnails: dict[tuple[object, ...], bytes | None] = {}
+        self._lock = threading.Lock()
 
     def text(self, columns: Item, modality: str) -> str | None:
         """As in Media."""
@@ -50,9 +52,12 @@ class Kept:
                 found = self._media.thumbnail(columns, modality, side) if self._media else None
             except (OSError, InputError):
                 found = None
-            while len(self._thumbnails) >= KEPT:
-                self._thumbnails.pop(next(iter(self._thumbnails)), None)
-            self._thumbnails[key] = found if found and kind_of(found) else None
+            found = found if found and kind_of(found) else None
+            with self._lock:
+                self._thumbnails[key] = found
+                while len(self._thumbnails) > KEPT:
+                    del self._thumbnails[next(iter(self._thumbnails))]
+            return found
         return self._thumbnails.get(key)
 
     def file(self, columns: Item, modality: str) -> tuple[bytes, str] | None:

@@ -6,7 +6,9 @@ const chooser = document.getElementById("image");
 const send = document.getElementById("send");
 const most = Number(form.dataset.most) * 1e6;
 
-document.getElementById("drop").hidden = false;
+if (chooser) { // the index has images
+  document.getElementById("drop").hidden = false;
+}
 
 function refuse(told) {
   let place = document.getElementById("refused");
@@ -22,8 +24,8 @@ function refuse(told) {
 
 function take(files) {
   const image = [...files].find((file) => file.type.startsWith("image/"));
-  if (!image) {
-    refuse("What was dropped is no image.");
+  if (!image || !chooser) {
+    refuse(chooser ? "What was dropped is no image." : "Images are not taken here.");
     return;
   }
   const held = new DataTransfer();
