@@ -1,14 +1,18 @@
 """Tests of `tfxmr tune`, from its arguments to its exit code, what it prints and what it leaves."""
 import csv
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 from tfxmr_flags import parsing
 
+from tfxmr import jobs
 from tfxmr.__main__ import main
+from tfxmr.jobs import Ended
 
+SECONDS = re.compile(r'"seconds": [0-9.]+|,[0-9.]+,(?=finished)')  # of training, in trial.json and trials.csv
 SMALL = ["--specific_units=8,6", "--shared_units=6", "--modality_units=5", "--batch_size=12", "--steps=6"]
 
 
@@ -165,3 +169,47 @@ def test_a_moved_search_goes_on(tune, tmp_path):
     shutil.move(tmp_path / "run", tmp_path / "moved")
     assert main([*tune, "--max_trials=4", f"--run_dir={tmp_path}/moved"]) == 0
     assert len(rows(tmp_path / "moved")) == 4 and f"{tmp_path}/moved/best" in (tmp_path / "moved/best.cfg").read_text()
+
+
+@pytest.mark.parametrize("search", ["grid", "random", "one_factor"])
+def test_trials_by_calls_of_their_own(capsys, tune, tmp_path, monkeypatch, search):
+    """Guards against other trials, or others' results, than those of one process; a trial that fails ends no other."""
+    flags = ["--grid=components=2,3", "--grid=ridge=0,1", f"--search={search}", "--max_trials=3",
+             "--feature_norm=none", "--components=2", "--ridge=0"]
+    for name in ("train", "test"):  # singular, without a ridge
+        with np.load(tmp_path / f"data/{name}.npz") as arrays:
+            changed = dict(arrays)
+        np.savez(tmp_path / f"data/{name}.npz", **changed | {"text": np.repeat(changed["text"][:, :1], 3, axis=1)})
+    assert main([*tune, *flags]) == 1
+    alone = capsys.readouterr().out.splitlines()[-8:]
+    monkeypatch.setattr(jobs, "run", lambda calls, options, folder: [
+        Ended(call.name, main(list(call.arguments))) for call in reversed(calls)
+    ])
+    (tmp_path / "run").rename(tmp_path / "one")
+    assert main([*tune, *flags, "--jobs=2"]) == 1
+    assert capsys.readouterr().out.splitlines()[-8:] == alone
+    for name in ("trials.csv", "best.cfg", "flags.cfg", "trials/0001/flags.cfg", "trials/0003/trial.json"):
+        one, two = ((tmp_path / place / name).read_text() for place in ("one", "run"))
+        assert SECONDS.sub("", one) == SECONDS.sub("", two), name
+
+
+def test_trials_that_did_not_end(capsys, tune, tmp_path, monkeypatch):
+    """Guards against a summary of trials that a full disk, say, has stopped; the same command makes them."""
+    flags = [*tune, "--grid=ridge=0.1,1", "--jobs=2"]
+    monkeypatch.setattr(jobs, "run", lambda calls, options, folder: [Ended(call.name, 2, "full") for call in calls])
+    message = refusal_of_some(capsys, *flags)
+    assert "2 of 2 trials failed:\n  0001: full" in message and "the same command resumes them" in message
+    monkeypatch.setattr(jobs, "run", lambda calls, options, folder: None)  # --nowait
+    assert main(flags) == 0
+    monkeypatch.undo()
+    assert main(flags[:-1]) == 0 and len(rows(tmp_path / "run")) == 2
+    assert "guesses a trial from those before; omit --jobs" in refusal(
+        capsys, *tune, "--grid=ridge=0.1,1", "--search=bayesian", "--jobs=2"
+    )
+    assert "--trial=0009: no such trial is in" in refusal(capsys, *flags[:-1], "--trial=0009")
+
+
+def refusal_of_some(capsys, *arguments):
+    """Runs a command that must end with code 2; returns what it says."""
+    assert main(list(arguments)) == 2
+    return capsys.readouterr().err

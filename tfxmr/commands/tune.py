@@ -6,12 +6,12 @@ from typing import Any
 import tfxmr_flags.data
 import tfxmr_flags.training
 import tfxmr_flags.tuning
-from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
 
+from tfxmr import jobs
 from tfxmr.core.errors import InputError
-from tfxmr.core.settings import options
 from tfxmr.engine import distribution
+from tfxmr.jobs import Call, Ended, JobsOptions
 from tfxmr.reports.tables.rows import to_text
 from tfxmr.runs import selection
 from tfxmr.runs.by_pairs import runner
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         raise InputError(f"--seeds={flags.seeds}: a search has one --seed, of its trials and of what it draws")
     if flags.strategy == "multi_worker":
         raise InputError("--strategy=multi_worker: a search runs in one process; take mirrored, or none")
+    jobs_options = declared.make(flags, JobsOptions)
     distribution.start(declared.make(flags, RunOptions))  # before anything uses TensorFlow
     if "select" in flags and not flags["select"].present:
         flags["select"].value = "validation"
@@ -52,17 +53,24 @@ def main(arguments: Sequence[str]) -> int:
     print(f"search     {search.describe()}")
     metric = "the sum of recalls at 1, 5 and 10" if data.instances else "mean mAP"
     print(f"validation by {metric} within the validation items{' of the seen classes' if protocol.unseen else ''}")
+    ended: list[Ended] | None = []
+
+    def at_once(names: Sequence[str]) -> None:
+        nonlocal ended
+        alone = ("tune", *parsing.without(arguments, JobsOptions))
+        ended = jobs.run([Call(name, (*alone, f"--trial={name}")) for name in names], jobs_options, flags.run_dir)
+
     trials = tuner.tune(
-        method_class, settings, search, data, protocol, flags.run_dir, options, serialise(flags),
-        runner(method_class, settings, data, flags.joint),
+        method_class, settings, search, data, protocol, flags.run_dir, options,
+        parsing.serialise(flags, SearchOptions, JobsOptions), runner(method_class, settings, data, flags.joint),
+        flags.trial, at_once if jobs_options.several else None,
     )
+    if flags.trial or ended is None:  # the process that asked for the trial sums up; or Slurm has not made them yet
+        return 0
+    if any(trial["status"] == "running" for trial in trials):
+        tfxmr_flags.training.tell(ended, "trials")
+        raise InputError(f"--run_dir={flags.run_dir}: trials have not ended; the same command resumes them")
     return summarise(trials, search, flags.run_dir)
-
-
-def serialise(flags: FlagValues) -> dict[str, str]:
-    """The flags of a trial, without the search's own."""
-    own = options(SearchOptions)
-    return {name: text for name, text in parsing.serialise(flags).items() if name not in own}
 
 
 def summarise(trials: list[dict[str, Any]], search: Any, run_dir: str) -> int:

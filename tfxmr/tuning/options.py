@@ -56,6 +56,11 @@ class SearchOptions(Settings):
         affects="nothing",
     )
 
+    trial: str | None = setting(
+        None, "Trains this one of the trials that a search with --jobs has proposed, such as 0001, as each of its "
+        "processes does.", affects="nothing",
+    )
+
     def make(self, settings: Settings, model: str) -> Search:
         """The search that is asked for.
 

@@ -35,6 +35,7 @@ from tfxmr.tuning.options import Search, SearchOptions
 
 Trial = dict[str, Any]  # a trial as `tune` returns it
 Start = Callable[[pathlib.Path, Mapping[str, Any]], Any]  # trains a trial in its folder, gives its results
+AtOnce = Callable[[Sequence[str]], Any]  # has trials of these names trained by others
 
 OUTCOME = ("validation_mAP", "selected_step", "seconds", "status", "message")
 
@@ -42,7 +43,7 @@ OUTCOME = ("validation_mAP", "selected_step", "seconds", "status", "message")
 def tune(
     method_class: MethodClass, settings: RunSettings, what: Search, data: MultiModalData, protocol: Protocol,
     run_dir: str | os.PathLike, options: RunOptions | None = None, flags: dict[str, str] | None = None,
-    runner: Callable[..., dict[str, Any] | None] = run,
+    runner: Callable[..., dict[str, Any] | None] = run, only: str | None = None, at_once: AtOnce | None = None,
 ) -> list[Trial]:
     """Searches for the settings with the best validation mAP; resumes a killed search.
 
@@ -57,6 +58,9 @@ def tune(
       what: Search.
       run_dir: folder of the search; its trials are in trials/0001 and so on.
       runner: tfxmr.runs.run.run or tfxmr.runs.by_pairs.run_pairs.
+      only: name of the one trial of a search that is running, "0001", that is trained and returned.
+      at_once: has the trials trained by others, each by a call with `only`; given the names of those that have not
+        ended, returns when they have. A trial that has not ended even so is returned with the status "running".
 
     Returns:
       List of the trials in their order, dicts of: trial ("0001"), values (name -> value), varied (in a one-factor
@@ -64,8 +68,11 @@ def tune(
       seconds of training, status ("finished" or "failed") and message (of a failure).
 
     Raises:
-      InputError: too few items to hold some out, a method that cannot train on the data, or another search's folder.
+      InputError: too few items to hold some out, a method that cannot train on the data, another search's folder,
+        no such trial, or trials at once of a search that looks at those before.
     """
+    if at_once and what.kind == "bayesian":
+        raise InputError("--search=bayesian: guesses a trial from those before; omit --jobs, or take --search=random")
     options = dataclasses.replace(options or RunOptions(), test=False)
     held_out = selection.held_out(protocol, settings, data, options)  # the same of every trial, whatever it --select's
     options = dataclasses.replace(options, validation_fraction=held_out)
@@ -79,18 +86,27 @@ def tune(
     own = {"grid": to_text(what.grid), "search": what.kind, "max_trials": what.max_trials}
     own_flags = flags | {name: line(name, value) for name, value in own.items()}
     free = affecting("nothing", method_class=method_class, beside=[SearchOptions])
-    with folder.open(own_flags, manifest(needed(method_class, data, settings)), free, defaults(method_class)):
+    known = own_flags, manifest(needed(method_class, data, settings)), free, defaults(method_class)
+
+    def start(trial_dir: pathlib.Path, values: Mapping[str, Any]) -> Any:
+        memory.free()  # of the trials before
+        changed = flags | {"run_dir": f"--run_dir={trial_dir}"}
+        changed |= {name: line(name, value) for name, value in values.items()}
+        chosen = dataclasses.replace(settings, **values)
+        return runner(method_class, chosen, data, protocol, trial_dir, options, changed)
+
+    if only:  # the search's folder is open to the process that asks for this trial
+        if not folder.path.is_dir():
+            raise InputError(f"--run_dir={folder.path}: no search is there; omit --trial")
+        folder.compare(*known)
+        return [_one(folder, start, what, only)]
+    with folder.open(*known):
         hparams.write_space(folder.path, what.grid)
-
-        def start(trial_dir: pathlib.Path, values: Mapping[str, Any]) -> Any:
-            memory.free()  # of the trials before
-            changed = flags | {"run_dir": f"--run_dir={trial_dir}"}
-            changed |= {name: line(name, value) for name, value in values.items()}
-            chosen = dataclasses.replace(settings, **values)
-            return runner(method_class, chosen, data, protocol, trial_dir, options, changed)
-
-        trials = _search(folder, start, what, settings, options.seed, lambda t: write(folder.path, t, what, flags))
-        write(folder.path, trials, what, flags)
+        trials = _search(
+            folder, start, what, settings, options.seed, lambda t: write(folder.path, t, what, flags), at_once
+        )
+        if ended := [trial for trial in trials if trial["status"] != "running"]:
+            write(folder.path, ended, what, flags)
     return trials
 
 
@@ -110,9 +126,13 @@ def _first(settings: RunSettings, what: Search) -> RunSettings:
 
 
 def _search(
-    folder: RunFolder, start: Start, what: Search, settings: RunSettings, seed: int, save: Callable[[list[Trial]], None]
+    folder: RunFolder, start: Start, what: Search, settings: RunSettings, seed: int,
+    save: Callable[[list[Trial]], None], at_once: AtOnce | None,
 ) -> list[Trial]:
-    """Makes the trials in turn; `start` trains one, `save` is given the trials after each. Returns the trials."""
+    """Makes the trials in turn; `start` trains one, `save` is given the trials after each. Returns the trials.
+
+    With `at_once` all are proposed first.
+    """
     oracle = oracles.make(what.kind, what.grid, settings, what.count, seed)
     centre = oracles.centre(what.grid, settings)
     trials: list[Trial] = []
@@ -124,7 +144,7 @@ def _search(
         recorded = trial and {name: what.grid[name].index(value) for name, value in trial["values"].items()}
         proposal = oracles.propose(oracle, recorded)
         if not proposal:
-            return trials
+            break
         if not trial:
             indices = proposal.hyperparameters.values
             varied = [name for name in what.grid if indices[name] != centre[name]]
@@ -137,6 +157,9 @@ def _search(
             path.mkdir(parents=True, exist_ok=True)
             write_text(path / "trial.json", to_json(trial))
         trials.append(trial)
+        if at_once:  # a proposal of these searches does not depend on what trials came to
+            oracles.tell(oracle, proposal, 0.0)
+            continue
         if trial["status"] == "running":
             print(_progress(trials, what.count, durations), flush=True)
             begin = time.monotonic()
@@ -145,6 +168,23 @@ def _search(
             write_text(path / "trial.json", to_json(trial))
             save(trials)
         oracles.tell(oracle, proposal, trial["validation_mAP"])
+    waiting = [trial["trial"] for trial in trials if trial["status"] == "running"]
+    if not at_once or not waiting:
+        return trials
+    at_once(waiting)
+    return [read(folder.path / "trials" / trial["trial"], what.grid) or trial for trial in trials]
+
+
+def _one(folder: RunFolder, start: Start, what: Search, name: str) -> Trial:
+    """Trains the trial of a name, if it has not ended. Returns it."""
+    path = folder.path / "trials" / name
+    trial = read(path, what.grid)
+    if not trial:
+        raise InputError(f"--trial={name}: no such trial is in {path.parent}; omit the flag, and the search makes it")
+    if trial["status"] == "running":
+        trial |= _train(start, path, trial["values"])
+        write_text(path / "trial.json", to_json(trial))
+    return trial
 
 
 def _train(start: Start, path: pathlib.Path, values: Mapping[str, Any]) -> dict[str, Any]:
