@@ -85,6 +85,13 @@ def test_filters_and_modalities(client):
     assert "No item passes these filters." in look(client.get("/?text=red&split=holiday")).words
 
 
+def test_unseen_classes_are_named(heard):
+    """A filter of two values reads as a sentence."""
+    answer = heard.ask(heard.item("video", "video/0"))
+    told = wording.searched(dataclasses.replace(answer, where={"seen": ["no"], "class": ["a", "b"]}))
+    assert told.startswith("16 sounds and 3D shapes (classes unseen in training; class a, b) searched in")
+
+
 def test_an_upload_shows_itself_and_can_be_asked_again(client, media, searchers):
     content = media.png()
     page = look(sent(client, content, "C:/me/mine.png", k="3"))

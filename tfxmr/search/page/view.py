@@ -138,7 +138,7 @@ class Viewer:
         known = item.get("class")
         facts = [(what, value) for what in ("class", "split") if (value := item.get(what)) is not None]
         if item.get("seen") == "no":
-            facts.append(("in training", "unseen"))
+            facts.append(("", "unseen in training"))
         return Shown(
             str(item["id"]), modality, name, facts, sentence if modality == "text" else None,
             self._links.thumbnail(run, item, side) if modality != "text" else None, self._links.player(run, item),

@@ -7,6 +7,7 @@ from tfxmr.core.errors import InputError
 from tfxmr.search.query import MOST_RANKED, Answer, Hit
 
 PLURALS = {"image": "images", "text": "texts", "video": "videos", "audio": "sounds", "shape3d": "3D shapes"}
+SEEN = {("seen", "yes"): "classes seen in training", ("seen", "no"): "classes unseen in training"}  # filters
 UNUSUAL = 0.05  # share of the test queries below which a best score is remarked upon
 
 
@@ -50,7 +51,8 @@ def mark(hit: Hit) -> str:
 def searched(answer: Answer) -> str:
     """What was searched, and how long that took."""
     what = listed([plural(m) for m in answer.find])
-    filters = "; ".join(f"{name} {', '.join(values)}" for name, values in answer.where.items())
+    filters = "; ".join(SEEN.get((name, *values), f"{name} {', '.join(values)}")
+                        for name, values in answer.where.items())
     return (f"{answer.searched:,} {what}{f' ({filters})' if filters else ''} searched in "
             f"{1000 * answer.seconds:.1f} ms")
 
