@@ -7,7 +7,9 @@ from tfxmr.core.errors import InputError
 from tfxmr.search.query import MOST_RANKED, Answer, Hit
 
 PLURALS = {"image": "images", "text": "texts", "video": "videos", "audio": "sounds", "shape3d": "3D shapes"}
-SEEN = {("seen", "yes"): "classes seen in training", ("seen", "no"): "classes unseen in training"}  # filters
+SEEN: dict[tuple[str, ...], str] = {  # filters
+    ("seen", "yes"): "classes seen in training", ("seen", "no"): "classes unseen in training",
+}
 UNUSUAL = 0.05  # share of the test queries below which a best score is remarked upon
 
 
