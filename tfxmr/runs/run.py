@@ -206,12 +206,14 @@ def keep(
 
 
 def ending(results: dict[str, Any]) -> str:
-    """How a training ended, in words: "stopped at step 66 of 600, kept step 6".
+    """How a training ended, in words: "stopped at step 66 of 600, kept step 6", "closed form".
 
     Args:
       results: what results.json holds; one of an older version does not say the length of the whole training.
     """
     steps, kept = results["steps"], results.get("selected_step")
+    if not steps and not results.get("total_steps"):
+        return "closed form"
     early = steps < results.get("total_steps", steps)
     text = f"stopped at step {steps} of {results['total_steps']}" if early else f"{steps} steps"
     return text if kept is None else f"{text}, kept step {kept}"
