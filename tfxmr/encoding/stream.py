@@ -32,7 +32,7 @@ from tfxmr.encoding.encoder import Encoder, finite
 
 SCRATCH, PROGRESS, BAD = "scratch", "progress.json", "bad.tsv"
 BLOCK = {"images": 64, "texts": 1024, "features": 8192}  # items that a kill loses at most
-ANEW = "give another --out, or remove it"
+ANEW = "give another --out"
 Made = tuple[dict[str, NDArray], dict[int, str]]  # view -> rows of the good items, place -> what is wrong with one
 Report = Callable[[int, int], None]  # is told the number of items done, and of all
 

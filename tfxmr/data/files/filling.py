@@ -82,7 +82,16 @@ def fill(
 
 
 def resumed(array: NDArray, path: pathlib.Path, log: pathlib.Path) -> tuple[int, str, Any]:
-    """(Number of rows that hold what was written, digest of their media, their hash object), by a log of blocks."""
+    """What of an array that was being filled is whole, by the log of its blocks.
+
+    Args:
+      array: the rows, (n, ...), mapped.
+      path: of its file, for the warning.
+      log: of the blocks, which loses the lines of those that are not what was written.
+
+    Returns:
+      (Number of rows that hold what was written, digest of their media, the hash object of their bytes.)
+    """
     done, source_sha256, digest, kept = 0, "", hashlib.sha256(), []
     text = log.read_text(encoding="ascii", errors="replace") if log.exists() else ""
     lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]  # a kill may cut off the last
