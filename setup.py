@@ -57,6 +57,7 @@ setuptools.setup(
         "bench": ["faiss-cpu>=1.15", "torch>=2.13"],  # rivals of benchmarks/search.py and training_step.py
         "fast": ["numba>=0.68"],  # several times faster ranking of large galleries
         "milvus": ["pymilvus[milvus-lite]>=3.0"],  # an index in Milvus Lite or a Milvus server
+        "onnx": ["onnx>=1.23", "onnxruntime>=1.32", "tf2onnx>=1.17"],  # tfxmr export --formats=onnx, and what it wrote
         "test": [
             "dill>=0.4", "hypothesis>=6.170", "import-linter>=2.17", "mypy>=2.4", "numba>=0.68", "pytest>=9.2",
             "pytest-xdist>=3.8", "ruff>=0.17",

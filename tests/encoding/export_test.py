@@ -1,6 +1,9 @@
 """What is exported gives what the encoder gives, for every method; that it is said only then."""
 import dataclasses
 import json
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from tfxmr.baselines.base import Baseline, BaselineSettings
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError
 from tfxmr.data import domains
-from tfxmr.encoding import export, folder
+from tfxmr.encoding import export, folder, naming
 from tfxmr.evaluation import protocol
 from tfxmr.models.base import Method
 from tfxmr.runs.options import RunOptions
@@ -81,7 +84,7 @@ def given(place, name, modality):
     encoder = tfxmr.load(place)
     method = folder.method_of(place, encoder.facts)
     features = graphs.random_features(encoder, method, modality, 9, seed=1)
-    return encoder, features, {n: features[view] for n, view in graphs.inputs(encoder, modality).items()}
+    return encoder, features, {n: features[view] for n, view in naming.inputs(encoder.views, modality).items()}
 
 
 def assert_same(made, wanted, most):
@@ -118,6 +121,101 @@ def test_five_modalities(trained):
     place = trained("ms2gan", ("image", "text", "audio", "video", "shape3d"))
     (line,) = export.write(place, ["savedmodel"])
     assert set(differences(line)) == {"image", "text", "audio", "video", "shape3d"}
+
+
+@pytest.fixture
+def extra():
+    """Skips where the extra `onnx` is not installed."""
+    for name in ("onnx", "onnxruntime", "tf2onnx"):
+        pytest.importorskip(name, reason="needs pip install 'tfxmr[onnx]'")
+
+
+@pytest.mark.usefixtures("extra")
+@pytest.mark.parametrize("name", slow_but(FAST))
+def test_onnx(name, trained):
+    """To 1e-6, whatever the method and the number of items; the inputs are called as they are documented."""
+    place = trained(name)
+    (line,) = export.write(place, ["onnx"])
+    assert max(differences(line).values()) <= 1e-6
+    encoder = tfxmr.load(place, backend="onnx")
+    for m in encoder.modalities:
+        own, features, arrays = given(place, name, m)
+        made = encoder.encode_features(m, features)
+        made = {f"embedding_{p}": x for p, x in made.items()} if isinstance(made, dict) else {"embedding": made}
+        assert_same(made, own.encode_features(m, features), 1e-6)
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(place / f"{m}.onnx")
+        assert {i.name for i in session.get_inputs()} == set(arrays)
+        assert {i.shape[0] for i in (*session.get_inputs(), *session.get_outputs())} == {"n"}
+
+
+@pytest.mark.usefixtures("extra")
+def test_onnx_of_16_bits(trained):
+    """Guards against a file of mixed 16-bit products, which tf2onnx writes and onnxruntime refuses."""
+    place = trained("ms2gan", precision="bfloat16")
+    (line,) = export.write(place, ["onnx"])
+    exact, _, own = line.partition("; in float32, from the run's bfloat16 ")
+    assert max(differences(exact).values()) <= 1e-6
+    assert all(1e-6 < float(part.split()[1]) < 0.1 for part in own.split(", "))
+
+
+@pytest.mark.usefixtures("extra")
+def test_onnx_of_five_modalities(trained):
+    place = trained("ms2gan", ("image", "text", "audio", "video", "shape3d"))
+    assert len(differences(*export.write(place, ["onnx"]))) == 5
+
+
+@pytest.mark.usefixtures("extra")
+@pytest.mark.parametrize("name", ["kcca", "ms2gan"])
+def test_onnx_without_tensorflow(name, trained, tmp_path):
+    """In a fresh process neither TensorFlow nor Keras is imported, and the vectors are the same."""
+    place = trained(name)
+    list(export.write(place, ["onnx"]))
+    encoder, features, _ = given(place, name, "text")
+    np.save(tmp_path / "x.npy", features["text"])
+    code = """
+import sys, numpy as np, tfxmr
+made = tfxmr.load(sys.argv[1], backend="onnx").encode_features("text", np.load(sys.argv[2]))
+np.save(sys.argv[3], made)
+print([name for name in ("tensorflow", "keras", "tf2onnx") if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, place, tmp_path / "x.npy", tmp_path / "made.npy"], capture_output=True, text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+    assert_same({"embedding": np.load(tmp_path / "made.npy")}, encoder.encode_features("text", features), 1e-6)
+
+
+@pytest.mark.usefixtures("extra")
+def test_onnx_files_that_do_not_fit(trained, tmp_path):
+    """Missing, damaged, or of another encoder: each in a line that says what to type."""
+    place = tmp_path / "encoder"
+    shutil.copytree(trained("cca"), place, ignore=shutil.ignore_patterns("*.onnx", "exports.json"))
+    with pytest.raises(InputError, match="holds no ONNX files; make them: `tfxmr export --run_dir=.* --formats=onnx`"):
+        tfxmr.load(place, backend="onnx")
+    list(export.write(place, ["onnx"]))
+    assert tfxmr.load(place, backend="onnx").model == "cca"
+    content = (place / "text.onnx").read_bytes()
+    (place / "text.onnx").write_bytes(content[:-1])
+    with pytest.raises(InputError, match="text.onnx: is damaged or missing"):
+        tfxmr.load(place, backend="onnx")
+    (place / "text.onnx").write_bytes(content)
+    exports = json.loads((place / "exports.json").read_text())
+    (place / "exports.json").write_text(json.dumps(exports | {"encoder": "other"}))
+    with pytest.raises(InputError, match="its ONNX files are another encoder's"):
+        tfxmr.load(place, backend="onnx")
+
+
+def test_without_the_extra(trained, monkeypatch):
+    """It is named as it is typed, before any work."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    for call in (lambda: tfxmr.load(trained("cca"), backend="onnx"), lambda: list(export.write(trained("cca"), ["onnx"]))):
+        with pytest.raises(InputError, match=r"pip install 'tfxmr\[onnx\]'"):
+            call()
+    with pytest.raises(InputError, match="backend='torch'"):
+        tfxmr.load(trained("cca"), backend="torch")
 
 
 class Own(Baseline):

@@ -1,8 +1,8 @@
 """Writes what a finished run is used by without its data set, RUN/encoder, and forms of it for other programs.
 
-The encoder is written where RUN/encoder is not whole, or with --out; --formats adds a SavedModel to it. Of the folder
-of a series (`tfxmr train --seeds=0..9`), or of a run of pairs of modalities, that of each run. Where RUN/encoder is
-whole the data set is not read.
+The encoder is written where RUN/encoder is not whole, or with --out; --formats adds a SavedModel or ONNX to it. Of the
+folder of a series (`tfxmr train --seeds=0..9`), or of a run of pairs of modalities, that of each run. Where RUN/encoder
+is whole the data set is not read.
 """
 import pathlib
 from collections.abc import Sequence

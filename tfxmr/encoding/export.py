@@ -1,6 +1,7 @@
 """What `tfxmr export` writes: an encoder folder that is whole, and it again in forms that other programs read.
 
     saved_model/       signatures encode_MODALITY(features) -> {"embedding"}, normalisation inside
+    MODALITY.onnx      input "features" (n, d), output "embedding", normalisation inside; always in float32 networks
     exports.json       what was written of which encoder, with digests
 
 Each form is written beside, loaded again, compared with the encoder on random features, and then moved to its place.
@@ -16,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.files import digest_file, read_json, to_json, write_text
-from tfxmr.encoding import embeddings, folder
+from tfxmr.core.files import digest_file, read_json, to_json, write_bytes, write_text
+from tfxmr.encoding import embeddings, folder, naming, onnx_files
 from tfxmr.encoding.encoder import Encoder
 
-SAVED_MODEL, FACTS = "saved_model", "exports.json"
+SAVED_MODEL, FACTS = "saved_model", onnx_files.EXPORTS
 ITEMS = 64  # random ones, by which what was written is compared
 MOST = 1e-6  # that a form may differ from the encoder, relative to the largest entry
 
@@ -115,6 +116,45 @@ def saved_model(place: pathlib.Path, encoder: Encoder) -> tuple[list[pathlib.Pat
     return [target], line
 
 
+def onnx(place: pathlib.Path, encoder: Encoder) -> tuple[list[pathlib.Path], str]:
+    """Writes place/MODALITY.onnx. Returns (what was written, how far it differs in words).
+
+    Networks of 16 bits are built again in 32, with their weights: onnxruntime refuses products of mixed types, though
+    what is exported of them looks well.
+    """
+    onnx_files.require()
+    graphs = importlib.import_module("tfxmr.encoding.graphs")
+    precision = encoder.facts["method"]["settings"].get("precision", "float32")
+    changes = {} if precision == "float32" else {"precision": "float32"}
+    method = folder.method_of(place, encoder.facts, **changes)
+    reference = Encoder(
+        encoder.facts, method.retriever(None), encoder.normalisations, encoder.recipe, encoder.comparison
+    )
+    contents = {m: onnx_files.converted(encoder, m, graphs.function(encoder, method, m), graphs.specs(encoder, m))
+                for m in encoder.modalities}
+    sessions = {m: onnx_files.session(content, encoder.model) for m, content in contents.items()}
+    line = compared(
+        encoder, method, lambda m, given: onnx_files.run(sessions[m], given), reference.encode_features
+    )
+    if changes:
+        far = {m: _farthest(encoder, reference, method, m) for m in encoder.modalities}
+        line += f"; in float32, from the run's {precision} " + ", ".join(f"{m} {v:.1e}" for m, v in far.items())
+    paths = {m: place / f"{m}{onnx_files.SUFFIX}" for m in encoder.modalities}
+    for m, path in paths.items():
+        write_bytes(path, contents[m])
+    return list(paths.values()), line
+
+
+def _farthest(encoder: Encoder, reference: Encoder, method: Any, modality: str) -> float:
+    """The largest difference of two encoders on random features."""
+    graphs = importlib.import_module("tfxmr.encoding.graphs")
+    features = graphs.random_features(encoder, method, modality, ITEMS)
+    made, wanted = (one.encode_features(modality, features) for one in (reference, encoder))
+    if isinstance(wanted, dict):
+        return max(_difference(made[part], wanted[part]) for part in wanted)
+    return _difference(made, wanted)
+
+
 def compared(
     encoder: Encoder, method: Any, encode: Callable[[str, dict[str, Any]], dict[str, Any]],
     expected: Callable[[str, dict[str, Any]], Any],
@@ -137,9 +177,9 @@ def compared(
     for m in encoder.modalities:
         features = graphs.random_features(encoder, method, m, ITEMS)
         wanted = expected(m, features)
-        made = encode(m, {name: features[view] for name, view in graphs.inputs(encoder, m).items()})
+        made = encode(m, {name: features[view] for name, view in naming.inputs(encoder.views, m).items()})
         parts = wanted if isinstance(wanted, dict) else {"": wanted}
-        found[m] = max(_difference(made[graphs.output(part)], array) for part, array in parts.items())
+        found[m] = max(_difference(made[naming.output(part)], array) for part, array in parts.items())
         if not found[m] <= MOST:
             raise InputError(
                 f"what was written for {m} items of {encoder.model} differs from the encoder by {found[m]:.1e} of the "
@@ -176,4 +216,6 @@ def _quiet(*names: str) -> Iterator[None]:
             logging.getLogger(name).removeFilter(wanted)
 
 
-FORMATS: dict[str, Callable[[pathlib.Path, Encoder], tuple[list[pathlib.Path], str]]] = {"savedmodel": saved_model}
+FORMATS: dict[str, Callable[[pathlib.Path, Encoder], tuple[list[pathlib.Path], str]]] = {
+    "savedmodel": saved_model, "onnx": onnx,
+}

@@ -6,7 +6,7 @@
                             VIEW.npz, what a view is made of media by, where that is known
     embeddings/             vectors of the run's items by modality, and items.parquet, which says whose they are
     README.md               a model card
-    saved_model/, exports.json
+    saved_model/, MODALITY.onnx, exports.json
                             of tfxmr.encoding.export, where they were asked for
 """
 import dataclasses
@@ -27,7 +27,7 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place, digest_file, read_json, replacing, to_json, write_text
 from tfxmr.data import MultiModalData
 from tfxmr.data.files import archive
-from tfxmr.encoding import card, embeddings
+from tfxmr.encoding import card, embeddings, onnx_files
 from tfxmr.encoding.encoder import Encoder, Normalisation
 from tfxmr.evaluation.protocol import Protocol
 
@@ -100,13 +100,17 @@ def move(folder: pathlib.Path, target: pathlib.Path) -> None:
     os.replace(folder, target)
 
 
-def load(place: str | os.PathLike, word_vectors: Place = None, image_weights: Place = None) -> Encoder:
+def load(
+    place: str | os.PathLike, word_vectors: Place = None, image_weights: Place = None, backend: str | None = None,
+) -> Encoder:
     """The encoder of a finished run, which needs no data set.
 
     Args:
       place: of a run or of its encoder folder.
       word_vectors: word2vec file that the run's text features were made with; None: where it was then.
       image_weights: file of the image network's weights; None: where they were then, or as Keras has them.
+      backend: "onnx" computes by the files of `tfxmr export --formats=onnx`, and imports no TensorFlow; None: by the
+        method itself.
 
     Returns:
       Encoder.
@@ -124,12 +128,16 @@ def load(place: str | os.PathLike, word_vectors: Place = None, image_weights: Pl
         if not (folder / name).is_file() or digest_file(folder / name) != digest:
             raise InputError(f"{folder / name}: is damaged or missing; {AGAIN}")
     facts["digest"] = hashlib.sha256((folder / FACTS).read_bytes()).hexdigest()
-    method = method_of(folder, facts)
+    if backend not in (None, onnx_files.FORM):
+        raise InputError(f"tfxmr.load(backend={backend!r}): give \"onnx\", or None for the method itself")
+    method = onnx_files.retriever(folder, facts) if backend else method_of(folder, facts).retriever(None)
     statistics = archive.read_npz(folder / PREPROCESSING / "normalisation.npz")
     normalisations = {
         view: Normalisation(kind, statistics.get(f"{view} centre"), statistics.get(f"{view} scale"))
         for view, kind in facts["normalisation"].items()
     }
+    if backend:  # the files normalise
+        normalisations = dict.fromkeys(normalisations, Normalisation())
     comparison = {}
     if (path := folder / PREPROCESSING / "comparison.npz").exists():
         moments = archive.read_npz(path)
@@ -147,7 +155,7 @@ def load(place: str | os.PathLike, word_vectors: Place = None, image_weights: Pl
             found[view] = held
         return found[view]
 
-    return Encoder(facts, method.retriever(None), normalisations, recipe, comparison)
+    return Encoder(facts, method, normalisations, recipe, comparison)
 
 
 def method_of(folder: pathlib.Path, facts: Mapping[str, Any], **changes: Any) -> Any:

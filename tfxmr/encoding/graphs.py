@@ -7,12 +7,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.eager import record
 
-from tfxmr.data.views import modality_of
-from tfxmr.encoding import closed_form, neural
+from tfxmr.encoding import closed_form, naming, neural
 from tfxmr.encoding.encoder import Encoder, Normalisation
 from tfxmr.models.base import Method
-
-EMBEDDING = "embedding"
 
 
 def function(encoder: Encoder, method: Any, modality: str) -> Any:
@@ -27,33 +24,22 @@ def function(encoder: Encoder, method: Any, modality: str) -> Any:
       tf.function of the arguments `specs`, raw features, to "embedding" (n, k), or to "embedding_NAME" (n, ...) each
       where the method represents an item by several arrays.
     """
-    names, represent = inputs(encoder, modality), _represent(method)
+    names, represent = naming.inputs(encoder.views, modality), _represent(method)
 
     @tf.function(autograph=False)
     def encode(**features: tf.Tensor) -> dict[str, tf.Tensor]:
         rows = {view: _normalised(encoder.normalisations[view], features[name]) for name, view in names.items()}
         with record.stop_recording():  # recurrent layers have tapes, for which every place would keep what it came by
             made = represent(modality, rows)
-        return {output(part): array for part, array in (made if isinstance(made, dict) else {"": made}).items()}
+        return {naming.output(part): array for part, array in (made if isinstance(made, dict) else {"": made}).items()}
 
     return encode
-
-
-def output(part: str) -> str:
-    """Name of an output, of a part of what represents an item; "" where it is one array."""
-    return f"{EMBEDDING}_{part}" if part else EMBEDDING
-
-
-def inputs(encoder: Encoder, modality: str) -> dict[str, str]:
-    """Name of an input -> view: "features" of a method that reads one of the modality."""
-    views = [view for view in encoder.views if modality_of(view) == modality]
-    return {"features": views[0]} if len(views) == 1 else {view.replace(".", "_"): view for view in views}
 
 
 def specs(encoder: Encoder, modality: str) -> dict[str, tf.TensorSpec]:
     """Name of an input -> its type and shape."""
     found = {}
-    for name, view in inputs(encoder, modality).items():
+    for name, view in naming.inputs(encoder.views, modality).items():
         shape = encoder.views[view]
         size = shape if isinstance(shape, tuple) else (shape,)
         found[name] = tf.TensorSpec((None, *size), tf.int32 if _of_tokens(shape) else tf.float32, name=name)
@@ -71,7 +57,7 @@ def variables(method: Any) -> list[tf.Variable]:
 def random_features(encoder: Encoder, method: Any, modality: str, items: int, seed: int = 0) -> dict[str, NDArray]:
     """Features like those of the training, as their normalisations tell, view -> (items, ...)."""
     rng, found = np.random.default_rng(seed), {}
-    for view in inputs(encoder, modality).values():
+    for view in naming.inputs(encoder.views, modality).values():
         shape, how = encoder.views[view], encoder.normalisations[view]
         size = (items, *(shape if isinstance(shape, tuple) else (shape,)))
         if _of_tokens(shape):

@@ -3,7 +3,7 @@ import dataclasses
 
 from tfxmr.core.settings import Settings, setting
 
-FORMATS = ("savedmodel",)
+FORMATS = ("savedmodel", "onnx")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,7 +12,8 @@ class ExportOptions(Settings):
 
     formats: tuple[str, ...] = setting(
         (), "Forms for other programs, beside the encoder, with commas between them. savedmodel: saved_model/, of "
-        "TensorFlow.", choices=FORMATS, affects="nothing",
+        "TensorFlow; onnx: a file .onnx for each modality, by which tfxmr.load(..., backend=\"onnx\") needs none "
+        "(pip install 'tfxmr[onnx]').", choices=FORMATS, affects="nothing",
     )
     out: str | None = setting(
         None, "Folder that gets the encoder, in place of RUN/encoder; of several runs one each, in OUT/seed_N and so "
