@@ -125,3 +125,34 @@ def test_no_run(capsys):
     assert "--run_dir=RUN is missing" in capsys.readouterr().err
     assert main(["index"]) == 2
     assert "--run_dir=RUN is missing" in capsys.readouterr().err
+
+
+def test_run_and_data_moved_together(place, capsys, tmp_path):
+    """Guards against paths that hold on one machine alone."""
+    shutil.copytree(place / "run", tmp_path / "there/run")
+    shutil.copytree(place / "media", tmp_path / "there/media")
+    (place / "media").rename(place / "hidden")
+    try:
+        told = json.loads(search(tmp_path / "there", capsys, f"--image={tmp_path}/there/media/test/sun/sun1.png", "--format=json").out)
+        assert "yellow sun" in told[0]["hits"][0]["text"]
+    finally:
+        (place / "hidden").rename(place / "media")
+
+
+def test_new_items(place, capsys, tmp_path):
+    """Encoded, indexed beside nothing else, found and shown; guards against `tfxmr encode` that leads nowhere."""
+    new = tmp_path / "new"
+    new.mkdir()
+    for name in ("tree", "boat"):
+        shutil.copy(place / f"media/test/{name}/{name}2.png", new / f"{name}.png")
+    (tmp_path / "texts.txt").write_text("a red boat on the sea\na green tree\n")
+    for given in (f"--images={new}", f"--texts={tmp_path}/texts.txt"):
+        assert main(["encode", f"--run_dir={place}/run", given, f"--out={tmp_path}/made"]) == 0
+    made = [f"--run_dir={place}/run", f"--embeddings={tmp_path}/made"]
+    capsys.readouterr()
+    assert main(["index", *made]) == 2 and "--to=DIR" in capsys.readouterr().err
+    assert main(["index", *made, f"--to={tmp_path}/own"]) == 0 == main(["index", *made, f"--to={tmp_path}/own"])
+    assert "2 image, 2 text items" in capsys.readouterr().out
+    asked = search(place, capsys, "--text=red boat", "--image=" + str(new / "tree.png"), f"--index={tmp_path}/own", "--k=1", "--format=json")
+    by_text, by_image = (answer["hits"][0] for answer in json.loads(asked.out))
+    assert by_text["id"] == "boat.png" and by_text["file"] == str(new / "boat.png") and by_image["text"] == "a green tree"

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> None:
     if not options.run_dir:
         raise InputError("--run_dir=RUN is missing: name the folder of the finished run whose items are indexed")
     encoder = encoding.load(options.run_dir)
-    with filled(encoder, options.run_dir, options.to) as index:
+    with filled(encoder, options.run_dir, options.to, options.embeddings) as index:
         recall = index.build(options.kind, options.min_recall)
         facts = index.info()
     counts = ", ".join(f"{count:,} {modality}" for modality, count in facts["items"].items())
@@ -35,13 +35,14 @@ def main(arguments: Sequence[str]) -> None:
     print(f"kind       {facts['kind']} ({facts['engine']}), {exact}")
 
 
-def filled(encoder: Encoder, run_dir: str, uri: str | None) -> Index:
+def filled(encoder: Encoder, run_dir: str, uri: str | None, places: Sequence[str] = ()) -> Index:
     """The index of a run, filled where items are missing, with a progress bar.
 
     Args:
       encoder: of the run.
       run_dir: of the run or its encoder.
       uri: as `Index.open` takes it; None: RUN/index.
+      places: folders of other items, as tfxmr.search.building.of_run takes them.
 
     Raises:
       InputError: as tfxmr.search.building.of_run.
@@ -51,5 +52,5 @@ def filled(encoder: Encoder, run_dir: str, uri: str | None) -> Index:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("index", total=None)
         return of_run(
-            encoder, run_dir, uri, lambda done, total: progress.update(task, completed=done, total=total)
+            encoder, run_dir, uri, lambda done, total: progress.update(task, completed=done, total=total), places
         )

@@ -77,7 +77,7 @@ def write(
         _write_npz(folder / PREPROCESSING / "comparison.npz", comparison)
     facts = {
         "format": FORMAT, "model": results["model"], "kind": kind_of(method), "method": config,
-        "dataset": results["dataset"], "source": _source(data.name, results["flags"]),
+        "dataset": results["dataset"], "source": _source(data.name, results["flags"], target.parent),
         "modalities": data.modalities, "views": dict(data.dims),
         "normalisation": {view: data.normalisations.get(view, ("none",))[0] for view in data.views},
         "recipes": kept, "features": results["features"],
@@ -127,6 +127,7 @@ def load(
     for name, digest in facts["files"].items():
         if not (folder / name).is_file() or digest_file(folder / name) != digest:
             raise InputError(f"{folder / name}: is damaged or missing; {AGAIN}")
+    facts["folder"] = str(folder.resolve())
     facts["digest"] = hashlib.sha256((folder / FACTS).read_bytes()).hexdigest()
     if backend not in (None, onnx_files.FORM):
         raise InputError(f"tfxmr.load(backend={backend!r}): give \"onnx\", or None for the method itself")
@@ -214,12 +215,13 @@ def restored(facts: Mapping[str, Any], arrays: dict[str, NDArray]) -> Any:
     return method
 
 
-def _source(name: str, flags: Mapping[str, str]) -> dict[str, str]:
-    """The name of a data set, and where the run found it: absolute paths."""
+def _source(name: str, flags: Mapping[str, str], run_dir: pathlib.Path) -> dict[str, str]:
+    """The name of a data set, and where the run found it: absolute paths, and as seen from the run's folder."""
     found = {"name": name}
     for flag in ("data_dir", "manual_dir", "features"):
         if value := flags.get(flag, "").partition("=")[2]:
             found[flag] = os.path.abspath(os.path.expanduser(value))
+            found[f"{flag}_from_run"] = os.path.relpath(found[flag], run_dir)
     return found
 
 

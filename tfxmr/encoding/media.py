@@ -1,6 +1,8 @@
 """What the items of a run look like and say, to show beside their vectors; from the data set, while it is there."""
 import functools
 import io
+import os
+import pathlib
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +13,7 @@ from PIL import Image
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
+from tfxmr.data.files import image_files
 from tfxmr.encoding.encoder import Encoder
 
 CACHED = 4096  # media in memory
@@ -21,23 +24,35 @@ class Media:
 
     Args:
       encoder: of the run; it says which data set that was, and where.
-      data_dir, manual_dir: where it is now; None: where it was.
+      data_dir, manual_dir: where it is now; None: where it was, or where it is now as seen from the run's folder, if
+        both were moved together.
     """
 
     def __init__(self, encoder: Encoder, data_dir: Place = None, manual_dir: Place = None) -> None:
         self.source = dict(encoder.facts.get("source", {}))
-        asked = {"data_dir": data_dir, "manual_dir": manual_dir}
-        self.places = {name: place or self.source.get(name) for name, place in asked.items()}
+        self.run_dir = pathlib.Path(encoder.facts.get("folder", ".")).parent
+        self.places = {"data_dir": data_dir or self._place("data_dir"),
+                       "manual_dir": manual_dir or self._place("manual_dir")}
         self._medium = functools.lru_cache(CACHED)(self._found)
+
+    def _place(self, name: str) -> Place:
+        absolute, relative = self.source.get(name), self.source.get(f"{name}_from_run")
+        if absolute and relative and not os.path.exists(absolute):
+            return self.run_dir / relative
+        return absolute
 
     def text(self, columns: Mapping[str, Any], modality: str) -> str | None:
         """The sentence of a text item, by its columns in an index; None of others, or if the data set is gone."""
-        found = self._medium(modality, str(columns.get("name")))
+        if columns.get("text"):
+            return str(columns["text"])
+        found = None if columns.get("file") else self._medium(modality, str(columns.get("name")))
         return found if isinstance(found, str) else None
 
     def image(self, columns: Mapping[str, Any], modality: str) -> NDArray | None:
         """The image of an item, uint8 (height, width, 3); None as above."""
-        found = self._medium(modality, str(columns.get("name")))
+        if columns.get("text"):
+            return None
+        found = self._medium(modality, str(columns.get("name")), columns.get("file"))
         return found if isinstance(found, np.ndarray) else None
 
     def thumbnail(self, columns: Mapping[str, Any], modality: str, side: int = 160) -> bytes | None:
@@ -63,7 +78,12 @@ class Media:
             warnings.warn(f"images and texts are not shown: {error}", stacklevel=2)
             return None
 
-    def _found(self, modality: str, name: str) -> Any:
+    def _found(self, modality: str, name: str, file: str | None = None) -> Any:
+        if file:  # of an item that `tfxmr encode` was given
+            try:
+                return image_files.decode(pathlib.Path(file).read_bytes(), file)
+            except (InputError, OSError):
+                return None
         if self._read is None:
             return None
         try:

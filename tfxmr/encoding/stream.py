@@ -46,12 +46,14 @@ class Source:
       names: of the items, unique.
       identity: JSON of what they are, to know them again.
       block: function of a slice of the items to (view -> raw features of the good ones, place -> what is wrong).
+      shown: function of an item's place to what a search shows of it: "file", the absolute path of an image, or "text".
     """
 
     kind: str
     names: Sequence[str]
     identity: Any
     block: Callable[[Encoder, str, slice], Made]
+    shown: Callable[[int], dict[str, str]] = lambda place: {}
 
 
 def images(place: str | os.PathLike) -> Source:
@@ -70,7 +72,10 @@ def images(place: str | os.PathLike) -> Source:
     def block(encoder: Encoder, modality: str, part: slice) -> Made:
         return encoder.tried(modality, [root / name for name in names[part]], first=part.start)
 
-    return Source("images", names, [[name, *_state(root / name)] for name in names], block)
+    def shown(place: int) -> dict[str, str]:
+        return {"file": os.path.abspath(root / names[place])}
+
+    return Source("images", names, [[name, *_state(root / name)] for name in names], block, shown)
 
 
 def texts(place: str | os.PathLike, ids: bool = False) -> Source:
@@ -103,7 +108,7 @@ def texts(place: str | os.PathLike, ids: bool = False) -> Source:
     def block(encoder: Encoder, modality: str, part: slice) -> Made:
         return encoder.tried(modality, held[part], first=part.start)
 
-    return Source("texts", names, [str(path), *_state(path), ids], block)
+    return Source("texts", names, [str(path), *_state(path), ids], block, lambda place: {"text": held[place]})
 
 
 def features(places: Sequence[str], encoder: Encoder, modality: str) -> Source:
@@ -250,11 +255,11 @@ def _finish(
     items = folder / embeddings.ITEMS
     before = pyarrow.parquet.read_table(items).to_pylist() if (folder / embeddings.FACTS).exists() else []
     held = [row for row in before if row["modality"] != modality]  # of a finish that was killed
-    names = [source.names[i] for i in good]
+    unknown = dict.fromkeys(("label", "class", "seen", "pair", "file", "text"))
     held += [
-        {"modality": modality, "id": name, "name": name, "split": "new", "row": row, "label": None, "class": None,
-         "seen": None, "pair": None}
-        for row, name in zip(good, names, strict=True)
+        {"modality": modality, "id": source.names[row], "name": source.names[row], "split": "new", "row": row}
+        | unknown | source.shown(row)
+        for row in good
     ]
     with replacing(items) as file:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(held), file)

@@ -2,7 +2,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from tfxmr.search.index import Index
 
 BLOCK = 8192  # items added at once
 NAME = "index"  # of the folder in the run's, the default place
-COLUMNS = ("name", "class", "split", "seen", "row", "pair")
+COLUMNS = ("name", "class", "split", "seen", "row", "pair", "file", "text")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +50,11 @@ def indexed(encoder: Encoder, vectors: dict[str, embeddings.Embeddings]) -> Inde
 def build(
     encoder: Encoder, folder: pathlib.Path, uri: Place, told: Callable[[int, int], None] = lambda done, total: None
 ) -> Index:
-    """Fills an index with the items of a run; what is there already stays, and a killed one is completed.
+    """Fills an index with the items of a folder; what is there already stays, and a killed one is completed.
 
     Args:
       encoder: of the run.
-      folder: of the encoder, with the vectors that were kept.
+      folder: of the encoder, with the vectors that were kept, or one that `tfxmr encode` has written.
       uri: of the index, as `Index.open` takes it.
       told: is called with the items done and all of them, after every block.
 
@@ -69,10 +69,11 @@ def build(
     total, done = sum(len(found.columns["id"]) for found in vectors.values()), 0
     try:
         for modality, found in vectors.items():
-            ids, whole = found.columns["id"], index.count({"modality": [modality]}) == len(found.columns["id"])
-            for block in () if whole else _blocks(len(ids)):
+            ids = found.columns["id"]
+            known = {name: found.columns[name] for name in COLUMNS if name in found.columns}
+            for block in _blocks(len(ids)):  # to add the same again changes nothing
                 points = encoder.points(modality, _rows(found.made, block))
-                columns = {name: [told_text(v) for v in found.columns[name][block]] for name in COLUMNS}
+                columns = {name: [told_text(v) for v in values[block]] for name, values in known.items()}
                 index.add(modality, ids[block], points, columns)
                 told(done + block.stop, total)
             done += len(ids)
@@ -101,7 +102,7 @@ def told_text(value: Any) -> str | None:
 
 def of_run(
     encoder: Encoder, run_dir: str | os.PathLike, uri: Place = None,
-    told: Callable[[int, int], None] = lambda done, total: None,
+    told: Callable[[int, int], None] = lambda done, total: None, places: Sequence[str | os.PathLike] = (),
 ) -> Index:
     """The index of a run, filled where items are missing: `build`, and where things are.
 
@@ -110,9 +111,16 @@ def of_run(
       run_dir: of the run or its encoder.
       uri: of the index; None: RUN/index.
       told: as of `build`.
+      places: folders that `tfxmr encode` has written, whose items are indexed instead of the run's own.
     """
     if uri is not None and not str(uri):
         raise InputError("--to=: name a folder, NAME.db or http://HOST:PORT")
+    if places:
+        if uri is None:
+            raise InputError("--embeddings: name an index of its own for these items, --to=DIR")
+        for place in places[:-1]:
+            build(encoder, pathlib.Path(place).expanduser(), uri, told).close()
+        return build(encoder, pathlib.Path(places[-1]).expanduser(), uri, told)
     folder = encoding.folder.folder_of(pathlib.Path(run_dir).expanduser())
     run = folder.parent if folder.name == encoding.folder.NAME else folder
     return build(encoder, folder, run / NAME if uri is None else uri, told)

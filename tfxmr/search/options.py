@@ -20,6 +20,10 @@ class IndexOptions(Settings):
         "RUN/index); NAME.db, Milvus Lite; http://HOST:19530[/COLLECTION], a Milvus server, whose token comes from the "
         "environment variable MILVUS_TOKEN.", affects="nothing",
     )
+    embeddings: tuple[str, ...] = setting(
+        (), "Folders that `tfxmr encode` has written, whose items are indexed instead of the run's own; with --to.",
+        affects="nothing",
+    )
     kind: str = setting(
         "flat", "Kind of the index; all but flat are approximate, and Milvus' alone.", choices=KINDS, affects="nothing"
     )
