@@ -40,7 +40,7 @@ setuptools.setup(
         "keras-tuner>=1.4.8",
         "matplotlib>=3.11",
         "numpy>=2.4",
-        "pillow>=13.0",
+        "pillow>=12.1",  # Apache Beam wants pillow<13
         "pyarrow>=20.0",  # which tensorflow-datasets brings
         "rich>=15.0",
         "safetensors>=0.6",
@@ -54,6 +54,7 @@ setuptools.setup(
         "werkzeug>=3.1",
     ],
     extras_require={
+        "beam": ["apache-beam>=2.77"],  # tfxmr extract --engine=beam
         "bench": ["faiss-cpu>=1.15", "torch>=2.13"],  # rivals of benchmarks/search.py and training_step.py
         "fast": ["numba>=0.68"],  # several times faster ranking of large galleries
         "milvus": ["pymilvus[milvus-lite]>=3.0"],  # an index in Milvus Lite or a Milvus server

@@ -6,14 +6,14 @@ from tfxmr.core.errors import InputError
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.splits import SplitRule
 from tfxmr.evaluation.protocol import ProtocolOptions
-from tfxmr.extraction.extract_options import ExtractOptions, HeldBackOptions, ImportOptions
+from tfxmr.extraction.extract_options import EngineOptions, ExtractOptions, HeldBackOptions, ImportOptions
 from tfxmr.features.image.fine_tuning_options import FineTuning
 from tfxmr.features.text.base import TextOptions
 
 
 def define_extract(values: flags.FlagValues) -> None:
     """Defines the flags of `tfxmr extract` in a FlagValues."""
-    declared.define(values, ExtractOptions, SplitRule, TextOptions, FineTuning, HeldBackOptions)
+    declared.define(values, ExtractOptions, EngineOptions, SplitRule, TextOptions, FineTuning, HeldBackOptions)
 
 
 def unseen(values: flags.FlagValues, data: MultiModalData, features: dict) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from tfxmr.data.splits import SplitRule
 from tfxmr.evaluation.protocol import UnseenOptions
 from tfxmr.extraction import extract
 from tfxmr.extraction.dataset import MediaOptions
+from tfxmr.extraction.extract_options import EngineOptions
 from tfxmr.extraction.store import hint
 from tfxmr.features.image import by_name as images_by_name
 from tfxmr.features.image.fine_tuning_options import FineTuning
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str]) -> None:
     if not flags.out:
         raise InputError("--out=DIR is missing: give the feature folder to write")
     options, tuning = declared.make(flags, TextOptions), declared.make(flags, FineTuning)
+    engine = declared.make(flags, EngineOptions)
     places = {name: flags[name].value for name in settings.options(MediaOptions)}
     data, read = extract.items(flags.dataset, **places, split=declared.make(flags, SplitRule))
     absent = [name for name in flags.fit_on if name not in data.splits]
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
     unseen = tfxmr_flags.features.unseen(flags, data, features)
     folder = extract.extract(
         data, read, features, flags.out, flags.fit_on, flags.text_corpus, flags.word_vectors,
-        {"dataset": flags.dataset}, unseen,
+        {"dataset": flags.dataset}, unseen, engine.shards_of(flags.out, flags.dataset, places),
     )
     shapes = ", ".join(f"{v} {f.name} ({' x '.join(map(str, np.atleast_1d(f.dim)))})" for v, f in features.items())
     for name in data.splits:

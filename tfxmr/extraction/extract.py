@@ -18,13 +18,13 @@ from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.views import modality_of
 from tfxmr.extraction import catalogue
 from tfxmr.extraction.dataset import Reader, Request
+from tfxmr.extraction.shards import BLOCK, Shards
 from tfxmr.extraction.store import SCRATCH, FeatureStore
 from tfxmr.features import word_vectors
 from tfxmr.features.text import base
 from tfxmr.features.text.bag_of_words import warn_of_phrases, warn_of_unknown
 
 ALL_CLASSES = "texts of all classes, also of those that a zero-shot protocol holds unseen"
-BLOCK = {"image": 16, "text": 256}  # items between two points from which a killed extraction can resume
 
 
 def by_view(modality: str, features: Iterable[Any]) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def items(name: str, **asked: Any) -> tuple[MultiModalData, Reader]:
 def extract(
     data: MultiModalData, read: Reader, features: Mapping[str, Any], out: str | os.PathLike,
     fit_on: Sequence[str] = ("train",), corpus: Place = None, vectors: Place = None, origin: dict | None = None,
-    unseen: Collection[int] = (),
+    unseen: Collection[int] = (), made: Shards | None = None,
 ) -> pathlib.Path:
     """Extracts features of every split, or resumes where it was killed.
 
@@ -83,6 +83,7 @@ def extract(
       vectors: path of a word2vec file for the class names; None: none.
       origin: JSON facts for the manifest on where the items come from.
       unseen: labels of classes whose items teach nothing to a feature that learns by labels.
+      made: has the rows made elsewhere; None: this process makes them.
 
     Returns:
       pathlib.Path of the folder.
@@ -118,12 +119,14 @@ def extract(
             if hasattr(feature, "train"):
                 learned = _train(store, v, feature, data.splits["train"], read, classes)
                 facts[v]["fine_tuning"] = {**facts[v]["fine_tuning"], **learned}
+        if made:
+            made.make(features, distinct, configuration)
         for name, split in data.splits.items():
             arrays = {"label": split.labels["text" if "text" in modalities else modalities[0]]}
             arrays |= {f"{ROW}{m}": split.items_of(m)[1] for m in data.repeated}
             store.put_items(name, arrays, {m: split.ids[m] for m in modalities}, data.class_names)
             for v, feature in features.items():
-                _fill(store, name, v, feature, distinct[name].ids[modality_of(v)], read)
+                _fill(store, name, v, feature, distinct[name].ids[modality_of(v)], read, made)
         for feature in features.values():
             if hasattr(feature, "save"):
                 feature.save(store.path)
@@ -223,8 +226,14 @@ def _progress() -> Progress:
     return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
-def _fill(store: FeatureStore, split: str, view: str, feature: Any, ids: Sequence[str], read: Reader) -> None:
-    """Writes the array of a view and split, with a progress bar."""
+def _fill(
+    store: FeatureStore, split: str, view: str, feature: Any, ids: Sequence[str], read: Reader,
+    made: Shards | None = None,
+) -> None:
+    """Writes the array of a view and split, with a progress bar.
+
+    Media are read even where their rows are made elsewhere, since the manifest has their digest.
+    """
     size = BLOCK[modality_of(view)]
     with _progress() as progress:
         bar = progress.add_task(f"{split} {view} {feature.name}", total=len(ids))
@@ -232,8 +241,10 @@ def _fill(store: FeatureStore, split: str, view: str, feature: Any, ids: Sequenc
         def rows_from(done: int) -> Iterator[tuple[np.ndarray, bytes]]:
             for start in range(done, len(ids), size):
                 contents = _contents(read, view, ids[start : start + size])
-                yield feature.transform(contents), b"".join(_bytes(content) for content in contents)
-                progress.update(bar, completed=start + len(contents))
+                stop = start + len(contents)
+                rows = made.rows(split, view, start, stop) if made else feature.transform(contents)
+                yield rows, b"".join(_bytes(content) for content in contents)
+                progress.update(bar, completed=stop)
 
         store.fill(split, view, *_array(feature, len(ids)), rows_from)
         progress.update(bar, completed=len(ids))
