@@ -9,8 +9,8 @@ from tfxmr.data.files import matrix_files
 from tfxmr.evaluation.protocol import CLASS_SPLITS, UnseenOptions
 from tfxmr.extraction import beam, catalogue
 from tfxmr.extraction.dataset import MediaOptions
-from tfxmr.features.image.descriptor import DESCRIPTORS, Descriptor
 from tfxmr.extraction.shards import DEFAULT, Shards
+from tfxmr.features.image.descriptor import DESCRIPTORS, Descriptor
 from tfxmr.features.text import by_name
 
 
