@@ -202,3 +202,27 @@ def test_refusals(capsys, encoder, matrix, command, tmp_path):
     assert "of another encoder" in refusal(capsys, *(a.replace("/out", "/new") for a in command))
     with pytest.raises(InputError, match="holds vectors of another encoder"):
         embeddings.read(tmp_path / "new", encoder)
+
+
+@pytest.mark.slow
+def test_media_of_the_run(tmp_path):
+    """The run's own images, as files, and sentences get the rows that it kept, bit for bit."""
+    from tfxmr.extraction import Request, catalogue
+
+    place = tmp_path / "run"
+    assert main(["train", "--dataset=scenes", "--model=cca", "--protocol=standard", f"--run_dir={place}"]) == 0
+    encoder = tfxmr.load(place)
+    kept = embeddings.read(place / "encoder", encoder)
+    (tmp_path / "images").mkdir()
+    for m in ("image", "text"):
+        names = kept[m].columns["name"][:50]
+        media = catalogue.find("scenes").media(m, names, Request(None, None))
+        if m == "image":
+            for number, pixels in enumerate(media):
+                Image.fromarray(pixels).save(tmp_path / f"images/{number}.png")
+        else:
+            (tmp_path / "t.txt").write_text("".join(f"{' '.join(text.split())}\n" for text in media))
+    for source in (f"--images={tmp_path}/images", f"--texts={tmp_path}/t.txt"):
+        assert main(["encode", f"--run_dir={place}", source, f"--out={tmp_path}/out"]) == 0
+    for m, made in embeddings.read(tmp_path / "out", encoder).items():
+        np.testing.assert_array_equal(made.made, kept[m].made[:50])

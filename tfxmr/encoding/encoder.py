@@ -269,7 +269,8 @@ class Encoder:
 
 def finite(rows: NDArray) -> NDArray[np.bool_]:
     """Whether each row (n, ...) holds neither NaN nor infinite values, (n,)."""
-    if np.isfinite(np.sum(rows, dtype=np.float64)):  # of float32 no sum overflows; three times as fast as to ask each
+    flat = rows.reshape(-1)
+    if np.isfinite(np.dot(flat, flat)):  # at the memory's speed; where it overflows each is asked
         return np.ones(len(rows), bool)
     return np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
 
