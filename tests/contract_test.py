@@ -43,6 +43,7 @@ SIMPLEST = {  # where the defaults suit no test
     "mcsm": ["--steps=600"],  # of each branch: they would take minutes
     "modality_invariant": ["--learning_rate=1e-3", "--epochs=100"],  # they are of large data: 30 epochs are 30 steps here
 }
+MINUTES = {"c3l", "cbt", "ccl", "cm_gan", "cmdn", "dadn", "danzcr", "mcsm", "tpckt"}  # of the simplest command, on a busy machine
 OPTIONS = RunOptions(validation_fraction=0.2)  # for the methods that select on validation
 BARE = dataclasses.replace(OPTIONS, keep_encoder=False)
 
@@ -212,7 +213,9 @@ def raw_folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[pytest.mark.slow] * (name in MINUTES)) for name in registry.names()
+])
 def test_the_simplest_command(name, raw_folder, tmp_path):
     """Small, raw, unnormalised data without a validation split, every default but widths and SIMPLEST: twice chance at least.
 

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def opened(options: SearchOptions, run_dir: str) -> Searcher:
     """A run with its index, which is made where it is missing."""
-    encoder = encoding.load(run_dir, options.word_vectors, options.image_weights)
+    encoder = encoding.load(run_dir, options.word_vectors, options.image_weights, options.backend)
     if options.index is not None:
         return Searcher(Index.open(options.index), encoder)
     return Searcher(filled(encoder, run_dir, None), encoder)

@@ -1,5 +1,6 @@
 """New items to the vectors that retrieval compares: media, features, normalisation, method."""
 import dataclasses
+import functools
 import io
 import os
 import pathlib
@@ -48,7 +49,8 @@ class Encoder:
     Args:
       facts: what RUN/encoder/encoder.json holds, see tfxmr.encoding.folder.
       represent: function (modality, normalised features) -> representations, see Retriever.
-      retriever: the method's Retriever, whose `represent` takes normalised features.
+      retriever: the method's Retriever, whose `represent` takes normalised features, or a function that makes it: a
+        question by an item of an index needs none, and TensorFlow takes seconds.
       normalisations: view -> Normalisation.
       recipe: function of a view -> the feature that makes it of media, or None if that is not known.
       comparison: modality -> (mean, deviation), each (k,), of the training items' representations, where the protocol
@@ -63,11 +65,12 @@ class Encoder:
     """
 
     def __init__(
-        self, facts: Mapping[str, Any], retriever: Retriever, normalisations: Mapping[str, Normalisation],
-        recipe: Callable[[str], Any], comparison: Mapping[str, tuple[NDArray, NDArray]],
+        self, facts: Mapping[str, Any], retriever: Retriever | Callable[[], Retriever],
+        normalisations: Mapping[str, Normalisation], recipe: Callable[[str], Any],
+        comparison: Mapping[str, tuple[NDArray, NDArray]],
     ) -> None:
         self.facts, self.normalisations, self.comparison = facts, normalisations, comparison
-        self.method = retriever
+        self._retriever = retriever
         self.recipe = recipe
         self.model, self.dataset, self.digest = facts["model"], facts["dataset"], facts["digest"]
         self.similarity: str = facts["similarity"]
@@ -75,6 +78,11 @@ class Encoder:
         self.unseen: list[str] = facts["unseen"]
         self.modalities: list[str] = facts["modalities"]
         self.views = {view: tuple(d) if isinstance(d, list) else d for view, d in facts["views"].items()}
+
+    @functools.cached_property
+    def method(self) -> Retriever:
+        """The method on normalised features."""
+        return self._retriever if isinstance(self._retriever, Retriever) else self._retriever()
 
     def __repr__(self) -> str:
         views = ", ".join(self.views)

@@ -131,7 +131,7 @@ def load(
     facts["digest"] = hashlib.sha256((folder / FACTS).read_bytes()).hexdigest()
     if backend not in (None, onnx_files.FORM):
         raise InputError(f"tfxmr.load(backend={backend!r}): give \"onnx\", or None for the method itself")
-    method = onnx_files.retriever(folder, facts) if backend else method_of(folder, facts).retriever(None)
+    method = onnx_files.retriever(folder, facts) if backend else lambda: method_of(folder, facts).retriever(None)
     statistics = archive.read_npz(folder / PREPROCESSING / "normalisation.npz")
     normalisations = {
         view: Normalisation(kind, statistics.get(f"{view} centre"), statistics.get(f"{view} scale"))

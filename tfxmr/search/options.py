@@ -79,6 +79,10 @@ class SearchOptions(Settings):
         None, "Where the run's images and texts are now, to be shown; default: where they were.", affects="nothing"
     )
     manual_dir: str | None = setting(None, "Likewise, of a data set's official files.", affects="nothing")
+    backend: str | None = setting(
+        None, "onnx: queries are encoded by the files of `tfxmr export --formats=onnx`, without TensorFlow; default: "
+        "by the method itself.", choices=("onnx",), affects="nothing",
+    )
     word_vectors: str | None = setting(
         None, "word2vec file that the run's text features were made with; default: where it was.", affects="nothing"
     )
