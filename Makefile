@@ -11,6 +11,8 @@ INPUTS ?= 100000
 # Of the page of `make search`.
 PORT ?= 8080
 SEED ?= 0
+# Where `make engines` installs what only these checks need.
+ENGINES ?= .venv-engines
 
 .PHONY: demo search test test-slow chaos fuzz engines bench lint clean
 
@@ -45,6 +47,12 @@ bench: $(READY)  ## times what must be fast, half an hour on an idle machine
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/training_step.py --torch_python=$(TORCH_PYTHON)
 
+engines: $(READY)  ## runs Beam, Slurm and Milvus, half an hour; what cannot be had here is skipped, and it says why
+	test -e $(ENGINES)/bin/pip || $(PYTHON) -m venv $(ENGINES)
+	$(ENGINES)/bin/pip install --quiet --editable '.[beam,milvus]'
+	-$(ENGINES)/bin/pip install --quiet --no-deps milvus==2.3.5
+	$(ENGINES)/bin/python tests/engines/engines.py
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
@@ -58,4 +66,4 @@ $(READY): setup.py pyproject.toml
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info
+	rm -rf $(VENV) $(ENGINES) runs build *.egg-info
