@@ -20,14 +20,15 @@ from tfxmr.jobs.options import JobsOptions
 PAUSE = 5.0  # seconds between two looks at a job
 WARNING = "B:TERM@60"  # a minute before the time limit a task is asked to save and end
 GONE = "Invalid job id"  # what squeue says of a job that ended a while ago
-# A run that gets SIGTERM saves, so the shell passes it on and waits; `wait` itself ends at a signal.
+# A run that gets SIGTERM saves, so the shell passes it on and waits; `wait` itself ends at a signal. The trap asks $!,
+# which is there before `child` is.
 SCRIPT = """#!/bin/bash
 # Written by tfxmr: task N of this array job makes the N-th run.
 case $SLURM_ARRAY_TASK_ID in
 {cases}
 esac
 {threads}
-trap 'kill -TERM "$child"' TERM
+trap 'kill -TERM $!' TERM
 "$@" &
 child=$!
 wait "$child"; status=$?
