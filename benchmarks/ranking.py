@@ -133,7 +133,9 @@ def main():
     print(file=sys.stderr)
     for name in SAMPLES:
         for theirs, ours in zip(values[name], values["tfxmr"], strict=True):
-            np.testing.assert_allclose(ours[: len(theirs)], theirs, atol=1e-6)
+            # Blocks of other sizes round otherwise, and a pair of scores that changes places moves its query's AP.
+            np.testing.assert_allclose(ours[: len(theirs)], theirs, atol=1 / options.items)
+            np.testing.assert_allclose(np.mean(ours[: len(theirs)]), np.mean(theirs), atol=1e-6)
     median = {name: statistics.median(taken) for name, taken in seconds.items()}
     print(f"{queries} queries x {options.items} items x {options.width}, both directions, {os.cpu_count()} processors, "
           f"NumPy {np.__version__}, median of {options.repeats}")
