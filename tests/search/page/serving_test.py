@@ -1,4 +1,5 @@
 """Where the page listens."""
+import functools
 import pathlib
 import re
 import signal
@@ -36,7 +37,9 @@ def test_other_places():
 
 def test_it_listens_on_this_machine_alone_and_ends_quietly():
     """Guards against a listener for all the world, a debugger, and a traceback at Ctrl-C."""
-    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # which a background job ignores
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "preexec_fn": heed}
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], **piped) as process:
         try:
             address = process.stdout.readline().split()[0]
             port = int(re.fullmatch(r"http://127\.0\.0\.1:(\d+)/", address)[1])
@@ -48,7 +51,10 @@ def test_it_listens_on_this_machine_alone_and_ends_quietly():
             assert listening == [f"0100007F:{port:04X}"]
         finally:
             process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()  # or a page that heeds nothing would be waited for
         assert process.returncode == 0 and "Traceback" not in err and out.strip() == ""
 
 
