@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from making import write_npz
 
 from tfxmr.__main__ import main
 from tfxmr.baselines.cca import CCA
@@ -17,12 +18,7 @@ from tfxmr.evaluation import measure, named
 @pytest.fixture
 def folder(tmp_path, make_data):
     """A folder of --dataset=npz."""
-    data, folder = make_data(train=60, test=30, classes=5), tmp_path / "data"
-    folder.mkdir()
-    for name, split in data.splits.items():
-        np.savez(folder / f"{name}.npz", label=split.labels["image"], **split.features)
-    (folder / "classes.txt").write_text("art\nbiology\nmusic\nroyalty\nsport\n")
-    return folder
+    return write_npz(tmp_path / "data", make_data(train=60, test=30, classes=5))
 
 
 @pytest.fixture

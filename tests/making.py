@@ -1,5 +1,6 @@
 """Small made-up data, for tests and for the programs that tests start."""
 import numpy as np
+from PIL import Image
 
 from tfxmr.data import MultiModalData, Split
 
@@ -33,3 +34,48 @@ def result(model, value, seed=0, dataset="wikipedia", sizes=None, metrics=None, 
     facts = {"name": "standard", "gallery": "test", "unseen": [], "cut": None} | protocol_facts
     metrics = metrics or [metric("image->text", "all", value, 0.1) | (sizes or {})]
     return {"model": model, "dataset": dataset, "seed": seed, "protocol": facts, "metrics": metrics}
+
+
+def write_media(root, **counts):
+    """Writes ROOT/<split>/<cat or dog>/<n>.png and .txt: random images, sentences of four words. Returns the folder."""
+    rng = np.random.default_rng(0)
+    for split, count in counts.items():
+        for name in ("cat", "dog"):
+            (root / split / name).mkdir(parents=True)
+            for n in range(count):
+                Image.fromarray(rng.integers(0, 256, (20, 30, 3), np.uint8)).save(root / split / name / f"{n}.png")
+                (root / split / name / f"{n}.txt").write_text(f"{name} number {'odd' if n % 2 else 'even'}")
+    return root
+
+
+def write_npz(folder, data):
+    """Writes data of five classes as a folder of --dataset=npz. Returns the folder."""
+    folder.mkdir()
+    for name, split in data.splits.items():
+        np.savez(folder / f"{name}.npz", label=split.labels["image"], **split.features)
+    (folder / "classes.txt").write_text("art\nbiology\nmusic\nroyalty\nsport\n")
+    return folder
+
+
+class Words:
+    """A feature of texts that counts words."""
+
+    name = "words"
+
+    def __init__(self, *vocabulary):
+        self.vocabulary = vocabulary
+
+    def transform(self, texts):
+        return np.array([[text.split().count(word) for word in self.vocabulary] for text in texts], np.float32)
+
+    def known(self, rows):
+        return rows.any(axis=1)
+
+
+class MeanColour:
+    """A feature of images: their mean colour."""
+
+    name = "mean"
+
+    def transform(self, images):
+        return np.array([image.mean(axis=(0, 1)) for image in images], np.float32)

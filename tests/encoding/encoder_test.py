@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from making import MeanColour, Words
 from PIL import Image
 
 import tfxmr
@@ -193,34 +194,12 @@ def test_the_card(cca, data, tmp_path):
         assert f"| {m['task']} | {m['classes']} | {m['metric']} | {m['value']:.3f} |" in text
 
 
-class Words:
-    """A feature of texts that counts its words."""
-
-    name = "words"
-    vocabulary = ("red", "boat", "sky")
-
-    def transform(self, texts):
-        return np.array([[text.split().count(word) for word in self.vocabulary] for text in texts], np.float32)
-
-    def known(self, rows):
-        return rows.any(axis=1)
-
-
-class Mean:
-    """A feature of images: their mean colour."""
-
-    name = "mean"
-
-    def transform(self, images):
-        return np.array([image.mean(axis=(0, 1)) for image in images], np.float32)
-
-
 @pytest.fixture
 def of_media(make_data, tmp_path):
     """An encoder whose features are made of media."""
     data = make_data(dims={"image": 3, "text": 3}, classes=4, train=24, test=8)
     encoder = trained(CCA, CCASettings(components=2), data, tmp_path / "run")
-    recipes = {"image": Mean(), "text": Words()}
+    recipes = {"image": MeanColour(), "text": Words("red", "boat", "sky")}
     return encoding.Encoder(encoder.facts, encoder.method, encoder.normalisations, recipes.get, {})
 
 

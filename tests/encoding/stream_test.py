@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+from making import MeanColour, Words
 from PIL import Image
 
 import tfxmr
@@ -26,32 +27,10 @@ def encoder(data, tmp_path):
     return tfxmr.load(tmp_path / "run")
 
 
-class Words:
-    """A feature of texts that counts its words."""
-
-    name = "words"
-    vocabulary = ("red", "boat", "sky")
-
-    def transform(self, texts):
-        return np.array([[text.split().count(word) for word in self.vocabulary] for text in texts], np.float32)
-
-    def known(self, rows):
-        return rows.any(axis=1)
-
-
-class Mean:
-    """A feature of images: their mean colour."""
-
-    name = "mean"
-
-    def transform(self, images):
-        return np.array([image.mean(axis=(0, 1)) for image in images], np.float32)
-
-
 @pytest.fixture
 def of_media(encoder, monkeypatch):
     """The run's encoder, as if its features were made of media."""
-    held = {"image": Mean(), "text": Words()}
+    held = {"image": MeanColour(), "text": Words("red", "boat", "sky")}
     made = encoding.Encoder(encoder.facts, encoder.method, encoder.normalisations, held.get, {})
     monkeypatch.setattr(encoding, "load", lambda *_: made)
     return made

@@ -11,7 +11,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from PIL import Image
+from making import write_media
 
 from tfxmr.__main__ import main
 from tfxmr.core import registry
@@ -40,15 +40,7 @@ sys.exit(main({arguments!r}))
 @pytest.fixture
 def media(tmp_path):
     """40 training and 20 test pairs of two classes."""
-    root = tmp_path / "media"
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 20), ("test", 10)):
-        for name in ("cat", "dog"):
-            (root / split / name).mkdir(parents=True)
-            for n in range(count):
-                Image.fromarray(rng.integers(0, 256, (20, 30, 3), np.uint8)).save(root / split / name / f"{n}.png")
-                (root / split / name / f"{n}.txt").write_text(f"{name} number {'odd' if n % 2 else 'even'}")
-    return root
+    return write_media(tmp_path / "media", train=20, test=10)
 
 
 def run(media, out, *more):

@@ -8,7 +8,7 @@ from unittest import mock
 import keras
 import numpy as np
 import pytest
-from PIL import Image
+from making import write_media
 from tfxmr_datasets.flickr30k_xmr import flickr30k_xmr_dataset_builder_test as flickr30k
 from tfxmr_datasets.scenes import scenes_dataset_builder
 
@@ -26,14 +26,7 @@ from tfxmr.features.image import network
 @pytest.fixture
 def media(tmp_path):
     """24 training and 8 test pairs of two classes."""
-    root, rng = tmp_path / "media", np.random.default_rng(0)
-    for split, count in (("train", 12), ("test", 4)):
-        for name in ("cat", "dog"):
-            (root / split / name).mkdir(parents=True)
-            for n in range(count):
-                Image.fromarray(rng.integers(0, 256, (20, 30, 3), np.uint8)).save(root / split / name / f"{n}.png")
-                (root / split / name / f"{n}.txt").write_text(f"{name} number {'odd' if n % 2 else 'even'}")
-    return root
+    return write_media(tmp_path / "media", train=12, test=4)
 
 
 def again(data, view, tmp_path, **files):

@@ -1,7 +1,7 @@
 """Tests of features made in shards: the feature folder is that of one process, and what is there is not made again."""
 import numpy as np
 import pytest
-from PIL import Image
+from making import write_media
 from pyarrow import parquet
 
 from tfxmr.__main__ import main
@@ -12,14 +12,7 @@ from tfxmr.extraction import beam, shards
 @pytest.fixture
 def media(tmp_path):
     """70 training and 20 test pairs of two classes."""
-    root, rng = tmp_path / "media", np.random.default_rng(0)
-    for split, count in (("train", 35), ("test", 10)):
-        for name in ("cat", "dog"):
-            (root / split / name).mkdir(parents=True)
-            for n in range(count):
-                Image.fromarray(rng.integers(0, 256, (20, 30, 3), np.uint8)).save(root / split / name / f"{n}.png")
-                (root / split / name / f"{n}.txt").write_text(f"{name} number {'odd' if n % 2 else 'even'}")
-    return root
+    return write_media(tmp_path / "media", train=35, test=10)
 
 
 @pytest.fixture

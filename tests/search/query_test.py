@@ -3,6 +3,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from making import Words
 
 import tfxmr
 from tfxmr import evaluation
@@ -14,19 +15,6 @@ from tfxmr.runs.run import run
 from tfxmr.search import Index
 from tfxmr.search.building import build
 from tfxmr.search.query import Searcher
-
-
-class Words:
-    """A feature of texts that counts its words."""
-
-    name = "words"
-    vocabulary = ("red", "boat", "sky", "sea")
-
-    def transform(self, texts):
-        return np.array([[text.split().count(word) for word in self.vocabulary] for text in texts], np.float32)
-
-    def known(self, rows):
-        return rows.any(axis=1)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +33,7 @@ def run_dir(data, tmp_path_factory):
 @pytest.fixture
 def searcher(run_dir):
     encoder = tfxmr.load(run_dir)
-    recipes = {"text": Words()}
+    recipes = {"text": Words("red", "boat", "sky", "sea")}
     return Searcher(Index.open(run_dir / "index"), Encoder(encoder.facts, encoder.method, encoder.normalisations, recipes.get, {}))
 
 

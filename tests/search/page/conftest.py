@@ -5,6 +5,7 @@ import types
 
 import numpy as np
 import pytest
+from making import Words
 from PIL import Image
 
 import tfxmr
@@ -16,18 +17,6 @@ from tfxmr.search import Index
 from tfxmr.search.building import build
 from tfxmr.search.page.app import make_app
 from tfxmr.search.query import Searcher
-
-
-class Words:
-    """A feature of texts that counts words."""
-
-    name, vocabulary = "words", ("red", "boat", "sky", "sea")
-
-    def transform(self, texts):
-        return np.array([[text.split().count(word) for word in self.vocabulary] for text in texts], np.float32)
-
-    def known(self, rows):
-        return rows.any(axis=1)
 
 
 class Colours:
@@ -63,7 +52,7 @@ def png(colour=(200, 30, 30), size=(40, 30), kind="PNG"):
 
 def searcher_of(folder):
     encoder = tfxmr.load(folder)
-    recipes = {"text": Words(), "image": Colours()}
+    recipes = {"text": Words("red", "boat", "sky", "sea"), "image": Colours()}
     encoder = Encoder(encoder.facts, encoder.method, encoder.normalisations, recipes.get, {})
     return Searcher(Index.open(folder / "index"), encoder)
 
