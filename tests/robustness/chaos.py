@@ -227,7 +227,7 @@ class Chaos:
 
     def __init__(self, place, out):
         self.place, self.out = place, out
-        self.rows, self._undisturbed, self._stopped = {}, {}, {}
+        self.rows, self.faults, self._undisturbed, self._stopped = {}, [], {}, {}
         scenarios.make_inputs(place / "inputs")
         (place / "tmp").mkdir()
 
@@ -288,7 +288,8 @@ class Chaos:
         self.out.mkdir(parents=True, exist_ok=True)
         number = len(list(self.out.glob("*.log")))
         (self.out / f"{number:03d}.log").write_text(f"{what}\n\n{output}")
-        print(f"FAULT {what} ({self.out / f'{number:03d}.log'})", file=sys.stderr, flush=True)
+        self.faults.append(f"FAULT {what} ({self.out / f'{number:03d}.log'})")
+        print(self.faults[-1], file=sys.stderr, flush=True)
 
 
 def kill(chaos, scenario, rng):
@@ -526,6 +527,7 @@ def report(chaos):
     widths = {c: max(len(str(row[c])) for row in rows) for c in COLUMNS}
     for row in rows:
         print("  ".join(str(row[c]).ljust(w) if c in COLUMNS[:2] else str(row[c]).rjust(w) for c, w in widths.items()))
+    print(*chaos.faults, sep="\n")  # again: a long table's end is what is read
     return not any(total[name] for name in FAULTS)
 
 

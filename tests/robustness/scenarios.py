@@ -29,8 +29,8 @@ class Scenario:
     outputs: tuple = ()
 
 
-# An ended trial is known by its figures; its networks wait for nobody.
-TRIALS = ("checkpoints", "results.json")
+# An ended trial is known by its trial.json alone; the rest of its folder is for whoever evaluates it.
+TRIALS = ("checkpoints", "results.json", "features_manifest.json", "flags.cfg")
 OUTPUTS = ("projector", "projector_config.pbtxt", "encoder")
 
 
