@@ -60,6 +60,15 @@ def test_wilcoxon_is_the_enumeration(ties):
         assert found == pytest.approx(enumerated(differences), rel=1e-12)
 
 
+@pytest.mark.parametrize("ties, pairs", [(True, 2), (True, 7), (True, 12), (False, 2), (False, 13), (False, 50)])
+def test_wilcoxon_is_scipys(ties, pairs):
+    """Guards against ranks or a p of our own: with ties SciPy tries all signs, without it has the exact distribution."""
+    rng = np.random.default_rng(pairs)
+    a, b = rng.integers(0, 4, (2, pairs)) if ties else rng.uniform(size=(2, pairs))
+    expected = scipy.stats.wilcoxon(a[a != b], b[a != b], method="auto" if ties else "exact")
+    assert statistics.wilcoxon(a, b) == (expected.statistic, expected.pvalue)
+
+
 def test_wilcoxon_ties_by_hand():
     """Differences 1, 1, 1, -1 all have rank 2.5: W = 2.5, and p = 2 (1 + 4) / 16; guards against ranks 1 to 4."""
     assert statistics.wilcoxon([1, 1, 1, -1], [0] * 4) == (2.5, pytest.approx(10 / 16))
@@ -126,6 +135,15 @@ def test_bootstrap_coverage():
     rng = np.random.default_rng(6)
     intervals = [statistics.bootstrap_interval(rng.uniform(size=50), 0.9, 400, seed) for seed in range(300)]
     assert abs(sum(low <= 0.5 <= high for low, high in intervals) - 270) <= 24
+
+
+@pytest.mark.parametrize("queries", [1, 2, 37, 693])
+def test_bootstrap_is_that_of_older_results(queries):
+    """Guards against intervals that a SciPy of another stream or quantile changes in files that are compared."""
+    values = np.random.default_rng(8).uniform(size=queries)
+    means = values[np.random.default_rng(9).integers(queries, size=(200, queries))].mean(axis=1)
+    expected = tuple(np.quantile(means, [0.025, 0.975]))
+    assert statistics.bootstrap_interval(values, resamples=200, seed=9) == pytest.approx(expected, rel=1e-15)
 
 
 def test_bootstrap_blocks_and_seeds(monkeypatch):
