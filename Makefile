@@ -14,7 +14,7 @@ SEED ?= 0
 # Where `make engines` installs what only these checks need.
 ENGINES ?= .venv-engines
 
-.PHONY: demo search test test-slow chaos fuzz engines bench lint clean
+.PHONY: demo search test test-slow chaos fuzz engines bench docs lint clean
 
 demo: $(READY)  ## trains DANZCR on the embedded dataset, within a minute or so, and prints its four mAP figures
 	$(BIN)/tfxmr train --flagfile=flags/scenes/danzcr_small.cfg --run_dir=runs/demo
@@ -53,6 +53,10 @@ engines: $(READY)  ## runs Beam, Slurm and Milvus, half an hour; what cannot be 
 	-$(ENGINES)/bin/pip install --quiet --no-deps milvus==2.3.5
 	$(ENGINES)/bin/python tests/engines/engines.py
 
+docs: $(READY)  ## builds the site, docs/_build/html/index.html, and runs its notebooks; a warning is an error
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
@@ -66,4 +70,4 @@ $(READY): setup.py pyproject.toml
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) $(ENGINES) runs build *.egg-info
+	rm -rf $(VENV) $(ENGINES) runs build docs/_build *.egg-info

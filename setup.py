@@ -56,6 +56,9 @@ setuptools.setup(
     extras_require={
         "beam": ["apache-beam>=2.77"],  # tfxmr extract --engine=beam
         "bench": ["faiss-cpu>=1.15", "torch>=2.13"],  # rivals of benchmarks/search.py and training_step.py
+        "docs": [  # make docs
+            "furo>=2025.12", "ipykernel>=7.4", "myst-nb>=1.4", "sphinx>=9.0", "sphinx-copybutton>=0.5",
+        ],
         "fast": ["numba>=0.68"],  # several times faster ranking of large galleries
         "milvus": ["pymilvus[milvus-lite]>=3.0"],  # an index in Milvus Lite or a Milvus server
         "onnx": ["onnx>=1.23", "onnxruntime>=1.32", "tf2onnx>=1.17"],  # tfxmr export --formats=onnx, and what it wrote

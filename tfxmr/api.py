@@ -4,6 +4,8 @@
     run = tfxmr.train("dscmr", data, run_dir="runs/dscmr", protocol="standard", epochs=50)
     run.results["metrics"]                          # as RUN/results.json; `tfxmr evaluate` reads it, too
     run.encoder.encode_features("image", features)  # as tfxmr.load("runs/dscmr"), which needs no data set
+
+Options that are not among a function's arguments are the flags of its command, by their names without `--`.
 """
 import dataclasses
 import os

@@ -40,7 +40,7 @@ class KCCASettings(CommonSpaceSettings):
 class KCCA(Baseline):
     """Finds functions a, b of a kernel's space in which paired items correlate most.
 
-    max corr(a(x), b(y)),  a(x) = sum_i alpha_i k(x, x_i),  b(y) = sum_i beta_i l(y, y_i), with a ridge on |a| and |b|:
+    max corr(a(x), b(y)),  a(x) = sum_i alpha_i k(x, x_i),  b(y) = sum_i beta_i l(y, y_i), with a ridge on their norms:
 
     max alpha' Kx Ky beta / n  subject to  alpha' (Kx Kx / n + r Kx) alpha = beta' (Ky Ky / n + r Ky) beta = 1
 

@@ -8,6 +8,8 @@
     README.md               a model card
     saved_model/, MODALITY.onnx, exports.json
                             of tfxmr.encoding.export, where they were asked for
+
+`write` writes it when a run is finished, `load` reads it.
 """
 import dataclasses
 import hashlib
