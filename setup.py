@@ -1,71 +1,86 @@
-"""tfxmr: cross-media retrieval on TensorFlow 2.
+"""What pyproject.toml cannot say: which packages there are, under which names, and what of them is installed.
 
-The folders `datasets/` and `flags/` are installed as `tfxmr_datasets` and `tfxmr_flags`, so that
-they clash with no other package of those common names.
+The folders `datasets/` and `flags/` are installed as `tfxmr_datasets` and `tfxmr_flags`, so that they clash with no
+other package of those common names. Discovery by pyproject.toml knows packages by their folders' names alone.
 """
-import setuptools
+import contextlib
+import pathlib
 
-PACKAGE_DIRS = {"tfxmr_datasets": "datasets", "tfxmr_flags": "flags"}
+import setuptools
+from setuptools.command.build_py import build_py
+from setuptools.command.editable_wheel import editable_wheel
+
+FOLDERS = {"tfxmr": "tfxmr", "tfxmr_datasets": "datasets", "tfxmr_flags": "flags"}  # package -> where it is
+
+# The module of an editable install: an entry of sys.path that knows the packages of one clone.
+FINDER = '''"""Finds tfxmr's packages in its clone, behind every folder of sys.path."""
+import importlib.util
+import sys
+
+ENTRY = "tfxmr's clone"
+FOLDERS = {folders}
+
+
+class Finder:
+    @staticmethod
+    def find_spec(name, target=None):
+        if name in FOLDERS:
+            file = FOLDERS[name] + "/__init__.py"
+            return importlib.util.spec_from_file_location(name, file, submodule_search_locations=[FOLDERS[name]])
+
+
+def hook(entry):
+    if entry != ENTRY:
+        raise ImportError
+    return Finder
+
+
+sys.path_hooks.append(hook)
+sys.path.append(ENTRY)
+'''
 
 
 def packages():
-    """Lists the packages: tfxmr as it stands, datasets/ and flags/ under their installed names."""
-    names = setuptools.find_packages(include=["tfxmr", "tfxmr.*"])
-    for name, folder in PACKAGE_DIRS.items():
-        names.append(name)
-        names.extend(f"{name}.{sub}" for sub in setuptools.find_packages(folder))
-    return names
+    """Lists the packages, under the names by which they are installed."""
+    return [
+        name for top, folder in FOLDERS.items()
+        for name in (top, *(f"{top}.{inner}" for inner in setuptools.find_packages(folder)))
+    ]
+
+
+class BuildWithoutTests(build_py):
+    """Leaves out the tests that stand beside the code of the data sets; there is no setting for modules."""
+
+    def find_package_modules(self, package, package_dir):
+        """(package, module, file) of each module of a package but its tests."""
+        found = super().find_package_modules(package, package_dir)
+        return [entry for entry in found if not entry[1].endswith("_test")]
+
+
+class Editable(editable_wheel):
+    """An editable install that is found from the folder that holds the clone, too.
+
+    Where the clone is called tfxmr, Python takes its folder for a namespace package, and never asks the finder of
+    setuptools' editable installs, which is the last of sys.meta_path. An entry of sys.path is asked before that. An
+    __init__.py at the top of the clone would help, too, but pytest and mypy would take the clone for a package.
+    """
+
+    def _select_strategy(self, *arguments):
+        """Setuptools asks here what to write; without this method it writes its own finder."""
+        return Clone()
+
+
+class Clone(contextlib.nullcontext):
+    """What an editable install writes into the environment."""
+
+    def __call__(self, wheel, files, mapping):
+        """Writes the finder, and the .pth file by which each Python process of the environment begins with it."""
+        here = pathlib.Path(__file__).resolve().parent
+        folders = {package: (here / folder).as_posix() for package, folder in FOLDERS.items()}
+        wheel.writestr("_tfxmr_clone.py", FINDER.format(folders=ascii(folders)))
+        wheel.writestr("_tfxmr_clone.pth", "import _tfxmr_clone\n")
 
 
 setuptools.setup(
-    name="tfxmr",
-    version="0.1.0",
-    description="Cross-media retrieval: many methods, one protocol, on TensorFlow 2",
-    python_requires=">=3.11",
-    packages=packages(),
-    package_dir={"": ".", **PACKAGE_DIRS},
-    package_data={
-        "tfxmr": ["py.typed", "search/page/templates/*.html", "search/page/static/*"],
-        "tfxmr_datasets": ["*/*.md", "*/*.bib", "*/*.txt", "*/*.tsv", "*/*.list"],
-        "tfxmr_flags": ["*/*.cfg"],
-    },
-    install_requires=[
-        "absl-py>=2.5",
-        "flask>=3.1",  # with jinja2 and werkzeug: the page of `tfxmr search --web`
-        "gensim>=4.4",
-        "h5py>=3.14",
-        "importlib_resources>=7.1",  # imported by tensorflow-datasets, which does not declare it
-        "jinja2>=3.1",
-        "keras>=3.15",
-        "keras-tuner>=1.4.8",
-        "matplotlib>=3.11",
-        "numpy>=2.4",
-        "pillow>=12.1",  # Apache Beam wants pillow<13
-        "pyarrow>=20.0",  # which tensorflow-datasets brings
-        "rich>=15.0",
-        "safetensors>=0.6",
-        "scikit-image>=0.26",
-        "scikit-learn>=1.9",
-        "scipy>=1.17",
-        "tensorboard>=2.21",  # imported by tf.summary and Keras Tuner; tensorflow 2.21 brings it no longer
-        "tensorflow>=2.21",
-        "tensorflow-datasets>=4.9.10",
-        "threadpoolctl>=3.8",  # which scikit-learn brings
-        "werkzeug>=3.1",
-    ],
-    extras_require={
-        "beam": ["apache-beam>=2.77"],  # tfxmr extract --engine=beam
-        "bench": ["faiss-cpu>=1.15", "torch>=2.13"],  # rivals of benchmarks/search.py and training_step.py
-        "docs": [  # make docs
-            "furo>=2025.12", "ipykernel>=7.4", "myst-nb>=1.4", "sphinx>=9.0", "sphinx-copybutton>=0.5",
-        ],
-        "fast": ["numba>=0.68"],  # several times faster ranking of large galleries
-        "milvus": ["pymilvus[milvus-lite]>=3.0"],  # an index in Milvus Lite or a Milvus server
-        "onnx": ["onnx>=1.23", "onnxruntime>=1.32", "tf2onnx>=1.17"],  # tfxmr export --formats=onnx, and what it wrote
-        "test": [
-            "dill>=0.4", "hypothesis>=6.170", "import-linter>=2.17", "mypy>=2.4", "numba>=0.68", "pytest>=9.2",
-            "pytest-xdist>=3.8", "ruff>=0.17",
-        ],
-    },
-    entry_points={"console_scripts": ["tfxmr = tfxmr.__main__:run"]},
+    packages=packages(), package_dir=FOLDERS, cmdclass={"build_py": BuildWithoutTests, "editable_wheel": Editable},
 )

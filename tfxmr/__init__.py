@@ -9,7 +9,7 @@ import pathlib
 import re
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # TensorFlow reads this once, at its import. Its CPU default (off) halves the speed of the training steps here.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
