@@ -33,7 +33,7 @@ def asked(values: flags.FlagValues) -> DataOptions:
         )
     wanted = ()
     if "model" in values:
-        method = registry.get(values.model)
+        method = registry.outline(values.model)
         wanted = method.reads(declared.make(values, method.Settings))
     return declared.make(values, DataOptions, split=rule, views=tuple(wanted))
 
@@ -45,6 +45,6 @@ def load(values: flags.FlagValues) -> MultiModalData:
 
 def make_protocol(values: flags.FlagValues, data: MultiModalData) -> Protocol:
     """Makes the protocol that the flags describe for a dataset."""
-    found = declared.make(values, ProtocolOptions).make(data, registry.get(values.model).similarity_name())
+    found = declared.make(values, ProtocolOptions).make(data, registry.outline(values.model).similarity_name())
     feature_folder.refuse_labels(data, found, values.allow_leaks)
     return found

@@ -157,11 +157,11 @@ def parse_run(
       define_more: function that defines the command's own flags in a FlagValues; they are no part of a run.
 
     Returns:
-      (the parsed FlagValues, the method's class).
+      (the parsed FlagValues, the method's class as registry.outline gives it: registry.get gives the one to work with).
     """
     arguments = expand(arguments)
     arguments = [*suitable(parse_common(arguments)), *arguments]
-    method_class = registry.get(parse_common(arguments).model)
+    method_class = registry.outline(parse_common(arguments).model)
 
     def define(values: flags.FlagValues) -> None:
         define_run(values, method_class)
@@ -169,10 +169,12 @@ def parse_run(
             define_more(values)
 
     try:
-        return parse(command, arguments, define), method_class
+        values = parse(command, arguments, define)
     except flags.UnrecognizedFlagError as error:
         _refuse_setting(error.flagname, method_class)
         raise
+    declared.make(values, method_class.Settings)  # refuses settings that do not go together
+    return values, method_class
 
 
 def _refuse_setting(name: str, method_class: type[Any]) -> None:

@@ -148,8 +148,9 @@ def read(
     own, lines, unknown = stored(path, command)
     from tfxmr.runs import selection
 
-    values, method_class = parsing.parse_run(command, [*lines, *arguments], define)
+    values, _ = parsing.parse_run(command, [*lines, *arguments], define)
     training.refuse_idle_seeds(values, arguments)
+    method_class = registry.get(values.model)
     settings = declared.make(values, method_class.Settings)
     data = tfxmr_flags.data.load(values)
     options = declared.make(values, RunOptions)
@@ -184,7 +185,7 @@ def stored(path: pathlib.Path, command: str) -> tuple[flags.FlagValues, list[str
     if ":" in model:
         _find_own(model, path)
     try:
-        known = parsing.known(registry.get(model))
+        known = parsing.known(registry.outline(model))
         lines = read_flags(path, known)
         unknown = {name: line for name, line in lines.items() if name not in known}
         arguments = [line for name, line in lines.items() if name in known]

@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import flags
 
-from tfxmr import commands
+from tfxmr import __version__, commands
 from tfxmr.core import quiet, stopping
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import explain, system_error
@@ -55,6 +55,9 @@ def main(arguments: Sequence[str]) -> int:
                 raise InputError(f"{argument!r}: holds bytes that are no UTF-8; rename that file or folder")
         if command in ("help", "-h", "--help", "--helpfull"):
             print(usage())
+            return 0
+        if command == "--version":
+            print(f"tfxmr {__version__}")
             return 0
         if command not in names():
             raise InputError(f"unknown command {command!r}; there are {', '.join(names())}")

@@ -18,6 +18,7 @@ from absl import flags
 from tfxmr_flags import declared, parsing, training
 
 from tfxmr import encoding
+from tfxmr.core import registry
 from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData
 from tfxmr.encoding import Encoder
@@ -110,7 +111,7 @@ def train(
     own = {"model": method, "run_dir": run_dir, "seed": seed}
     lines = (*data.origin, *_lines(own | options))
     try:
-        values, method_class = parsing.parse_run("train", lines)
+        values, _ = parsing.parse_run("train", lines)
     except flags.Error as error:
         raise InputError(str(error)) from error
     if values.seeds:
@@ -120,6 +121,7 @@ def train(
     from tfxmr.runs import selection
     from tfxmr.runs.by_pairs import runner
 
+    method_class = registry.get(values.model)
     run_options, settings = declared.make(values, RunOptions), declared.make(values, method_class.Settings)
     distribution.start(run_options)
     if data.origin and not _same_data(values, data):

@@ -6,6 +6,7 @@ import pytest
 
 from tfxmr.core.settings import Settings, setting
 from tfxmr.tuning import oracles
+from tfxmr.tuning.options import KINDS, num_trials, round_defaults
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,7 @@ ALL = set(itertools.product(*GRID.values()))
 
 def ask(kind, count=0, seed=0, grid=GRID, value=lambda a, b, c: a + b):
     """The combinations that an oracle proposes in turn, told `value` of each; None tells of a failure."""
-    oracle = oracles.make(kind, grid, Example(), oracles.num_trials(kind, grid, count), seed)
+    oracle = oracles.make(kind, grid, Example(), num_trials(kind, grid, count), seed)
     found = []
     while trial := oracles.propose(oracle):
         found.append(tuple(grid[name][i] for name, i in trial.hyperparameters.values.items()))
@@ -44,7 +45,7 @@ def test_random():
     assert len(found) == 12 and set(found) == ALL
     assert found == ask("random") != ask("random", seed=1)
     assert ask("random", 4) == found[:4]
-    assert oracles.num_trials("random", {"a": range(100)}) == 30
+    assert num_trials("random", {"a": range(100)}) == 30
 
 
 def test_bayesian():
@@ -66,15 +67,15 @@ def test_bayesian_climbs(sign):
 def test_one_factor():
     """Round the defaults (2, .5, x); by hand."""
     assert ask("one_factor") == [(2, 0.5, "x"), (1, 0.5, "x"), (3, 0.5, "x"), (2, 0.1, "x"), (2, 0.5, "y")]
-    assert oracles.num_trials("one_factor", GRID) == 5
+    assert num_trials("one_factor", GRID) == 5
     assert ask("one_factor", 2) == [(2, 0.5, "x"), (1, 0.5, "x")]
 
 
 def test_one_factor_round_a_value_that_the_grid_lacks():
     """Guards against sweeps round another point than the user's settings."""
     settings = Example(a=7)
-    grid = oracles.round_defaults(GRID, settings)
-    assert grid == GRID | {"a": (7, 1, 2, 3)} and oracles.round_defaults(grid, settings) == grid
+    grid = round_defaults(GRID, settings)
+    assert grid == GRID | {"a": (7, 1, 2, 3)} and round_defaults(grid, settings) == grid
     assert oracles.centre(grid, settings) == {"a": 0, "b": 1, "c": 0}
 
 
@@ -82,12 +83,13 @@ def test_one_factor_round_a_value_that_the_grid_lacks():
 def test_failures_do_not_end_a_search(kind):
     """Guards against Keras Tuner's end after three failures in a row."""
     found = ask(kind, 8, value=lambda *_: None)
-    assert len(set(found)) == len(found) == oracles.num_trials(kind, GRID, 8) > 4
+    assert len(set(found)) == len(found) == num_trials(kind, GRID, 8) > 4
 
 
 def test_no_files(tmp_path, monkeypatch):
     """Guards against Keras Tuner's own state, which no kill leaves whole, beside the run folders."""
     monkeypatch.chdir(tmp_path)
+    assert tuple(oracles.KINDS) == KINDS  # the flag's choices
     for kind in oracles.KINDS:
         ask(kind, 3)
     assert not list(tmp_path.iterdir())

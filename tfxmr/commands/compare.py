@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     folders, status = trained(words, flags, values.run_dir, declared.make(values, JobsOptions))
     if not folders:
         return status  # the rest is Slurm's
-    results = completed(read(find(folders)), alike=False)
+    results = completed(read(find(folders)))
     results = [result for result in results if result["metrics"]]  # the trials of a search have no test metrics
     if not results:
         raise InputError(f"{' '.join(folders)}: only trials of a search are there; train RUN/best.cfg first")
@@ -150,23 +150,15 @@ def read(paths: Iterable[pathlib.Path]) -> list[dict[str, Any]]:
     return results
 
 
-def completed(results: Sequence[dict[str, Any]], alike: bool = True) -> list[dict[str, Any]]:
+def completed(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The results with the flags that their versions lacked at their defaults: such a run is no other run for that.
 
     Args:
       results: as `read` gives them.
-      alike: False skips the settings of methods whose runs all name the same flags. These tell no two runs of a
-        method apart, and what they are takes the import of the method, and with most methods of TensorFlow.
     """
-    named = {model: {frozenset(r["flags"]) for r in results if r["model"] == model} for model in
-             {r["model"] for r in results}}
-    found = []
-    for result in results:
-        # No code of other people is imported for a table.
-        wanted = result["model"] in registry.names() and (alike or len(named[result["model"]]) > 1)
-        flags = options.completed(result["flags"], registry.get(result["model"]) if wanted else None)
-        found.append(result | {"flags": flags})
-    return found
+    # No code of other people is imported for a table.
+    known = {model: registry.outline(model) for model in {r["model"] for r in results} & {*registry.names()}}
+    return [r | {"flags": options.completed(r["flags"], known.get(r["model"]))} for r in results]
 
 
 def _inside(run: pathlib.Path, folder: pathlib.Path) -> bool:

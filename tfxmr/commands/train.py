@@ -9,6 +9,7 @@ from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
 
 from tfxmr import jobs
+from tfxmr.core import registry
 from tfxmr.core.errors import InputError
 from tfxmr.jobs import JobsOptions
 from tfxmr.reports.tables import comparison
@@ -23,13 +24,14 @@ def main(arguments: Sequence[str]) -> int:
 
     A seed that fails does not end the others. Returns 1 if some failed, 2 if all did, else 0.
     """
-    flags, method_class = parsing.parse_run("train", arguments, tfxmr_flags.training.define_jobs)
+    flags, _ = parsing.parse_run("train", arguments, tfxmr_flags.training.define_jobs)
     tfxmr_flags.training.refuse_idle_seeds(flags, arguments)
     if not flags.run_dir:
         raise InputError("--run_dir is missing: give the folder for checkpoints and results, such as runs/first")
     options = declared.make(flags, JobsOptions)
     if options.several:
         return at_once(flags, arguments, options)
+    method_class = registry.get(flags.model)
     from tfxmr.engine import distribution
 
     distribution.start(declared.make(flags, RunOptions))  # before anything uses TensorFlow

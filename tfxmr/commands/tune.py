@@ -9,15 +9,11 @@ import tfxmr_flags.tuning
 from tfxmr_flags import declared, parsing
 
 from tfxmr import jobs
+from tfxmr.core import registry
 from tfxmr.core.errors import InputError
-from tfxmr.engine import distribution
 from tfxmr.jobs import Call, Ended, JobsOptions
 from tfxmr.reports.tables.rows import to_text
-from tfxmr.runs import selection
-from tfxmr.runs.by_pairs import runner
-from tfxmr.runs.job import fit_batch
 from tfxmr.runs.options import RunOptions
-from tfxmr.tuning import tuner
 from tfxmr.tuning.options import SearchOptions
 
 SHOWN = 20  # rows of the table at the end
@@ -25,7 +21,7 @@ SHOWN = 20  # rows of the table at the end
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `tfxmr tune` with a list of flags. Returns 1 if a trial failed, else 0."""
-    flags, method_class = parsing.parse_run("tune", arguments, tfxmr_flags.tuning.define)
+    flags, outline = parsing.parse_run("tune", arguments, tfxmr_flags.tuning.define)
     tfxmr_flags.training.refuse_idle_seeds(flags, arguments)
     if not flags.run_dir:
         raise InputError("--run_dir is missing: give the folder of the search, such as runs/search")
@@ -34,11 +30,19 @@ def main(arguments: Sequence[str]) -> int:
     if flags.strategy == "multi_worker":
         raise InputError("--strategy=multi_worker: a search runs in one process; take mirrored, or none")
     jobs_options = declared.make(flags, JobsOptions)
-    distribution.start(declared.make(flags, RunOptions))  # before anything uses TensorFlow
     if "select" in flags and not flags["select"].present:
         flags["select"].value = "validation"
+    search = declared.make(flags, SearchOptions).make(declared.make(flags, outline.Settings), flags.model)
+    method_class = registry.get(flags.model)
+    from tfxmr.engine import distribution
+
+    distribution.start(declared.make(flags, RunOptions))  # before anything uses TensorFlow
+    from tfxmr.runs import selection
+    from tfxmr.runs.by_pairs import runner
+    from tfxmr.runs.job import fit_batch
+    from tfxmr.tuning import tuner
+
     settings = declared.make(flags, method_class.Settings)
-    search = declared.make(flags, SearchOptions).make(settings, flags.model)
     options = declared.make(flags, RunOptions)
     data = tfxmr_flags.data.load(flags)
     options = dataclasses.replace(options, test=False)
@@ -75,6 +79,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def summarise(trials: list[dict[str, Any]], search: Any, run_dir: str) -> int:
     """Prints the best trials, and those that failed. Returns the exit status."""
+    from tfxmr.tuning import tuner
+
     ranked = sorted(trials, key=lambda t: -1 if t["validation_mAP"] is None else t["validation_mAP"], reverse=True)
     shown = [{name: v for name, v in row.items() if name != "message"} for row in tuner.rows(ranked[:SHOWN])]
     print(to_text(shown))

@@ -1,4 +1,8 @@
-"""Finds methods by the name of their file in tfxmr/models or tfxmr/baselines, one method a file, or by MODULE:CLASS."""
+"""Finds methods by the name of their file in tfxmr/models or tfxmr/baselines, one method a file, or by MODULE:CLASS.
+
+`get` gives a method to work with. `outline` gives the same class for its settings, facts and refusals, without the
+seconds that its libraries take.
+"""
 import dataclasses
 import importlib
 import os
@@ -7,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from tfxmr.core import settings
+from tfxmr.core import settings, standins
 from tfxmr.core.errors import InputError
 
 PACKAGES = {"tfxmr.models": "Method", "tfxmr.baselines": "Baseline"}  # and the base class of each, in its module `base`
@@ -23,10 +27,10 @@ def names(package: str | None = None) -> list[str]:
 
 
 def methods() -> Iterator[tuple[str, type[Any]]]:
-    """Yields the name and class of each method, and warns of a module that holds none."""
+    """Yields the name and `outline` of each method, and warns of a module that holds none."""
     for name in names():
         try:
-            yield name, get(name)
+            yield name, outline(name)
         except InputError as error:
             print(f"tfxmr: warning: skipped: {error}", file=sys.stderr)
 
@@ -72,21 +76,51 @@ def get(name: str, package: str | None = None) -> type[Any]:
         return _outside(name)
     for folder in (package,) if package else PACKAGES:
         if name in names(folder):
-            module = importlib.import_module(f"{folder}.{name}")
-            for value in vars(module).values():
-                if _is_method(value, _base(folder)) and value.__module__ == module.__name__:
-                    return value
-            raise InputError(
-                f"--model={name}: {folder}.{name} defines no {PACKAGES[folder]}; call a file of shared parts _{name}.py"
-            )
+            return _of_file(folder, name)
     own = "" if package else "; a class of your own is written MODULE:CLASS, such as my_package.my_module:MyMethod"
     raise InputError(f"--model={name}: no such method; there are {', '.join(names(package))}{own}")
+
+
+def outline(name: str) -> type[Any]:
+    """The class of a method for what it says of itself: Settings, reads, paper and the like; it makes no networks.
+
+    Its file is imported with stand-ins for the libraries that it imports, TensorFlow first of all. A method outside the
+    packages, one that is imported already, and one whose file asks more of a library than a stand-in has, is as `get`
+    gives it.
+
+    Args:
+      name: as for `get`.
+
+    Raises:
+      InputError: as `get`.
+    """
+    folder = next((folder for folder in PACKAGES if name in names(folder)), None)
+    if folder is None or "tensorflow" in sys.modules or f"{folder}.{name}" in sys.modules:
+        return get(name)
+    try:
+        with standins.imported():
+            return _of_file(folder, name)
+    except InputError:
+        raise
+    except Exception:  # whatever an author's code does with a stand-in, or wrong by itself: then `get` shows it
+        return get(name)
 
 
 def name_of(method_class: type) -> str:
     """The name by which `get` finds a method's class: that of its file, or outside the packages MODULE:CLASS."""
     package, _, module = method_class.__module__.rpartition(".")
     return module if package in PACKAGES else f"{method_class.__module__}:{method_class.__qualname__}"
+
+
+def _of_file(folder: str, name: str) -> type[Any]:
+    """The class of the method in a file of a package. Raises InputError if it defines none."""
+    module = importlib.import_module(f"{folder}.{name}")
+    for value in vars(module).values():
+        if _is_method(value, _base(folder)) and value.__module__ == module.__name__:
+            return value
+    raise InputError(
+        f"--model={name}: {folder}.{name} defines no {PACKAGES[folder]}; call a file of shared parts _{name}.py"
+    )
 
 
 def _base(package: str) -> type[Any]:

@@ -9,7 +9,7 @@ COLUMNS = ("task", "classes", "metric", "value", "95 % interval", "chance", "que
 
 def text(facts: Mapping[str, Any]) -> str:
     """Markdown with YAML front matter, of what encoder.json holds: task, data, protocol, metrics, limits."""
-    method, protocol = registry.get(facts["model"]), facts["protocol"]
+    method, protocol = registry.outline(facts["model"]), facts["protocol"]
     views = ", ".join(f"{view} ({_features(facts, view)})" for view in facts["views"])
     searched = f"{protocol['gallery']} items" if "gallery" in protocol else "the gallery"
     lines = [

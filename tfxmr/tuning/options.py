@@ -1,10 +1,14 @@
 """The options of a search over a method's settings."""
 import dataclasses
+import math
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, setting
-from tfxmr.tuning import grid, oracles
+from tfxmr.tuning import grid
 from tfxmr.tuning.grid import Grid
+
+KINDS = ("grid", "random", "bayesian", "one_factor")  # an oracle each, in tfxmr.tuning.oracles
+SAMPLES = 30  # trials of a random or bayesian search, if nobody says how many
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,10 +16,9 @@ class Search:
     """What a search tries.
 
     Attributes:
-      grid: name of a setting -> tuple of its values; of a one-factor search as tfxmr.tuning.oracles.round_defaults
-        gives it.
-      kind: one of tfxmr.tuning.oracles.KINDS.
-      max_trials: a bound on the trials; 0: none for a grid and one factor at a time, else oracles.SAMPLES.
+      grid: name of a setting -> tuple of its values; of a one-factor search as `round_defaults` gives it.
+      kind: one of KINDS.
+      max_trials: a bound on the trials; 0: none for a grid and one factor at a time, else SAMPLES.
     """
 
     grid: Grid
@@ -25,12 +28,12 @@ class Search:
     @property
     def count(self) -> int:
         """Trials at most."""
-        return oracles.num_trials(self.kind, self.grid, self.max_trials)
+        return num_trials(self.kind, self.grid, self.max_trials)
 
     def describe(self) -> str:
         """What is searched, and how many trials there are, in a line."""
         sizes = " x ".join(f"{name} {len(values)}" for name, values in self.grid.items())
-        full = oracles.num_trials("grid", self.grid)
+        full = num_trials("grid", self.grid)
         return f"{self.kind}, {self.count} trials; the full grid has {full} ({sizes})"
 
 
@@ -49,10 +52,10 @@ class SearchOptions(Settings):
         "grid",
         "Order of the trials. grid: every combination; random and bayesian: combinations that are drawn by --seed, or "
         "guessed from the trials before; one_factor: each setting by itself, the others at their defaults.",
-        choices=tuple(oracles.KINDS),
+        choices=KINDS,
     )
     max_trials: int = setting(
-        0, f"Trials at most; 0: all of grid and one_factor, {oracles.SAMPLES} of random and bayesian.", minimum=0,
+        0, f"Trials at most; 0: all of grid and one_factor, {SAMPLES} of random and bayesian.", minimum=0,
         affects="nothing",
     )
 
@@ -82,5 +85,28 @@ class SearchOptions(Settings):
         if not found:
             raise InputError(f"--model={model} declares no grid; give one, such as --grid=feature_norm=l2,zscore")
         if self.search == "one_factor":
-            found = oracles.round_defaults(found, settings)
+            found = round_defaults(found, settings)
         return Search(found, self.search, self.max_trials)
+
+
+def round_defaults(grid: Grid, settings: Settings) -> Grid:
+    """The grid of a one-factor search: each setting's present value, round which it sweeps, is among its values."""
+    return {
+        name: values if getattr(settings, name) in values else (getattr(settings, name), *values)
+        for name, values in grid.items()
+    }
+
+
+def num_trials(kind: str, grid: Grid, max_trials: int = 0) -> int:
+    """How many trials a search makes at most.
+
+    Args:
+      kind: one of KINDS.
+      grid: name -> tuple of values; of a one-factor search as `round_defaults` gives it.
+      max_trials: a bound; 0 takes all trials of a grid or one-factor search, SAMPLES of the others.
+    """
+    if kind == "one_factor":
+        count = 1 + sum(len(values) - 1 for values in grid.values())
+    else:
+        count = math.prod(len(values) for values in grid.values())
+    return min(count, max_trials or (count if kind in ("grid", "one_factor") else SAMPLES))

@@ -10,7 +10,6 @@ from tfxmr.core.settings import Settings
 from tfxmr.engine import randomness
 
 OBJECTIVE = "validation_mAP"
-SAMPLES = 30  # trials of a random or bayesian search, if nobody says how many
 
 
 class _InMemory:
@@ -84,36 +83,13 @@ def centre(grid: Mapping[str, tuple[Any, ...]], settings: Settings) -> dict[str,
     return {name: values.index(present[name]) if present[name] in values else 0 for name, values in grid.items()}
 
 
-def round_defaults(grid: Mapping[str, tuple[Any, ...]], settings: Settings) -> dict[str, tuple[Any, ...]]:
-    """The grid of a one-factor search: each setting's present value, round which it sweeps, is among its values."""
-    return {
-        name: values if getattr(settings, name) in values else (getattr(settings, name), *values)
-        for name, values in grid.items()
-    }
-
-
-def num_trials(kind: str, grid: Mapping[str, tuple[Any, ...]], max_trials: int = 0) -> int:
-    """How many trials a search makes at most.
-
-    Args:
-      kind: one of KINDS.
-      grid: name -> tuple of values; of a one-factor search as `round_defaults` gives it.
-      max_trials: a bound; 0 takes all trials of a grid or one-factor search, SAMPLES of the others.
-    """
-    if kind == "one_factor":
-        count = 1 + sum(len(values) - 1 for values in grid.values())
-    else:
-        count = math.prod(len(values) for values in grid.values())
-    return min(count, max_trials or (count if kind in ("grid", "one_factor") else SAMPLES))
-
-
 def make(
     kind: str, grid: Mapping[str, tuple[Any, ...]], settings: Settings, count: int, seed: int
 ) -> keras_tuner.Oracle:
     """Makes the oracle of a search. Its hyper-parameters are indices of a setting's values, so that any type will do.
 
     Args:
-      kind: one of KINDS.
+      kind: one of KINDS, which are tfxmr.tuning.options.KINDS.
       grid: name -> tuple of values.
       settings: the method's settings; their values are the defaults where the grid has them.
       count: trials to make.
