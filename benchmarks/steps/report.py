@@ -160,12 +160,12 @@ def draw(facts):
             panel.plot([i - 0.45, i + 0.45], [limit, limit], **style.CHANCE, label=name)
         panel.set_xticks(range(len(batches)), [f"batch {b}" for b in batches])
         panel.set_ylabel(method)
-    style.legend_below(figure, axes[0].get_legend_handles_labels()[0], 5)
+    style.legend_below(figure, axes[0].get_legend_handles_labels()[0])
     return figure
 
 
 def write(facts, folder):
-    """Adds rows and peaks to the facts, and writes training_step.json, .md, .png and .svg. Returns the table."""
+    """Adds rows and peaks to the facts, and writes training_step.json, .md and the figure. Returns the table."""
     facts["best"] = {
         clock: max(((name, rates[clock]) for name, rates in facts["peak"].items()), key=lambda pair: pair[1])
         for clock in CLOCKS

@@ -1,4 +1,4 @@
-"""Draws the figures of the papers from run folders, as PNG and SVG."""
+"""Draws the figures of the papers from run folders, as PNG, SVG and PDF."""
 import pathlib
 from collections.abc import Sequence
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
     figures = DRAW[flags.figure](flags)
     fonts.fit([*figures.values()])  # of all at once, so that one warning speaks of all
     for name, figure in figures.items():
-        print(*style.save(figure, folder, name), sep="\n")
+        print(*style.save(figure, folder, name, flags.figure_formats), sep="\n")
 
 
 def _convergence(flags: FlagValues) -> Figures:

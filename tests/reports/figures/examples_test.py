@@ -3,8 +3,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
 
 from tfxmr.core.errors import InputError
 from tfxmr.evaluation import Retriever, protocol
@@ -96,16 +94,3 @@ def test_drawn_queries():
     assert len(set(chosen)) == 5 and sorted(labels[chosen[:3]]) == [0, 1, 2] and sorted(labels[chosen[3:]]) == [0, 1]
     assert chosen == examples.choose(labels, 5, np.random.default_rng(0)) != examples.choose(labels, 5, np.random.default_rng(1))
     assert sorted(examples.choose(labels, 99, np.random.default_rng(0))) == list(range(24))
-
-
-def test_wrap():
-    """Guards against texts beyond their frame, lost words, and a loop without end on a word wider than a line."""
-    font = FontProperties(size=examples.TEXT_SIZE)
-    text = "Wide WWWWWWWWWWWWWWWWWWWWWWWWW and narrow iiiiiiiiiiiiiiiiiiiii,\n\n costs $5  and 6"
-    lines = examples.wrap(text)
-    assert "".join(lines).replace(" ", "") == "".join(text.split())
-    widths = [text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in lines]
-    assert max(widths) <= examples.TEXT_WIDTH
-    cut = examples.wrap("word " * 10000)
-    assert len(cut) == examples.TEXT_LINES and cut[-1].endswith("…") and "…" not in "".join(cut[:-1])
-    assert examples.wrap("") == [] and examples.wrap("W", width=1) == ["W"]

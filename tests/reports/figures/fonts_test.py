@@ -8,7 +8,7 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from tfxmr.reports.figures import examples, fonts, style
+from tfxmr.reports.figures import fonts, style, texts
 
 SQUARE = ((0, 0), (0, 800), (800, 800), (800, 0))
 
@@ -70,9 +70,8 @@ def test_a_font_that_has_the_characters_is_chosen(made_up_font, tmp_path):
     figure = figure_of("class 中", "文")
     style.save(figure, tmp_path, "name")
     assert {tuple(text.get_fontfamily()) for text in figure.findobj(Text)} == {("DejaVu Sans", made_up_font)}
-    assert examples.wrap("中文" * 200)[-1].endswith("…")
-    # As wide as that font has them, twelve or so of 6 points each in a line, not as wide as a box.
-    assert len(examples.wrap("中文" * 200)[0]) == int(examples.TEXT_WIDTH / examples.TEXT_SIZE)
+    # As wide as that font has them, not as wide as a box.
+    assert texts.wrap("中文" * 20, 6, 36) == ["中文" * 3] * 6 + ["中文" * 2]
 
 
 def test_characters_that_no_font_has_are_said_once(tmp_path):
@@ -85,7 +84,7 @@ def test_characters_that_no_font_has_are_said_once(tmp_path):
         fonts.fit([figure_of(tangut), figure_of(tangut[:1])])
         for name in ("one", "two"):
             style.save(figure_of(tangut), tmp_path, name)
-        examples.wrap(tangut * 99)
+        texts.wrap(tangut * 99, 6, 36)
     assert len(caught) == 1
     assert str(caught[0].message).startswith("no installed font has 2 characters of these figures, such as \U00017000 (")
     assert "Install a font of that script" in str(caught[0].message)

@@ -104,8 +104,8 @@ def test_marks(runs):
     assert [label[-4:] for label in labels[1:4]] == [" (a)", " (b)", " (c)"] and "(" not in labels[0]
     assert labels[4].endswith(", dot similarity")  # that belongs to the method: named, not marked
     assert figure.get_supxlabel().splitlines() == [
-        "a  similarity l2 instead of cosine", "b  training items 54 instead of 60",
-        "c  normalisation query_zscore instead of none",
+        "(a) similarity l2 instead of cosine", "(b) training items 54 instead of 60",
+        "(c) normalisation query_zscore instead of none",
     ]
     r = runs["first"][1][0]
     value = mean_average_precision(r.query, r.gallery, r.query_labels, r.gallery_labels, "l2")
@@ -118,4 +118,4 @@ def test_marks(runs):
 def test_protocols_alone_are_marked_too(runs):
     other = dataclasses.replace(runs["first"][0], ties="index"), runs["second"][1]
     figure = precision_recall.draw({"first": runs["first"], "other": other}, "title")["precision_recall"]
-    assert figure.get_supxlabel() == "a  ties index instead of group"
+    assert figure.get_supxlabel() == "(a) ties index instead of group"

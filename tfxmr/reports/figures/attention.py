@@ -1,6 +1,5 @@
 """What carried a match: the regions of the image and the words of the text that add to a pair's similarity."""
 import math
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -8,15 +7,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
 from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData
 from tfxmr.data.views import modality_of
 from tfxmr.evaluation.retriever import Retriever
-from tfxmr.reports.figures import examples, fonts, style
+from tfxmr.reports.figures import examples, style, texts
 from tfxmr.reports.figures.rankings import Item, Ranking
 
 MATCHES = 2  # of each query, the best ones
@@ -128,7 +125,7 @@ def _frame(axes: Axes, heading: str, colour: str) -> None:
 def _image(axes: Axes, medium: NDArray | str, shares: NDArray) -> None:
     """An image in grey, or a name, under its regions in colours."""
     if isinstance(medium, str):
-        text = "\n".join(examples.wrap(medium, TEXT_WIDTH, TEXT_LINES))
+        text = "\n".join(texts.wrap(medium, TEXT_SIZE, TEXT_WIDTH, TEXT_LINES))
         axes.text(0.04, 0.04, text, fontsize=TEXT_SIZE, va="top").set_in_layout(False)
     else:
         axes.imshow(np.mean(medium, axis=2), cmap="gray", vmin=0, vmax=255, extent=(0, 1, 1, 0), aspect="auto")
@@ -165,18 +162,15 @@ def lay_out(words: Iterable[str], width: float, lines: int) -> list[tuple[int, f
 
     Padding, "", is skipped, and so is what comes after `lines` lines.
     """
-    font = FontProperties(family=fonts.families(" ".join(words))[0], size=TEXT_SIZE)
     found, x, line = [], 0.0, 0
-    with warnings.catch_warnings():
-        fonts.quiet()
-        for n, word in enumerate(words):
-            if not word:
-                continue
-            long = text_to_path.get_text_width_height_descent(f"{word} ", font, ismath=False)[0]
-            if x and x + long > width:
-                x, line = 0.0, line + 1
-            if line == lines:
-                break
-            found.append((n, x, line))
-            x += long + 1.5
+    for n, word in enumerate(words):
+        if not word:
+            continue
+        long = texts.width(f"{word} ", TEXT_SIZE)
+        if x and x + long > width:
+            x, line = 0.0, line + 1
+        if line == lines:
+            break
+        found.append((n, x, line))
+        x += long + 1.5
     return found

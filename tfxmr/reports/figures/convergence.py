@@ -65,7 +65,7 @@ def _losses(panel: Axes, player: str, losses: Mapping[str, Curve]) -> None:
     for i, (name, (steps, values)) in enumerate(losses.items()):
         panel.plot(steps, values, label=name, **style.line_style(i))
     panel.set_ylabel("value" if player == SHOWN else f"loss of {player}")
-    style.legend_above(panel, columns=5)
+    style.legend_above(panel)
 
 
 def _map(panel: Axes, measured: Mapping[str, Curve], chance: Mapping[str, float]) -> None:
@@ -76,4 +76,4 @@ def _map(panel: Axes, measured: Mapping[str, Curve], chance: Mapping[str, float]
         panel.axhline(value, label="" if i else f"chance ({said})", **style.CHANCE)
     panel.set_ylabel("mAP (0 to 1)")
     panel.set_ylim(bottom=0)
-    style.legend_above(panel, columns=3)
+    style.legend_above(panel)

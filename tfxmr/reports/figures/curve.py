@@ -1,6 +1,5 @@
 """mAP against one flag of the runs, such as the share of unseen classes or the labels a class: a line a method."""
 import collections
-import textwrap
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
@@ -14,8 +13,6 @@ from tfxmr.reports.tables.rows import letters
 from tfxmr.runs.results import Results
 
 ALL = {"labels_per_class": "0"}  # flag -> the value that sets no limit; it comes last, as "all"
-LEGEND_LINE = 0.16  # inches
-NAME = 36  # letters of a name in a line of the legend
 Lines = dict[tuple[str, str], dict[str, list[Results]]]  # (name, data set) -> {value of the flag: its runs}
 Points = dict[int, list[tuple[float, float]]]  # place on the axis -> (mAP, chance) of each run
 Panel = tuple[str, str, str]  # data set, metric, classes
@@ -52,8 +49,7 @@ def draw(
         raise InputError(f"--labels={','.join(given)}: give {len(names)} different names, of {'; '.join(names)}")
     values = _values(lines, x)
     notes: dict[str, str] = {}  # note -> letter
-    shown = {name: textwrap.fill(label + _mark(lines, name, x, notes), NAME)
-             for name, label in zip(names, given, strict=True)}
+    shown = {name: label + _mark(lines, name, x, notes) for name, label in zip(names, given, strict=True)}
     panels: dict[Panel, dict[str, Points]] = collections.defaultdict(dict)  # panel -> {name: points}
     for (name, dataset), points in lines.items():
         for value, runs in points.items():
@@ -61,10 +57,7 @@ def draw(
                 panels[dataset, metric, classes].setdefault(name, {})[values.index(value)] = found
     if not panels:
         raise InputError("--run_dir: these runs have no mAP to draw; give runs on data with classes")
-    # Of one column if the names are long, so that a panel's legend is no wider than the panel.
-    columns = 3 if max(map(len, shown.values())) < 14 else 1
-    rows = sum(label.count("\n") + 1 for label in shown.values()) // columns + 1  # of the legend, chance among them
-    figure, axes = style.panels(len(panels), _title(results), height=2.4 + LEGEND_LINE * rows)
+    figure, axes = style.panels(len(panels), _title(results), panel=1.8)
     for axis, (panel, drawn) in zip(axes, panels.items(), strict=True):
         for number, name in enumerate(names):
             if name in drawn:
@@ -72,8 +65,8 @@ def draw(
         _chance(axis, drawn.values())
         axis.set(xlabel=x, ylabel=f"{panel[1]} (0 to 1)", ymargin=0.1, xlim=(-0.4, len(values) - 0.6))
         axis.set_xticks(range(len(values)), ["all" if value == ALL.get(x) else value for value in values])
-        style.legend_above(axis, columns, _heading(panel, list(panels)))
-    style.set_notes(figure, [f"{letter}  {note}" for note, letter in notes.items()])
+        style.legend_above(axis, _heading(panel, list(panels)))
+    style.set_notes(figure, [f"({letter}) {note}" for note, letter in notes.items()])
     return {"curve": figure}
 
 

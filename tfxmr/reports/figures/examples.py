@@ -1,13 +1,10 @@
 """Examples of retrieval: some queries, each with its five best gallery items, marked right or wrong."""
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
 from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
@@ -15,7 +12,7 @@ from tfxmr.data import MultiModalData
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.evaluation.similarity import scorer
 from tfxmr.extraction.media import media, names
-from tfxmr.reports.figures import fonts, style
+from tfxmr.reports.figures import style, texts
 from tfxmr.reports.figures.rankings import Item, Ranking
 
 BEST = 5  # items shown of each ranking
@@ -136,35 +133,11 @@ def cell(axes: Axes, medium: NDArray | str, heading: str, colour: str) -> None:
     axes.set_title(heading, fontsize=7, color=colour, pad=3)
     axes.spines[:].set(visible=True, color=colour, linewidth=1.5)
     if isinstance(medium, str):
-        text = "\n".join(wrap(medium))
+        text = "\n".join(texts.wrap(medium, TEXT_SIZE, TEXT_WIDTH, TEXT_LINES))
         shown = axes.text(0.04, 0.96, text, transform=axes.transAxes, fontsize=TEXT_SIZE, va="top", clip_on=True)
         shown.set_in_layout(False)  # else the cells shrink to make room for it
     else:
         axes.imshow(medium)
-
-
-def wrap(text: str, width: float = TEXT_WIDTH, lines: int = TEXT_LINES) -> list[str]:
-    """Breaks a text into a list of at most `lines` lines of at most `width` points; "…" stands for the rest."""
-    font = FontProperties(family=fonts.families(text)[0], size=TEXT_SIZE)
-
-    def fits(line: str) -> bool:
-        with warnings.catch_warnings():
-            fonts.quiet()
-            return text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] <= width
-
-    wrapped: list[str] = []
-    rest = " ".join(text.split())
-    while rest and len(wrapped) < lines:
-        longest = 1
-        while longest < len(rest) and fits(rest[: longest + 1]):
-            longest += 1
-        space = rest.rfind(" ", 1, longest + 1)
-        end = longest if longest == len(rest) or space < 0 else space
-        wrapped.append(rest[:end])
-        rest = rest[end:].lstrip()
-    if rest:
-        wrapped[-1] = wrapped[-1][:-1] + "…"
-    return wrapped
 
 
 def media_of(

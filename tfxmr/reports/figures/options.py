@@ -9,6 +9,7 @@ KINDS = {  # runs at most
     "convergence": 1, "tsne": 1, "precision_recall": None, "examples": 1, "attention": 1, "sensitivity": None,
     "curve": None, "captions": 1, "generated": 1,
 }
+FORMATS = ("png", "svg", "pdf")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,11 @@ class FigureOptions(Settings):
         None, "curve: the flag in which the runs differ, such as unseen_share or labels_per_class."
     )
     out: str | None = setting(
-        None, "Folder of the files, a PNG and an SVG each; default: figures/ in the (first) run's folder."
+        None, "Folder of the files; default: figures/ in the (first) run's folder."
+    )
+    figure_formats: tuple[str, ...] = setting(
+        FORMATS, "Formats of the files: png, svg, pdf, with commas between them. The same figure gives the same bytes.",
+        choices=FORMATS, parts=1,
     )
     table: str | None = setting(
         None, "sensitivity: a CSV file instead of runs, a line a run, columns mAP... and one a setting."

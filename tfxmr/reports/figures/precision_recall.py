@@ -52,8 +52,7 @@ def draw(
     tasks_of_first = runs[first][1]
     notes: dict[str, str] = {}  # note -> letter
     labels = {name: _label(name, facts[name], facts[first], notes) for name in runs}
-    columns = 1 if max(map(len, runs)) > 7 else 2
-    figure, axes = style.panels(len(tasks_of_first), title, height=2.1 + 0.14 * (len(runs) + 1) / columns)
+    figure, axes = style.panels(len(tasks_of_first), title, panel=1.5)
     for panel, *tasks in zip(axes, *(tasks for _, tasks in runs.values()), strict=True):
         task = tasks[0]
         truth = task.query_labels, task.gallery_labels
@@ -70,8 +69,8 @@ def draw(
         panel.set_ylabel("interpolated precision (0 to 1)" if kind == "11-point" else "precision (0 to 1)")
         panel.set(xlim=(-0.02, 1.02), ylim=(0, 1))
         group = "" if task.classes == "all" else f", {task.classes} classes"
-        style.legend_above(panel, columns, style.arrow(task.task) + group)
-    style.set_notes(figure, [f"{letter}  {note}" for note, letter in notes.items()])
+        style.legend_above(panel, style.arrow(task.task) + group)
+    style.set_notes(figure, [f"({letter}) {note}" for note, letter in notes.items()])
     return {"precision_recall": figure}
 
 

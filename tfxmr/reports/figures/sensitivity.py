@@ -41,7 +41,7 @@ def draw(rows: Sequence[Row]) -> dict[str, Figure]:
         for dataset, own in datasets.items() for label, columns in _lines(own[0], len(datasets) > 1).items()
     ]
     settings = list(dict.fromkeys(setting for found in curves.values() for setting in found))
-    figure, axes = style.panels(len(settings), _title(rows), height=2.5)
+    figure, axes = style.panels(len(settings), _title(rows), panel=1.8)
     barred = False
     for panel, setting in zip(axes, settings, strict=True):
         values = {row[setting] for found in curves.values() for row in found.get(setting, ())}
@@ -59,7 +59,7 @@ def draw(rows: Sequence[Row]) -> dict[str, Figure]:
     if barred:
         style.set_title(figure, f"{_title(rows)}\nbars: standard deviation over repeated runs")
     handles = {handle.get_label(): handle for panel in axes for handle in panel.get_legend_handles_labels()[0]}
-    style.legend_below(figure, list(handles.values()), columns=2 if len(axes) == 1 else 4)
+    style.legend_below(figure, handles.values())
     return {"sensitivity": figure}
 
 

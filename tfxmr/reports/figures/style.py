@@ -3,7 +3,6 @@ import functools
 import io
 import math
 import pathlib
-import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec, TypeVar
@@ -16,7 +15,8 @@ from matplotlib.figure import Figure
 
 from tfxmr.core.files import write_bytes
 from tfxmr.evaluation.protocol import Protocol
-from tfxmr.reports.figures import fonts
+from tfxmr.reports.figures import fonts, texts
+from tfxmr.reports.figures.options import FORMATS
 
 Given = ParamSpec("Given")
 Drawn = TypeVar("Drawn")
@@ -24,7 +24,8 @@ Drawn = TypeVar("Drawn")
 WIDTH = 7.16  # inches, both columns of a two-column page
 COLUMN = 3.5  # inches, one column
 DPI = 300
-LETTERS = 12.5  # of a title in an inch
+PANEL = 1.4  # inches, the height of what is drawn in a panel, without its legend and the labels of its axes
+BESIDE = 0.75  # inches of a panel's place that the labels of its y axis and the gap to the next panel take
 RC: dict[str, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -43,15 +44,42 @@ RC: dict[str, Any] = {
     "legend.frameon": False,
     "text.parse_math": False,  # a dollar in a text or a name is a dollar
     "svg.hashsalt": "tfxmr",  # else the ids inside are random
+    "pdf.fonttype": 42,  # TrueType, which publishers ask for, and text that can be searched
 }
 # Okabe and Ito, Color Universal Design (2008): told apart with any colour vision; their yellow is too pale for lines.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
 CHANCE: dict[str, Any] = {"color": "0.45", "linestyle": ":", "linewidth": 1.2}
 LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-NOTE_LINE = 0.12  # inches
+NOTE_SIZE = 7
 # Format -> metadata that would tell versions or times.
-FORMATS: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Date": None}}
+METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+class Sheet(Figure):
+    """A figure that takes the height its panels need: titles, legends and notes are added to them, not taken off.
+
+    Args:
+      width, height: inches; the height is a start, near enough for a first layout.
+      panel: inches that a panel is high without its labels; None: as it is wide.
+    """
+
+    def __init__(self, width: float, height: float, panel: float | None = PANEL) -> None:
+        super().__init__(figsize=(width, height), layout="constrained")
+        self.panel = panel
+
+    def settle(self) -> None:
+        """Sets the height at which the lowest panel is as high as it is to be."""
+        for _ in range(3):  # the layout is linear but for the breaking of ticks
+            self.draw_without_rendering()
+            sizes = [axes.get_position(original=True).size * self.get_size_inches() for axes in self.axes]
+            short = max((self.panel or width) - height for width, height in sizes)
+            if abs(short) < 0.005:
+                return
+            grid = self.axes[0].get_gridspec()
+            self.set_figheight(self.get_figheight() + short * (grid.nrows if grid else 1))
 
 
 def styled(draw: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
@@ -66,23 +94,23 @@ def styled(draw: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
 
 
 def panels(
-    count: int, title: str, columns: int = 2, height: float = 2.1, wide_last: bool = False
-) -> tuple[Figure, list[Axes]]:
+    count: int, title: str, columns: int = 2, panel: float = PANEL, wide_last: bool = False
+) -> tuple[Sheet, list[Axes]]:
     """A figure with `count` panels in rows of `columns`, of which one alone in its row takes the whole row.
 
     Args:
       count: number of panels, from 1 on; a single one is as wide as a column of the page.
       title: text above them, lines separated by newlines.
       columns: panels in a row at most.
-      height: inches of a panel.
+      panel: inches of what is drawn in a panel, without legend and labels.
       wide_last: True gives the last panel a row of its own.
 
     Returns:
-      (Figure, list of `count` Axes).
+      (Sheet, list of `count` Axes).
     """
     others = count - wide_last
     rows = math.ceil(others / columns)
-    figure = Figure(figsize=(COLUMN if count == 1 else WIDTH, (rows + wide_last) * height + 0.4), layout="constrained")
+    figure = Sheet(COLUMN if count == 1 else WIDTH, (rows + wide_last) * (panel + 0.7) + 0.4, panel)
     grid = figure.add_gridspec(rows + wide_last, min(columns, max(others, 1)))
     places = [grid[divmod(i, columns)] for i in range(others)]
     if others % columns == 1:
@@ -95,43 +123,66 @@ def panels(
 
 def set_title(figure: Figure, title: str) -> None:
     """Sets a figure's title, broken into lines that fit its width."""
-    letters = int(figure.get_figwidth() * LETTERS)
-    figure.suptitle("\n".join(textwrap.fill(line, letters) for line in title.splitlines()))
+    lines = _broken(figure, title, RC["figure.titlesize"])
+    _room(figure, lines, RC["figure.titlesize"])
+    figure.suptitle("\n".join(lines))
 
 
 def set_notes(figure: Figure, lines: Sequence[str]) -> None:
-    """Sets lines of text below a figure, broken to its width; the figure grows by them, its panels keep their size."""
+    """Sets lines of text below a figure, broken to its width."""
     if lines:
-        letters = int(figure.get_figwidth() * LETTERS * 1.25)  # of smaller letters more fit
-        text = "\n".join(textwrap.fill(line, letters, subsequent_indent="    ") for line in lines)
-        figure.set_figheight(figure.get_figheight() + NOTE_LINE * (text.count("\n") + 1))
-        figure.supxlabel(text, x=0.01, ha="left", fontsize=7)
+        found = [line for note in lines for line in _broken(figure, note, NOTE_SIZE, "    ")]
+        _room(figure, found, NOTE_SIZE)
+        figure.supxlabel("\n".join(found), x=0.01, ha="left", fontsize=NOTE_SIZE)
 
 
-def legend_above(axes: Axes, columns: int, heading: str | None = None) -> None:
-    """Sets the legend of a panel above it, where it covers no data.
+def _broken(figure: Figure, text: str, size: float, indent: str = "") -> list[str]:
+    """The lines of a text, broken to the width of a figure."""
+    points = texts.POINTS * (figure.get_figwidth() - 0.15)
+    return [line for part in text.splitlines() for line in texts.wrap(part, size, points, indent=indent)]
+
+
+def _room(figure: Figure, lines: Sequence[str], size: float) -> None:
+    """Grows a figure by some lines of text: of one without room for its panels, matplotlib makes no layout at all."""
+    figure.set_figheight(figure.get_figheight() + len(lines) * 1.3 * size / texts.POINTS)
+
+
+def legend_above(axes: Axes, heading: str | None = None) -> None:
+    """Sets the legend of a panel above it, where it covers no data, in as many columns as its width has room for.
 
     Args:
       axes: the panel.
-      columns: of the legend.
       heading: text over it; None: none.
     """
+    handles, labels = axes.get_legend_handles_labels()
+    figure, place, size = axes.get_figure(), axes.get_subplotspec(), RC["legend.fontsize"]
+    assert isinstance(figure, Figure)
+    share = len(place.colspan) / place.get_gridspec().ncols if place else 1.0
+    inches = figure.get_figwidth() * share - BESIDE
+    columns, shown = texts.columns(labels, size, inches)
+    title = "\n".join(texts.wrap(heading or "", size, texts.POINTS * inches))
     legend = axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2, columnspacing=1, handlelength=2.2,
-        title=heading, alignment="left",
+        handles, shown, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2,
+        columnspacing=texts.GAP, handlelength=2.2, handletextpad=0.6, title=title or None, alignment="left",
     )
     legend.get_title().set_fontweight("bold")
+    _room(figure, "\n".join([title, *shown[::columns]]).split("\n"), size)
 
 
-def legend_below(figure: Figure, handles: Iterable[Artist], columns: int) -> None:
-    """Sets one legend for all panels of a figure below them.
+def legend_below(figure: Figure, handles: Iterable[Artist]) -> None:
+    """Sets one legend for all panels of a figure below them, in as many columns as its width has room for.
 
     Args:
       figure: with the panels.
       handles: lines or the like, with labels.
-      columns: of the legend.
     """
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.5)
+    handles, size = list(handles), RC["legend.fontsize"]
+    columns, shown = texts.columns([str(h.get_label()) for h in handles], size, figure.get_figwidth() - 0.2)
+    figure.legend(
+        handles, shown, loc="outside lower center", ncols=columns, columnspacing=texts.GAP, handlelength=2.2,
+        handletextpad=0.6,
+    )
+    _room(figure, "\n".join(shown[::columns]).split("\n"), size)
 
 
 def line_style(index: int) -> dict[str, Any]:
@@ -174,13 +225,14 @@ def title(dataset: str, model: str, protocol: Protocol | str) -> str:
 
 
 @styled
-def save(figure: Figure, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
-    """Writes a figure as PNG and SVG, whole or not at all; the same figure gives the same bytes.
+def save(figure: Figure, folder: pathlib.Path, name: str, formats: Iterable[str] = FORMATS) -> list[pathlib.Path]:
+    """Writes a figure in some formats, each file whole or not at all; the same figure gives the same bytes.
 
     Args:
       figure: matplotlib Figure.
       folder: pathlib.Path; made if missing.
       name: of the files, without extension.
+      formats: of tfxmr.reports.figures.options.FORMATS.
 
     Returns:
       list of their paths.
@@ -188,11 +240,13 @@ def save(figure: Figure, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
     folder.mkdir(parents=True, exist_ok=True)
     fonts.fit([figure])
     paths = []
-    for kind, metadata in FORMATS.items():
-        buffer = io.BytesIO()
-        with warnings.catch_warnings():
-            fonts.quiet()
-            figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
-        paths.append(folder / f"{name}.{kind}")
-        write_bytes(paths[-1], buffer.getvalue())
+    with warnings.catch_warnings():
+        fonts.quiet()
+        if isinstance(figure, Sheet):
+            figure.settle()
+        for kind in formats:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, dpi=DPI, metadata=METADATA[kind])
+            paths.append(folder / f"{name}.{kind}")
+            write_bytes(paths[-1], buffer.getvalue())
     return paths

@@ -68,7 +68,7 @@ def draw(
 
     colours = style.class_colours(data.num_classes)
     names = data.class_names or [f"class {c}" for c in range(data.num_classes)]
-    figure, axes = style.panels(len(maps), title, columns=3, height=2.5 + 0.15 * data.num_classes / 7)
+    figure, axes = style.panels(len(maps), title, columns=3, panel=2.0)
     for panel, (heading, parts) in zip(axes, maps.items(), strict=True):
         points = embed(np.concatenate(list(parts.values())), perplexity, seed)
         classes = np.concatenate([labels[m] for m in parts])
@@ -83,7 +83,7 @@ def draw(
     entries += [(m, _marker(m, test.modalities), "0.5") for m in test.modalities]
     entries += [("* unseen class", "", "black")] * bool(protocol.unseen)
     handles = [Line2D([], [], linestyle="", marker=marker, color=c, label=name) for name, marker, c in entries]
-    style.legend_below(figure, handles, columns=7)
+    style.legend_below(figure, handles)
     return {"tsne": figure}
 
 
