@@ -1,10 +1,10 @@
 """Which trials a search makes, in which order: Keras Tuner's oracles, and sweeps of one factor at a time."""
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import keras_tuner
-import numpy as np
 
 from tfxmr.core.settings import Settings
 from tfxmr.engine import randomness
@@ -12,31 +12,31 @@ from tfxmr.engine import randomness
 OBJECTIVE = "validation_mAP"
 
 
-class _InMemory:
-    """An oracle that keeps no files.
-
-    Keras Tuner 1.4.8 writes its state to several files, none of them atomically, and sends trials that ran when it was
-    killed to a retry that GridSearchOracle cannot do (keras-tuner issue 1055). What an oracle proposes depends on its
-    seed and on what it was told alone, so a new one that is told the ended trials in their order continues as the old
-    one would have.
-    """
+class _Unsaved:
+    """An oracle without a file of its state, which would be written twice a trial and grow with each."""
 
     def save(self) -> None:
-        """Does nothing."""
-
-    def _save_trial(self, trial: Any) -> None:
-        pass
+        """Does nothing; see `make` on how a search resumes."""
 
 
-class Grid(_InMemory, keras_tuner.oracles.GridSearchOracle):
+class Grid(_Unsaved, keras_tuner.oracles.GridSearchOracle):
     """Every combination, the defaults first, the last setting's values running fastest."""
 
 
-class Random(_InMemory, keras_tuner.oracles.RandomSearchOracle):
+class Random(_Unsaved, keras_tuner.oracles.RandomSearchOracle):
     """Random combinations, none of them twice."""
 
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Proposes the next combination; Keras Tuner gives up after 20 that were there before, and is asked again."""
+        response = super().populate_space(trial_id)
+        for _ in range(50):  # otherwise a search of a small grid ends before it has seen all
+            if response["values"]:
+                break
+            response = super().populate_space(trial_id)
+        return response
 
-class Bayesian(_InMemory, keras_tuner.oracles.BayesianOptimizationOracle):
+
+class Bayesian(_Unsaved, keras_tuner.oracles.BayesianOptimizationOracle):
     """Upper confidence bound of a Gaussian process, after three random combinations a setting.
 
     Attributes:
@@ -46,17 +46,26 @@ class Bayesian(_InMemory, keras_tuner.oracles.BayesianOptimizationOracle):
     recorded: dict[str, int] | None = None
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Proposes the next combination; a random one where the process would repeat itself, as it does on a grid."""
+        """Proposes the next combination; a random one where the process would repeat itself, as it does on a grid.
+
+        An oracle with the state of this one and a seed of the trial's own is asked. A resumed search, which does not
+        guess again what was proposed, continues so as it would have.
+        """
         if self.recorded:
             return {"status": "RUNNING", "values": self.recorded}
-        self._seed_state = randomness.derive(self.seed, len(self.start_order))
-        self._random_state = np.random.RandomState(self._seed_state)
-        response = super().populate_space(trial_id)
-        repeated = response["values"] is not None and self._duplicate(response["values"])
-        return self._random_populate_space() if repeated else response
+        seed = randomness.derive(self.seed, len(self.start_order))
+        made = [trial.hyperparameters.values for trial in self.trials.values()]
+        for kind in (keras_tuner.oracles.BayesianOptimizationOracle, Random):
+            oracle = kind(objective=self.objective, seed=seed)
+            oracle.trials = self.trials
+            oracle.set_state(self.get_state() | {"seed_state": seed})
+            response = oracle.populate_space(trial_id)
+            if response["values"] and response["values"] not in made:
+                break
+        return response
 
 
-class OneFactor(_InMemory, keras_tuner.Oracle):
+class OneFactor(_Unsaved, keras_tuner.Oracle):
     """The defaults, then each setting's other values in turn, all other settings at their defaults.
 
     The sensitivity analysis of Wu et al. 2020 (figure 6), for which Keras Tuner has no oracle.
@@ -84,9 +93,15 @@ def centre(grid: Mapping[str, tuple[Any, ...]], settings: Settings) -> dict[str,
 
 
 def make(
-    kind: str, grid: Mapping[str, tuple[Any, ...]], settings: Settings, count: int, seed: int
+    kind: str, grid: Mapping[str, tuple[Any, ...]], settings: Settings, count: int, seed: int,
+    scratch: str | os.PathLike,
 ) -> keras_tuner.Oracle:
     """Makes the oracle of a search. Its hyper-parameters are indices of a setting's values, so that any type will do.
+
+    What it proposes depends on its seed and on what it was told alone, so a new one that is told the ended trials in
+    their order continues as the old one would have. That is how a search resumes: the files of Keras Tuner 1.4.8 are
+    several, none of them written atomically, and a trial that ran when it was killed is sent to a retry that its
+    GridSearchOracle cannot do (keras-tuner issue 1055).
 
     Args:
       kind: one of KINDS, which are tfxmr.tuning.options.KINDS.
@@ -94,6 +109,7 @@ def make(
       settings: the method's settings; their values are the defaults where the grid has them.
       count: trials to make.
       seed: of the search.
+      scratch: folder for what Keras Tuner writes and nobody reads.
 
     Returns:
       Oracle, which `propose` asks and `tell` tells.
@@ -109,7 +125,7 @@ def make(
         max_consecutive_failed_trials=math.inf,
     )
     oracle.verbose = 0
-    oracle._max_collisions = 1000  # with 20, a random search of a small grid ends before it has seen all
+    keras_tuner.engine.base_tuner.BaseTuner(oracle, directory=scratch)  # which tells the oracle its folder
     return oracle
 
 

@@ -11,10 +11,13 @@ import datetime
 import math
 import os
 import pathlib
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import keras_tuner
 
 from tfxmr.core import stopping
 from tfxmr.core.errors import InputError
@@ -100,11 +103,11 @@ def tune(
             raise InputError(f"--run_dir={folder.path}: no search is there; omit --trial")
         folder.compare(*known)
         return [_one(folder, start, what, only)]
-    with folder.open(*known):
+    with folder.open(*known), tempfile.TemporaryDirectory() as scratch:
         hparams.write_space(folder.path, what.grid)
-        trials = _search(
-            folder, start, what, settings, options.seed, lambda t: write(folder.path, t, what, flags), at_once
-        )
+        oracle = oracles.make(what.kind, what.grid, settings, what.count, options.seed, scratch)
+        centre = oracles.centre(what.grid, settings)
+        trials = _search(folder, start, what, oracle, centre, lambda t: write(folder.path, t, what, flags), at_once)
         if ended := [trial for trial in trials if trial["status"] != "running"]:
             write(folder.path, ended, what, flags)
     return trials
@@ -126,15 +129,13 @@ def _first(settings: RunSettings, what: Search) -> RunSettings:
 
 
 def _search(
-    folder: RunFolder, start: Start, what: Search, settings: RunSettings, seed: int,
+    folder: RunFolder, start: Start, what: Search, oracle: keras_tuner.Oracle, centre: Mapping[str, int],
     save: Callable[[list[Trial]], None], at_once: AtOnce | None,
 ) -> list[Trial]:
     """Makes the trials in turn; `start` trains one, `save` is given the trials after each. Returns the trials.
 
-    With `at_once` all are proposed first.
+    With `at_once` all are proposed first. `centre` are the indices of the defaults.
     """
-    oracle = oracles.make(what.kind, what.grid, settings, what.count, seed)
-    centre = oracles.centre(what.grid, settings)
     trials: list[Trial] = []
     durations: list[float] = []
     while True:
