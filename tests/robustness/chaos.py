@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 import zlib
 
 import numpy as np
@@ -188,10 +189,11 @@ def _digests(folder):
         elif ".data-" in path.name:
             continue
         elif path.suffix == ".npz":
-            with np.load(io.BytesIO(content)) as arrays:
-                content = b"".join(n.encode() + arrays[n].tobytes() for n in sorted(arrays))
+            with contextlib.suppress(ValueError, EOFError, OSError, zipfile.BadZipFile):  # a damaged one counts as it is
+                with np.load(io.BytesIO(content)) as arrays:
+                    content = b"".join(n.encode() + arrays[n].tobytes() for n in sorted(arrays))
         elif path.suffix == ".json":
-            with contextlib.suppress(ValueError):  # a damaged one counts as it is
+            with contextlib.suppress(ValueError):
                 content = json.dumps(_timeless(json.loads(content)), sort_keys=True).encode()
         elif path.name == "trials.csv":
             rows = csv.DictReader(content.decode().splitlines())
@@ -256,15 +258,18 @@ class Chaos:
             self._undisturbed[scenario.name] = outcome(folder), seconds, folder
         return self._undisturbed[scenario.name]
 
-    def judge(self, row, command, allowed, what):
-        """Counts what one start of a command came to: `allowed` are its rightful exit statuses."""
+    def judge(self, row, command, allowed, what, quiet=True):
+        """Counts what one start of a command came to: `allowed` are its rightful exit statuses.
+
+        Unless it must be quiet: a second Ctrl-C ends at once, and native code that it falls into prints what it likes.
+        """
         row["starts"] += 1
         status, output, wrong = command.poll(), command.output, []
         if not hasattr(command, "status") or status is None:
             wrong.append("hangs")
         elif status not in allowed:
             wrong.append("wrong status")
-        if TRACEBACK in output:
+        if TRACEBACK in output and quiet:
             wrong.append("tracebacks")
         if status == 2 and "tfxmr: error: " not in output:
             wrong.append("wrong status")
@@ -315,7 +320,8 @@ def kill(chaos, scenario, rng):
             row["kills"] += 1
             what = f"{scenario.name}, start {number + 1}, killed by {' and '.join(s.name for s in sent)}"
             before = _count_lost(chaos, row, before, command, len(sent) == 1 and sent[0] != signal.SIGKILL, what)
-            chaos.judge(row, command, {0, *(-s for s in sent), *(128 + s for s in sent)}, what)
+            allowed = {0, *(-s for s in sent), *(128 + s for s in sent)}
+            chaos.judge(row, command, allowed, what, quiet=sent.count(signal.SIGINT) < 2)
         else:
             command = start(scenario.arguments, folder, folder.with_suffix(".log"))
         command.wait()
@@ -356,6 +362,8 @@ def damage_files(chaos, scenario, rng):
         if not files:
             return
         path = rng.choice(files)
+        # Of a run that has ended, alone or in a series, networks that only `evaluate` asks for.
+        idle = {"checkpoints"} if any((place / "results.json").exists() for place in path.parents) else set()
         treatment = rng.choice(DAMAGE if path.suffix not in (".json", ".cfg", ".txt", ".csv", ".tsv") else DAMAGE[:3])
         treatment(path)
         state = "ended" if source == chaos.undisturbed(scenario)[2] else "stopped"
@@ -365,7 +373,6 @@ def damage_files(chaos, scenario, rng):
             command.wait()
             good = chaos.judge(row, command, may_fail(arguments), what)
             if good and arguments == scenario.arguments and command.status == 0:
-                idle = {"checkpoints"} if state == "ended" else set()  # networks that only `evaluate` asks for
                 if not set(path.parts) & (set(scenario.outputs) | idle):  # from which nothing follows
                     chaos.compare(row, scenario, folder, what, command.output)
 
