@@ -237,16 +237,21 @@ def test_settings_choose_the_views(data, tmp_path, capsys):
         assert main(["evaluate", f"--run_dir={tmp_path}/{places}"]) == 0
 
 
-def test_values_shown_beside_the_losses(data, tmp_path):
-    """In TensorBoard, Keras' logs and the figure of convergence; guards against one that is minimised, summed or checked."""
+def test_values_shown_beside_the_losses(data, tmp_path, monkeypatch):
+    """In TensorBoard, Keras' logs and the figure of convergence; guards against one that is minimised, summed or checked.
+
+    The figure calls losses as the method does, which needs no TensorFlow to be asked.
+    """
     method, settings = small("proving.chosen_view:ChosenView")
     own = needed(method, dataclasses.replace(data, source=None), settings)
     options = dataclasses.replace(OPTIONS, log_every=1)
+    monkeypatch.setattr(method, "loss_names", {"image": "the image's, L_i"})
     run(method, settings, own, rule_of(method, own), tmp_path, options)
     curves = events.scalars(tmp_path)
     assert (curves["shown/accuracy"][1] <= 1).all() and len(curves["shown/accuracy"][1]) == settings.steps
     figure = convergence.draw(tmp_path, "")["convergence"]
-    assert [panel.get_ylabel() for panel in figure.axes][:2] == ["loss of joint", "value"]
+    assert [panel.get_ylabel() for panel in figure.axes][:2] == ["loss, weighted", "shown beside, no loss"]
+    assert [line.get_label() for line in figure.axes[0].lines] == ["sum", "the image's, L_i", "text"]
     assert [line.get_label() for line in figure.axes[1].lines] == ["accuracy"]
     model = method(own, settings)
     model.compile()

@@ -1,6 +1,7 @@
 """Draws the figures of the papers from run folders, as PNG, SVG and PDF."""
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tfxmr_flags.figures
@@ -16,6 +17,7 @@ from tfxmr.reports.figures import (
     attention,
     convergence,
     curve,
+    events,
     examples,
     fonts,
     generation,
@@ -49,14 +51,17 @@ def main(arguments: Sequence[str]) -> None:
 
 def _convergence(flags: FlagValues) -> Figures:
     (run_dir,) = flags.run_dir
-    facts = {name: line.partition("=")[2] for name, line in read_flags(runs.flagfile(run_dir)).items()}
-    results = RunFolder(run_dir).results() or {"metrics": []}
+    facts: dict[str, Any] = {name: line.partition("=")[2] for name, line in read_flags(runs.flagfile(run_dir)).items()}
+    results: dict[str, Any] = RunFolder(run_dir).results() or {"metrics": []}  # of a run that has not ended
     metrics = results["metrics"]
-    facts |= {name: results[name] for name in ("dataset",) if name in results}  # own data have a name of their own
-    groups = dict.fromkeys(m["classes"] for m in metrics)
+    facts |= {name: results[name] for name in ("dataset",) if name in results}  # own data's own name
+    groups = dict.fromkeys(m["classes"] for m in metrics if m["metric"].startswith("mAP"))
     chance = {group: np.mean([m["chance"] for m in metrics if m["classes"] == group]) for group in groups}
-    title = style.title(*(facts.get(name, f"{name} not stated") for name in ("dataset", "model", "protocol")))
-    return convergence.draw(run_dir, title, chance, f"training step (batches of {facts.get('batch_size', '?')})")
+    dataset, model = (facts.get(name, f"{name} not stated") for name in ("dataset", "model"))
+    protocol = results.get("protocol") or events.read(run_dir).protocol or facts.get("protocol", "not stated")
+    title = style.title(dataset, model, protocol)
+    step_label = f"training step (batches of {facts.get('batch_size', '?')})"
+    return convergence.draw(run_dir, title, chance, step_label, flags.show_test, results.get("selected_step"))
 
 
 def _tsne(flags: FlagValues) -> Figures:

@@ -114,6 +114,10 @@ class ACMR(Adversarial):
     settings: ACMRSettings
     paper = "Wang et al., ACM MM 2017"
     provenance = "networks, margin and batch from the authors' code; the paper's weights are not known"
+    loss_names = {
+        "imi": "L_imi, inter-modal invariance", "imd": "L_imd, intra-modal discrimination", "reg": "L_reg, weights",
+        "adv": "L_adv, modality",
+    }
     zero_shot = True
     least_modalities = most_modalities = 2
     least_classes = 2

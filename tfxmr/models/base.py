@@ -2,7 +2,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
 import keras
@@ -220,6 +220,8 @@ class Method(Trained, KerasMethod):
     strategies = True  # whether it trains on several devices
     paper = ""
     provenance = ""  # where its details come from
+    # Loss -> what its paper calls it, in words and with its symbol, for figures; TensorBoard has them as a text.
+    loss_names: Mapping[str, str] = {}
     takes_source = needs_source = takes_items = False
     source_modalities: tuple[str, ...] = ()
     sampler = "items"

@@ -66,6 +66,7 @@ class DADN(Dual):
     settings: DADNSettings
     paper = "Chi and Peng, IEEE TCSVT 2020"
     provenance = "the authors' code, run and reproduced; the paper's text was not at hand"
+    loss_names = {"mmd": "MMD", "quadruplet": "Q, quadruplet", "recovery": "S, reconstruction"}
     sampler = "contrasted"
 
     @property

@@ -66,6 +66,9 @@ class DAML(Method):
     settings: DAMLSettings
     paper = "Xu et al., World Wide Web 2019"
     provenance = "50 %: known by its abstract"
+    loss_names = {
+        "metric": "L_metric, distances by class", "pair": "L_pair, distances of pairs", "adv": "L_adv, modality",
+    }
     zero_shot = True
     least_modalities = 2
     least_classes = 2

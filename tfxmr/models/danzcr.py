@@ -83,6 +83,7 @@ class DANZCR(Dual):
     settings: DANZCRSettings
     paper = "Chi and Peng, IJCAI 2018"
     provenance = "the paper; what it leaves open is from its authors' later code"
+    loss_names = {"recovery": "Rec, recovery"}
 
     @property
     def players(self) -> Players:

@@ -71,6 +71,7 @@ class DCCA(Method):
     settings: DCCASettings
     paper = "Andrew et al., ICML 2013"
     provenance = "the paper"
+    loss_names = {"minus_correlation": "minus the total correlation"}
     zero_shot = True
     least_modalities = most_modalities = 2
     pairs = True

@@ -78,6 +78,9 @@ class DSCMR(Method):
     paper = "Zhen et al., CVPR 2019"
     provenance = "the authors' code"
     torch_epsilon = True
+    loss_names = {
+        "j1": "J1, label space", "j2": "J2, common space", "j3": "J3, between modalities",
+    }
     zero_shot = True
 
     def make_networks(self, data: Shapes) -> Networks:

@@ -117,6 +117,7 @@ class MCSM(Method):
     settings: MCSMSettings
     paper = "Peng et al., IEEE Trans. Image Processing 2018"
     provenance = "the authors' code"
+    loss_names = {"other_text": "against another text", "other_image": "against another image"}
     modalities = ("image", "text")
     inputs = ("image", "image.regions", "text", "text.words")
     zero_shot = True

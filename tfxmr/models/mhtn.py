@@ -68,6 +68,7 @@ class MHTN(Transfer):
     settings: MHTNSettings
     paper = "Huang, Peng and Yuan, IEEE TCYB 2020"
     provenance = "the authors' code; the reversal's schedule is this project's"
+    loss_names = {"mmd": "MMD, source against target"}
     takes_source = True
     source_modalities = ("image",)
     joint = True  # of a pair without images there would be no model

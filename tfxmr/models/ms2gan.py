@@ -111,6 +111,10 @@ class MS2GAN(Adversarial):
     settings: MS2GANSettings
     paper = "Wu et al., Pattern Recognition 2020"
     provenance = "the paper alone; its eq. 2 is read against the print (80 %)"
+    loss_names = {
+        "sd": "L_sd, semantic discrimination", "c": "L_c, contrastive", "lm": "L_lm, large margin",
+        "adv": "L_adv, modality",
+    }
     least_modalities = 2
     least_classes = 2
 

@@ -142,6 +142,8 @@ def take_steps(method: Method, job: Job, checkpoints: Checkpoints) -> None:
     writer = tf.summary.create_file_writer(str(job.folder.path)) if chief else tf.summary.create_noop_writer()
     with writer.as_default(start):
         tf.summary.text("protocol", to_json(dataclasses.asdict(protocol)))
+        if method.loss_names:
+            tf.summary.text("losses", to_json(dict(method.loss_names)))
         if method.decision:
             tf.summary.text(f"decision/{stage.name}", to_json(method.decision))
     watched = {"test": job.tasks}

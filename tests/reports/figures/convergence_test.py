@@ -1,9 +1,15 @@
 """Tests of convergence curves and of the event files that they are read from."""
+import inspect
+import re
+
+import drawn
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfxmr.core import registry
 from tfxmr.core.errors import InputError
+from tfxmr.models.base import Method
 from tfxmr.reports.figures import convergence, events
 
 
@@ -51,22 +57,62 @@ def test_files_are_merged_by_time(tmp_path):
 
 def test_lines(run_dir):
     """Guards against gradient norms and learning rates among the losses, and a sum that is none."""
-    figure = convergence.draw(run_dir, "title", chance={"seen": 0.2}, step_label="step (batches of 8)")["convergence"]
+    figure = convergence.draw(run_dir, "title", {"seen": 0.2}, "step (batches of 8)", True, 30)["convergence"]
     d, g, measured = figure.axes
     assert list(lines(d)) == ["sum", "real", "fake"] and list(lines(g)) == ["adversarial"]
     np.testing.assert_array_equal(lines(d)["fake"], [[10, 20, 30, 40], [11, 21, 16, 21]])
     np.testing.assert_array_equal(lines(d)["sum"], [[10, 20, 30, 40], [21, 41, 31, 41]])
-    assert (d.get_xlabel(), d.get_ylabel(), g.get_ylabel()) == ("step (batches of 8)", "loss of D", "loss of G")
-    assert list(lines(measured)) == ["test, seen image → text", "validation, average", "chance (0.200 seen)"]
-    np.testing.assert_array_equal(lines(measured)["test, seen image → text"], [[40], [0.5]])
-    assert set(lines(measured)["chance (0.200 seen)"][1]) == {0.2}
+    assert (d.get_xlabel(), d.get_ylabel(), g.get_ylabel()) == (
+        "step (batches of 8)", "loss of D, weighted", "loss of G, weighted",
+    )
+    assert list(lines(measured)) == [
+        "test items, seen image → text", "validation items, average", "chance 0.200 seen", "weights kept: step 30",
+    ]
+    np.testing.assert_array_equal(lines(measured)["test items, seen image → text"], [[40], [0.5]])
+    assert set(lines(measured)["chance 0.200 seen"][1]) == {0.2} and set(lines(measured)["weights kept: step 30"][0]) == {30}
     assert measured.get_ylabel() == "mAP (0 to 1)" and figure.get_suptitle() == "title"
+
+
+def test_test_items_are_not_shown_unasked(run_dir, tmp_path):
+    """Guards against a step, a rate or a method that is chosen by a curve of the test items."""
+    assert list(lines(convergence.draw(run_dir, "title")["convergence"].axes[-1])) == ["validation items, average"]
+    other = tmp_path / "test_alone"
+    write(other, [("test_mAP/all image to text", 40, 0.5)], "")
+    with pytest.raises(InputError, match="has mAP on test items alone; --show_test draws it"):
+        convergence.draw(other, "title")
 
 
 def test_without_measured_map(tmp_path):
     write(tmp_path, [("D/real", 1, 5.0)], "")
     (panel,) = convergence.draw(tmp_path, "title")["convergence"].axes
-    assert list(lines(panel)) == ["real"]
+    assert list(lines(panel)) == ["real"] and panel.get_ylabel() == "loss, weighted"
+
+
+def test_names_of_losses(tmp_path):
+    """Guards against the letters of a program in a figure for a paper, and a legend that presses its panel to nothing."""
+    writer = tf.summary.create_file_writer(str(tmp_path))
+    with writer.as_default(step=0):
+        tf.summary.text("losses", '{"j1": "J1, label space"}')
+        tf.summary.text("protocol", '{"name": "standard"}')
+        for tag in ("j1", "to_the_pair", "D_FI", *(f"of_a_long_name_{i}" for i in range(16))):
+            tf.summary.scalar(f"joint/{tag}", 1.0, step=1)
+    writer.close()
+    figure = convergence.draw(tmp_path, "title")["convergence"]
+    assert list(lines(figure.axes[0]))[:4] == ["sum", "J1, label space", "to the pair", "D_FI"]
+    assert drawn.faults(figure) == [] and events.read(tmp_path).protocol == {"name": "standard"}
+    write(tmp_path, [], ".of another version")  # whose text is no JSON
+    assert events.read(tmp_path).protocol == {}
+
+
+def test_methods_name_their_losses():
+    """Guards against a loss of one letter or two whose words nobody wrote down, and words of one that has gone."""
+    for name in registry.names():
+        method = registry.get(name)
+        if issubclass(method, Method):
+            text = inspect.getsource(inspect.getmodule(method))
+            short = re.findall(r'(?:loss|found)\["([a-z]\w{0,2})"\]|"([a-z]\w{0,2})": (?!"|\()', text)
+            assert {a or b for a, b in short} <= method.loss_names.keys(), name
+            assert all(f'"{loss}"' in text for loss in method.loss_names), name
 
 
 def test_a_step_cut_short(tmp_path):

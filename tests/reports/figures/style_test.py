@@ -100,6 +100,7 @@ def test_title(make_data):
     assert style.title("wikipedia", "danzcr", rule) == (
         "wikipedia, danzcr, protocol dadn (gallery: train split, cosine similarity, group_zscore)"
     )
+    assert style.title("wikipedia", "danzcr", rule.facts(make_data())) == style.title("wikipedia", "danzcr", rule)
     assert style.title("wikipedia", "danzcr", "standard") == "wikipedia, danzcr, protocol standard"
 
 

@@ -32,6 +32,10 @@ class FigureOptions(Settings):
     x: str | None = setting(
         None, "curve: the flag in which the runs differ, such as unseen_share or labels_per_class."
     )
+    show_test: bool = setting(
+        False, "convergence: mAP on the test items, too, where the run measured it (--eval_every). It is for the "
+        "report: what is chosen by it is no result."
+    )
     out: str | None = setting(
         None, "Folder of the files; default: figures/ in the (first) run's folder."
     )

@@ -1,10 +1,11 @@
 """What all figures share: print sizes, fonts, colours, titles, and files that come out the same byte for byte."""
+import dataclasses
 import functools
 import io
 import math
 import pathlib
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib.colors
@@ -208,18 +209,20 @@ def arrow(task: str) -> str:
     return task.replace("->", " → ")
 
 
-def title(dataset: str, model: str, protocol: Protocol | str) -> str:
+def title(dataset: str, model: str, protocol: Protocol | Mapping[str, Any] | str) -> str:
     """The title of a figure: what was measured, by what, and how.
 
     Args:
       dataset, model: names.
-      protocol: tfxmr.evaluation.protocol.Protocol, or its name.
+      protocol: tfxmr.evaluation.protocol.Protocol, or its fields as results.json has them; or its name, where no more
+        is known.
     """
     if isinstance(protocol, str):
         return f"{dataset}, {model}, protocol {protocol}"
-    normalised = "" if protocol.normalisation == "none" else f", {protocol.normalisation}"
+    facts = dataclasses.asdict(protocol) if isinstance(protocol, Protocol) else protocol
+    normalised = "" if facts["normalisation"] == "none" else f", {facts['normalisation']}"
     return (
-        f"{dataset}, {model}, protocol {protocol.name} (gallery: {protocol.gallery} split, {protocol.similarity} "
+        f"{dataset}, {model}, protocol {facts['name']} (gallery: {facts['gallery']} split, {facts['similarity']} "
         f"similarity{normalised})"
     )
 
