@@ -35,11 +35,6 @@ chaos: $(READY)  ## kills commands, fills their disks and damages their files, a
 fuzz: $(READY)  ## feeds damaged files to every parser, ten minutes of one core
 	$(BIN)/python tests/robustness/fuzz.py --inputs=$(INPUTS) --seed=$(SEED)
 
-engines: $(READY)  ## checks the index on every engine: a folder, Milvus Lite, its server, a Milvus server; minutes
-	$(BIN)/python -m pip install --quiet --editable '.[milvus]'
-	$(BIN)/python -m pip install --quiet --no-deps milvus==2.3.5
-	$(BIN)/python tests/search/engines.py
-
 bench: $(READY)  ## times what must be fast, half an hour on an idle machine
 	$(BIN)/python benchmarks/ranking.py
 	$(BIN)/python benchmarks/ranking.py --items=100000 --sample=2048
@@ -47,7 +42,7 @@ bench: $(READY)  ## times what must be fast, half an hour on an idle machine
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/training_step.py --torch_python=$(TORCH_PYTHON)
 
-engines: $(READY)  ## runs Beam, Slurm and Milvus, half an hour; what cannot be had here is skipped, and it says why
+engines:  ## runs Beam, Slurm and Milvus, half an hour; what cannot be had here is skipped, and it says why
 	test -e $(ENGINES)/bin/pip || $(PYTHON) -m venv $(ENGINES)
 	$(ENGINES)/bin/pip install --quiet --editable '.[beam,milvus]'
 	-$(ENGINES)/bin/pip install --quiet --no-deps milvus==2.3.5

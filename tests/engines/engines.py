@@ -1,10 +1,13 @@
 """Runs with the real engines what the tests run with stand-ins: `make engines`, or `python tests/engines/engines.py`.
 
-beam     Apache Beam, DirectRunner with two worker processes: the feature folder is that of one process; killed and
-         started again it makes what is lacking; a broken file is named.
-slurm    slurmctld, slurmd and munged of Debian, on one node in a network of its own: two tasks train with
-         --workers=slurm what one process trains, to 1e-5, also after they were killed; --jobs=slurm makes --seeds.
-milvus   tests/search/engines.py.
+beam         Apache Beam, DirectRunner with two worker processes: the folders of `extract` and `encode` are those of
+             one process; killed and started again it makes what is lacking; a broken file is named.
+slurm        slurmctld, slurmd and munged of Debian, on one node in a network of its own: two tasks train with
+             --workers=slurm what one process trains, to 1e-5, also after they were killed; --jobs=slurm makes --seeds.
+folder, lite, lite_server, server
+             The checks of tests/search/index_checks.py on an index in a folder; a Milvus Lite database; `milvus-lite
+             server` on 127.0.0.1; a Milvus server 2.3.5 (the wheel `milvus`), which listens everywhere and is
+             started in a network of its own.
 
 Prints what it ran, and what it had to skip and why; the status is 1 if a check failed.
 """
@@ -21,10 +24,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/search"))
 TFXMR = [sys.executable, "-m", "tfxmr"]
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")  # of Debian
+HOURS = 1  # after which an engine is given up
 ROUNDING = 1e-5  # by which two replicas may differ from one
 SMALL = ["--model=ms2gan", "--dataset=npz", "--protocol=standard", "--specific_units=8,6", "--shared_units=6",
          "--modality_units=5", "--batch_size=12", "--steps=300", "--select=last", "--checkpoint_seconds=0"]
@@ -56,12 +62,12 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=
 
 
 def command(*arguments, status=0, **more):
-    """Runs a command; returns what it printed. Ends with that if its status is another one."""
+    """Runs a command; returns what it printed. Raises AssertionError with that if its status is another one."""
     done = subprocess.run(
         [str(a) for a in arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **more
     )
     if done.returncode != status:
-        raise SystemExit(f"{' '.join(map(str, arguments))}: status {done.returncode}\n{done.stdout[-3000:]}")
+        raise AssertionError(f"{' '.join(map(str, arguments))}: status {done.returncode}\n{done.stdout[-3000:]}")
     return done.stdout
 
 
@@ -88,31 +94,19 @@ def workers_of(parent):
     return sum("sdk_worker_main" in args for pid, _, args in found if pid in below and args.startswith(sys.executable))
 
 
-def beam(folder):
+def beam(folder, options):
     """Checks the Beam engine."""
     extract = [*TFXMR, "extract", "--dataset=scenes", "--image_features=descriptor", "--text_features=tfidf300"]
     by_beam = ["--engine=beam", "--shards=8", "--beam_options=--direct_num_workers=2"]
-    command(*extract, f"--out={folder}/local")
-    begin, most, out = time.monotonic(), 0, folder / "killed"
-    job = subprocess.Popen(
-        [*extract, *by_beam, f"--out={out}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    while job.poll() is None and len(list(folder.glob("killed_shards/*.parquet"))) < 3:
-        most = max(most, workers_of(job.pid))
-        time.sleep(0.1)
-    assert job.poll() is None, "the job ended before it was killed"
-    os.killpg(job.pid, signal.SIGKILL)
-    job.wait()
-    time.sleep(1)
-    kept = {path: path.stat().st_mtime_ns for path in folder.glob("killed_shards/*.parquet")}
-    assert most == 2, f"{most} worker processes"
-    told("beam", f"killed, with {most} worker processes and {len(kept)} of 32 shards", begin)
-    begin = time.monotonic()
-    command(*extract, *by_beam, f"--out={out}")
-    assert all(path.stat().st_mtime_ns == made for path, made in kept.items()), "a shard was made again"
-    same_files(folder / "local", out)
-    told("beam", "resumed: the folder of one process to the bit", begin)
+    killed_and_resumed(folder, "extract", extract, by_beam)
+    images = folder / "images"
+    images.mkdir()
+    for number in range(300):
+        picture(images / f"{number}.png", colour=(number % 256, 7 * number % 256, 10))
+    (images / "notes.txt").write_text("no image")
+    command(*TFXMR, "train", "--model=cca", "--dataset=scenes", "--protocol=standard", f"--run_dir={folder}/run")
+    encode = [*TFXMR, "encode", f"--run_dir={folder}/run", f"--images={images}"]
+    killed_and_resumed(folder, "encode", encode, by_beam, status=1)  # notes.txt is named
     begin = time.monotonic()
     media = folder / "media/train/cat"
     media.mkdir(parents=True)
@@ -126,37 +120,68 @@ def beam(folder):
     printed = command(*job, status=2)
     assert "train/cat/3.png" in printed, printed
     told("beam", "a broken file is named, before any shard is made", begin)
+    return ""
 
 
-def picture(path, broken=False):
+def killed_and_resumed(folder, name, job, by_beam, status=0):
+    """Runs a job in one process, and by Beam, where it is killed and started again: the folders must be the same."""
+    local, out = folder / name / "local", folder / name / "out"
+    local.parent.mkdir()
+    command(*job, f"--out={local}", status=status)
+    begin, most, found = time.monotonic(), 0, f"{out.name}_shards/**/*.parquet"
+    running = subprocess.Popen(
+        [*job, *by_beam, f"--out={out}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )
+    while running.poll() is None and len(list(out.parent.glob(found))) < 3:
+        most = max(most, workers_of(running.pid))
+        time.sleep(0.1)
+    assert running.poll() is None, "the job ended before it was killed"
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    time.sleep(1)
+    kept = {path: path.stat().st_mtime_ns for path in out.parent.glob(found)}
+    assert most == 2, f"{most} worker processes"
+    told("beam", f"{name}: killed, with {most} worker processes and {len(kept)} shards", begin)
+    begin = time.monotonic()
+    command(*job, *by_beam, f"--out={out}", status=status)
+    assert all(path.stat().st_mtime_ns == made for path, made in kept.items()), "a shard was made again"
+    lacking = len(list(out.parent.glob(found))) - len(kept)
+    same_files(local, out)
+    told("beam", f"{name}: resumed, {lacking} shards: the folder of one process to the bit", begin)
+
+
+def picture(path, broken=False, colour=(200, 10, 10)):
     """Writes a small image, or the beginning of one."""
     from PIL import Image
 
-    Image.new("RGB", (30, 20), (200, 10, 10)).save(path)
+    Image.new("RGB", (30, 20), colour).save(path)
     if broken:
         path.write_bytes(path.read_bytes()[:60])
 
 
-def slurm(folder):
-    """Checks Slurm, in a network, a process tree and a host name of its own."""
-    if os.geteuid():
-        return "only root can give it a network of its own"
+def apart(name, folder, options):
+    """Runs an engine's checks in a network, a process tree and a host name of their own. Returns why not, or ""."""
+    if os.geteuid() or not shutil.which("unshare"):
+        return "only root can give it a network of its own, by unshare"
+    asked = [sys.executable, __file__, "--inside", name, str(folder), *["--no_kills"] * options.no_kills]
+    unshared = ["unshare", "--net", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    subprocess.run([*unshared, *asked], check=True, timeout=3600 * HOURS)
+    return ""
+
+
+def slurm(folder, options):
+    """Checks Slurm, whose packages are installed where that is possible."""
     if not all(map(shutil.which, ("slurmctld", "slurmd", "munged", "srun"))):
         with contextlib.suppress(OSError):
             subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", *PACKAGES], check=False,
                            env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, stdout=subprocess.DEVNULL)
     if not all(map(shutil.which, ("slurmctld", "slurmd", "munged", "srun"))):
         return f"not installed; apt-get install {' '.join(PACKAGES)}"
-    subprocess.run(
-        ["unshare", "--net", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child", sys.executable, __file__,
-         f"--inside={folder}"], check=True,
-    )
-    return ""
+    return apart("slurm", folder, options)
 
 
 def cluster(folder):
     """Starts a cluster of this machine alone. Returns when its node takes jobs."""
-    command("ip", "link", "set", "lo", "up")
     command("ip", "address", "add", "192.168.255.1/32", "dev", "lo")  # with 127.0.0.1 alone, glibc resolves no address
     command("hostname", "localhost")
     for name in ("munge", "state", "spool"):
@@ -173,11 +198,11 @@ def cluster(folder):
     end = time.monotonic() + 60
     while "idle" not in command("sinfo", "--noheader", "--format=%t"):
         if time.monotonic() > end:
-            raise SystemExit("\n".join((folder / f"{name}.log").read_text()[-2000:] for name in ("slurmctld", "slurmd")))
+            raise AssertionError("\n".join((folder / f"{name}.log").read_text()[-2000:] for name in ("slurmctld", "slurmd")))
         time.sleep(0.5)
 
 
-def inside(folder):
+def slurm_inside(folder, options):
     """Checks Slurm, where nothing but this machine can be reached."""
     import numpy as np
     from safetensors.numpy import load_file
@@ -226,37 +251,98 @@ def furthest(load_file, folder, run):
     return found
 
 
-def milvus(folder):
-    """Runs the checks of the index, which say themselves what they skip."""
-    subprocess.run([sys.executable, ROOT / "tests/search/engines.py"], check=True)
+def folder_index(folder, options):
+    """Checks an index in a folder."""
+    return index("folder", (f"{folder}/{i}" for i in range(99)), options)
+
+
+def lite(folder, options):
+    """Checks an index in Milvus Lite."""
+    return index("lite", (f"{folder}/{i}.db" for i in range(99)), options)
+
+
+def lite_server(folder, options):
+    """Checks an index of `milvus-lite server`."""
+    import index_checks
+
+    with index_checks.lite_server(folder) as address:
+        return index("lite_server", (f"{address}/i{i}" for i in range(99)), options)
+
+
+def server(folder, options):
+    """Checks an index of a Milvus server, which listens everywhere."""
+    return apart("server", folder, options)
+
+
+def server_inside(folder, options):
+    """Checks an index of a Milvus server, where nothing but this machine can be reached."""
+    from milvus import default_server
+
+    default_server.set_base_dir(str(folder))
+    with default_server:
+        address = f"http://127.0.0.1:{default_server.listen_port}"
+        index("server", (f"{address}/i{i}" for i in range(99)), options)
+
+
+def index(name, uris, options):
+    """Runs the checks of an index; `uris` makes addresses."""
+    import index_checks
+
+    index_checks.check(name, uris, not options.no_kills)
     return ""
 
 
-ENGINES = {"beam": (("apache_beam",), beam), "slurm": ((), slurm), "milvus": ((), milvus)}
+MILVUS = "pip install 'tfxmr[milvus]'"
+ENGINES = {  # name -> (packages that it needs, how to get them, its checks, which return why they were skipped)
+    "beam": (("apache_beam",), "pip install 'tfxmr[beam]'", beam),
+    "slurm": ((), "", slurm),
+    "folder": ((), "", folder_index),
+    "lite": (("pymilvus", "milvus_lite"), MILVUS, lite),
+    "lite_server": (("pymilvus", "milvus_lite"), MILVUS, lite_server),
+    "server": (("pymilvus", "milvus"), f"{MILVUS} && pip install --no-deps milvus==2.3.5", server),
+}
+INSIDE = {"slurm": slurm_inside, "server": server_inside}
+
+
+def run(name, options):
+    """Runs an engine's checks. Returns "passed", "skipped: ..." or "FAILED: ..."."""
+    packages, remedy, check = ENGINES[name]
+    if missing := [package for package in packages if not importlib.util.find_spec(package)]:
+        return f"skipped: {' and '.join(missing)} not installed; {remedy}"
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # a killed server may still write there
+        try:
+            skipped = check(pathlib.Path(folder), options)
+        except subprocess.SubprocessError as error:  # it has said what failed
+            return f"FAILED: {error}"
+        except Exception as error:
+            traceback.print_exc()
+            return f"FAILED: {error or type(error).__name__}"
+    return f"skipped: {skipped}" if skipped else "passed"
 
 
 def main():
     """Runs what can be run here."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=ENGINES, help="one engine alone")
-    parser.add_argument("--inside", help=argparse.SUPPRESS)
+    parser.add_argument("--only", type=lambda names: names.split(","), default=list(ENGINES),
+                        help=f"some engines alone, with commas between them: {', '.join(ENGINES)}")
+    parser.add_argument("--no_kills", action="store_true", help="omits the ten kills of each index")
+    parser.add_argument("--inside", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if unknown := set(options.only) - set(ENGINES):
+        parser.error(f"--only={','.join(options.only)}: unknown {', '.join(unknown)}; choose from {', '.join(ENGINES)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers end with this process
     if options.inside:
-        inside(pathlib.Path(options.inside))
+        name, folder = options.inside
+        command("ip", "link", "set", "lo", "up")
+        INSIDE[name](pathlib.Path(folder), options)
         return 0
-    failed = False
-    for name in [options.only] if options.only else ENGINES:
-        packages, check = ENGINES[name]
-        missing = [package for package in packages if not importlib.util.find_spec(package)]
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                skipped = f"{' and '.join(missing)} not installed" if missing else check(pathlib.Path(folder))
-            except (AssertionError, SystemExit, subprocess.CalledProcessError) as error:
-                failed = True
-                print(f"{name}: FAILED: {error}", flush=True)
-                continue
-        print(f"{name}: {f'skipped: {skipped}' if skipped else 'passed'}", flush=True)
-    return int(failed)
+    results = {}
+    for name in options.only:
+        begin = time.monotonic()
+        results[name] = run(name, options)
+        print(f"{name}: {results[name]} ({time.monotonic() - begin:.0f} s)", flush=True)
+    print("", *(f"{name:12} {result.splitlines()[0]}" for name, result in results.items()), sep="\n")
+    return int(any(result.startswith("FAILED") for result in results.values()))
 
 
 if __name__ == "__main__":

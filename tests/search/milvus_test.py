@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-import engines
+import index_checks
 import made
 import numpy as np
 import pytest
@@ -28,16 +28,16 @@ def said(error):
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "l2"])
 def test_a_folder_answers_as_the_definition(tmp_path, similarity):
-    """What engines.py asks of every engine."""
-    engines.answers(str(tmp_path / "index"), similarity)
+    """What index_checks.py asks of every engine."""
+    index_checks.answers(str(tmp_path / "index"), similarity)
 
 
 def test_lite_answers_as_the_definition(lite):
-    engines.answers(lite, "cosine")
+    index_checks.answers(lite, "cosine")
 
 
 def test_lite_makes_approximate_indexes(lite):
-    assert set(engines.approximate(lite)) == {"hnsw", "ivf_sq8"}
+    assert set(index_checks.approximate(lite)) == {"hnsw", "ivf_sq8"}
 
 
 def test_a_folder_has_no_approximate_index(tmp_path):
@@ -120,7 +120,7 @@ def test_a_server_that_is_not_there():
 
 def test_a_server_that_ends(lite, tmp_path, monkeypatch):
     monkeypatch.setattr("tfxmr.search.milvus.CALL", 2)
-    with engines.lite_server(tmp_path) as address:
+    with index_checks.lite_server(tmp_path) as address:
         index = Index.open(f"{address}/items", made.encoder())
         index.add("image", ["a"], np.ones((1, 8)))
     for ask in (lambda: index.search(np.ones((1, 8)), 1), index.items, lambda: index.add("image", ["b"], np.ones((1, 8)))):

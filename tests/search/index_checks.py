@@ -1,25 +1,17 @@
-"""Runs the same checks of the index over every engine that is here: `python tests/search/engines.py`.
+"""The checks of an index that every engine must pass: tests/engines/engines.py runs them on all, tests here on some.
 
 Each engine must give the ids, the order and the scores of a definition in plain Python, with filters, ties, replacements
 and deletions; keep what it acknowledged over ten kills; refuse another encoder; and make an approximate index only with
-the recall that is asked. Engines: a folder; a Milvus Lite database; `milvus-lite server` on 127.0.0.1; a Milvus server
-2.3.5 (the wheel `milvus`), which listens everywhere and is started in a network of its own, by `unshare`.
+the recall that is asked.
 """
-import argparse
 import contextlib
-import importlib.util
 import multiprocessing
 import os
 import pathlib
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # a plain checkout will do
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import made
 import numpy as np
@@ -137,9 +129,10 @@ def killed(uri, kills=10):
             process = context.Process(target=add_and_tell, args=(uri, write))
             process.start()
         else:  # gRPC does not survive a fork
-            code = f"import engines; engines.add_and_tell({uri!r}, {write})"
-            process = subprocess.Popen([sys.executable, "-c", code], pass_fds=[write], env={
-                **os.environ, "PYTHONPATH": os.pathsep.join(sys.path[:2] + [os.environ.get("PYTHONPATH", "")])})
+            code = f"import index_checks; index_checks.add_and_tell({uri!r}, {write})"
+            process = subprocess.Popen(
+                [sys.executable, "-c", code], pass_fds=[write], cwd=pathlib.Path(__file__).parent
+            )
         os.close(write)
         told = os.read(read, 1)  # it has opened the index
         if life < kills:
@@ -188,83 +181,12 @@ def lite_server(folder):
 
 
 def check(name, uris, with_kills):
-    """Runs all checks of an engine; `uris` makes a new address for each."""
+    """Runs all checks of an engine, and says which passed; `uris` makes a new address for each."""
     for similarity in ("cosine", "dot", "l2"):
         answers(next(uris), similarity)
-        print(f"{name}: {similarity}: ids, order, scores, filters, upserts, deletions, counts as in the definition", flush=True)
-    found = approximate(next(uris), wheel=name.startswith("Milvus 2"))
+    print(f"{name}: ids, order, scores, filters, upserts, deletions, counts as in the definition", flush=True)
+    found = approximate(next(uris), wheel=name == "server")
     print(f"{name}: recall@10 of approximate indexes: {found or 'it has none'}", flush=True)
     if with_kills:
         killed(next(uris))
         print(f"{name}: killed 10 times while adding: nothing acknowledged lost, nothing twice, finished", flush=True)
-
-
-def serve_milvus(folder, with_kills):
-    """Starts the wheel's server, in a network of this process's own, and runs the checks against it."""
-    from milvus import default_server
-
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    default_server.set_base_dir(folder)
-    with default_server:
-        address = f"http://127.0.0.1:{default_server.listen_port}"
-        check("Milvus 2.3.5", (f"{address}/i{i}" for i in range(99)), with_kills)
-
-
-def folder_engine(folder, options):
-    """Checks the folder's engine."""
-    check("folder", (f"{folder}/{i}" for i in range(99)), not options.no_kills)
-
-
-def lite(folder, options):
-    """Checks Milvus Lite."""
-    check("Milvus Lite", (f"{folder}/{i}.db" for i in range(99)), not options.no_kills)
-
-
-def lite_by_server(folder, options):
-    """Checks `milvus-lite server`."""
-    with lite_server(folder) as address:
-        check("milvus-lite server", (f"{address}/i{i}" for i in range(99)), not options.no_kills)
-
-
-def server(folder, options):
-    """Checks the wheel's server, in a network of its own: it listens everywhere."""
-    if os.geteuid():
-        print("server: skipped: only root can give it a network of its own")
-        return
-    subprocess.run(
-        ["unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", sys.executable, __file__,
-         f"--inside={folder}/milvus", *(["--no_kills"] if options.no_kills else [])], check=True,
-    )
-
-
-ENGINES = {  # name -> (packages that it needs, how to get them, its checks)
-    "folder": ((), "", folder_engine),
-    "lite": (("pymilvus", "milvus_lite"), "pip install 'tfxmr[milvus]'", lite),
-    "lite_server": (("pymilvus", "milvus_lite"), "pip install 'tfxmr[milvus]'", lite_by_server),
-    "server": (("pymilvus", "milvus"), "pip install 'tfxmr[milvus]' && pip install --no-deps milvus==2.3.5", server),
-}
-
-
-def main():
-    """Prints what was checked, and what was not and why; status 1 if a check failed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=ENGINES, help="one engine alone")
-    parser.add_argument("--no_kills", action="store_true", help="leaves the ten kills of each engine out")
-    parser.add_argument("--inside", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers end with this process
-    if options.inside:
-        serve_milvus(options.inside, not options.no_kills)
-        return
-    for name in [options.only] if options.only else ENGINES:
-        packages, remedy, run = ENGINES[name]
-        missing = [package for package in packages if not importlib.util.find_spec(package)]
-        if missing:
-            print(f"{name}: skipped: {' and '.join(missing)} not installed; {remedy}", flush=True)
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            run(folder, options)
-
-
-if __name__ == "__main__":
-    main()
