@@ -6,7 +6,8 @@ from tfxmr.core.errors import InputError
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.splits import SplitRule
 from tfxmr.evaluation.protocol import ProtocolOptions
-from tfxmr.extraction.extract_options import EngineOptions, ExtractOptions, HeldBackOptions, ImportOptions
+from tfxmr.extraction.engine_options import EngineOptions
+from tfxmr.extraction.extract_options import ExtractOptions, HeldBackOptions, ImportOptions
 from tfxmr.features.image.fine_tuning_options import FineTuning
 from tfxmr.features.text.base import TextOptions
 

@@ -13,8 +13,9 @@ from tfxmr_flags import declared, parsing
 
 from tfxmr import encoding
 from tfxmr.core.errors import InputError
-from tfxmr.encoding import stream
+from tfxmr.encoding import shards, stream
 from tfxmr.encoding.options import EncodeOptions
+from tfxmr.extraction import beam
 
 
 def define(values: FlagValues) -> None:
@@ -45,8 +46,11 @@ def main(arguments: Sequence[str]) -> int:
         source = stream.texts(options.texts, options.ids)
     else:
         source = stream.features(options.features, encoder, modality)
+    engine: stream.Engine = stream.here
+    if options.engine == "beam":
+        engine = shards.engine(options.out, options.count, beam.engine(options.beam_options, shards.make))
     with _progress(f"{modality} {encoder.model}") as report:
-        good, bad = stream.encode(encoder, modality, source, options.out, report)
+        good, bad = stream.encode(encoder, modality, source, options.out, report, engine)
     print(f"encoded    {options.out}: {good:,} {modality} items")
     if bad:
         print(f"not        {bad:,} that cannot be: {options.out}/{stream.BAD} says why")

@@ -14,9 +14,10 @@ from tfxmr.data.files import feature_folder
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.splits import SplitRule
 from tfxmr.evaluation.protocol import UnseenOptions
-from tfxmr.extraction import extract
+from tfxmr.extraction import beam, extract
 from tfxmr.extraction.dataset import MediaOptions
-from tfxmr.extraction.extract_options import EngineOptions
+from tfxmr.extraction.engine_options import EngineOptions
+from tfxmr.extraction.shards import Shards
 from tfxmr.extraction.store import hint
 from tfxmr.features.image import by_name as images_by_name
 from tfxmr.features.image.fine_tuning_options import FineTuning
@@ -52,9 +53,12 @@ def main(arguments: Sequence[str]) -> None:
     ))
     features = image | text
     unseen = tfxmr_flags.features.unseen(flags, data, features)
+    made = None
+    if engine.engine == "beam":
+        made = Shards(flags.out, engine.count, beam.engine(engine.beam_options), flags.dataset, places)
     folder = extract.extract(
         data, read, features, flags.out, flags.fit_on, flags.text_corpus, flags.word_vectors,
-        {"dataset": flags.dataset}, unseen, engine.shards_of(flags.out, flags.dataset, places),
+        {"dataset": flags.dataset}, unseen, made,
     )
     shapes = ", ".join(f"{v} {f.name} ({' x '.join(map(str, np.atleast_1d(f.dim)))})" for v, f in features.items())
     for name in data.splits:

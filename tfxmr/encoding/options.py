@@ -2,6 +2,7 @@
 import dataclasses
 
 from tfxmr.core.settings import Settings, setting
+from tfxmr.extraction.engine_options import EngineOptions
 
 FORMATS = ("savedmodel", "onnx")
 
@@ -22,7 +23,7 @@ class ExportOptions(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
-class EncodeOptions(Settings):
+class EncodeOptions(EngineOptions):
     """What `tfxmr encode` encodes, by which run, and where the vectors go."""
 
     run_dir: str | None = setting(None, "Folder of a finished run, or of its encoder.", affects="nothing")

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 from numpy.typing import NDArray
 
@@ -32,9 +33,11 @@ from tfxmr.encoding.encoder import Encoder, finite
 
 SCRATCH, PROGRESS, BAD = "scratch", "progress.json", "bad.tsv"
 BLOCK = {"images": 64, "texts": 1024, "features": 8192}  # items that a kill loses at most
+AT_ONCE = 1024  # items that a method is given, as Method.encode takes them; what is made of more leaves the caches
 ANEW = "give another --out"
 Made = tuple[dict[str, NDArray], dict[int, str]]  # view -> rows of the good items, place -> what is wrong with one
 Report = Callable[[int, int], None]  # is told the number of items done, and of all
+RowsOf = Callable[[slice], tuple[NDArray, dict[int, str]]]  # of items: (n, width), NaN for one that cannot be, and why
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Source:
       kind: one of BLOCK.
       names: of the items, unique.
       identity: JSON of what they are, to know them again.
+      asked: JSON of how they are read, by which `again` makes the source in another process.
       block: function of a slice of the items to (view -> raw features of the good ones, place -> what is wrong).
       shown: function of an item's place to what a search shows of it: "file", the absolute path of an image, or "text".
     """
@@ -52,8 +56,14 @@ class Source:
     kind: str
     names: Sequence[str]
     identity: Any
+    asked: list
     block: Callable[[Encoder, str, slice], Made]
     shown: Callable[[int], dict[str, str]] = lambda place: {}
+
+    @property
+    def digest(self) -> str:
+        """Of what the items are."""
+        return hashlib.sha256(json.dumps(self.identity).encode(errors="surrogateescape")).hexdigest()
 
 
 def images(place: str | os.PathLike) -> Source:
@@ -62,20 +72,24 @@ def images(place: str | os.PathLike) -> Source:
     Raises:
       InputError: no file is there.
     """
-    root = pathlib.Path(place).expanduser()
+    root = pathlib.Path(os.path.abspath(pathlib.Path(place).expanduser()))  # as another process calls it
     every = (pathlib.Path(at, name).relative_to(root) for at, _, found in os.walk(root) for name in found)
     names = sorted((p.as_posix() for p in every if not any(n.startswith(".") for n in p.parts)), key=_natural)
     if not names:
         why = "holds no file" if root.is_dir() else "is no folder"
         raise InputError(f"--images={place}: {why}; give a folder of images")
+    if strange := next((n for n in names if not _is_text(str(root / n))), None):
+        told = os.fsencode(root / strange).decode(errors="backslashreplace")
+        raise InputError(f"--images={place}: the name of {told} is no UTF-8 text; rename it")
 
     def block(encoder: Encoder, modality: str, part: slice) -> Made:
         return encoder.tried(modality, [root / name for name in names[part]], first=part.start)
 
     def shown(place: int) -> dict[str, str]:
-        return {"file": os.path.abspath(root / names[place])}
+        return {"file": str(root / names[place])}
 
-    return Source("images", names, [[name, *_state(root / name)] for name in names], block, shown)
+    identity = [[name, *_state(root / name)] for name in names]
+    return Source("images", names, identity, ["images", str(root)], block, shown)
 
 
 def texts(place: str | os.PathLike, ids: bool = False) -> Source:
@@ -108,7 +122,8 @@ def texts(place: str | os.PathLike, ids: bool = False) -> Source:
     def block(encoder: Encoder, modality: str, part: slice) -> Made:
         return encoder.tried(modality, held[part], first=part.start)
 
-    return Source("texts", names, [str(path), *_state(path), ids], block, lambda place: {"text": held[place]})
+    identity, asked = [str(path), *_state(path), ids], ["texts", os.path.abspath(path), ids]
+    return Source("texts", names, identity, asked, block, lambda place: {"text": held[place]})
 
 
 def features(places: Sequence[str], encoder: Encoder, modality: str) -> Source:
@@ -150,11 +165,71 @@ def features(places: Sequence[str], encoder: Encoder, modality: str) -> Source:
         bad = {int(i): f"row {part.start + i} holds NaN or infinite values" for i in np.flatnonzero(~fine)}
         return (rows if fine.all() else {view: r[fine] for view, r in rows.items()}), bad
 
-    identity = [[view, *_state(pathlib.Path(place).expanduser())] for view, place in sorted(given.items())]
-    return Source("features", [str(i) for i in range(next(iter(sizes.values())))], identity, block)
+    paths = {view: pathlib.Path(place).expanduser() for view, place in sorted(given.items())}
+    identity = [[view, *_state(path)] for view, path in paths.items()]
+    asked = ["features", [f"{view}={os.path.abspath(path)}" for view, path in paths.items()]]
+    return Source("features", [str(i) for i in range(next(iter(sizes.values())))], identity, asked, block)
 
 
-def encode(encoder: Encoder, modality: str, source: Source, out: str | os.PathLike, report: Report) -> tuple[int, int]:
+def again(asked: list, encoder: Encoder, modality: str) -> Source:
+    """The source of items that another process has made; raises InputError as that did."""
+    kind, places, *more = asked
+    if kind == "features":
+        return features(places, encoder, modality)
+    return images(places) if kind == "images" else texts(places, *more)
+
+
+class Rows:
+    """Makes the rows of items: each holds the numbers that represent one, flat, part after part.
+
+    Args:
+      encoder: encodes.
+      modality: of the items.
+      source: the items.
+
+    Attributes:
+      encoder, modality, source: as given.
+      shapes: part -> (shape, type) of what represents an item; "" where it is one array.
+      width, dtype: of a row.
+    """
+
+    def __init__(self, encoder: Encoder, modality: str, source: Source) -> None:
+        self.encoder, self.modality, self.source = encoder, modality, source
+        sizes = {view: encoder.views[view] for view in encoder.views_of(modality)}
+        zeros = {view: np.zeros((1, *np.atleast_1d(d).tolist()), np.float32) for view, d in sizes.items()}
+        self.shapes = {part: (a.shape[1:], a.dtype) for part, a in self._parts(zeros).items()}
+        self.width = sum(int(np.prod(shape)) for shape, _ in self.shapes.values())
+        self.dtype = np.result_type(*(dtype for _, dtype in self.shapes.values()))
+
+    def _parts(self, features: dict[str, NDArray]) -> dict[str, NDArray]:
+        made = self.encoder.encode_features(self.modality, features)
+        return made if isinstance(made, dict) else {"": made}
+
+    def __call__(self, part: slice) -> tuple[NDArray, dict[int, str]]:
+        """The rows of a slice of the items, (n, width), NaN for one that cannot be encoded; its place -> why not."""
+        features, bad = self.source.block(self.encoder, self.modality, part)
+        rows = np.full((part.stop - part.start, self.width), np.nan, self.dtype)
+        good = [i for i in range(len(rows)) if i not in bad] if bad else range(len(rows))
+        for start in range(0, len(good), AT_ONCE):
+            made = self._parts({view: array[start : start + AT_ONCE] for view, array in features.items()})
+            flat = [made[name].reshape(len(made[name]), -1) for name in sorted(made)]
+            places = good[start : start + AT_ONCE]
+            rows[places if bad else slice(places[0], places[-1] + 1)] = np.concatenate(flat, axis=1)
+        return rows, bad
+
+
+Engine = Callable[[Rows], RowsOf]
+
+
+def here(rows: Rows) -> RowsOf:
+    """The engine that makes rows in this process."""
+    return rows
+
+
+def encode(
+    encoder: Encoder, modality: str, source: Source, out: str | os.PathLike, report: Report,
+    engine: Engine = here,
+) -> tuple[int, int]:
     """Writes the vectors of items into a folder; killed at any moment, it resumes at the block that was not finished.
 
     A folder takes several modalities of one encoder, one after the other.
@@ -165,6 +240,7 @@ def encode(encoder: Encoder, modality: str, source: Source, out: str | os.PathLi
       source: the items.
       out: the folder.
       report: see Report.
+      engine: gives what makes the rows; by default this process.
 
     Returns:
       (number of items that were encoded, of those that could not be, which bad.tsv names).
@@ -174,7 +250,7 @@ def encode(encoder: Encoder, modality: str, source: Source, out: str | os.PathLi
     """
     source.block(encoder, modality, slice(0, 0))  # an encoder that cannot make features of media says so now
     folder = pathlib.Path(out).expanduser()
-    items = hashlib.sha256(json.dumps(source.identity).encode(errors="surrogateescape")).hexdigest()
+    items = source.digest
     asked = {"encoder": encoder.digest, "modality": modality, "items": items}
     with _claimed(folder):
         facts = _facts_of(folder, encoder)
@@ -186,83 +262,88 @@ def encode(encoder: Encoder, modality: str, source: Source, out: str | os.PathLi
         if (folder / PROGRESS).exists() and read_json(folder / PROGRESS, ANEW) != asked:
             raise InputError(f"--out={out}: was begun with other items or another encoder; {ANEW}")
         write_text(folder / PROGRESS, to_json(asked))
-        shapes = _shapes(encoder, modality)
-        array, bad = _filled(folder / SCRATCH, encoder, modality, source, shapes, report)
-        good = [i for i in range(len(source.names)) if i not in bad]
+        rows = Rows(encoder, modality, source)
+        path, bad = _filled(folder / SCRATCH, rows, engine(rows), report)
+        good = [i for i in range(len(source.names)) if i not in bad] if bad else range(len(source.names))
         if not good:
             raise InputError(f"--out={out}: none of the {len(bad)} items can be encoded: {bad[min(bad)]}")
-        _split(folder, modality, array, shapes, good)
-        facts["modalities"][modality], facts["sources"][modality] = sorted(shapes), items
+        _split(folder, rows, path, good)
+        facts["modalities"][modality], facts["sources"][modality] = sorted(rows.shapes), items
         _finish(folder, facts, modality, source, good, bad)
     return len(good), len(bad)
 
 
-def _filled(
-    scratch: pathlib.Path, encoder: Encoder, modality: str, source: Source, shapes: dict[str, tuple], report: Report,
-) -> tuple[NDArray, dict[int, str]]:
-    """Fills scratch/MODALITY.npy. Returns (it, place of an item -> what is wrong with it)."""
-    path, notes, total = scratch / f"{modality}.npy", scratch / f"{modality}.bad", len(source.names)
+def _filled(scratch: pathlib.Path, rows: Rows, made: RowsOf, report: Report) -> tuple[pathlib.Path, dict[int, str]]:
+    """Fills scratch/MODALITY.npy. Returns (its path, place of an item -> what is wrong with it)."""
+    path, notes = scratch / f"{rows.modality}.npy", scratch / f"{rows.modality}.bad"
+    total, size = len(rows.source.names), BLOCK[rows.source.kind]
     scratch.mkdir(exist_ok=True)
-    width = sum(int(np.prod(shape)) for shape, _ in shapes.values())
-    dtype = np.result_type(*(dtype for _, dtype in shapes.values()))
-    filling.allocate(path, (total, width), dtype)
+    filling.allocate(path, (total, rows.width), rows.dtype)
 
     def rows_from(done: int) -> Iterator[tuple[NDArray, bytes]]:
         kept = [line for line in _lines(notes) if int(line.partition("\t")[0]) < done]  # a block writes them first
         write_text(notes, "".join(f"{line}\n" for line in kept))
         report(done, total)
-        for start in range(done, total, BLOCK[source.kind]):
-            part = slice(start, min(start + BLOCK[source.kind], total))
-            rows, bad = source.block(encoder, modality, part)
-            with open(notes, "a", encoding="utf-8", errors="surrogateescape") as file:
-                file.writelines(f"{start + place}\t{' '.join(why.split())}\n" for place, why in bad.items())
-                file.flush()
-                os.fsync(file.fileno())
-            made = np.full((part.stop - start, width), np.nan, dtype)
-            if len(bad) < len(made):
-                found = encoder.encode_features(modality, rows)
-                parts = found if isinstance(found, dict) else {"": found}
-                flat = [parts[name].reshape(len(parts[name]), -1) for name in sorted(parts)]
-                made[[i for i in range(len(made)) if i not in bad]] = np.concatenate(flat, axis=1)
-            yield made, b""
+        for start in range(done, total, size):
+            part = slice(start, min(start + size, total))
+            block, bad = made(part)
+            if bad:
+                with open(notes, "a", encoding="utf-8", errors="surrogateescape") as file:
+                    file.writelines(f"{start + place}\t{' '.join(why.split())}\n" for place, why in bad.items())
+                    file.flush()
+                    os.fsync(file.fileno())
+            yield block, b""
             report(part.stop, total)
 
-    filling.fill(path, scratch / f"{modality}.rows", rows_from)
+    filling.fill(path, scratch / f"{rows.modality}.rows", rows_from)
     places = (line.partition("\t") for line in _lines(notes))
-    return np.load(path, mmap_mode="r"), {int(place): why for place, _, why in places}
+    return path, {int(place): why for place, _, why in places}
 
 
-def _split(folder: pathlib.Path, modality: str, array: NDArray, shapes: dict[str, tuple], good: list[int]) -> None:
+def _split(folder: pathlib.Path, rows: Rows, path: pathlib.Path, good: Sequence[int]) -> None:
     """Writes the rows of the good items, each part of what represents them into a file of its own."""
-    start = 0
-    for part in sorted(shapes):
-        shape, dtype = shapes[part]
-        width = int(np.prod(shape))
-        path = folder / f"{modality}{'.' if part else ''}{part}.npy"
-        filling.allocate(path, (len(good), *shape), dtype)
-        target = np.lib.format.open_memmap(path, "r+")
+    array, start = np.load(path, mmap_mode="r"), 0
+    for part, (shape, dtype) in sorted(rows.shapes.items()):
+        target, width = folder / f"{rows.modality}{'.' if part else ''}{part}.npy", int(np.prod(shape))
+        target.unlink(missing_ok=True)  # of a command that was killed here
+        if array.shape == (len(good), *shape) and _linked(path, target):
+            return
+        filling.allocate(target, (len(good), *shape), dtype)
+        made = np.lib.format.open_memmap(target, "r+")
         for i in range(0, len(good), BLOCK["features"]):
-            rows = good[i : i + BLOCK["features"]]
-            target[i : i + len(rows)] = array[rows, start : start + width].reshape(len(rows), *shape)
-        target.flush()
+            some = good[i : i + BLOCK["features"]]
+            made[i : i + len(some)] = array[some, start : start + width].reshape(len(some), *shape)
+        made.flush()
         start += width
 
 
+def _linked(path: pathlib.Path, target: pathlib.Path) -> bool:
+    """Gives a file a second name, by which it needs not be copied; False where the file system has no such names."""
+    try:
+        os.link(path, target)
+    except OSError:
+        return False
+    return True
+
+
 def _finish(
-    folder: pathlib.Path, facts: dict[str, Any], modality: str, source: Source, good: list[int], bad: dict[int, str],
+    folder: pathlib.Path, facts: dict[str, Any], modality: str, source: Source, good: Sequence[int],
+    bad: dict[int, str],
 ) -> None:
     """Writes what says whose the vectors are, and removes what they were made by."""
-    items = folder / embeddings.ITEMS
-    before = pyarrow.parquet.read_table(items).to_pylist() if (folder / embeddings.FACTS).exists() else []
-    held = [row for row in before if row["modality"] != modality]  # of a finish that was killed
-    unknown = dict.fromkeys(("label", "class", "seen", "pair", "file", "text"))
-    held += [
-        {"modality": modality, "id": source.names[row], "name": source.names[row], "split": "new", "row": row}
-        | unknown | source.shown(row)
-        for row in good
-    ]
+    items, names = folder / embeddings.ITEMS, [source.names[row] for row in good]
+    shown = [source.shown(row) for row in good]
+    table = pyarrow.table({
+        "modality": [modality] * len(good), "id": names, "name": names, "split": ["new"] * len(good), "row": list(good),
+        **{column: [None] * len(good) for column in ("label", "class", "seen", "pair")},
+        **{column: [found.get(column) for found in shown] for column in ("file", "text")},
+    })
+    if (folder / embeddings.FACTS).exists():
+        held = pyarrow.parquet.read_table(items)
+        held = held.filter(pyarrow.compute.field("modality") != modality)  # of a finish that was killed
+        table = pyarrow.concat_tables([held, table], promote_options="permissive")
     with replacing(items) as file:
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(held), file)
+        pyarrow.parquet.write_table(table, file)
     told = [line for line in _lines(folder / BAD) if not line.startswith(f"{modality}\t")]
     told += [f"{modality}\t{_plain(source.names[i])}\t{why}" for i, why in sorted(bad.items())]
     if told:
@@ -270,14 +351,6 @@ def _finish(
     write_text(folder / embeddings.FACTS, to_json(facts))
     shutil.rmtree(folder / SCRATCH)
     (folder / PROGRESS).unlink()
-
-
-def _shapes(encoder: Encoder, modality: str) -> dict[str, tuple]:
-    """Part -> (shape, type) of what represents an item, by one of zeros; "" where it is one array."""
-    sizes = {view: encoder.views[view] for view in encoder.views_of(modality)}
-    zeros = {view: np.zeros((1, *(d if isinstance(d, tuple) else (d,))), np.float32) for view, d in sizes.items()}
-    made = encoder.encode_features(modality, zeros)
-    return {part: (a.shape[1:], a.dtype) for part, a in (made if isinstance(made, dict) else {"": made}).items()}
 
 
 def _facts_of(folder: pathlib.Path, encoder: Encoder) -> dict[str, Any]:
@@ -322,6 +395,15 @@ def _state(path: pathlib.Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return found.st_size, found.st_mtime_ns
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8, as a table of items does."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _natural(name: str) -> list:

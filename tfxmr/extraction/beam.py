@@ -1,6 +1,7 @@
 """Shards made by Apache Beam, on one machine or a cluster; imports it when it is asked for."""
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tfxmr.core.errors import InputError
 from tfxmr.extraction import shards
@@ -33,14 +34,15 @@ def flags(text: str) -> list[str]:
     return [*(flag for flag in LOCAL if flag.partition("=")[0] not in names), *given]
 
 
-def engine(text: str) -> shards.Engine:
+def engine(text: str, make_one: Callable[[str, str], None] = shards.make) -> shards.Engine:
     """The function that has shards made by a pipeline.
 
     Args:
       text: --beam_options.
+      make_one: makes the shard of a name in a folder.
 
     Raises:
-      InputError: wrong --beam_options, or Beam is not installed.
+      InputError: wrong --beam_options, or Beam is not installed; (the function) a worker raised it.
     """
     asked = flags(text)
     try:
@@ -50,9 +52,15 @@ def engine(text: str) -> shards.Engine:
         raise InputError(f"--engine=beam: needs Apache Beam ({error}); pip install 'tfxmr[beam]'") from error
 
     def make(names: Sequence[str], folder: str) -> None:
-        with apache_beam.Pipeline(options=PipelineOptions(asked)) as pipeline:
-            named = pipeline | "names" >> apache_beam.Create(list(names))
-            # Reshuffled, since workers would else be given all names as one bundle.
-            _ = named | apache_beam.Reshuffle() | "shards" >> apache_beam.Map(shards.make, folder)
+        try:
+            with apache_beam.Pipeline(options=PipelineOptions(asked)) as pipeline:
+                named = pipeline | "names" >> apache_beam.Create(list(names))
+                # Reshuffled, since workers would else be given all names as one bundle.
+                _ = named | apache_beam.Reshuffle() | "shards" >> apache_beam.Map(make_one, folder)
+        except RuntimeError as error:  # which has the worker's traceback as its text
+            told = re.search(rf"{InputError.__name__}: (.+?)(?: \[while running .*)?$", str(error), re.MULTILINE)
+            if not told:
+                raise
+            raise InputError(told[1]) from error
 
     return make

@@ -1,15 +1,11 @@
 """The options of an extraction and an import, apart from them: flags are made of these before anything is read."""
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
-from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, setting
 from tfxmr.data.files import matrix_files
 from tfxmr.evaluation.protocol import CLASS_SPLITS, UnseenOptions
-from tfxmr.extraction import beam, catalogue
+from tfxmr.extraction import catalogue
 from tfxmr.extraction.dataset import MediaOptions
-from tfxmr.extraction.shards import DEFAULT, Shards
 from tfxmr.features.image.descriptor import DESCRIPTORS, Descriptor
 from tfxmr.features.text import by_name
 
@@ -60,47 +56,6 @@ class ExtractOptions(MediaOptions, FolderOptions):
         None, "UTF-8 file, a text a line, on which text features are fitted, not on the dataset's."
     )
     fit_on: tuple[str, ...] = setting(("train",), "Splits whose texts text features are fitted on.")
-
-
-@dataclasses.dataclass(frozen=True)
-class EngineOptions(Settings):
-    """Who makes the rows of features."""
-
-    engine: str = setting(
-        "local", "Who makes the features' rows. local: this process; beam: Apache Beam (pip install 'tfxmr[beam]'), in "
-        "shards that are kept as Parquet files in OUT_shards; the feature folder is the same.",
-        choices=("local", "beam"), affects="nothing",
-    )
-    shards: int = setting(
-        0, f"--engine=beam: shards of each view and split; 0: {DEFAULT}.", minimum=0, maximum=99_999,
-        affects="nothing",
-    )
-    beam_options: str = setting(
-        "", 'Flags of the Beam pipeline, such as --beam_options="--direct_num_workers=4", or those of a cluster that '
-        "sees the same folders; default: processes of this machine, one a core.", affects="nothing",
-    )
-
-    def __post_init__(self) -> None:
-        """Raises InputError for options of another engine."""
-        super().__post_init__()
-        for name in ("shards", "beam_options"):
-            if getattr(self, name) and self.engine != "beam":
-                raise InputError(f"--{name}={getattr(self, name)}: goes with --engine=beam; add that, or omit it")
-
-    def shards_of(self, out: str, dataset: str, asked: Mapping[str, Any]) -> Shards | None:
-        """The shards of a feature folder, or None where this process makes the rows.
-
-        Args:
-          out: the feature folder.
-          dataset: its name.
-          asked: fields of tfxmr.extraction.Request.
-
-        Raises:
-          InputError: the engine is not installed.
-        """
-        if self.engine == "local":
-            return None
-        return Shards(out, self.shards or DEFAULT, beam.engine(self.beam_options), dataset, asked)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -136,7 +136,7 @@ class Shards:
         self.path.mkdir(parents=True, exist_ok=True)
         path, job = self.path / "job.json", {"configuration": configuration, "shards": self._count, **self._source}
         if not path.exists():
-            if any(self.path.iterdir()):
+            if any(held.suffix != ".tmp" for held in self.path.iterdir()):  # of a command killed at once
                 raise InputError(f"{self.path}: holds other files, and is to hold the shards; give another --out")
             write_text(path, to_json(job))
         elif read_json(path, REMEDY) != json.loads(to_json(job)):
@@ -231,16 +231,21 @@ def write(path: pathlib.Path, shard: Shard, ids: Sequence[str], labels: Sequence
 
 def read(path: pathlib.Path, shard: Shard) -> NDArray:
     """The rows of a shard, sorted by their numbers. Raises InputError if it is damaged."""
+    table = table_of(path, shard)
+    shape = json.loads(table.schema.metadata[b"shape"])
+    return np.array(table["vector"].combine_chunks().flatten()).reshape(-1, *shape)
+
+
+def table_of(path: pathlib.Path, shard: Shard) -> Any:
+    """A shard's pyarrow.Table, sorted by the numbers of its rows. Raises InputError if it is damaged."""
     import pyarrow
     from pyarrow import parquet
 
     try:
         table = parquet.read_table(path).sort_by("row")
-        shape = json.loads((table.schema.metadata or {})[b"shape"])
         if table["row"].to_pylist() != list(range(shard.start, shard.stop)):
             raise ValueError("rows are missing")
-        flat = table["vector"].combine_chunks()
-        return np.array(flat.flatten()).reshape(-1, *shape)
+        return table
     except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
