@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # `tfxmr models | head -1`
         with contextlib.suppress(OSError):
             _flush()
-        return 128 + signal.SIGPIPE
+        return 128 + getattr(signal, "SIGPIPE", 13)  # which Windows does not know
     except Exception as error:
         if stopping.asked:  # in native code, a signal's exception becomes any other
             return _say_stopped(stopping.asked[0])
@@ -157,6 +157,8 @@ def _take_signals() -> None:
 
 def run() -> None:
     """The console script."""
+    if sys.platform == "win32":
+        _say("warning: Windows is not supported; under WSL 2 (wsl --install) it is as on Linux")  # nothing was tried
     _take_signals()
     quiet.install()
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed

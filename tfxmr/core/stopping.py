@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Windows knows no SIGHUP.
+NUMBERS = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 asked: list[int] = []  # those of them that have come since the command's handlers were set
 
 

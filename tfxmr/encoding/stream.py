@@ -9,7 +9,6 @@ What stands in a folder that is being written:
 """
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -25,6 +24,7 @@ import pyarrow.compute
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from tfxmr.core import locks
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import read_json, replacing, to_json, write_text
 from tfxmr.data.files import filling
@@ -373,12 +373,11 @@ def _claimed(folder: pathlib.Path) -> Iterator[None]:
     if names - {".lock", f"{PROGRESS}.tmp"} and not names & {PROGRESS, embeddings.FACTS}:
         raise InputError(f"--out={folder}: holds other files ({', '.join(sorted(names)[:3])}); give a new folder")
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"--out={folder}: another process is writing this folder") from None
+    lock = locks.take(folder / ".lock", f"--out={folder}: another process is writing this folder")
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _file(flag: str, place: str | os.PathLike) -> pathlib.Path:

@@ -8,7 +8,6 @@ What stands in a folder that is being written:
                             chained digest of the media they were made of, and the digest of these rows
   manifest.json             written last; then progress.json and scratch/ go
 """
-import fcntl
 import importlib.metadata
 import io
 import json
@@ -22,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 
 from tfxmr import __version__
-from tfxmr.core import registry
+from tfxmr.core import locks, registry
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import read_json, to_json, write_bytes, write_text
 from tfxmr.data.files import feature_folder, filling
@@ -60,18 +59,14 @@ class FeatureStore:
         if names - {".lock", f"{progress.name}.tmp"} and not names & {manifest.name, progress.name}:
             raise InputError(f"--out={path}: holds other files ({', '.join(sorted(names)[:3])}); give a new folder")
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.path / ".lock", "w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"--out={path}: another process is writing this folder") from None
+        self._lock = locks.take(self.path / ".lock", f"--out={path}: another process is writing this folder")
         self._configuration = json.loads(to_json(configuration))
         self.finished = manifest.exists()
         self._arrays: dict[str, dict] = {}  # "train/image" -> its digests, once it is full
         try:
             self._open(manifest, progress)
         except BaseException:
-            self._lock.close()  # an exception that is kept keeps the file open
+            self._lock.release()  # an exception that is kept keeps the lock
             raise
 
     def _open(self, manifest: pathlib.Path, progress: pathlib.Path) -> None:
@@ -90,7 +85,7 @@ class FeatureStore:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._lock.close()
+        self._lock.release()
 
     def _compare(self, path: pathlib.Path, found: dict[str, Any]) -> None:
         old, new = found.get("configuration"), self._configuration

@@ -1,7 +1,6 @@
 """Builds a TFDS dataset where it is missing, and reads it back in the order in which it was written."""
 import contextlib
 import errno
-import fcntl
 import logging
 import os
 import pathlib
@@ -14,6 +13,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.dataset_builder import DatasetBuilder
 
+from tfxmr.core import locks
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place, explain, system_error
 
@@ -116,12 +116,19 @@ def _alone(builder: DatasetBuilder) -> Iterator[None]:
     """
     folder = pathlib.Path(builder.data_path)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.parent / f".{folder.name}.lock", "w") as file:
-        with contextlib.suppress(OSError):  # a file system without locks: TFDS copes with builds at once by itself
-            fcntl.flock(file, fcntl.LOCK_EX)
-            for path in folder.parent.glob(f"incomplete.*_{folder.name}"):
-                shutil.rmtree(path, ignore_errors=True)
+    try:
+        lock = locks.take(folder.parent / f".{folder.name}.lock", str(folder), wait=True)
+    except OSError as error:
+        if error.errno not in locks.NONE_THERE:
+            raise
+        yield  # TFDS copes with builds at once by itself
+        return
+    try:
+        for path in folder.parent.glob(f"incomplete.*_{folder.name}"):
+            shutil.rmtree(path, ignore_errors=True)
         yield
+    finally:
+        lock.release()
 
 
 def examples(builder: DatasetBuilder, split: str, images: bool = True) -> Iterator[dict[str, Any]]:

@@ -1,12 +1,12 @@
 """The folder of a run: its flags, manifest, results and checkpoints, written so that no kill leaves a half file."""
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
 from collections.abc import Collection
 from typing import Any
 
+from tfxmr.core import locks
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import explain, read_json, to_json, write_text
 from tfxmr.runs.results import check
@@ -61,7 +61,9 @@ class RunFolder:
                 "give a new folder or that of an earlier run"
             )
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock()
+        self._lock = locks.take(
+            self.path / ".lock", f"--run_dir={self.path}: another process is running in this folder"
+        )
         if (self.path / "flags.cfg").exists():
             try:
                 self.compare(flags, manifest, free, defaults)
@@ -83,14 +85,7 @@ class RunFolder:
 
     def close(self) -> None:
         """Frees the folder for another process."""
-        self._lock_file.close()
-
-    def _lock(self) -> None:
-        self._lock_file = open(self.path / ".lock", "w")
-        try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"--run_dir={self.path}: another process is running in this folder") from None
+        self._lock.release()
 
     def _compare(self, flags: dict[str, str], free: Collection[str], defaults: dict[str, str]) -> None:
         found = read_flags(self.path / "flags.cfg", flags)

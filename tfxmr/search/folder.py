@@ -10,15 +10,16 @@ them. Readers keep what they opened: a manifest's part of a file never changes, 
 """
 import contextlib
 import dataclasses
-import fcntl
 import pathlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
+from filelock import BaseFileLock
 from numpy.typing import NDArray
 
+from tfxmr.core import locks
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import read_json, to_json, write_text
 from tfxmr.search import segment as segment_module
@@ -49,7 +50,7 @@ class FolderEngine(Engine):
 
     def __init__(self, folder: pathlib.Path, facts: Facts | None) -> None:
         self._folder = folder
-        self._lock: IO[str] | None = None
+        self._lock: BaseFileLock | None = None
         self._places: dict[str, dict[str, int]] = {}  # modality -> id -> its place, once a writer needs it
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file; give a folder, or NAME.db for Milvus Lite")
@@ -304,7 +305,7 @@ class FolderEngine(Engine):
     def close(self) -> None:
         """As in `Engine`."""
         if self._lock:
-            self._lock.close()
+            self._lock.release()
             self._lock = None
 
     def _begin(self) -> None:
@@ -312,9 +313,10 @@ class FolderEngine(Engine):
         if self._lock:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        lock = open(self._folder / LOCK, "w")
+        lock = locks.take(
+            self._folder / LOCK, f"{self._folder}: another process is writing this index; wait for its end"
+        )
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it goes with its process
             facts = getattr(self, "facts", None)
             if (self._folder / MANIFEST).exists():
                 self._load()
@@ -323,11 +325,8 @@ class FolderEngine(Engine):
                                      "give another --to")
             else:
                 self._write_manifest([], 0, 0)
-        except BlockingIOError:
-            lock.close()
-            raise InputError(f"{self._folder}: another process is writing this index; wait for its end") from None
         except BaseException:
-            lock.close()
+            lock.release()
             raise
         self._lock = lock
         self._places = {}

@@ -109,10 +109,11 @@ def _run(path: str, options: dict[str, Any]) -> dict[str, NDArray | Unusable]:
 
 def _end(status: int, late: bool, seconds: int, complaints: IO[bytes]) -> str:
     """What the end of a child without an answer means."""
-    if late or status == -signal.SIGXCPU:
+    ended_by = signal.Signals(-status).name if status < 0 else ""
+    if late or ended_by == "SIGXCPU":
         return f"cannot be read: its reader was not done after {seconds} s"
-    if status < 0:
-        return f"is damaged: its reader crashed on it ({signal.Signals(-status).name})"
+    if ended_by:
+        return f"is damaged: its reader crashed on it ({ended_by})"
     complaints.seek(0)
     lines = complaints.read().decode(errors="replace").strip().splitlines()
     return f"cannot be read: its reader ended with status {status} ({lines[-1] if lines else 'no message'})"

@@ -16,13 +16,17 @@ import json
 import math
 import os
 import re
-import resource
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     import h5py
@@ -301,7 +305,12 @@ def main(path: str, options: dict[str, Any]) -> int:
 
 
 def limit(memory: int, seconds: int) -> None:
-    """Bounds this process: bytes more than now, and seconds of the processor's time."""
+    """Bounds this process: bytes more than now, and seconds of the processor's time.
+
+    Windows has no such limits: what was read is counted, and the parent looks at the clock.
+    """
+    if resource is None:
+        return
     lower(resource.RLIMIT_CPU, seconds)
     lower(resource.RLIMIT_CORE, 0)
     try:
