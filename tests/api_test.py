@@ -60,6 +60,22 @@ def test_data_made_by_hand(make_data, tmp_path):
     assert run.results["dataset"] == "made up" and run.encoder.modalities == ["image", "text"]
 
 
+def test_a_trial_of_another_search(data_dir, tmp_path):
+    """Guards against test items that a search looks at, and a value other than that of `tfxmr tune`."""
+    data, options = tfxmr.load_data("npz", data_dir=data_dir), {"protocol": "standard", "ridge": 0.5}
+    trial = tfxmr.train("cca", data, tmp_path / "trial", test=False, components=3, **options)
+    assert not trial.results["metrics"] and trial.results["protocol"]["held_out"] == 0.1
+    flags = [f"--data_dir={data_dir}", "--protocol=standard", "--ridge=0.5", "--grid=components=3"]
+    assert main(["tune", "--model=cca", "--dataset=npz", *flags, f"--run_dir={tmp_path}/search"]) == 0
+    made = json.loads((tmp_path / "search/trials/0001/trial.json").read_text())
+    assert trial.results["validation_mAP"] == made["validation_mAP"]
+    with pytest.raises(InputError, match="holds a trial of a search"):
+        tfxmr.train("cca", data, tmp_path / "trial", components=3, **options)
+    tfxmr.train("cca", data, tmp_path / "whole", components=3, **options)
+    with pytest.raises(InputError, match="holds a run with test metrics"):
+        tfxmr.train("cca", data, tmp_path / "whole", test=False, components=3, **options)
+
+
 def test_refusals(data_dir, tmp_path):
     """As the command's, before any work."""
     data = tfxmr.load_data("npz", data_dir=data_dir)

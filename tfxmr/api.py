@@ -78,7 +78,8 @@ def load_data(dataset: str, views: Sequence[str] = (), **options: Any) -> MultiM
 
 
 def train(
-    method: str, data: MultiModalData | str, run_dir: str | os.PathLike, seed: int = 0, **options: Any
+    method: str, data: MultiModalData | str, run_dir: str | os.PathLike, seed: int = 0, test: bool = True,
+    **options: Any,
 ) -> Run:
     """Trains a method in a run folder, as `tfxmr train --model=...` does; resumes what was stopped there.
 
@@ -88,6 +89,9 @@ def train(
         `tfxmr evaluate` nor `plot` can load them again.
       run_dir: the run's folder.
       seed: of weights, batches and dropout.
+      test: False for a trial of your own search: nothing looks at the test items, `results` have no metrics but
+        "validation_mAP", or "validation_recalls" of data without classes. A tenth of the training items is held out
+        where the data have no validation split and `validation_fraction` is not given.
       **options: flags of the protocol, the run and the method by their names, such as protocol="standard",
         learning_rate=1e-3, units=(1024, 256); `tfxmr train --model=NAME --help` lists them.
 
@@ -122,7 +126,8 @@ def train(
     from tfxmr.runs.by_pairs import runner
 
     method_class = registry.get(values.model)
-    run_options, settings = declared.make(values, RunOptions), declared.make(values, method_class.Settings)
+    run_options = dataclasses.replace(declared.make(values, RunOptions), test=test)
+    settings = declared.make(values, method_class.Settings)
     distribution.start(run_options)
     if data.origin and not _same_data(values, data):
         data = tfxmr_flags.data.load(values)  # with the views that the method reads, or the protocol's split

@@ -93,10 +93,14 @@ def run(
 
 
 def checked(finished: dict[str, Any], job: Job) -> dict[str, Any]:
-    """The results of a finished run. Raises InputError if it is another run, or a trial of a search."""
+    """The results of a finished run. Raises InputError if it is another run, or a trial of a search, or none."""
     if job.options.test and not finished["metrics"]:
         raise InputError(
             f"--run_dir={job.folder.path}: holds a trial of a search, without test metrics; give another folder"
+        )
+    if not job.options.test and finished["metrics"]:
+        raise InputError(
+            f"--run_dir={job.folder.path}: holds a run with test metrics, no trial of a search; give another folder"
         )
     job.compare("nothing")
     return finished
