@@ -11,7 +11,7 @@ import tfxmr_flags.data
 from absl import flags
 from tfxmr_flags import declared, parsing, training
 
-from tfxmr.core import registry
+from tfxmr.core import display, registry
 from tfxmr.core.errors import InputError
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.evaluation.protocol import Protocol
@@ -199,7 +199,7 @@ def stored(path: pathlib.Path, command: str) -> tuple[flags.FlagValues, list[str
         ("lacks flags of this version, which takes", filter(None, taken)),
     ):
         if text := " ".join(sorted(found)):
-            print(f"tfxmr: warning: {path}: {what} {text}", file=sys.stderr)
+            display.say(f"tfxmr: warning: {path}: {what} {text}", 2, sys.stderr)
     return values, arguments, unknown
 
 

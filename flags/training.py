@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from absl import flags
 from tfxmr_flags import declared, parsing
 
+from tfxmr.core import display
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import MAX_SEED
 from tfxmr.data.multimodal import MultiModalData
@@ -86,7 +87,7 @@ def tell(ended: Iterable[Ended], what: str) -> list[Ended]:
     failed = [call for call in ended if call.status]
     if failed:
         print(f"tfxmr: {len(failed)} of {len(ended)} {what} failed:", file=sys.stderr)
-        print(*(f"  {call.name}: {call.message}" for call in failed), sep="\n", file=sys.stderr)
+        display.say("\n".join(f"  {call.name}: {call.message}" for call in failed), 4, sys.stderr)
     return failed
 
 

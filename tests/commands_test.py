@@ -165,7 +165,7 @@ def test_train_evaluate_and_train_again(capsys, train, tmp_path, monkeypatch):
     """The whole way: train, read what was written, evaluate, and start the finished run again."""
     assert main(train) == 0
     printed = capsys.readouterr().out
-    assert "name zero_shot, gallery train" in printed and "unseen     art, music, sport" in printed
+    assert "protocol   zero_shot\nunseen     art, music, sport" in printed
     run = tmp_path / "run"
     assert {"flags.cfg", "results.json", "features_manifest.json", "checkpoints"} <= {p.name for p in run.iterdir()}
     results = json.loads((run / "results.json").read_text())
@@ -549,7 +549,7 @@ def test_evaluation_under_another_protocol(capsys, train, tmp_path):
     plain = table(capsys.readouterr().out)
     assert main(["evaluate", f"--run_dir={tmp_path}/run", "--protocol=dadn"]) == 0
     printed = capsys.readouterr().out
-    assert "name dadn" in printed and "normalisation group_zscore" in printed and table(printed) != plain
+    assert "protocol   dadn, normalisation group_zscore\n" in printed and table(printed) != plain
     for flag in ("--protocol=standard", "--unseen_classes=art", "--unseen_share=0.3"):
         with_flag = refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run", flag)
         assert "trained under --protocol=zero_shot, on other classes" in with_flag

@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 
 from tfxmr import __version__, commands
-from tfxmr.core import quiet, stopping
+from tfxmr.core import display, quiet, stopping
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import explain, system_error
 
@@ -119,7 +119,7 @@ def _say_stopped(number: int) -> int:
 
 def _say(message: str) -> None:
     with contextlib.suppress(OSError):  # the standard error may be closed, too
-        print(f"tfxmr: {message}", file=sys.stderr)
+        display.say(f"tfxmr: {message}", 2, sys.stderr)
 
 
 def _flush() -> None:
@@ -161,6 +161,7 @@ def run() -> None:
         _say("warning: Windows is not supported; under WSL 2 (wsl --install) it is as on Linux")  # nothing was tried
     _take_signals()
     quiet.install()
+    display.show_warnings()
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed
         # A log file shows progress as it is made; a name that the terminal's encoding lacks is shown by its code.
         stream.reconfigure(line_buffering=True, errors="backslashreplace")

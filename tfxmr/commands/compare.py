@@ -15,11 +15,12 @@ from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
 
 from tfxmr import jobs
-from tfxmr.core import registry
+from tfxmr.core import display, registry
 from tfxmr.core.errors import InputError
 from tfxmr.jobs import JobsOptions
 from tfxmr.reports.tables import comparison
-from tfxmr.reports.tables.options import FORMATS, CompareOptions
+from tfxmr.reports.tables.formats import Best
+from tfxmr.reports.tables.options import CompareOptions, print_table
 from tfxmr.runs import options
 from tfxmr.runs.run_folder import read_results
 
@@ -56,10 +57,11 @@ def main(arguments: Sequence[str]) -> int:
     if values.format == "json":
         print(json.dumps({"summary": rows, "tests": tests, "footnotes": footnotes, "threshold": threshold}, indent=1))
         return status
-    print_table(values.format, rows, footnotes)
+    print_table(values.format, rows, footnotes, _best(rows))
     if tests:
-        print_table(values.format, tests, "")
-        print(*(f"{'% ' if values.format == 'latex' else ''}{line}" for line in threshold.splitlines()), sep="\n")
+        print_table(values.format, tests, best=_best(tests))
+        lines = "\n".join(f"{'% ' if values.format == 'latex' else ''}{line}" for line in threshold.splitlines())
+        display.say(lines, 0) if values.format == "text" else print(lines)
     return status
 
 
@@ -146,7 +148,7 @@ def read(paths: Iterable[pathlib.Path]) -> list[dict[str, Any]]:
     if not results:
         raise errors[0]
     for damaged in errors:
-        print(f"tfxmr: warning: skipped in the table: {damaged}", file=sys.stderr)
+        display.say(f"tfxmr: warning: skipped in the table: {damaged}", 2, sys.stderr)
     return results
 
 
@@ -166,9 +168,8 @@ def _inside(run: pathlib.Path, folder: pathlib.Path) -> bool:
     return any((p / "results.json").exists() for p in run.parents if p == folder or folder in p.parents)
 
 
-def print_table(name: str, rows: list[dict[str, Any]], footnotes: str) -> None:
-    """Prints rows in one of the formats."""
-    arguments: dict[str, Any] = {} if name == "csv" else {"footnotes": footnotes}
-    if name in ("markdown", "latex") and len({row["dataset"] for row in rows}) == 1:
-        arguments["best"] = {c: max for c in rows[0] if not c.startswith("p ") and ("->" in c or " average " in c)}
-    print(FORMATS[name](rows, **arguments))
+def _best(rows: list[dict[str, Any]]) -> Best:
+    """The columns whose best value is bold: all metrics, of rows of one data set."""
+    if len({row["dataset"] for row in rows}) > 1:
+        return {}
+    return {c: max for c in rows[0] if not c.startswith("p ") and ("->" in c or " average " in c)}

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tfxmr_flags import declared, parsing
 
 from tfxmr import encoding
+from tfxmr.core import display
 from tfxmr.core.errors import InputError
 from tfxmr.encoding import shards, stream
 from tfxmr.encoding.options import EncodeOptions
@@ -51,9 +52,9 @@ def main(arguments: Sequence[str]) -> int:
         engine = shards.engine(options.out, options.count, beam.engine(options.beam_options, shards.make))
     with _progress(f"{modality} {encoder.model}") as report:
         good, bad = stream.encode(encoder, modality, source, options.out, report, engine)
-    print(f"encoded    {options.out}: {good:,} {modality} items")
+    display.say(f"encoded    {options.out}: {good:,} {modality} items")
     if bad:
-        print(f"not        {bad:,} that cannot be: {options.out}/{stream.BAD} says why")
+        display.say(f"not        {bad:,} that cannot be: {options.out}/{stream.BAD} says why")
     return 1 if bad else 0
 
 

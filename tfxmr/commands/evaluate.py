@@ -18,6 +18,7 @@ from tfxmr_flags import declared, parsing, runs
 from tfxmr_flags.runs import StoredRun
 
 from tfxmr import encoding
+from tfxmr.core import display
 from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData
 from tfxmr.data.views import is_default
@@ -26,8 +27,8 @@ from tfxmr.evaluation.protocol import Protocol, ProtocolOptions
 from tfxmr.extraction import catalogue, identity
 from tfxmr.extraction.options import DataOptions, place_name
 from tfxmr.reports.tables import comparison
-from tfxmr.reports.tables.options import FORMATS, EvaluateOptions
-from tfxmr.reports.tables.rows import by_class_rows, metrics_rows, to_text
+from tfxmr.reports.tables.options import EvaluateOptions, print_table
+from tfxmr.reports.tables.rows import by_class_rows, metrics_rows, show
 from tfxmr.runs import results
 from tfxmr.runs.options import RunOptions, affecting
 from tfxmr.runs.run_folder import RunFolder
@@ -68,10 +69,9 @@ def _print(flags: FlagValues, protocol: dict[str, Any], metrics: list[dict[str, 
     if flags.format == "json":
         print(json.dumps({"protocol": protocol, "metrics": metrics}, indent=1))
         return
-    write = FORMATS[flags.format]
-    print(write(metrics_rows(metrics)))
+    print_table(flags.format, metrics_rows(metrics))
     if flags.by_class:
-        print(write(by_class_rows(metrics)))
+        print_table(flags.format, by_class_rows(metrics))
 
 
 def _transfer(arguments: Sequence[str]) -> None:
@@ -97,8 +97,8 @@ def _transfer(arguments: Sequence[str]) -> None:
         values["protocol"].value = "standard"
     own = encoder.similarity
     protocol = declared.make(values, ProtocolOptions).make(data, own)
-    print(f"run        {values.run_dir}: {encoder.model} trained on {encoder.dataset}", file=_beside(values))
-    print(results.describe(data, protocol), file=_beside(values))
+    run = f"run        {values.run_dir}: {encoder.model} trained on {encoder.dataset}"
+    display.say(f"{run}\n{results.describe(data, protocol)}", stream=_beside(values))
     from tfxmr.runs.run import score
 
     options = declared.make(values, RunOptions)
@@ -136,10 +136,10 @@ def _evaluate(run_dir: str | os.PathLike, arguments: Sequence[str]) -> tuple[Sto
 
     asked = run.protocol, run.settings, run.data, run.options
     header = selection.describe(*asked, selection.training_data(*asked))
-    print(header, file=_beside(run.flags))
+    display.say(header, stream=_beside(run.flags))
     stopped = RunFolder(run.path).stopped()
     if stopped:
-        print(f"stopped    {stopped['reason']}", file=_beside(run.flags))
+        display.say(f"stopped    {stopped['reason']}", stream=_beside(run.flags))
     if run.flags.out:
         _require_place(run)
     return run, evaluate(*run.arguments())
@@ -175,7 +175,7 @@ def _evaluate_series(folders: Iterable[pathlib.Path], arguments: Sequence[str]) 
         if run.flags.by_class:
             raise InputError(f"--by_class: shows one run; name one, --run_dir={folder}")
         if output == "text":
-            print(to_text(metrics_rows(metrics)))
+            show(metrics_rows(metrics))
         found.append({
             "model": run.flags.model, "dataset": run.data.shown, "seed": run.flags.seed,
             "protocol": run.protocol.facts(run.data), "flags": parsing.serialise(run.flags), "metrics": metrics,
@@ -185,4 +185,4 @@ def _evaluate_series(folders: Iterable[pathlib.Path], arguments: Sequence[str]) 
         kept = [{name: result[name] for name in ("seed", "protocol", "metrics")} for result in found]
         print(json.dumps({"summary": rows, "footnotes": footnotes, "runs": kept}, indent=1))
     else:
-        print(FORMATS[output](rows, **({} if output == "csv" else {"footnotes": footnotes})))
+        print_table(output, rows, footnotes)

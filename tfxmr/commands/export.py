@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing, runs
 
+from tfxmr.core import display
 from tfxmr.core.errors import InputError
 from tfxmr.encoding import export, folder
 from tfxmr.encoding.options import ExportOptions
@@ -36,9 +37,9 @@ def main(arguments: Sequence[str]) -> None:
     for run in folders:
         target = pathlib.Path(flags.out).expanduser() / run.relative_to(run_dir) if flags.out else None
         place, done = _encoder(run, target, arguments)
-        print(f"encoder    {place}: {done}")
+        display.say(f"encoder    {place}: {done}")
         for line in export.write(place, flags.formats):
-            print(line)
+            display.say(line)
 
 
 def _encoder(run: pathlib.Path, target: pathlib.Path | None, arguments: Sequence[str]) -> tuple[pathlib.Path, str]:

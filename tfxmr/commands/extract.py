@@ -8,7 +8,7 @@ import tfxmr_flags.training
 from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
 
-from tfxmr.core import settings
+from tfxmr.core import display, settings
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import feature_folder
 from tfxmr.data.multimodal import MultiModalData
@@ -62,9 +62,9 @@ def main(arguments: Sequence[str]) -> None:
     )
     shapes = ", ".join(f"{v} {f.name} ({' x '.join(map(str, np.atleast_1d(f.dim)))})" for v, f in features.items())
     for name in data.splits:
-        print(f"{name}: {data.size(name)}, {shapes}")
+        display.say(f"{name}: {data.size(name)}, {shapes}", 2)
     needed = _needed(folder, flags, data)
-    print(f"in {folder}; {hint(folder, features, *needed, remedy=_remedy(flags, features))}")
+    display.say_next(f"in {folder}", hint(folder, features, *needed, remedy=_remedy(flags, features)))
 
 
 def _remedy(flags: FlagValues, features: Collection[str]) -> str:

@@ -11,6 +11,7 @@ from absl.flags import FlagValues
 from numpy.typing import NDArray
 from tfxmr_flags import parsing
 
+from tfxmr.core import display
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file, write_text
 from tfxmr.data.files import matrix_files, npz, word_tables
@@ -60,13 +61,13 @@ def main(arguments: Sequence[str]) -> None:
                 write_text(store.path / word_tables.VOCABULARY.format(view), "".join(f"{w}\n" for w in vocabulary[1:]))
             store.finish(dataset, _facts(checked, sources))
     for name, found in checked.items():
-        print(f"{name}: {', '.join(f'{view} {found.features[view].shape}' for view in found.views)}")
+        display.say(f"{name}: {', '.join(f'{view} {found.features[view].shape}' for view in found.views)}", 2)
     by_name = f"{len(names)} classes, by their names in the files"
     labels = f"labels counted from {base} in the files" if names == known else by_name
     train = checked["train"]
     without = next((m for m in train.modalities if m not in train.features), "image")
     remedy = f"to train others, name a matrix of vectors of each modality, too, such as --array=train/{without}=NAME"
-    print(f"{labels}; {hint(store.path, train.views, remedy=remedy)}")
+    display.say_next(labels, hint(store.path, train.views, remedy=remedy))
 
 
 def _mappings(flags: FlagValues) -> tuple[Names, Names, list[str]]:

@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tfxmr_flags import declared, parsing
 
 from tfxmr import encoding
+from tfxmr.core import display
 from tfxmr.core.errors import InputError
 from tfxmr.encoding import Encoder
 from tfxmr.search import Index
@@ -31,8 +32,8 @@ def main(arguments: Sequence[str]) -> None:
         facts = index.info()
     counts = ", ".join(f"{count:,} {modality}" for modality, count in facts["items"].items())
     exact = "exact" if options.kind == "flat" else f"recall@10 {recall:.3f} of an exact search"
-    print(f"index      {facts['uri']}: {counts} items, {facts['dimensions']} wide, {facts['similarity']}")
-    print(f"kind       {facts['kind']} ({facts['engine']}), {exact}")
+    display.say(f"index      {facts['uri']}: {counts} items, {facts['dimensions']} wide, {facts['similarity']}")
+    display.say(f"kind       {facts['kind']} ({facts['engine']}), {exact}")
 
 
 def filled(encoder: Encoder, run_dir: str, uri: str | None, places: Sequence[str] = ()) -> Index:

@@ -6,6 +6,7 @@ import tfxmr_flags.data
 from tfxmr_flags import parsing
 
 import tfxmr.extraction
+from tfxmr.core import display
 from tfxmr.data import splits
 
 
@@ -21,9 +22,9 @@ def main(arguments: Sequence[str]) -> None:
     for name, split in data.splits.items():
         shapes = {view: split.features[view].shape for view in split.views}
         widths = ", ".join(f"{view} {shape}" for view, shape in shapes.items() if shape[1])
-        print(f"{data.name} {name}: {widths or ', '.join(split.modalities)}, {data.size(name)}")
+        display.say(f"{data.name} {name}: {widths or ', '.join(split.modalities)}, {data.size(name)}", 2)
     if data.instances:
-        print("no classes: an item is found by its counterpart alone (--protocol=standard)")
+        display.say("no classes: an item is found by its counterpart alone (--protocol=standard)", 2)
         return
-    print(splits.class_counts(data))
-    print(f"{data.num_classes} classes: {', '.join(data.class_names) or 'no names (classes.txt)'}")
+    display.say(splits.class_counts(data), 2)
+    display.say(f"{data.num_classes} classes: {', '.join(data.class_names) or 'no names (classes.txt)'}", 2)

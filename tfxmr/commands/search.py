@@ -9,13 +9,16 @@ from tfxmr_flags import declared, parsing
 
 from tfxmr import encoding
 from tfxmr.commands.index import filled
+from tfxmr.core import display
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import to_json, write_text
 from tfxmr.encoding.media import Media
-from tfxmr.reports.tables.rows import to_text
+from tfxmr.reports.tables import rows as table
 from tfxmr.search import Index, told
 from tfxmr.search.options import SearchOptions
 from tfxmr.search.query import Answer, Query, Searcher
+
+NOTHING = "nothing was found"
 
 
 def define(values: FlagValues) -> None:
@@ -73,13 +76,20 @@ def show(options: SearchOptions, answers: list[Answer], media: Media | None, sea
         sheet.write(answers, media, str(options.out), [searcher] * len(answers))
         print(options.out)
         return
+    if options.format == "text" and not options.out and display.is_terminal():
+        for place, answer in enumerate(answers):
+            display.say("\n" * (place > 0) + told.head(answer), 2)
+            if answer.hits:
+                table.show(told.rows(answer, sentence))
+            display.say("\n".join([*([] if answer.hits else [NOTHING]), *told.notes(answer)]), 2)
+        return
     if options.format == "json":
         text = to_json([told.facts(answer, sentence) for answer in answers])
     else:
         parts = []
         for answer in answers:
-            table = to_text(told.rows(answer, sentence)) if answer.hits else "nothing was found"
-            parts.append("\n".join([told.head(answer), table, *told.notes(answer)]))
+            found = table.to_text(told.rows(answer, sentence)) if answer.hits else NOTHING
+            parts.append("\n".join([told.head(answer), found, *told.notes(answer)]))
         text = "\n\n".join(parts) + "\n"
     if options.out:
         write_text(pathlib.Path(options.out), text)

@@ -9,12 +9,12 @@ from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
 
 from tfxmr import jobs
-from tfxmr.core import registry
+from tfxmr.core import display, registry
 from tfxmr.core.errors import InputError
 from tfxmr.jobs import JobsOptions
 from tfxmr.reports.tables import comparison
 from tfxmr.reports.tables.formats import Marked
-from tfxmr.reports.tables.rows import metrics_rows, to_text
+from tfxmr.reports.tables.rows import metrics_rows, show
 from tfxmr.runs.options import RunOptions, affecting
 from tfxmr.runs.run_folder import read_results
 
@@ -45,13 +45,13 @@ def main(arguments: Sequence[str]) -> int:
             if alone:
                 raise
             failed[repeat.seed] = error
-            print(f"tfxmr: seed {repeat.seed} failed: {error}", file=sys.stderr)
+            display.say(f"tfxmr: seed {repeat.seed} failed: {error}", 2, sys.stderr)
     scored = [found for found in results if found]  # only the first of several workers has any
     if len(results) == len(scored):
         sum_up(scored)
     if failed:
         print(f"tfxmr: {len(failed)} of {len(failed) + len(results)} seeds failed:", file=sys.stderr)
-        print(*(f"  seed {seed}: {error}" for seed, error in failed.items()), sep="\n", file=sys.stderr)
+        display.say("\n".join(f"  seed {seed}: {error}" for seed, error in failed.items()), 4, sys.stderr)
     return (1 if results else 2) if failed else 0
 
 
@@ -70,7 +70,7 @@ def at_once(flags: FlagValues, arguments: Sequence[str], options: JobsOptions) -
 def sum_up(results: Sequence[dict[str, Any]]) -> None:
     """Prints the mean and deviation of the results of several seeds; nothing of one."""
     if len(results) > 1:
-        print(to_text(*comparison.summary(results, affecting("nothing"))))
+        show(*comparison.summary(results, affecting("nothing")))
 
 
 def train(flags: FlagValues, method_class: type[Any]) -> dict[str, Any] | None:
@@ -85,12 +85,12 @@ def train(flags: FlagValues, method_class: type[Any]) -> dict[str, Any] | None:
     options = declared.make(flags, RunOptions)
     data = tfxmr_flags.data.load(flags)
     protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings, data, options)
-    print(f"method     {flags.model}: {method_class.paper}")
+    display.say(f"method     {flags.model}: {method_class.paper}")
     training = selection.training_data(protocol, settings, data, options)
     tfxmr_flags.training.refuse_batch(flags, training)
-    print(selection.describe(protocol, settings, data, options, training))
+    display.say(selection.describe(protocol, settings, data, options, training))
     if options.strategy != "none":
-        print(distribution.describe(distribution.start(options)))
+        display.say(distribution.describe(distribution.start(options)))
     del training  # a copy of the features
     run = runner(method_class, settings, data, flags.joint)
     with distribution.loss_explained():
@@ -102,6 +102,7 @@ def train(flags: FlagValues, method_class: type[Any]) -> dict[str, Any] | None:
     if "stopped_by" in results:
         rows = [row | {"value": row["value"] and Marked(row["value"], "*")} for row in rows]
         footnote = f"*  with the best weights before this: {results['stopped_by']}"
-    print(to_text(rows, footnote))
-    print(f"{ending(results)}, {results['seconds']:.0f} s of training; results in {flags.run_dir}/results.json")
+    show(rows, footnote)
+    place = f"results in {flags.run_dir}/results.json"
+    display.say(f"{ending(results)}, {results['seconds']:.0f} s of training; {place}", 2)
     return results

@@ -9,10 +9,10 @@ import tfxmr_flags.tuning
 from tfxmr_flags import declared, parsing
 
 from tfxmr import jobs
-from tfxmr.core import registry
+from tfxmr.core import display, registry
 from tfxmr.core.errors import InputError
 from tfxmr.jobs import Call, Ended, JobsOptions
-from tfxmr.reports.tables.rows import to_text
+from tfxmr.reports.tables.rows import show
 from tfxmr.runs.options import RunOptions
 from tfxmr.tuning.options import SearchOptions
 
@@ -52,11 +52,12 @@ def main(arguments: Sequence[str]) -> int:
     if fit_batch(settings, training)[1]:
         # In best.cfg, too, where the default would count as given.
         flags["batch_size"].value = len(training.splits["train"])
-    print(selection.describe(protocol, settings, data, options, training))
+    display.say(selection.describe(protocol, settings, data, options, training))
     del training  # a copy of the features
-    print(f"search     {search.describe()}")
+    display.say(f"search     {search.describe()}")
     metric = "the sum of recalls at 1, 5 and 10" if data.instances else "mean mAP"
-    print(f"validation by {metric} within the validation items{' of the seen classes' if protocol.unseen else ''}")
+    of_classes = " of the seen classes" if protocol.unseen else ""
+    display.say(f"validation by {metric} within the validation items{of_classes}")
     ended: list[Ended] | None = []
 
     def at_once(names: Sequence[str]) -> None:
@@ -83,16 +84,16 @@ def summarise(trials: list[dict[str, Any]], search: Any, run_dir: str) -> int:
 
     ranked = sorted(trials, key=lambda t: -1 if t["validation_mAP"] is None else t["validation_mAP"], reverse=True)
     shown = [{name: v for name, v in row.items() if name != "message"} for row in tuner.rows(ranked[:SHOWN])]
-    print(to_text(shown))
+    show(shown, keys=1)
     if len(trials) < search.count:
-        print(f"{len(trials)} of {search.count} trials: there are no others left to draw")
+        display.say(f"{len(trials)} of {search.count} trials: there are no others left to draw", 2)
     print(f"all {len(trials)} trials in {run_dir}/trials.csv")
     if tuner.best(trials):
-        print(f"the best again, with its test metrics: tfxmr train --flagfile={run_dir}/best.cfg")
+        display.say_next("the best again, with its test metrics", f"tfxmr train --flagfile={run_dir}/best.cfg", ": ")
     failed = [t for t in trials if t["status"] == "failed"]
     for trial in failed:
-        print(f"trial {trial['trial']} failed: {trial['message']}")
+        display.say(f"trial {trial['trial']} failed: {trial['message']}", 2)
     if failed:
-        print(f"{len(failed)} of {len(trials)} trials failed; "
-              f"to try one again, move its trial.json in {run_dir}/trials elsewhere")
+        display.say(f"{len(failed)} of {len(trials)} trials failed; "
+                    f"to try one again, move its trial.json in {run_dir}/trials elsewhere", 2)
     return 1 if failed else 0

@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 
+from tfxmr.core import display
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import read_json, to_json, write_text
 from tfxmr.jobs.calls import THREADS, Call, Ended, environment, message
@@ -74,8 +75,8 @@ def run(calls: Sequence[Call], options: JobsOptions, folder: pathlib.Path) -> li
         active = True
     if before is not None and active:
         if options.nowait:
-            print(f"slurm job {before['id']}: {len(tasks)} of {len(calls)} runs to be made, logs in {folder}; the same "
-                  f"command without --nowait waits for it, `scancel {before['id']}` ends it")
+            display.say(f"slurm job {before['id']}: {len(tasks)} of {len(calls)} runs to be made, logs in {folder}; "
+                        f"the same command without --nowait waits for it, `scancel {before['id']}` ends it", 2)
             return None
         _wait(before["id"], len(calls), folder)
     return [_ended(call, folder, task) for task, call in enumerate(calls, 1)]

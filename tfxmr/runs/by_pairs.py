@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfxmr.core import registry
+from tfxmr.core import display, registry
 from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData
 from tfxmr.engine import memory
@@ -62,7 +62,7 @@ def run_pairs(
     chosen = pairs(method_class, settings, data)
     for pair in itertools.combinations(data.modalities, 2):
         if pair not in chosen:
-            print(f"{'-'.join(pair)}: skipped, since {registry.name_of(method_class)} learns from pairs")
+            display.say(f"{'-'.join(pair)}: skipped, since {registry.name_of(method_class)} learns from pairs", 2)
     for pair in chosen:
         memory.free()  # of the pair before
         own_flags = flags and flags | {"modalities": f"--modalities={','.join(pair)}"}
@@ -70,7 +70,7 @@ def run_pairs(
         results = run(method_class, settings, data.only(pair), protocol, own_dir, options, own_flags)
         if results:
             found.append(results)
-            print(f"{'-'.join(pair)}: {ending(results)}")
+            display.say(f"{'-'.join(pair)}: {ending(results)}", 2)
     if len(found) < len(chosen):  # of a worker that is not the chief
         return None
     results = found[0] | {

@@ -1,5 +1,6 @@
 """What results.json holds, checked before tables are made of it; and what a run says before it begins."""
 import collections
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -98,13 +99,22 @@ def describe(data: MultiModalData, protocol: Protocol, training: MultiModalData 
             f"{data.source.num_classes} classes"
         )
     facts = protocol.facts(data)
-    unseen = facts.pop("unseen")
-    lines.append("protocol   " + ", ".join(f"{name} {value}" for name, value in facts.items()))
-    if unseen:
-        lines.append(f"unseen     {', '.join(map(str, unseen))}")
+    lines.append(f"protocol   {', '.join([protocol.name, *_unusual(protocol, facts)])}")
+    if protocol.unseen:
+        lines.append(f"unseen     {', '.join(map(str, facts['unseen']))}")
     if data.instances:
         lines.append("metrics    hit@k: a counterpart is among the first k, R@k of papers on images and sentences")
     return "\n".join(lines)
+
+
+def _unusual(protocol: Protocol, facts: Mapping[str, Any]) -> list[str]:
+    """The facts of a protocol that are not what one takes for granted, in words; results.json holds all."""
+    granted = {f.name: f.default for f in dataclasses.fields(Protocol)} | {
+        "name": protocol.name, "gallery": "train" if protocol.unseen else "test", "split": "official",
+        "unseen": facts["unseen"], "held_out": protocol.held_out,  # these two have lines of their own
+    }
+    granted |= {"class_split": "parity"} if protocol.unseen else {}
+    return [f"{name} {value}" for name, value in facts.items() if value != granted[name]]
 
 
 def column_of(metric: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tfxmr import __version__, encoding, evaluation
 from tfxmr.baselines.base import Baseline
-from tfxmr.core import registry
+from tfxmr.core import display, registry
 from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData
 from tfxmr.engine import distribution
@@ -56,7 +56,7 @@ def run(
     chief = distribution.is_chief(strategy)
     job = make_job(method_class, settings, data, protocol, run_dir, options, flags)
     if job.note and chief:
-        print(f"batch      {job.note}")
+        display.say(f"batch      {job.note}")
     job.require_same(strategy)
     finished = job.folder.results() if chief else None
     if distribution.from_chief(strategy, finished is not None):

@@ -19,7 +19,7 @@ from typing import Any
 
 import keras_tuner
 
-from tfxmr.core import stopping
+from tfxmr.core import display, stopping
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import read_json, to_json, write_text
 from tfxmr.core.settings import line
@@ -162,7 +162,7 @@ def _search(
             oracles.tell(oracle, proposal, 0.0)
             continue
         if trial["status"] == "running":
-            print(_progress(trials, what.count, durations), flush=True)
+            display.say(_progress(trials, what.count, durations), 2)
             begin = time.monotonic()
             trial |= _train(start, path, trial["values"])
             durations.append(time.monotonic() - begin)

@@ -1,20 +1,33 @@
 """The options of tables, apart from the commands that print them."""
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tfxmr.core.settings import Settings, setting
 from tfxmr.reports.tables.comparison import CORRECTIONS
-from tfxmr.reports.tables.formats import to_csv, to_latex, to_markdown
-from tfxmr.reports.tables.rows import to_text
+from tfxmr.reports.tables.formats import Best, Row, to_csv, to_latex, to_markdown
+from tfxmr.reports.tables.rows import show
 
-FORMATS: dict[str, Callable[..., str]] = {"text": to_text, "markdown": to_markdown, "latex": to_latex, "csv": to_csv}
+FORMATS: dict[str, Callable[..., str]] = {"markdown": to_markdown, "latex": to_latex, "csv": to_csv}
+
+
+def print_table(name: str, rows: Sequence[Row], footnotes: str = "", best: Best | None = None) -> None:
+    """Prints rows in one of the formats.
+
+    Args:
+      name: "text", or one of FORMATS.
+      rows, footnotes, best: see tfxmr.reports.tables.formats; csv has neither, and text no bold values.
+    """
+    if name == "text":
+        show(rows, footnotes)
+    else:
+        print(FORMATS[name](rows, **({} if name == "csv" else {"footnotes": footnotes, "best": best})))
 
 
 @dataclasses.dataclass(frozen=True)
 class TableOptions(Settings):
     """How a table is printed."""
 
-    format: str = setting("text", "How the table is printed.", choices=(*FORMATS, "json"), affects="nothing")
+    format: str = setting("text", "How the table is printed.", choices=("text", *FORMATS, "json"), affects="nothing")
 
 
 @dataclasses.dataclass(frozen=True)

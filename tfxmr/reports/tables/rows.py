@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from tfxmr.core import display
 from tfxmr.reports.tables import differences
 from tfxmr.reports.tables.formats import Marked, Row
 from tfxmr.runs.results import Results, column_of
 
+MARK = 3  # columns of a footnote's letter
 
 def metrics_rows(metrics: Iterable[dict[str, Any]]) -> list[Row]:
     """Metrics as the rows of a table, after each group of classes the mean of its tasks.
@@ -51,21 +53,45 @@ def by_class_rows(metrics: Iterable[dict[str, Any]]) -> list[Row]:
 
 
 def to_text(rows: Sequence[Row], footnotes: str = "") -> str:
-    """A plain table for the terminal, with three decimals.
+    """A plain table with three decimals, a line a row of any length.
 
     Args:
       rows: list of dicts.
       footnotes: text below the table.
     """
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [columns] + [[_cell(row.get(c)) for c in columns] for row in rows]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-    left = [isinstance(rows[0].get(c), str) for c in columns]
+    columns, cells, left = _cells(rows)
+    widths = [max(len(line[i]) for line in (columns, *cells)) for i in range(len(columns))]
     lines = [
         "  ".join(c.ljust(w) if text else c.rjust(w) for c, w, text in zip(line, widths, left, strict=True)).rstrip()
-        for line in cells
+        for line in (columns, *cells)
     ]
     return "\n".join([*lines, *([footnotes] if footnotes else [])])
+
+
+def show(rows: Sequence[Row], footnotes: str = "", keys: int | None = None) -> None:
+    """Prints rows: a table that fits the terminal, or elsewhere what `to_text` makes.
+
+    Args:
+      rows, footnotes: as in `to_text`.
+      keys: how many columns tell the rows apart, see tfxmr.core.display.table; None: those of text before the first
+        figures.
+    """
+    if not display.is_terminal():
+        print(to_text(rows, footnotes))
+        return
+    filled = {name for row in rows for name, value in row.items() if value is not None}  # in a pipe all columns stay
+    columns, cells, left = _cells([{name: value for name, value in row.items() if name in filled} for row in rows])
+    figures = [number for number, text in enumerate(left) if not text]
+    display.table(columns, cells, figures, keys or max(1, min([len(columns), *figures])))
+    if footnotes:
+        display.say(footnotes, MARK)
+
+
+def _cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]], list[bool]]:
+    """The names of the columns, the cells as texts, and of each column whether it holds texts."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[_cell(row.get(c)) for c in columns] for row in rows]
+    return columns, cells, [isinstance(rows[0].get(c), str) for c in columns]
 
 
 def _cell(value: Any) -> str:
