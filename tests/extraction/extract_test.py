@@ -280,6 +280,18 @@ def test_a_finished_folder_is_what_was_written(name, media, tmp_path, capsys):
     assert feature_folder.load(out, splits.OFFICIAL)  # nothing that was good is lost
 
 
+def test_class_names_that_are_lost_are_written_again(media, tmp_path):
+    """Guards against a finished folder whose names are gone for good; those that the user has changed stay."""
+    out = tmp_path / "features"
+    assert run(media, out) == 0
+    path = out / "classes.txt"
+    whole = path.read_bytes()
+    for content, then in ((None, whole), (b"", whole), (whole[:5], whole), (b"Katze\nHund\n", b"Katze\nHund\n")):
+        path.unlink() if content is None else path.write_bytes(content)
+        assert run(media, out) == 0
+        assert path.read_bytes() == then
+
+
 @pytest.mark.parametrize("text", [
     '"c', "0", "[]", "{}", '{"configuration": [1, "a"], "matrices": {}}', '{"configuration": []}', "[" * 10**5, "\xff",
 ])

@@ -91,6 +91,7 @@ def test_a_build_that_another_process_has_just_finished(tmp_path):
     ("tiny-train.tfrecord-00000-of-00001", lambda content: content[:20] + b"!" + content[21:]),
     ("tiny-train.tfrecord-00000-of-00001", None),
     ("dataset_info.json", lambda content: content[: len(content) // 2]),
+    ("dataset_info.json", None),
 ])
 def test_a_damaged_dataset_is_refused(tmp_path, name, change):
     """Guards against TensorFlow's exceptions, and above all against a dataset with fewer items and no error."""

@@ -102,6 +102,7 @@ def extract(
     }
     with FeatureStore(out, configuration) as store:
         if store.finished:
+            store.name_classes(data.class_names)  # the one file without a digest there
             return store.path
         more = {"split": data.split_facts, "instances": data.instances}
         if vectors:  # before the long work, since the file may be none

@@ -8,6 +8,7 @@ What stands in a folder that is being written:
                             chained digest of the media they were made of, and the digest of these rows
   manifest.json             written last; then progress.json and scratch/ go
 """
+import contextlib
 import importlib.metadata
 import io
 import json
@@ -24,7 +25,7 @@ from tfxmr import __version__
 from tfxmr.core import locks, registry
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import read_json, to_json, write_bytes, write_text
-from tfxmr.data.files import feature_folder, filling
+from tfxmr.data.files import feature_folder, filling, npz
 from tfxmr.data.views import is_default, modality_of
 
 SCRATCH = "scratch"  # folder in it of what is needed until it is finished
@@ -113,8 +114,19 @@ class FeatureStore:
         for name, values in labels.items():
             self.put(f"{split}/{name}", np.asarray(values, np.int32))
         write_text(self.path / split / feature_folder.IDS, to_json(ids))
-        if class_names:
-            write_text(self.path / "classes.txt", "".join(f"{name}\n" for name in class_names))
+        self.name_classes(class_names)
+
+    def name_classes(self, names: Sequence[str]) -> None:
+        """Writes classes.txt where it is not there, or cut short; a whole one may be the user's.
+
+        Args:
+          names: of the classes in the order of their labels; none of data without.
+        """
+        path = self.path / "classes.txt"
+        with contextlib.suppress(InputError):
+            if not names or len(npz.read_classes(path)) >= len(names):
+                return
+        write_text(path, "".join(f"{name}\n" for name in names))
 
     def allocate(self, arrays: Mapping[str, tuple[tuple[int, ...], Any]]) -> None:
         """Takes the room of arrays on the disk, keeping what they hold.

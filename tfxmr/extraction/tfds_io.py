@@ -51,6 +51,8 @@ def build(
         manual_dir=manual_dir, try_download_gcs=False, compute_stats=tfds.download.ComputeStatsMode.SKIP)
     try:
         found = _builder(builder_class, config, data_dir)
+        if found.data_path.exists() and not (facts := found.data_path / "dataset_info.json").exists():
+            raise InputError(f"{found.data_path}: is damaged ({facts.name} is missing); {REBUILD}")
         if not found.data_path.exists():  # it appears when the build is complete
             with _alone(found), _system_errors(pathlib.Path(found.data_path).parent):
                 found = builder(builder_class, config, data_dir)  # which another process may have built by now
