@@ -8,7 +8,6 @@ What stands in a folder that is being written:
                             chained digest of the media they were made of, and the digest of these rows
   manifest.json             written last; then progress.json and scratch/ go
 """
-import contextlib
 import importlib.metadata
 import io
 import json
@@ -25,7 +24,7 @@ from tfxmr import __version__
 from tfxmr.core import locks, registry
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import read_json, to_json, write_bytes, write_text
-from tfxmr.data.files import feature_folder, filling, npz
+from tfxmr.data.files import feature_folder, filling
 from tfxmr.data.views import is_default, modality_of
 
 SCRATCH = "scratch"  # folder in it of what is needed until it is finished
@@ -122,11 +121,9 @@ class FeatureStore:
         Args:
           names: of the classes in the order of their labels; none of data without.
         """
-        path = self.path / "classes.txt"
-        with contextlib.suppress(InputError):
-            if not names or len(npz.read_classes(path)) >= len(names):
-                return
-        write_text(path, "".join(f"{name}\n" for name in names))
+        path, text = self.path / "classes.txt", "".join(f"{name}\n" for name in names)
+        if names and (not path.exists() or text.encode().startswith(path.read_bytes())):
+            write_text(path, text)
 
     def allocate(self, arrays: Mapping[str, tuple[tuple[int, ...], Any]]) -> None:
         """Takes the room of arrays on the disk, keeping what they hold.
