@@ -1,4 +1,5 @@
 """Tests of what items are made of: the right picture and text of each id, and names where there is no more."""
+import dataclasses
 import shutil
 from unittest import mock
 
@@ -10,8 +11,10 @@ from tfxmr_datasets.scenes import generator
 from tfxmr_datasets.wikipedia_xmr import official_files
 from tfxmr_datasets.wikipedia_xmr.wikipedia_xmr_dataset_builder import Builder
 
+from tfxmr.__main__ import main
+from tfxmr.core.errors import InputError
 from tfxmr.data.multimodal import MultiModalData, Split
-from tfxmr.extraction import tfds_io
+from tfxmr.extraction import catalogue, tfds_io
 from tfxmr.extraction.media import media, names, places
 
 OFFICIAL = "wikipedia_dataset"
@@ -81,3 +84,44 @@ def test_wikipedia_from_the_built_articles(files):
     assert media(data, "test", "text", [0, 1], data_dir=data_dir) == [expected, "text unknown"]
     (picture,) = media(data_of("wikipedia", ["i5"]), "test", "image", [0], data_dir=data_dir)
     assert isinstance(picture, np.ndarray) and picture.ndim == 3
+
+
+@pytest.fixture
+def extracted(tmp_path):
+    """Own pictures and texts, and a feature folder that was made of them, in a folder of both."""
+    home = tmp_path / "home"
+    for split in ("train", "test"):
+        for label, name in enumerate(("cat", "dog")):
+            (home / "data" / split / name).mkdir(parents=True)
+            for i in range(2):
+                place = home / "data" / split / name / f"{split}{label}{i}"
+                PIL.Image.new("RGB", (9, 9), (100 * label, 50 * i, 0)).save(place.with_suffix(".png"))
+                place.with_suffix(".txt").write_text(f"a {name} number {i}")
+    flags = [f"--data_dir={home}/data", f"--out={home}/features", "--image_features=descriptor", "--text_features=words"]
+    assert main(["extract", "--dataset=folder", *flags, "--min_words=1"]) == 0
+    return home
+
+
+@pytest.mark.filterwarnings("error")
+def test_extracted_items_are_found_where_they_lay(extracted):
+    """Guards against names in the cells of a figure while the images are there; a home may move as a whole."""
+    moved = extracted.rename(extracted.parent / "moved")
+    for home, own in ((moved, {}), (moved, {"data_dir": moved / "data"})):
+        data = catalogue.load("features", features=home / "features")
+        image, text = (media(data, "test", m, [3], **own)[0] for m in ("image", "text"))
+        assert image.shape == (9, 9, 3) and text == "a dog number 1"
+    data = catalogue.load("features", features=(moved.rename(extracted)) / "features")
+    assert data.media_places == {"data_dir": str(extracted / "data")}
+
+
+def test_extracted_items_that_are_gone(extracted):
+    """Guards against boxes without a word on why, or an end of the command where names would do."""
+    data = catalogue.load("features", features=extracted / "features")
+    (extracted / "data").rename(extracted / "elsewhere")
+    with pytest.warns(UserWarning, match=r"names stand in .*: --data_dir=.*/data.*; name where they are by --data_dir=DIR$"):
+        assert media(data, "test", "text", [3]) == ["text test/dog/test11"]
+    with pytest.raises(InputError, match="--data_dir=nowhere"):
+        media(data, "test", "text", [3], data_dir="nowhere")
+    without = dataclasses.replace(data, media_places={})  # of an older version
+    with pytest.warns(UserWarning, match="nothing says where they are; name where they are by --data_dir=DIR"):
+        media(without, "test", "text", [3])

@@ -59,6 +59,7 @@ def main(arguments: Sequence[str]) -> None:
     folder = extract.extract(
         data, read, features, flags.out, flags.fit_on, flags.text_corpus, flags.word_vectors,
         {"dataset": flags.dataset}, unseen, made,
+        {name: places[name] for name in ("data_dir", "manual_dir")},
     )
     shapes = ", ".join(f"{v} {f.name} ({' x '.join(map(str, np.atleast_1d(f.dim)))})" for v, f in features.items())
     for name in data.splits:

@@ -194,6 +194,8 @@ class MultiModalData:
       recipes: view -> the feature that made its arrays of media, or one with its `state` alone, see
         tfxmr.features.Feature; a view of which that is not known is not there.
       media: True if `tfxmr extract --dataset=<name>` reads images and texts of these items.
+      media_places: "data_dir" and "manual_dir" -> where these lay when features were made of them, as far as they were
+        given.
     """
 
     name: str
@@ -213,6 +215,7 @@ class MultiModalData:
     # How arrays came to be makes no two data sets different.
     recipes: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     media: bool = False
+    media_places: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     @property
     def shown(self) -> str:

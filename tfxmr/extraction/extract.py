@@ -69,7 +69,7 @@ def items(name: str, **asked: Any) -> tuple[MultiModalData, Reader]:
 def extract(
     data: MultiModalData, read: Reader, features: Mapping[str, Any], out: str | os.PathLike,
     fit_on: Sequence[str] = ("train",), corpus: Place = None, vectors: Place = None, origin: dict | None = None,
-    unseen: Collection[int] = (), made: Shards | None = None,
+    unseen: Collection[int] = (), made: Shards | None = None, places: Mapping[str, Place] | None = None,
 ) -> pathlib.Path:
     """Extracts features of every split, or resumes where it was killed.
 
@@ -84,6 +84,7 @@ def extract(
       origin: JSON facts for the manifest on where the items come from.
       unseen: labels of classes whose items teach nothing to a feature that learns by labels.
       made: has the rows made elsewhere; None: this process makes them.
+      places: "data_dir" and "manual_dir" -> where the media lie, which figures show; None: not known.
 
     Returns:
       pathlib.Path of the folder.
@@ -105,6 +106,8 @@ def extract(
             store.name_classes(data.class_names)  # the one file without a digest there
             return store.path
         more = {"split": data.split_facts, "instances": data.instances}
+        if noted := feature_folder.places(store.path, places or {}):
+            more["media"] = noted
         if vectors:  # before the long work, since the file may be none
             matrix, decisions = word_vectors.class_embeddings(data.class_names, word_vectors.load(vectors))
             store.put("class_embeddings", matrix)

@@ -1,9 +1,11 @@
 """What the items of a dataset are made of, to be shown: images and texts; or their names, where there is no more."""
 import pathlib
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
+from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.extraction import catalogue
@@ -48,8 +50,9 @@ def media(
 
     Args:
       data, split, modality, rows: as in `names`.
-      data_dir: folder of the built datasets; None means TFDS's default.
-      manual_dir: folder of the dataset's official files, where it has some.
+      data_dir: folder of the built datasets, or of one's own images and texts; None: where the data say that they
+        were, else TFDS's default.
+      manual_dir: folder of the dataset's official files, where it has some; None: as of data_dir.
 
     Returns:
       A list, for each item: uint8 (height, width, 3), an image; or str, a text or, failing all else, a name such as
@@ -59,5 +62,23 @@ def media(
     ids = names(data, split, modality, rows)
     known = catalogue.find(data.name)
     if known and known.has_media and modality in data.splits[split].ids:
-        found = known.media(modality, ids, Request(data_dir, manual_dir))
+        asked = Request(data_dir, manual_dir)
+        if not (data_dir or manual_dir):
+            asked = Request(data.media_places.get("data_dir"), data.media_places.get("manual_dir"))
+        try:
+            found = known.media(modality, ids, asked)
+        except InputError as error:
+            if data_dir or manual_dir:
+                raise
+            _warn(str(error))
+        else:
+            if found and all(item is None for item in found):
+                _warn(f"none of these {modality} items is in {asked.data_dir}" if asked.data_dir
+                      else "nothing says where they are")
     return [f"{modality} {name}" if item is None else item for item, name in zip(found, ids, strict=True)]
+
+
+def _warn(why: str) -> None:
+    """Says, once a command, why names stand where images and texts are asked for, and what helps."""
+    warnings.warn(f"names stand in the places of images and texts: {why}; name where they are by --data_dir=DIR",
+                  stacklevel=3)

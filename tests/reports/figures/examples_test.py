@@ -1,6 +1,7 @@
 """Tests of retrieval examples: the right items in the right cells, marked as they are."""
 import dataclasses
 
+import drawn
 import numpy as np
 import pytest
 
@@ -40,13 +41,13 @@ def test_cells(ranking, data):
     figure = draw(ranking, data, query_ids=("test 8", "test 7"))
     headings = [cell.get_title() for cell in figure.axes]
     assert headings[:6] == [
-        "query: class 1", "1 ✓ right\nclass 1", "2 ✗ wrong\nclass 0", "3 ✓ right\nclass 1", "4 ✗ wrong\nclass 0",
+        "query\nclass 1", "1 ✓ right\nclass 1", "2 ✗ wrong\nclass 0", "3 ✓ right\nclass 1", "4 ✗ wrong\nclass 0",
         "5 ✓ right\nclass 1",
     ]
-    assert headings[6:8] == ["query: class 0", "1 ✓ right\nclass 0"]
+    assert headings[6:8] == ["query\nclass 0", "1 ✓ right\nclass 0"]
     texts = [cell.texts[0].get_text() for cell in figure.axes]
     assert texts[:3] == ["image test 8", "text train 14", "text train 15"] and texts[6:8] == ["image test 7", "text train 10"]
-    assert "title\nimage → text: query and the 5 best of the gallery" in figure.get_suptitle()
+    assert figure.get_suptitle() == "title\nimage → text: 2 of 2 queries (named), and the 5 best of 6 in the gallery"
 
 
 def test_pictures_are_shown(ranking, data, monkeypatch):
@@ -71,6 +72,15 @@ def test_items_without_ids_go_by_row(ranking, data):
     without = dataclasses.replace(data, splits={k: dataclasses.replace(s, ids={}) for k, s in data.splits.items()})
     figure = draw(ranking, without, query_ids=("8",))
     assert [cell.texts[0].get_text() for cell in figure.axes[:2]] == ["image 8", "text 14"]
+
+
+def test_long_names_and_texts(ranking, data):
+    """Guards against headings that cover each other or leave the figure, and cells that shrink to make room for them."""
+    names = ["Recreation grounds and municipal parks of the nineteenth century", "W" * 60, "short", "Общественное здание", "x"]
+    figure = draw(ranking, dataclasses.replace(data, class_names=names))
+    assert drawn.faults(figure, least=0.95) == []
+    headings = [axes.get_title() for axes in figure.axes]
+    assert headings[0].startswith("query\nRecreation") and headings[0].endswith("…") and headings[0].count("\n") == 2
 
 
 def test_unknown_query(ranking, data):

@@ -3,7 +3,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,16 @@ from tfxmr.data.splits import SplitRule
 from tfxmr.data.views import is_default, kind
 
 MANIFEST = "manifest.json"
+FROM_HERE = "_from_here"  # ends the name of a place as seen from the folder
 PROGRESS = "progress.json"
 IDS = "ids.json"  # modality -> names of its items; each modality may have names of its own
 EMBEDDINGS = "class_embeddings.npy"
 STATES = "preprocessing"  # folder of what made the features, by view; see tfxmr.data.files.states
 ANEW = "the command that made it and a new --out"
-_KINDS = {"dataset": str, "modalities": dict, "class_embeddings": dict, "files": dict, "instances": bool, "split": dict}
+_KINDS = {
+    "dataset": str, "modalities": dict, "class_embeddings": dict, "files": dict, "instances": bool, "split": dict,
+    "media": dict,
+}
 _FACTS = {"fitted_labels": list, "fitted_on": list, "splits": dict}  # of a view
 
 
@@ -81,7 +85,33 @@ def load(folder: str | os.PathLike | None, split: SplitRule, allow_leaks: bool =
     return dataclasses.replace(
         data, name=manifest["dataset"], splits=splits, features=features, class_embeddings=embeddings,
         split_facts=manifest.get("split", {}), instances=manifest.get("instances", False),
+        media_places=_found_places(folder, manifest.get("media", {})),
     )
+
+
+def places(folder: pathlib.Path, asked: Mapping[str, files.Place]) -> dict[str, str]:
+    """Where media lie, for the manifest of a folder: absolute paths, and as seen from the folder.
+
+    Args:
+      folder: the feature folder.
+      asked: "data_dir" and "manual_dir" -> a path, or None.
+    """
+    found = {}
+    for name, place in asked.items():
+        if place:
+            found[name] = os.path.abspath(os.path.expanduser(place))
+            found[f"{name}{FROM_HERE}"] = os.path.relpath(found[name], folder)
+    return found
+
+
+def _found_places(folder: pathlib.Path, known: Mapping[str, str]) -> dict[str, str]:
+    """What `places` has noted, of folders and media that may have been moved together."""
+    found = {name: place for name, place in known.items() if not name.endswith(FROM_HERE)}
+    for name, place in found.items():
+        moved = folder / known.get(f"{name}{FROM_HERE}", "")
+        if not os.path.exists(place) and f"{name}{FROM_HERE}" in known and moved.exists():
+            found[name] = os.path.abspath(moved)
+    return found
 
 
 def read_manifest(folder: pathlib.Path) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from tfxmr.reports.figures import examples, style, texts
 from tfxmr.reports.figures.rankings import Item, Ranking
 
 MATCHES = 2  # of each query, the best ones
-CELL = 1.9  # inches, the height of a row
 ADDS, TAKES = style.PALETTE[4], style.PALETTE[5]
 STRENGTH = 0.75  # opacity of what adds most
 TEXT_SIZE = 6
@@ -55,22 +54,23 @@ def draw(
         for stem, ranking, chosen in examples.pick(rankings, data, queries, query_ids, seed)
     }
     shown = examples.media_of(data, found.values(), places)
-    return {stem: _figure(*parts, data, prepared, retriever.carried, title, shown) for stem, parts in found.items()}
+    return {
+        stem: _figure(*parts, data, prepared, retriever.carried, title, shown, not query_ids)
+        for stem, parts in found.items()
+    }
 
 
 def _figure(
     ranking: Ranking, chosen: Sequence[int], found: NDArray, data: MultiModalData, prepared: MultiModalData,
-    carry: Callable, title: str, shown: dict[Item, Any],
+    carry: Callable, title: str, shown: dict[Item, Any], drawn: bool,
 ) -> Figure:
     count = found.shape[1]
-    figure = Figure(figsize=(style.WIDTH, CELL * len(chosen) + 0.9), layout="constrained")
     group = "" if ranking.classes == "all" else f", {ranking.classes} classes"
-    told = f"{style.arrow(ranking.task)}{group}: each query with its {count} best, and what carried the match"
-    style.set_title(figure, f"{title}\n{told}")
-    style.set_notes(figure, [
+    told = (f"{style.arrow(ranking.task)}{group}: {examples.shown_of(ranking, chosen, drawn)}, each with its {count} "
+            f"best of {len(ranking.gallery_labels)}, and what carried the match")
+    figure, cells = style.cells(len(chosen), 2 * count, f"{title}\n{told}", [
         "orange: adds to the pair's similarity in this branch; blue: takes from it; the fullest is the largest share",
     ])
-    cells = figure.subplots(len(chosen), 2 * count, squeeze=False)
     pairs = [(ranking.query_items[query], ranking.gallery_items[item])
              for query, items in zip(chosen, found, strict=True) for item in items]
     images, texts = ([next(item for item in pair if item[1] == m) for pair in pairs] for m in ("image", "text"))
@@ -84,7 +84,8 @@ def _figure(
             is_query = item == ranking.query_items[chosen[row]]
             told = "query" if is_query else f"{place + 1} {mark}"
             heading = f"{told}: {examples.class_of(data, label)}\n{item[1]} branch {shares.sum():.2f}"
-            _frame(axes, heading, "black" if is_query else colour)
+            axes.set(xlim=(0, 1), ylim=(1, 0))
+            style.frame(axes, heading, "black" if is_query else colour)
             if item[1] == "image":
                 _image(axes, shown[item], shares)
             else:
@@ -113,13 +114,6 @@ def words_of(data: MultiModalData, item: Item) -> list[str]:
     known = data.vocabularies.get(view)
     numbers = np.asarray(data.splits[split].features[view][row]).tolist()
     return [(known[n] if known else str(n)) if n else "" for n in numbers]
-
-
-def _frame(axes: Axes, heading: str, colour: str) -> None:
-    axes.set(xticks=[], yticks=[], box_aspect=1, xlim=(0, 1), ylim=(1, 0))
-    axes.grid(False)
-    axes.set_title(heading, fontsize=7, color=colour, pad=3)
-    axes.spines[:].set(visible=True, color=colour, linewidth=1.5)
 
 
 def _image(axes: Axes, medium: NDArray | str, shares: NDArray) -> None:

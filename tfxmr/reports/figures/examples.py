@@ -16,7 +16,6 @@ from tfxmr.reports.figures import style, texts
 from tfxmr.reports.figures.rankings import Item, Ranking
 
 BEST = 5  # items shown of each ranking
-CELL = 1.5  # inches, the height of a row
 MARKS = {True: ("✓ right", style.PALETTE[0]), False: ("✗ wrong", style.PALETTE[1])}
 TEXT_SIZE = 6
 TEXT_WIDTH, TEXT_LINES = 73, 10  # points, and lines, that fit into a cell
@@ -50,7 +49,7 @@ def draw(
         for stem, ranking, chosen in pick(rankings, data, queries, query_ids, seed)
     }
     shown = media_of(data, found.values(), places)
-    return {stem: _figure(*parts, data, title, shown) for stem, parts in found.items()}
+    return {stem: _figure(*parts, data, title, shown, not query_ids) for stem, parts in found.items()}
 
 
 def pick(
@@ -103,16 +102,18 @@ def best(ranking: Ranking, chosen: Sequence[int], count: int = BEST) -> NDArray[
 
 
 def _figure(
-    ranking: Ranking, chosen: Sequence[int], found: NDArray, data: MultiModalData, title: str, shown: dict[Item, Any]
+    ranking: Ranking, chosen: Sequence[int], found: NDArray, data: MultiModalData, title: str, shown: dict[Item, Any],
+    drawn: bool,
 ) -> Figure:
-    figure = Figure(figsize=(style.WIDTH, CELL * len(chosen) + 0.6), layout="constrained")
     group = "" if ranking.classes == "all" else f", {ranking.classes} classes"
-    told = f"{style.arrow(ranking.task)}{group}: query and the {found.shape[1]} best of the gallery"
-    style.set_title(figure, f"{title}\n{told}")
-    cells = figure.subplots(len(chosen), 1 + found.shape[1], squeeze=False)
+    told = (
+        f"{style.arrow(ranking.task)}{group}: {shown_of(ranking, chosen, drawn)}, and the {found.shape[1]} best of "
+        f"{len(ranking.gallery_labels)} in the gallery"
+    )
+    figure, cells = style.cells(len(chosen), 1 + found.shape[1], f"{title}\n{told}")
     for row, query, items in zip(cells, chosen, found, strict=True):
         label = ranking.query_labels[query]
-        cell(row[0], shown[ranking.query_items[query]], f"query: {class_of(data, label)}", "black")
+        cell(row[0], shown[ranking.query_items[query]], f"query\n{class_of(data, label)}", "black")
         for place, (axes, item) in enumerate(zip(row[1:], items, strict=True), 1):
             mark, colour = MARKS[bool(ranking.gallery_labels[item] == label)]
             heading = f"{place} {mark}\n{class_of(data, ranking.gallery_labels[item])}"
@@ -120,18 +121,27 @@ def _figure(
     return figure
 
 
+def shown_of(ranking: Ranking, chosen: Sequence[int], drawn: bool) -> str:
+    """Which queries of a ranking a figure shows, such as "3 of 60 queries (drawn at random)".
+
+    Args:
+      ranking: with all queries.
+      chosen: indices of those that are shown.
+      drawn: True if they were drawn, False if they were named.
+    """
+    return f"{len(chosen)} of {len(ranking.query_labels)} queries ({'drawn at random' if drawn else 'named'})"
+
+
 def cell(axes: Axes, medium: NDArray | str, heading: str, colour: str) -> None:
     """Shows an image or a text in a frame, under a heading.
 
     Args:
-      axes: the cell.
+      axes: the cell, one of style.cells.
       medium: uint8 (height, width, 3), or a text.
       heading: of a line or two.
       colour: of the heading and the frame.
     """
-    axes.set(xticks=[], yticks=[], box_aspect=1)
-    axes.set_title(heading, fontsize=7, color=colour, pad=3)
-    axes.spines[:].set(visible=True, color=colour, linewidth=1.5)
+    style.frame(axes, heading, colour)
     if isinstance(medium, str):
         text = "\n".join(texts.wrap(medium, TEXT_SIZE, TEXT_WIDTH, TEXT_LINES))
         shown = axes.text(0.04, 0.96, text, transform=axes.transAxes, fontsize=TEXT_SIZE, va="top", clip_on=True)

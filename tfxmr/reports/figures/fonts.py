@@ -61,8 +61,8 @@ def fit(figures: Sequence[Figure]) -> None:
         shown = " ".join(f"{c} ({unicodedata.name(c, f'U+{ord(c):04X}').title()})" for c in new[:3])
         warnings.warn(
             f"no installed font has {len(new)} characters of these figures, such as {shown}; boxes stand in their "
-            "places. Install a font of that script, such as Noto Sans CJK for Chinese, Japanese and Korean, and draw "
-            "again",
+            "places. Install a font of that script, such as Noto Sans CJK for Chinese, Japanese and Korean (Debian and "
+            "Ubuntu: apt install fonts-noto-cjk), and draw again",
             stacklevel=2,
         )
 

@@ -132,10 +132,7 @@ def _square() -> tuple[int, int, int]:
 
 def _figure(cells: Sequence[tuple], headings: Sequence[tuple], title: str, notes: Sequence[str]) -> Figure:
     rows = -(-len(cells) // ITEMS)
-    figure = Figure(figsize=(style.WIDTH, examples.CELL * rows + 0.7), layout="constrained")
-    style.set_title(figure, title)
-    style.set_notes(figure, notes)
-    grid = figure.subplots(rows, 3 * ITEMS, squeeze=False)
+    figure, grid = style.cells(rows, 3 * ITEMS, title, notes)
     for axes in grid.ravel()[3 * len(cells) :]:
         axes.set_axis_off()
     for n, (media_of_item, told) in enumerate(zip(cells, headings, strict=True)):

@@ -13,6 +13,7 @@ import matplotlib.style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from tfxmr.core.files import write_bytes
 from tfxmr.evaluation.protocol import Protocol
@@ -52,7 +53,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4
 CHANCE: dict[str, Any] = {"color": "0.45", "linestyle": ":", "linewidth": 1.2}
 LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-NOTE_SIZE = 7
+NOTE_SIZE = HEADING_SIZE = 7
+CELL_GAP = 8  # points between two cells
 # Format -> metadata that would tell versions or times.
 METADATA: dict[str, dict[str, None]] = {
     "png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -120,6 +122,41 @@ def panels(
         places.append(grid[-1, :])
     set_title(figure, title)
     return figure, [figure.add_subplot(place) for place in places]
+
+
+def cells(rows: int, columns: int, title: str, notes: Sequence[str] = ()) -> tuple[Sheet, NDArray[Any]]:
+    """A figure of square cells under headings, as wide as a page.
+
+    Args:
+      rows, columns: of cells.
+      title: text above them, lines separated by newlines.
+      notes: lines below them.
+
+    Returns:
+      (Sheet, its Axes (rows, columns)).
+    """
+    figure = Sheet(WIDTH, rows * (WIDTH / columns + 0.4) + 0.3, None)
+    set_title(figure, title)
+    set_notes(figure, notes)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def frame(axes: Axes, heading: str, colour: str) -> None:
+    """Makes a panel a cell: no ticks, a frame, and a heading that is broken to its width.
+
+    Args:
+      axes: one of `cells`.
+      heading: a line or several, of each of which two lines are shown.
+      colour: of the heading and the frame.
+    """
+    figure, place = axes.get_figure(), axes.get_subplotspec()
+    assert isinstance(figure, Figure) and place
+    points = texts.POINTS * figure.get_figwidth() / place.get_gridspec().ncols - CELL_GAP
+    lines = [line for part in heading.split("\n") for line in texts.wrap(part, HEADING_SIZE, points, lines=2)]
+    axes.set(xticks=[], yticks=[], box_aspect=1)
+    axes.grid(False)
+    axes.set_title("\n".join(lines), fontsize=HEADING_SIZE, color=colour, pad=3)
+    axes.spines[:].set(visible=True, color=colour, linewidth=1.5)
 
 
 def set_title(figure: Figure, title: str) -> None:
