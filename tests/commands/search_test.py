@@ -9,6 +9,7 @@ from PIL import Image
 import tfxmr
 from tfxmr.__main__ import main
 from tfxmr.encoding import embeddings
+from tfxmr.search import Index
 
 WORDS = {"boat": "a red boat on the sea", "tree": "a green tree in the wood", "sun": "a yellow sun in the sky"}
 COLOURS = {"boat": (200, 30, 30), "tree": (30, 160, 40), "sun": (220, 210, 40)}
@@ -101,6 +102,59 @@ def test_index(place, capsys, tmp_path):
     assert f"index      {tmp_path}/other: 54 image, 54 text items, 2 wide, cosine\nkind       flat (folder), exact\n" == told
     found = json.loads(search(place, capsys, "--text=red boat", f"--index={tmp_path}/other", "--format=json", "--k=1").out)
     assert found[0]["hits"][0]["class"] == "boat"
+
+
+def index(capsys, *arguments, status=0):
+    capsys.readouterr()
+    assert main(["index", *arguments]) == status
+    told = capsys.readouterr()
+    return told.err if status else told.out
+
+
+def test_deletions(place, capsys, tmp_path):
+    """By id, file and column; what is not there is counted, so that the same command again is no error."""
+    run, to = f"--run_dir={place}/run", f"--to={tmp_path}/own"
+    index(capsys, run, to)
+    ids = Index.open(tmp_path / "own").items({"split": "test"}).ids
+    boat, tree, sun = (next(i for i in ids if name in i) for name in ("boat", "tree", "sun"))
+    asked = [to, f"--delete=image:{boat},text:{tree},image:nobody"]
+    assert index(capsys, *asked).startswith("deleted    2 items\nnot there  1, such as image:nobody\nindex      ")
+    assert index(capsys, *asked).startswith("deleted    0 items\nnot there  3, such as ")
+    assert index(capsys, run, to, f"--delete={tree}").startswith("deleted    1 items\nindex")  # of one modality now
+    assert f"--delete={sun}: image and text have it; write --delete=image:{sun}" in index(capsys, to, f"--delete=x,{sun}", status=2)
+    (tmp_path / "ids").write_text(f"\ufeffimage:{sun}\r\n\ntext:{sun}\n")
+    assert index(capsys, to, f"--delete_file={tmp_path}/ids").startswith("deleted    2 items\nindex")
+    told = index(capsys, to, "--delete_where=class=boat", "--delete_where=class=sun", "--delete_where=split=test")
+    assert told.startswith("deleted    21 items") and "36 text items" not in told
+    with Index.open(tmp_path / "own") as found:
+        assert found.count({"class": ["boat", "sun"], "split": ["test"]}) == 0 and found.count({"class": "tree"}) == 34
+
+
+def test_deleted_items_stay_away_from_searches(place, capsys, tmp_path):
+    """Guards against a search that fills the run's index up again; `tfxmr index` does."""
+    shutil.copytree(place / "run", tmp_path / "run")
+    run = f"--run_dir={tmp_path}/run"
+    shutil.rmtree(tmp_path / "run/index", ignore_errors=True)
+    assert index(capsys, run, "--delete_where=class=boat").startswith("deleted    36 items")
+    found = json.loads(search(tmp_path, capsys, "--text=the red boat", "--k=30", "--format=json").out)
+    assert "boat" not in {hit["class"] for hit in found[0]["hits"]}
+    assert tfxmr.search.Searcher.of(tmp_path / "run").index.count({"class": "boat"}) == 0
+    assert "54 image, 54 text" in index(capsys, run)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--delete=x"], "--to=INDEX is missing"),
+    (["--to=nothing", "--delete=x"], "nothing: holds no index"),
+    (["--to=nothing", "--delete_where=boat"], "--delete_where=boat: give COLUMN=VALUE, such as --delete_where=class=boat"),
+    (["--to=nothing", "--delete_where=class=boat", "--delete=x"], "delete by one after the other"),
+    (["--to=nothing", "--embeddings=there", "--delete=x"], "--embeddings: adds items; omit it"),
+    (["--to=nothing", "--delete_file=nowhere"], "--delete_file=nowhere: cannot be read"),
+    (["--to=nothing", f"--delete_file={__file__}x"], "cannot be read"),
+])
+def test_refusals_of_deletions(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = index(capsys, *arguments, status=2)
+    assert message in told and told.count("\n") == 1
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

@@ -1,6 +1,7 @@
-"""Indexes the items of a finished run, to be searched by `tfxmr search`."""
+"""Indexes the items of a finished run, to be searched by `tfxmr search`; deletes items of an index."""
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl.flags import FlagValues
 from rich.console import Console
@@ -11,9 +12,10 @@ from tfxmr import encoding
 from tfxmr.core import display
 from tfxmr.core.errors import InputError
 from tfxmr.encoding import Encoder
-from tfxmr.search import Index
+from tfxmr.search import Index, deleting
 from tfxmr.search.building import of_run
 from tfxmr.search.options import IndexOptions
+from tfxmr.search.query import Searcher
 
 
 def define(values: FlagValues) -> None:
@@ -24,26 +26,53 @@ def define(values: FlagValues) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Runs `tfxmr index` with a list of flags."""
     options = declared.make(parsing.parse("index", arguments, define), IndexOptions)
+    if options.deletes:
+        _delete(options)
+        return
     if not options.run_dir:
         raise InputError("--run_dir=RUN is missing: name the folder of the finished run whose items are indexed")
     encoder = encoding.load(options.run_dir)
     with filled(encoder, options.run_dir, options.to, options.embeddings) as index:
         recall = index.build(options.kind, options.min_recall)
         facts = index.info()
-    counts = ", ".join(f"{count:,} {modality}" for modality, count in facts["items"].items())
     exact = "exact" if options.kind == "flat" else f"recall@10 {recall:.3f} of an exact search"
-    display.say(f"index      {facts['uri']}: {counts} items, {facts['dimensions']} wide, {facts['similarity']}")
+    display.say(f"index      {_told(facts)}")
     display.say(f"kind       {facts['kind']} ({facts['engine']}), {exact}")
 
 
-def filled(encoder: Encoder, run_dir: str, uri: str | None, places: Sequence[str] = ()) -> Index:
+def _told(facts: dict[str, Any]) -> str:
+    counts = ", ".join(f"{count:,} {modality}" for modality, count in facts["items"].items())
+    return f"{facts['uri']}: {counts or 'no'} items, {facts['dimensions']} wide, {facts['similarity']}"
+
+
+def _delete(options: IndexOptions) -> None:
+    """Deletes items of an index, and says how many, and which were not there."""
+    chosen, names = deleting.where(options.delete_where), list(options.delete)
+    if options.delete_file:
+        names += deleting.ids_of(options.delete_file)
+    encoder = encoding.load(options.run_dir) if options.run_dir else None
+    if options.to is None and encoder:
+        index = filled(encoder, str(options.run_dir), None, again=False)
+    else:
+        index = Searcher(Index.open(str(options.to)), encoder).index  # which refuses another encoder's
+    with index:
+        count, missing = (index.delete(chosen), []) if chosen else deleting.by_ids(index, names)
+        display.say(f"deleted    {count:,} items")
+        if missing:
+            display.say(f"not there  {len(missing):,}, such as {missing[0]}")
+        display.say(f"index      {_told(index.info())}")
+
+
+def filled(
+    encoder: Encoder, run_dir: str, uri: str | None, places: Sequence[str] = (), again: bool = True
+) -> Index:
     """The index of a run, filled where items are missing, with a progress bar.
 
     Args:
       encoder: of the run.
       run_dir: of the run or its encoder.
       uri: as `Index.open` takes it; None: RUN/index.
-      places: folders of other items, as tfxmr.search.building.of_run takes them.
+      places, again: as tfxmr.search.building.of_run takes them.
 
     Raises:
       InputError: as tfxmr.search.building.of_run.
@@ -53,5 +82,5 @@ def filled(encoder: Encoder, run_dir: str, uri: str | None, places: Sequence[str
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("index", total=None)
         return of_run(
-            encoder, run_dir, uri, lambda done, total: progress.update(task, completed=done, total=total), places
+            encoder, run_dir, uri, lambda done, total: progress.update(task, completed=done, total=total), places, again
         )

@@ -46,7 +46,7 @@ def opened(options: SearchOptions, run_dir: str) -> Searcher:
     encoder = encoding.load(run_dir, options.word_vectors, options.image_weights, options.backend)
     if options.index is not None:
         return Searcher(Index.open(options.index), encoder)
-    return Searcher(filled(encoder, run_dir, None), encoder)
+    return Searcher(filled(encoder, run_dir, None, again=False), encoder)
 
 
 def queries(options: SearchOptions, searcher: Searcher) -> list[Query]:

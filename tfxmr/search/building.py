@@ -9,12 +9,13 @@ import numpy as np
 
 from tfxmr import encoding
 from tfxmr.core.errors import InputError
-from tfxmr.core.files import Place
+from tfxmr.core.files import Place, write_bytes
 from tfxmr.encoding import Encoder, embeddings
 from tfxmr.search.index import Index
 
 BLOCK = 8192  # items added at once
 NAME = "index"  # of the folder in the run's, the default place
+FILLED = "filled"  # file in it, once it has all items: what was deleted since is not to come back by a search
 COLUMNS = ("name", "class", "split", "seen", "row", "pair", "file", "text")
 
 
@@ -103,6 +104,7 @@ def told_text(value: Any) -> str | None:
 def of_run(
     encoder: Encoder, run_dir: str | os.PathLike, uri: Place = None,
     told: Callable[[int, int], None] = lambda done, total: None, places: Sequence[str | os.PathLike] = (),
+    again: bool = True,
 ) -> Index:
     """The index of a run, filled where items are missing: `build`, and where things are.
 
@@ -112,6 +114,7 @@ def of_run(
       uri: of the index; None: RUN/index.
       told: as of `build`.
       places: folders that `tfxmr encode` has written, whose items are indexed instead of the run's own.
+      again: takes in once more what was deleted since; False leaves RUN/index as it is, if it had all items once.
     """
     if uri is not None and not str(uri):
         raise InputError("--to=: name a folder, NAME.db or http://HOST:PORT")
@@ -123,4 +126,11 @@ def of_run(
         return build(encoder, pathlib.Path(places[-1]).expanduser(), uri, told)
     folder = encoding.folder.folder_of(pathlib.Path(run_dir).expanduser())
     run = folder.parent if folder.name == encoding.folder.NAME else folder
-    return build(encoder, folder, run / NAME if uri is None else uri, told)
+    if uri is not None:
+        return build(encoder, folder, uri, told)
+    note, digest = run / NAME / FILLED, encoder.digest.encode()
+    if not again and note.exists() and note.read_bytes() == digest:
+        return Index.open(run / NAME)
+    index = build(encoder, folder, run / NAME, told)
+    write_bytes(note, digest)
+    return index

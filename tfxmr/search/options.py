@@ -31,6 +31,31 @@ class IndexOptions(Settings):
         0.95, "Recall@10 against an exact search of 200 of its own items, below which an approximate index is refused.",
         minimum=0.0, maximum=1.0, affects="nothing",
     )
+    delete: tuple[str, ...] = setting(
+        (), "Deletes the items of these ids, with commas between them, in place of indexing; MODALITY:ID where two "
+        "modalities have it. Searches of the run omit them until it is indexed again.", affects="nothing",
+    )
+    delete_file: str | None = setting(None, "Likewise, the ids in a file, one a line.", affects="nothing")
+    delete_where: tuple[str, ...] = setting(
+        (), "Deletes the items of which a column has a value, COLUMN=VALUE, such as class=boat; given again, further "
+        "values of a column, and columns that must hold, too.", affects="nothing", repeated=True,
+    )
+
+    def __post_init__(self) -> None:
+        """Raises InputError for a deletion that is none."""
+        super().__post_init__()
+        by_id = bool(self.delete or self.delete_file)
+        if by_id and self.delete_where:
+            raise InputError("--delete_where: goes without --delete and --delete_file; delete by one after the other")
+        if self.deletes and self.embeddings:
+            raise InputError("--embeddings: adds items; omit it to delete some")
+        if self.deletes and not (self.run_dir or self.to):
+            raise InputError("--to=INDEX is missing: name the index, or by --run_dir=RUN the run whose index it is")
+
+    @property
+    def deletes(self) -> bool:
+        """Whether items are to be deleted."""
+        return bool(self.delete or self.delete_file or self.delete_where)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -112,7 +112,7 @@ class Searcher:
 
     @classmethod
     def of(cls, run_dir: str | os.PathLike, index: Place = None) -> "Searcher":
-        """The searcher of a finished run, whose index is filled where items are missing.
+        """The searcher of a finished run, whose index is made where it is missing.
 
         Args:
           run_dir: of the run or its encoder.
@@ -122,7 +122,7 @@ class Searcher:
           InputError: as tfxmr.load and tfxmr.search.building.build.
         """
         encoder = encoding.load(run_dir)
-        return cls(building.of_run(encoder, run_dir, index), encoder)
+        return cls(building.of_run(encoder, run_dir, index, again=False), encoder)
 
     @functools.cached_property
     def modalities(self) -> list[str]:
