@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from making import write_npz
+from making import refusal, write_npz
 
 from tfxmr.__main__ import main
 from tfxmr.baselines.cca import CCA
@@ -26,14 +26,6 @@ def train(folder, tmp_path):
     """The arguments of a run on it."""
     return ["train", "--model=cca", "--dataset=npz", "--protocol=zero_shot", f"--data_dir={folder}",
             f"--run_dir={tmp_path}/run", "--components=3"]
-
-
-def refusal(capsys, *arguments):
-    """Runs a command that must end with code 2 and one message; returns the message."""
-    assert main(list(arguments)) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith("tfxmr: error: ") and "Traceback" not in captured.err
-    return captured.err
 
 
 def table(text):

@@ -57,6 +57,17 @@ def write_npz(folder, data):
     return folder
 
 
+def refusal(capsys, *arguments):
+    """Runs a command that must end with status 2 and one message, the first line; returns what it wrote to stderr."""
+    from tfxmr.__main__ import main  # which programs that tests start need not import
+
+    capsys.readouterr()
+    assert main(list(arguments)) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("tfxmr: error: ") and "Traceback" not in errors
+    return errors
+
+
 class Words:
     """A feature of texts that counts words."""
 

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from making import refusal
 from tfxmr_flags import parsing
 
 from tfxmr import jobs
@@ -31,14 +32,6 @@ def tune(folder, tmp_path):
     """The arguments of a search on it."""
     return ["tune", "--model=cca", "--dataset=npz", f"--data_dir={folder}", f"--run_dir={tmp_path}/run",
             "--validation_fraction=0.3", "--protocol=zero_shot"]
-
-
-def refusal(capsys, *arguments):
-    """Runs a command that must end with code 2 and one message; returns the message."""
-    assert main(list(arguments)) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith("tfxmr: error: ") and "Traceback" not in captured.err
-    return captured.err
 
 
 def rows(run):

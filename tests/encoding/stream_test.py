@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from making import MeanColour, Words
+from making import MeanColour, Words, refusal
 from PIL import Image
 
 import tfxmr
@@ -48,15 +48,6 @@ def command(tmp_path):
     """The arguments of the command on features."""
     return ["encode", f"--run_dir={tmp_path}/run", f"--features={tmp_path}/x.npy", "--modality=image",
             f"--out={tmp_path}/out"]
-
-
-def refusal(capsys, *arguments):
-    """Runs a command that must end with code 2 and one message; returns the message."""
-    capsys.readouterr()
-    assert main(list(arguments)) == 2
-    captured = capsys.readouterr()
-    assert "tfxmr: error: " in captured.err and "Traceback" not in captured.err
-    return captured.err
 
 
 def test_features(capsys, encoder, matrix, command, tmp_path):

@@ -110,6 +110,7 @@ def canonical_directions(
     Raises:
       InputError: a covariance is singular and the ridge too small.
     """
+    # By hand: scikit-learn's CCA iterates, one direction after the other, and has no ridge.
     items = len(views[0].rows)
     lowers = [_factor(view.cross(view) / items, ridge, part, flag) for view, part in zip(views, parts, strict=True)]
     whitened = scipy.linalg.solve_triangular(lowers[0], views[0].cross(views[1]) / items, lower=True)

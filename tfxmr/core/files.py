@@ -69,6 +69,7 @@ def replacing(path: pathlib.Path) -> Iterator[BinaryIO]:
     Raises:
       OSError: it cannot be written; its `filename` is `path`, so that a message can name it.
     """
+    # By hand: Python has no such function, and the packages for it are kept no more (atomicwrites), or sync nothing.
     temporary = path.with_name(path.name + ".tmp")
     try:
         with open(temporary, "wb") as file:

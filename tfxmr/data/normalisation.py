@@ -44,6 +44,8 @@ def normalise_features(data: MultiModalData, kind: str, train: Split) -> MultiMo
 
 def statistics(train: Any, kind: str) -> Statistics:
     """(centre, scale) of the columns of a matrix or map of training items, scale above 0; (None, None) without any."""
+    # By hand: scikit-learn's scalers give the same of float64 matrices, but take no maps, and no file by blocks to the
+    # same bits.
     if kind in ("l2", "none"):
         return None, None
     if isinstance(train, memmap.MappedMatrix) or views.kind(train) == "map":

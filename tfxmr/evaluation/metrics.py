@@ -106,6 +106,7 @@ def ndcg(gains: ArrayLike, k: int | None = None) -> float:
     gains = checks.floats("gains", gains)
     if (gains < 0).any():
         raise ValueError("gains must be at least 0, one for each ranked item (n,)")
+    # By hand: scikit-learn's ndcg_score takes scores, not a ranking, and refuses a gallery of one item.
     discount = 1 / np.log2(np.arange(2, len(gains) + 2))
     discount[len(gains) if k is None else checks.whole("k", k):] = 0
     ideal = np.sort(gains)[::-1] @ discount

@@ -26,6 +26,7 @@ def precision_sums(
     Returns:
       (sums float64 (q,), how many relevant items were counted, int64 (q,)).
     """
+    # By hand: scikit-learn's average_precision_score is that of "group" alone, without a cut.
     sums, counts = np.zeros(len(scores)), np.zeros(len(scores), np.int64)
     for i, (row, wanted) in enumerate(zip(-scores, relevant, strict=True)):
         hits, ranks = hits_and_ranks(row, wanted, ties)

@@ -376,6 +376,7 @@ def hold_out(split: Any, fraction: float, seed: int, repeated: Sequence[str] = (
     Returns:
       (rest, held-out), Splits.
     """
+    # By hand, as `few`: scikit-learn's train_test_split knows no modalities with items of their own.
     rng = np.random.default_rng(seed)
     orders = split.permute(rng)
     if repeated:

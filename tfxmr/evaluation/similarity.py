@@ -162,6 +162,7 @@ def _distinct(rows: NDArray) -> tuple[NDArray, NDArray | None]:
     """(distinct rows, where each row is among them), or (rows, None) when no two rows are equal."""
     rows = np.ascontiguousarray(rows + 0)  # + 0 makes -0.0 the 0.0 that it equals
     words = rows.view(np.uint32)
+    # By hand, for np.unique of rows, which sorts them, is needed in the rare case alone.
     odd = np.random.default_rng(0).integers(2**63, size=words.shape[1], dtype=np.uint64) * 2 + 1
     hashes = np.einsum("nw,w->n", words, odd)  # modulo 2^64: equal rows have equal ones
     if len(np.unique(hashes)) == len(rows):

@@ -73,6 +73,7 @@ def load(path: str | os.PathLike) -> "KeyedVectors":
 
 def _read(file: _File, path: pathlib.Path, limit: int | None) -> "KeyedVectors":
     """KeyedVectors of an open file that holds `limit` bytes at most, or what its size says; raises ValueError."""
+    # By hand: gensim's load_word2vec_format must be told the format, and allocates whatever a header claims.
     count, width, binary = _format(file)
     # A header may claim any size: nothing is allocated by it, and what cannot be is refused before it is read.
     least, size = (4 if binary else 2) * width + 2, limit or path.stat().st_size

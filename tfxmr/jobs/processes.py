@@ -26,6 +26,7 @@ def run(calls: Sequence[Call], count: int, out: Any, err: Any) -> list[Ended]:
     Raises:
       KeyboardInterrupt: a signal asked to stop; the processes got it, too, and have ended.
     """
+    # By hand: the pools of concurrent.futures and joblib pass on no signals, nor lines while a process runs.
     threads = max(1, cores() // max(1, min(count, len(calls))))
     waiting, running = list(calls), list[_Process]()
     ended: dict[str, Ended] = {}

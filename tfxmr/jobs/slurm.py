@@ -18,6 +18,7 @@ from tfxmr.core.files import read_json, to_json, write_text
 from tfxmr.jobs.calls import THREADS, Call, Ended, environment, message
 from tfxmr.jobs.options import JobsOptions
 
+# By hand: submitit pickles functions, where a command line is enough, and would not find a job again by its command.
 PAUSE = 5.0  # seconds between two looks at a job
 WARNING = "B:TERM@60"  # a minute before the time limit a task is asked to save and end
 GONE = "Invalid job id"  # what squeue says of a job that ended a while ago

@@ -214,6 +214,7 @@ def _write_words(folder: pathlib.Path, vocabulary: Iterable[str]) -> None:
 
 def _padded(sequences: Iterable[list[int]], length: int) -> NDArray:
     """Lists of whole numbers as int32 (n, length), cut or filled up with zeros at the end."""
+    # By hand: keras.utils.pad_sequences is the same, after three seconds for the import of TensorFlow.
     sequences = list(sequences)
     rows = np.zeros((len(sequences), length), np.int32)
     for row, numbers in zip(rows, sequences, strict=True):

@@ -40,6 +40,10 @@ class Marked(typing.NamedTuple):
     deviation: float | None = None
 
 
+# By hand: pandas and tabulate, which are no dependencies, know neither marks with footnotes, nor values that are bold
+# because they show the digits of the best one.
+
+
 def to_markdown(
     rows: Sequence[Row], columns: Sequence[str] | None = None, best: Best | None = None, digits: int = 3,
     footnotes: str = "",
