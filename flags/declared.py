@@ -10,28 +10,34 @@ from tfxmr.core import settings
 from tfxmr.core.errors import InputError
 
 Options = TypeVar("Options", bound=settings.Settings)
+Declared = tuple[type[settings.Settings], dataclasses.Field]
 
 
 def define(values: flags.FlagValues, *groups: type[settings.Settings]) -> None:
-    """Defines a flag for every option of dataclasses, with its default, choices, help, and check when it is parsed.
+    """Defines a flag for every option of dataclasses, with its default, help, and check when it is parsed.
 
     Args:
       values: the flags are defined in it.
       groups: subclasses of Settings.
     """
-    for group in groups:  # --help lists flags by the module of their group
+    for group in groups:
         for name, field in settings.options(group).items():
-            _define(name, field, flag_values=values, module_name=group.__module__)
+            _define(name, field, flag_values=values)
             flags.register_validator(name, functools.partial(_valid, field), flag_values=values)
+            of(values)[name] = group, field
 
 
-def help_text(field: dataclasses.Field) -> str:
-    """An option's help with its range."""
+def of(values: flags.FlagValues) -> dict[str, Declared]:
+    """Flag name -> (the dataclass that declares it, its field), of all that `define` has defined in a FlagValues."""
+    return vars(values).setdefault("declared", {})  # an attribute of a FlagValues would be a flag's value
+
+
+def limits(field: dataclasses.Field) -> str:
+    """An option's range, such as ">= 0"; "" if it has none."""
     least, most = field.metadata["minimum"], field.metadata["maximum"]
     if least is None and most is None:
-        return field.metadata["help"]
-    limits = f"{least} to {most}" if None not in (least, most) else f">= {least}" if most is None else f"<= {most}"
-    return f"{field.metadata['help']} ({limits})"
+        return ""
+    return f"{least} to {most}" if None not in (least, most) else f">= {least}" if most is None else f"<= {most}"
 
 
 def make(values: flags.FlagValues, group: type[Options], **changes: Any) -> Options:
@@ -67,14 +73,12 @@ def read(field: dataclasses.Field, value: Any) -> Any:
 
 def _define(name: str, field: dataclasses.Field, **arguments: Any) -> None:
     """Defines one flag; the arguments are those of absl's DEFINE functions that all of them take."""
-    kind, choices = settings.kind(field), settings.choices_of(field)
-    arguments |= {"name": name, "default": field.default, "help": help_text(field)}
+    kind = settings.kind(field)
+    arguments |= {"name": name, "default": field.default, "help": field.metadata["help"]}
     if kind is tuple:
         default: Any = field.default
         arguments["default"] = None if default is None else [str(v) for v in default]
         (flags.DEFINE_multi_string if field.metadata["repeated"] else flags.DEFINE_list)(**arguments)
-    elif kind is str and choices:
-        flags.DEFINE_enum(enum_values=choices, **arguments)
     else:
         define_one: dict[type, Callable[..., Any]] = {
             bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float

@@ -1,5 +1,6 @@
 """Parsing of a command line into a FlagValues of its own, so that commands can be called again and again."""
 import dataclasses
+import difflib
 import pathlib
 import sys
 import warnings
@@ -7,41 +8,69 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from absl import flags
-from tfxmr_flags import declared
+from tfxmr_flags import declared, help, recipes
 
 from tfxmr.core import registry, settings
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import explain
+from tfxmr.core.names import closest, meant
 from tfxmr.evaluation.protocol import UnseenOptions
 from tfxmr.extraction import Request, catalogue
 from tfxmr.runs import options
 
+PRINT_CONFIG = "--print_config"  # prints what the flags lead to, and does nothing else
 Define = Callable[[flags.FlagValues], None]  # defines the flags of a command
 
 
-def parse(command: str, arguments: Sequence[str], define: Define) -> flags.FlagValues:
+class HelpAsked(SystemExit):
+    """Ends a command whose help was asked for, and printed.
+
+    Attributes:
+      values: FlagValues in which the command's flags are defined.
+    """
+
+    def __init__(self, values: flags.FlagValues) -> None:
+        super().__init__(0)
+        self.values = values
+
+
+class UnknownFlag(InputError):
+    """A flag that a command does not have.
+
+    Attributes:
+      flag: its name, where other commands may have it; "" where the message says what is meant.
+    """
+
+    def __init__(self, message: str, flag: str = "") -> None:
+        super().__init__(message)
+        self.flag = flag
+
+
+def parse(command: str, arguments: Sequence[str], define: Define, method: type[Any] | None = None) -> flags.FlagValues:
     """Parses flags and flagfiles.
 
     Args:
       command: name of the command, for --help.
       arguments: list of str.
       define: function that defines the command's flags in a FlagValues.
+      method: the method whose settings are among the flags, if there is one.
 
     Returns:
       The parsed FlagValues.
 
     Raises:
-      flags.Error: unknown flags or wrong values.
-      InputError: arguments that are no flags.
+      flags.Error: wrong values.
+      InputError: unknown flags, and arguments that are no flags.
+      SystemExit: --help or --print_config was given, and heeded.
     """
-    values, rest = parse_with_words(command, arguments, define)
+    values, rest = parse_with_words(command, arguments, define, method=method)
     if rest:
         raise InputError(f"tfxmr {command}: {' '.join(rest)}: not a flag; flags are written --name=value")
     return values
 
 
 def parse_with_words(
-    command: str, arguments: Sequence[str], define: Define, known_only: bool = False,
+    command: str, arguments: Sequence[str], define: Define, known_only: bool = False, method: type[Any] | None = None,
 ) -> tuple[flags.FlagValues, list[str]]:
     """As `parse`, for a command that takes words beside flags. Returns (the parsed FlagValues, the words).
 
@@ -50,15 +79,28 @@ def parse_with_words(
     values = flags.FlagValues()
     define(values)
     if asks_help(arguments):
-        print(f"tfxmr {command}: flags (all may stand in a file, one a line, given first as --flagfile=FILE)\n")
-        print(values.get_help())
-        sys.exit(0)
+        about = str(sys.modules[f"tfxmr.commands.{command.split()[0]}"].__doc__).splitlines()[0]
+        print(help.text(command, values, method, about, "--helpfull" in arguments))
+        raise HelpAsked(values)
     values.set_gnu_getopt(True)  # flags may follow words
-    return values, values(["tfxmr", *expand(arguments)], known_only=known_only)[1:]
+    asked = expand(arguments)
+    try:
+        words = values(["tfxmr", *(a for a in asked if a != PRINT_CONFIG)], known_only=known_only)[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise _unknown(error.flagname, command, values, method) from error
+    if method:  # refuses settings that do not go together
+        declared.make(values, method.Settings)
+    if PRINT_CONFIG in asked:
+        print(f"# All that the flags lead to, as a flagfile for `tfxmr {command.split()[0]}`.")
+        print(*filter(None, serialise(values).values()), sep="\n")
+        sys.exit(0)
+    return values, words
 
 
 def expand(arguments: Sequence[str], inside: tuple[str, ...] = ()) -> list[str]:
     """Puts the lines of flagfiles in the place of --flagfile=FILE, as absl does, but reads UTF-8 wherever it runs.
+
+    --recipe=NAME stands for the flagfile of this name, see tfxmr_flags.recipes.
 
     Args:
       arguments: list of str.
@@ -68,7 +110,7 @@ def expand(arguments: Sequence[str], inside: tuple[str, ...] = ()) -> list[str]:
       list of str; empty lines, and comments, which begin with # or //, are skipped.
 
     Raises:
-      InputError: a file cannot be read, or is no text in UTF-8 (a byte order mark is fine).
+      InputError: a file cannot be read, or is no text in UTF-8 (a byte order mark is fine); no such recipe.
     """
     found: list[str] = []
     rest = list(arguments)
@@ -77,6 +119,9 @@ def expand(arguments: Sequence[str], inside: tuple[str, ...] = ()) -> list[str]:
         if argument == "--":
             return [*found, argument, *rest]
         name, equals, path = argument.partition("=")
+        if name in ("--recipe", "-recipe"):
+            rest[:0] = ["--flagfile", str(recipes.find(path if equals else rest.pop(0) if rest else ""))]
+            continue
         if name not in ("--flagfile", "-flagfile"):
             found.append(argument)
             continue
@@ -168,26 +213,42 @@ def parse_run(
         if define_more:
             define_more(values)
 
-    try:
-        values = parse(command, arguments, define)
-    except flags.UnrecognizedFlagError as error:
-        _refuse_setting(error.flagname, method_class)
-        raise
-    declared.make(values, method_class.Settings)  # refuses settings that do not go together
-    return values, method_class
+    return parse(command, arguments, define, method_class), method_class
 
 
-def _refuse_setting(name: str, method_class: type[Any]) -> None:
-    """Raises InputError if a flag is a setting of other methods; absl would propose flags that look alike."""
-    known = {name: settings.options(m.Settings) for name, m in registry.methods()}
-    for setting in (name, name.removeprefix("no")):  # --nojit_compile
-        others = [method for method, own in known.items() if setting in own]
-        if others:
-            own = ", ".join(f"--{own_name}" for own_name in settings.options(method_class.Settings))
-            model = registry.name_of(method_class)
-            raise InputError(
-                f"--{setting}: {model} has no such setting, but {', '.join(others)}; the settings of {model} are {own}"
-            )
+def _unknown(name: str, command: str, values: flags.FlagValues, method: type[Any] | None) -> UnknownFlag:
+    """What to raise for a flag that there is not, with what may have been meant."""
+    own = {*values, "flagfile", "recipe", "print_config", "help"}
+    asked, positive = f"--{name}", name.removeprefix("no")  # --nojit_compile
+    if method:
+        model = registry.name_of(method)
+        of_methods = {other: settings.options(m.Settings) for other, m in registry.methods()}
+        for setting in (name, positive):
+            if others := [other for other, options in of_methods.items() if setting in options]:
+                listed = ", ".join(f"--{own_name}" for own_name in settings.options(method.Settings))
+                return UnknownFlag(
+                    f"--{setting}: {model} has no such setting, but {_some(others, model)}; the settings of {model} "
+                    f"are {listed}"
+                )
+        if not closest(name, own):
+            every = {setting for options in of_methods.values() for setting in options}
+            if found := closest(name, every):
+                having = _some([other for other, options in of_methods.items() if found[0] in options], model)
+                return UnknownFlag(f"{asked}: no flag of {model} (did you mean --{found[0]} of {having}?)")
+    word = command.split()[0]
+    if not declared.of(values):
+        return UnknownFlag(f"{asked}: `tfxmr {word}` takes no flags", name)
+    wrong = meant(name, own, "--") or meant(positive, own, "--no")
+    line = f"tfxmr {word}{f' --model={registry.name_of(method)}' if method else ''} --help"
+    return UnknownFlag(f"{asked}: no flag of `tfxmr {word}`{wrong}; `{line}` lists them", "" if wrong else name)
+
+
+def _some(names: list[str], model: str) -> str:
+    """Names as a list in words: all of few, else those most like the name of a model, and how many there are."""
+    if len(names) <= 4:
+        return ", ".join(names)
+    alike = sorted(names, key=lambda name: -difflib.SequenceMatcher(None, name, model).ratio())
+    return f"{', '.join(alike[:2])} and {len(names) - 2} others"
 
 
 def suitable(values: flags.FlagValues) -> list[str]:

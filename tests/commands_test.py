@@ -61,10 +61,14 @@ def test_lists(capsys):
 
 
 def test_unknown_names(capsys):
-    assert "unknown command 'trian'; there are compare, datasets" in refusal(capsys, "trian")
-    assert "--model=svm: no such method; there are acmr, c3l, cbt, cca" in refusal(capsys, "train", "--model=svm")
-    assert "|scenes|wikipedia|" in refusal(capsys, "train", "--dataset=wiki")
-    assert "Unknown command line flag 'sed'" in refusal(capsys, "train", "--sed=1")
+    assert "unknown command 'trian' (did you mean train?); there are compare, completion, datasets" in refusal(capsys, "trian")
+    assert "--model=svm: no such method (did you mean sm" in refusal(capsys, "train", "--model=svm")
+    assert "--dataset=wiki (did you mean wikipedia?): choose one of " in refusal(capsys, "train", "--dataset=wiki")
+    assert "--sed: no flag of `tfxmr train` (did you mean --seed?)" in refusal(capsys, "train", "--sed=1")
+    assert "--web: no flag of `tfxmr train`; " in (message := refusal(capsys, "train", "--web"))
+    assert message.endswith("; `tfxmr search` has it\n")
+    assert "--foo=1: takes no flags" in refusal(capsys, "models", "--foo=1")
+    assert "--formt=csv: no flag of this command (did you mean --format?)" in refusal(capsys, "compare", "runs", "--formt=csv")
 
 
 def test_a_default_batch_that_was_given_is_refused(capsys, folder, tmp_path):

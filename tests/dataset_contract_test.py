@@ -204,4 +204,4 @@ def test_lists_import_no_tensorflow():
     done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert all(f"\n{name} " in f"\n{done.stdout}" for name in FOLDERS) and "\n  train " in done.stdout
-    assert f"<{'|'.join(name for name, d in catalogue.datasets().items() if d.has_media)}>" in "".join(done.stdout.split())
+    assert f"(one of {', '.join(name for name, d in catalogue.datasets().items() if d.has_media)})" in " ".join(done.stdout.split())

@@ -1,13 +1,10 @@
 """`tfxmr <command> --flags`: each command is a module of tfxmr/commands."""
-import ast
 import contextlib
-import importlib
 import math
 import os
-import pathlib
-import pkgutil
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -18,23 +15,19 @@ from tfxmr import __version__, commands
 from tfxmr.core import display, quiet, stopping
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import explain, system_error
+from tfxmr.core.names import meant
 
 PATIENCE = 60  # seconds in which a second signal is taken for the first one's repetition
-
-
-def names() -> list[str]:
-    """Names of the commands."""
-    return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
 
 
 def usage() -> str:
     """The text of `tfxmr --help`: a line for every command."""
     lines = ["tfxmr: cross-media retrieval, many methods on one protocol", "", "usage: tfxmr COMMAND [--flags]", ""]
-    for name in names():
-        # Read, not imported: for a list of commands nobody waits until TensorFlow is there.
-        source = pathlib.Path(*commands.__path__, f"{name}.py").read_text(encoding="utf-8")
-        lines.append(f"  {name:10} {str(ast.get_docstring(ast.parse(source))).splitlines()[0]}")
-    return "\n".join([*lines, "", "tfxmr COMMAND --help lists a command's flags."])
+    width = display.width()
+    for name in commands.names():
+        lines += textwrap.wrap(f"  {name:10} {commands.about(name)}", width, subsequent_indent=" " * 13)
+    last = "tfxmr COMMAND --help lists a command's flags; tfxmr train --model=NAME --help those of a method, too."
+    return "\n".join([*lines, "", *textwrap.wrap(last, width)])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -59,9 +52,10 @@ def main(arguments: Sequence[str]) -> int:
         if command == "--version":
             print(f"tfxmr {__version__}")
             return 0
-        if command not in names():
-            raise InputError(f"unknown command {command!r}; there are {', '.join(names())}")
-        status = importlib.import_module(f"tfxmr.commands.{command}").main(arguments[1:]) or 0
+        if command not in commands.names():
+            there = f"there are {', '.join(commands.names())}"
+            raise InputError(f"unknown command {command!r}{meant(command, commands.names())}; {there}")
+        status = commands.load(command)(arguments[1:]) or 0
         _flush()
         return status
     except KeyboardInterrupt as error:
@@ -91,7 +85,7 @@ def _is_utf8(argument: str) -> bool:
 def _explain(error: Exception) -> str | None:
     """One line on an error that is none of this program's, with the remedy; None for any other."""
     if isinstance(error, InputError | flags.Error):
-        return str(error)
+        return f"{error}{_elsewhere(getattr(error, 'flag', ''))}"
     if isinstance(error, OSError):
         if error.filename is None:  # Python names no file whose write fails
             error.filename = "standard output, or a file that was being written"
@@ -109,6 +103,16 @@ def _explain(error: Exception) -> str | None:
             "with more, and give the same command again"
         )
     return None
+
+
+def _elsewhere(flag: str) -> str:
+    """The commands that have a flag which the one that was given has not, as the end of a message; "" if none has."""
+    if not flag:
+        return ""
+    from tfxmr.commands import completion
+
+    have = [f"`tfxmr {name}`" for name in commands.names() if flag in completion.flags_of(name)]
+    return f"; {' and '.join(have)} {'have' if len(have) > 1 else 'has'} it" if have else ""
 
 
 def _say_stopped(number: int) -> int:

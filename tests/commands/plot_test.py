@@ -174,7 +174,7 @@ def test_bad_input(capsys, workplace, tmp_path):
     """Guards against long work before a wrong flag is found, and folders made by it."""
     run = f"--run_dir={workplace}/runs/2"
     message = refusal(capsys, "--figure=pie", run)
-    assert "--figure=pie: value should be one of <convergence|tsne|precision_recall|examples|attention|sensitivity|curve|captions|generated>" in message
+    assert "--figure=pie: choose one of convergence, tsne, precision_recall, examples, attention, sensitivity, curve, captions, generated" in message
     assert "--figure is missing; there are convergence, tsne" in refusal(capsys, run)
     assert "--run_dir=RUN is missing" in refusal(capsys, "--figure=tsne")
     for figure in set(tfxmr_flags.figures.KINDS) - {"curve"}:  # which finds runs in folders

@@ -148,7 +148,7 @@ def test_grid_file(capsys, tune, tmp_path):
     (["--validation_fraction=0.001"], "--validation_fraction=0.001: leaves 0 of 24 training pairs to hold out"),
     (["--seeds=0..3"], "--seeds=0..3: a search has one --seed"),
     (["--run_dir="], "--run_dir is missing"),
-    (["--search=hyperband"], "flag --search=hyperband: value should be one of <grid|random|bayesian|one_factor>"),
+    (["--search=hyperband"], "--search=hyperband: choose one of grid, random, bayesian, one_factor"),
     (["--max_trials=-1"], "--max_trials=-1: must be >= 0"),
 ])
 def test_refuses(capsys, tune, tmp_path, arguments, message):

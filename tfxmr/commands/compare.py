@@ -12,11 +12,12 @@ from typing import Any
 
 import tfxmr_flags.training
 from absl.flags import FlagValues
-from tfxmr_flags import declared, parsing
+from tfxmr_flags import declared, parsing, recipes
 
 from tfxmr import jobs
-from tfxmr.core import display, registry
+from tfxmr.core import display, registry, settings
 from tfxmr.core.errors import InputError
+from tfxmr.core.names import meant
 from tfxmr.jobs import JobsOptions
 from tfxmr.reports.tables import comparison
 from tfxmr.reports.tables.formats import Best
@@ -33,10 +34,11 @@ def define(values: FlagValues) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs `tfxmr compare RUN FILE.cfg ... [--format=F]`; a RUN is a run folder, or a folder of such.
+    """Runs `tfxmr compare RUN FILE.cfg --recipe=NAME ... [--format=F]`; a RUN is a run folder, or a folder of such.
 
     Returns 1 if some of the runs that --jobs makes failed, else 0.
     """
+    arguments = _files(arguments)
     values, rest = parsing.parse_with_words("compare RUN FILE.cfg ...", arguments, define, known_only=True)
     words = [word for word in rest if not word.startswith("-")]
     flags = [word for word in rest if word.startswith("-")]
@@ -65,6 +67,12 @@ def main(arguments: Sequence[str]) -> int:
     return status
 
 
+def _files(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the flagfile of --recipe=NAME in its place: here these are words, and trained."""
+    split = ((a, *a.partition("=")) for a in arguments)
+    return [str(recipes.find(value)) if name == "--recipe" else argument for argument, name, _, value in split]
+
+
 def trained(
     words: Sequence[str], flags: Sequence[str], run_dir: str | None, options: JobsOptions
 ) -> tuple[Sequence[str], int]:
@@ -86,7 +94,10 @@ def trained(
     files = list(dict.fromkeys(word for word in words if word.endswith(".cfg")))
     if not files:
         if flags:
-            raise InputError(f"tfxmr compare: {flags[0]}: no flag of this command, and there is no flagfile to train")
+            wrong = meant(flags[0].lstrip("-").partition("=")[0], settings.options(CompareOptions, JobsOptions), "--")
+            raise InputError(
+                f"{flags[0]}: no flag of this command{wrong}, and there is no flagfile to train"
+            )
         if options.several:
             raise InputError(f"--jobs={options.jobs}: there is no flagfile to train; omit it")
         return words, 0

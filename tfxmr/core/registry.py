@@ -13,6 +13,7 @@ from typing import Any
 
 from tfxmr.core import settings, standins
 from tfxmr.core.errors import InputError
+from tfxmr.core.names import meant
 
 PACKAGES = {"tfxmr.models": "Method", "tfxmr.baselines": "Baseline"}  # and the base class of each, in its module `base`
 
@@ -78,7 +79,8 @@ def get(name: str, package: str | None = None) -> type[Any]:
         if name in names(folder):
             return _of_file(folder, name)
     own = "" if package else "; a class of your own is written MODULE:CLASS, such as my_package.my_module:MyMethod"
-    raise InputError(f"--model={name}: no such method; there are {', '.join(names(package))}{own}")
+    known = names(package)
+    raise InputError(f"--model={name}: no such method{meant(name, known)}; there are {', '.join(known)}{own}")
 
 
 def outline(name: str) -> type[Any]:

@@ -15,6 +15,7 @@ import typing
 from collections.abc import Callable, Iterator
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.names import meant
 
 AFFECTS = ("result", "scoring", "nothing")
 MAX_SEED = 2**32 - 1  # that every library here takes
@@ -164,7 +165,8 @@ def check(field: dataclasses.Field, value: typing.Any) -> None:
         raise InputError(f"{line(flag, value)}: give at least {least}, such as {default_line(field)}")
     for number in value if isinstance(value, tuple) else (value,):
         if choices and number not in choices:
-            raise InputError(f"--{flag}={number}: choose one of {', '.join(map(str, choices))}")
+            every = [str(choice) for choice in choices]
+            raise InputError(f"--{flag}={number}{meant(str(number), every)}: choose one of {', '.join(every)}")
         if isinstance(number, float) and not math.isfinite(number):
             raise InputError(f"--{flag}={value}: give a finite number")
         if facts["minimum"] is not None and number < facts["minimum"]:

@@ -5,6 +5,7 @@ import pkgutil
 from typing import Any
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.names import meant
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.extraction.dataset import Dataset, Request
 
@@ -37,7 +38,7 @@ def get(name: str) -> Dataset:
     """As `find`. Raises InputError, which lists those there are, if there is none."""
     found = datasets()
     if name not in found:
-        raise InputError(f"--dataset={name}: no such dataset; there are {', '.join(found)}")
+        raise InputError(f"--dataset={name}: no such dataset{meant(name, found)}; there are {', '.join(found)}")
     return found[name]
 
 
