@@ -65,7 +65,7 @@ def test_help_says_whose_the_flags_are(printed):
     other = printed("train", "--model=sm", "--help")
     assert "--alpha" not in other and "--steps=" not in other and "--penalty" in other
     scored = printed("train", "--model=deep_sm", "--help")
-    assert "--representation=probabilities\n" in scored and scored.count("takes it, too") == 1
+    assert "--representation=probabilities\n" in scored and "logits. (`tfxmr evaluate`" in scored
     assert printed("evaluate", "--help").index("--by_class") < printed("evaluate", "--help").index("--protocol")
 
 

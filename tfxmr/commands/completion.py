@@ -7,7 +7,7 @@ one would.
 import contextlib
 import io
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tfxmr_flags import declared, parsing, recipes
 
@@ -107,9 +107,11 @@ def candidates(line: str) -> list[str]:
     elif typed[-1].startswith("--") and "=" not in typed[-1]:  # --model dscmr
         found = _values(typed[-1].lstrip("-"), last, typed[:-1])
     else:
-        named = {"completion": SCRIPTS, "recipes": recipes.paths, "models": registry.names, "datasets": catalogue.names}
-        known = named.get(typed[0], ())
-        found = [*(known() if callable(known) else known)]
+        named: dict[str, Callable[[], Iterable[str]]] = {
+            "completion": lambda: SCRIPTS, "recipes": recipes.paths, "models": registry.names,
+            "datasets": catalogue.names,
+        }
+        found = [*named.get(typed[0], tuple)()]
     return [word for word in found if word.startswith(last)]
 
 
