@@ -36,13 +36,13 @@ def counts(monkeypatch):
 
 
 def points(folder):
-    """tag -> list of (step, value) that TensorBoard shows."""
+    """tag -> list of (step, value) of the curves that TensorBoard shows."""
     events = EventAccumulator(str(folder), size_guidance={"tensors": 0})
     events.Reload()
     return {
         tag: [(e.step, tf.make_ndarray(e.tensor_proto).item()) for e in events.Tensors(tag)]
         for tag in events.Tags()["tensors"]
-        if tag != "protocol/text_summary"
+        if events.SummaryMetadata(tag).plugin_data.plugin_name == "scalars"
     }
 
 

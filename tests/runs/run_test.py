@@ -43,7 +43,7 @@ def test_a_run_folder_holds_what_scripts_rely_on(data, tmp_path):
     assert tags["validation_mAP/all image to text"] == tags["test_mAP/unseen text to image"] == [3, 6]
     assert {p.name for p in (tmp_path / "run").glob("*") if "tfevents" not in p.name} == {
         ".lock", "flags.cfg", "features_manifest.json", "checkpoints", "results.json", "projector",
-        "projector_config.pbtxt", "encoder",
+        "projector_config.pbtxt", "encoder", "final",
     }
 
 

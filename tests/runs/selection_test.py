@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tfxmr import evaluation
 from tfxmr.core.errors import InputError
@@ -16,6 +15,7 @@ from tfxmr.runs import selection
 from tfxmr.runs.checkpoints import Checkpoints
 from tfxmr.runs.options import RunOptions
 from tfxmr.runs.run import ending, evaluate, restore, run
+from tfxmr.runs.tracking import Tracker
 
 SMALL = MS2GANSettings(
     specific_units=(8, 6), shared_units=(6,), modality_units=(5,), batch_size=12, epochs=5, learning_rate=1e-2,
@@ -173,7 +173,7 @@ def test_the_measure_is_mean_validation_map(data, rule, tmp_path):
         changed = dataclasses.replace(rule, similarity=similarity)
         select = selection.SelectBest(
             best, selection.validation_tasks(training), changed, training,
-            tf.summary.create_noop_writer(), 4, 20,
+            Tracker(), 4, 20,
         )
         method.step.assign_add(4)
         best.value.assign(-1.0)

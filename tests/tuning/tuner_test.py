@@ -338,6 +338,9 @@ def test_pairs_of_modalities(make_data, tmp_path):
     assert len(pairs) == 3 and trials[0]["validation_mAP"] == pytest.approx(np.mean(pairs))
 
 
+AVERAGE = "final_validation/mAP average"
+
+
 def test_tensorboard(data, tmp_path):
     """Guards against an HParams page without a trial, or with one twice; a failed one says so."""
     what = Search({"components": (2, 3), "feature_norm": ("none", "l2")})
@@ -350,22 +353,23 @@ def test_tensorboard(data, tmp_path):
 
     trials = search_real(CCA, CCASettings(components=2), what, data, rule, tmp_path, runner=runner)
     search_real(CCA, CCASettings(components=2), what, data, rule, tmp_path, runner=runner)
-    assert len(list(tmp_path.rglob("*.hparams"))) == 1 + 4
+    assert len(list(tmp_path.rglob("*.results"))) == 4
     for trial in trials:
-        events = EventAccumulator(str(tmp_path / "trials" / trial["trial"]), size_guidance={"tensors": 0}).Reload()
+        folder = tmp_path / "trials" / trial["trial"] / "final"
+        events = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
         start, end = (
             events.SummaryMetadata(tag).plugin_data.content
             for tag in (metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG)
         )
         session = metadata.parse_session_start_info_plugin_data(start)
-        assert session.group_name == trial["trial"]
+        assert session.group_name == f"{trial['trial']} in {tmp_path / 'trials'}"
         assert session.hparams["components"].number_value == trial["values"]["components"]
         assert session.hparams["feature_norm"].string_value == trial["values"]["feature_norm"]
         failed = trial["status"] == "failed"
         ended = metadata.parse_session_end_info_plugin_data(end)
         assert ended.status == (api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS)
         tags = events.Tags()["tensors"]
-        assert ("validation_mAP" in tags) != failed
+        assert (AVERAGE in tags) != failed and not any("test" in tag for tag in tags)
         if not failed:
-            value = tf.make_ndarray(events.Tensors("validation_mAP")[0].tensor_proto)
+            value = tf.make_ndarray(events.Tensors(AVERAGE)[0].tensor_proto)
             assert value == pytest.approx(trial["validation_mAP"])

@@ -7,13 +7,13 @@ import numpy as np
 import rich.console
 import rich.progress
 import rich.text
-import tensorflow as tf
 
 from tfxmr import evaluation
 from tfxmr.data import MultiModalData
 from tfxmr.engine.logs import SHOWN
 from tfxmr.evaluation.protocol import Protocol, Task
 from tfxmr.runs import selection
+from tfxmr.runs.tracking import Tracker
 
 
 def read_losses(logs: Mapping[str, Any]) -> dict[str, float]:
@@ -95,50 +95,48 @@ class Progress(keras.callbacks.Callback):
 
 
 class Summaries(keras.callbacks.Callback):
-    """Writes each player's losses, gradient norms and learning rate for TensorBoard, and what a method shows beside.
+    """Tells trackers each player's losses, gradient norms and learning rate, and what a method shows beside.
 
     Args:
-      writer: tf.summary writer of the run folder.
+      tracker: which is told.
       every: steps between two points.
     """
 
-    def __init__(self, writer: tf.summary.SummaryWriter, every: int) -> None:
+    def __init__(self, tracker: Tracker, every: int) -> None:
         super().__init__()
-        self.writer = writer
+        self.tracker = tracker
         self.every = every
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Writes a point if it is time."""
+        """Tells a point if it is time."""
         step = self.model.steps_done
         if step % self.every:
             return
-        with self.writer.as_default(step):
-            for name, value in logs.items():
-                tf.summary.scalar(name, value)
-            for player, optimizer in self.model.player_optimizers.items():
-                tf.summary.scalar(f"{player}/learning_rate", optimizer.learning_rate)
+        rates = {f"{player}/learning_rate": optimizer.learning_rate
+                 for player, optimizer in self.model.player_optimizers.items()}
+        self.tracker.metrics(step, {name: float(value) for name, value in {**logs, **rates}.items()})
 
 
 class RetrievalMetrics(keras.callbacks.Callback):
-    """Measures mean average precision while training and writes it for TensorBoard; it chooses nothing.
+    """Measures mean average precision while training and tells trackers; it chooses nothing.
 
     Args:
       tasks: name of a group of tasks ("validation", "test") -> list of tfxmr.evaluation.protocol.Task.
       protocol: tfxmr.evaluation.protocol.Protocol.
       data: the training data.
-      writer: tf.summary writer of the run folder.
+      tracker: which is told.
       every: steps between two measurements.
     """
 
     def __init__(
         self, tasks: Mapping[str, list[Task]], protocol: Protocol, data: MultiModalData,
-        writer: tf.summary.SummaryWriter, every: int,
+        tracker: Tracker, every: int,
     ) -> None:
         super().__init__()
         self.tasks = tasks
         self.protocol = protocol
         self.data = data
-        self.writer = writer
+        self.tracker = tracker
         self.every = every
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -149,11 +147,11 @@ class RetrievalMetrics(keras.callbacks.Callback):
         if not self.model.finite():
             return  # a step, or the end of the training, says so to all workers
         retriever, training = self.model.retriever(self.data), self.data.splits["train"]
-        with self.writer.as_default(step):
-            for group, tasks in self.tasks.items():
-                for result in evaluation.evaluate(retriever, tasks, self.protocol, training):
-                    name = f"{group}_mAP/{result['classes']} {result['task'].replace('->', ' to ')}"
-                    tf.summary.scalar(name, result["value"])
+        found = {}
+        for group, tasks in self.tasks.items():
+            for result in evaluation.evaluate(retriever, tasks, self.protocol, training):
+                found[f"{group}_mAP/{result['classes']} {result['task'].replace('->', ' to ')}"] = result["value"]
+        self.tracker.metrics(step, found)
 
 
 class ValidationMAP(keras.callbacks.Callback):

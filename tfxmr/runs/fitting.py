@@ -1,11 +1,9 @@
 """The training of one method in its run folder: a neural one by steps, a closed-form one by one fit."""
-import dataclasses
 import functools
 import time
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfxmr.baselines.base import Baseline
 from tfxmr.core import stopping
@@ -19,10 +17,11 @@ from tfxmr.runs import callbacks, selection
 from tfxmr.runs.checkpoints import Checkpoints, SaveCheckpoints, load_networks
 from tfxmr.runs.job import Job
 from tfxmr.runs.run_folder import BACKUP
+from tfxmr.runs.tracking import Tracker
 
 
 @functools.singledispatch
-def learn(method: Method | Baseline, job: Job) -> dict[str, Any]:
+def learn(method: Method | Baseline, job: Job, tracker: Tracker) -> dict[str, Any]:
     """Trains a method in its run folder, or resumes its training.
 
     A neural method resumes from the newest checkpoint, and keeps the weights that its settings select. A closed-form
@@ -32,6 +31,7 @@ def learn(method: Method | Baseline, job: Job) -> dict[str, Any]:
     Args:
       method: of tfxmr.models or tfxmr.baselines.
       job: Job; its training data are learned from, its tasks watched, and to its folder the chief alone writes.
+      tracker: told what happens meanwhile.
 
     Returns:
       Facts for results.json: the steps trained and those of the whole training, the seconds they took; the steps of
@@ -84,7 +84,7 @@ def _(method: Baseline, job: Job) -> None:
 
 
 @learn.register
-def train(method: Method, job: Job) -> dict[str, Any]:
+def train(method: Method, job: Job, tracker: Tracker) -> dict[str, Any]:
     """As `learn`, of a neural method."""
     data, folder = job.training, job.folder
     strategy = method.distribute_strategy
@@ -105,7 +105,7 @@ def train(method: Method, job: Job) -> dict[str, Any]:
         try:
             for number in range(method.stage_number, len(method.stages)):
                 method.enter(number, data)
-                take_steps(method, job, checkpoints)
+                take_steps(method, job, checkpoints, tracker)
         except NotFinite as error:
             failure = error
             stopped = {"step": method.steps_done, "reason": str(error), "kept": bool(best and best.value >= 0)}
@@ -130,7 +130,7 @@ def train(method: Method, job: Job) -> dict[str, Any]:
     return facts
 
 
-def take_steps(method: Method, job: Job, checkpoints: Checkpoints) -> None:
+def take_steps(method: Method, job: Job, checkpoints: Checkpoints, tracker: Tracker) -> None:
     """Takes the steps of the present stage that are left, with all that is shown, measured, logged and saved.
 
     Arguments as in `train`; `checkpoints` are the method's, restored. The best weights are chosen in the last stage.
@@ -139,24 +139,19 @@ def take_steps(method: Method, job: Job, checkpoints: Checkpoints) -> None:
     chief, stage, last = distribution.is_chief(method.distribute_strategy), method.stage, method.stages[-1]
     split, best = data.splits["train"], checkpoints.best if stage is last else None
     start, total, epoch = method.steps_done, method.length, method.steps_per_epoch(len(split))
-    writer = tf.summary.create_file_writer(str(job.folder.path)) if chief else tf.summary.create_noop_writer()
-    with writer.as_default(start):
-        tf.summary.text("protocol", to_json(dataclasses.asdict(protocol)))
-        if method.loss_names:
-            tf.summary.text("losses", to_json(dict(method.loss_names)))
-        if method.decision:
-            tf.summary.text(f"decision/{stage.name}", to_json(method.decision))
+    if method.decision and start == method.stage_start:
+        tracker.text(start, f"decision/{stage.name}", to_json(method.decision))
     watched = {"test": job.tasks}
     if "validation" in data.splits:
         watched["validation"] = selection.validation_tasks(data)
     saver = SaveCheckpoints(checkpoints, options.checkpoint_seconds)
     label = f"{method.name} seed {options.seed}" + (f" {stage.name}" if len(method.stages) > 1 else "")
     progress = callbacks.Progress(total, label)
-    parts = [callbacks.Summaries(writer, options.log_every), progress, *method.watchers(), saver] if chief else []
+    parts = [callbacks.Summaries(tracker, options.log_every), progress, *method.watchers(), saver] if chief else []
     if options.eval_every and chief:
-        parts.insert(0, callbacks.RetrievalMetrics(watched, protocol, data, writer, options.eval_every))
+        parts.insert(0, callbacks.RetrievalMetrics(watched, protocol, data, tracker, options.eval_every))
     if best:
-        select = selection.SelectBest(best, watched["validation"], protocol, data, writer, epoch, total)
+        select = selection.SelectBest(best, watched["validation"], protocol, data, tracker, epoch, total)
         parts.insert(0, select)  # before the saver: the state of a step holds that step's measurement
     stops = {options.log_every, options.eval_every, progress.every, epoch if best else 0} - {0}
     batches = sampling.stage_batches(method, data, options.seed, start, method.stage_start + stage.steps)
@@ -171,13 +166,12 @@ def take_steps(method: Method, job: Job, checkpoints: Checkpoints) -> None:
                 saver.save()  # an execution is not interrupted, so the state is that of a whole step
         raise
     finally:
-        writer.close()
         if chief:
             progress.on_train_end()  # else an error leaves the terminal without a cursor
 
 
 @learn.register
-def fit(method: Baseline, job: Job) -> dict[str, Any]:
+def fit(method: Baseline, job: Job, tracker: Tracker) -> dict[str, Any]:
     """As `learn`, of a closed-form method."""
     data, protocol, folder = job.training, job.protocol, job.folder
     stopped = folder.stopped()

@@ -5,22 +5,27 @@ back, else the method is made, trained in its folder (fitting.py: resumes, selec
 without the data set is kept (tfxmr.encoding), and results.json is written last.
 """
 import contextlib
+import dataclasses
 import importlib.metadata
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from tfxmr import __version__, encoding, evaluation
 from tfxmr.baselines.base import Baseline
 from tfxmr.core import display, registry
 from tfxmr.core.errors import InputError
+from tfxmr.core.files import to_json
+from tfxmr.core.settings import options as options_of
 from tfxmr.data import MultiModalData
 from tfxmr.engine import distribution
 from tfxmr.evaluation import named
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.evaluation.retriever import Retriever
 from tfxmr.models.base import Method
-from tfxmr.runs import fitting, projector, selection
+from tfxmr.runs import fitting, projector, selection, tracking
+from tfxmr.runs.board import TensorBoard, plain
 from tfxmr.runs.job import Job, MethodClass, RunSettings, make_job, training_items
 from tfxmr.runs.options import RunOptions
 
@@ -63,10 +68,11 @@ def run(
         return None if finished is None else checked(finished, job)
     with strategy.scope():
         method = job.make()
-    with job.open() if chief else contextlib.nullcontext():
-        training = fitting.learn(method, job)
-        if not chief:
-            return None
+    if not chief:
+        fitting.learn(method, job, tracking.Tracker())
+        return None
+    with job.open(), following(job) as tracker:
+        training = fitting.learn(method, job, tracker)
         retriever = method.retriever(job.training)
         results = {
             "model": registry.name_of(method_class),
@@ -88,8 +94,61 @@ def run(
                 encoding.write(
                     target, method, job.data, job.training, job.protocol, results, job.options.keep_embeddings
                 )
+        step = results.get("selected_step", results["steps"])
+        tracker.end(step, final(retriever, job, results), results)
         job.folder.write_results(results)
     return results
+
+
+@contextlib.contextmanager
+def following(job: Job) -> Iterator[tracking.Tracker]:
+    """Tells trackers that a run begins, and what it ended by. Yields what is told the rest."""
+    tracker = TensorBoard()
+    tracker.begin(facts(job))
+    try:
+        yield tracker
+    except BaseException as error:
+        tracker.close(error)
+        raise
+    tracker.close()
+
+
+def facts(job: Job) -> tracking.RunFacts:
+    """What trackers are told of a run when it begins."""
+    known = job.protocol.facts(job.data)
+    told = {
+        "model": registry.name_of(job.method_class), "dataset": job.data.shown, "protocol": known["name"],
+        "split": known["split"], "similarity": known["similarity"], "seed": job.options.seed,
+        **{name: getattr(job.settings, field.name) for name, field in options_of(type(job.settings)).items()},
+    }
+    return tracking.RunFacts(
+        job.folder.path,
+        {name: plain(value) for name, value in told.items()},
+        selection.describe(job.protocol, job.settings, job.data, job.options, job.training),
+        f"tfxmr train --flagfile={job.folder.path / 'flags.cfg'}",
+        tuple(filter(None, job.flags.values())),
+        {
+            "protocol": to_json(dataclasses.asdict(job.protocol)),
+            "losses": to_json(dict(getattr(job.method_class, "loss_names", {}))),  # a closed form has no losses
+        },
+        not job.options.test,
+    )
+
+
+def final(retriever: Retriever, job: Job, results: dict[str, Any]) -> dict[str, float]:
+    """The final metrics of a run by the names that trackers are told, of test and of validation items.
+
+    Args:
+      retriever: what the method became.
+      job: what it was trained on.
+      results: what results.json will hold.
+    """
+    found = tracking.final_metrics(results["metrics"])
+    name, training = selection.measured(job.training), job.training
+    value = results.get(name)
+    if value is None and "validation" in training.splits:
+        value = selection.score(retriever, selection.validation_tasks(training), job.protocol, training)
+    return found if value is None else found | {tracking.VALIDATION[name]: value}
 
 
 def checked(finished: dict[str, Any], job: Job) -> dict[str, Any]:

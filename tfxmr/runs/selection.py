@@ -17,6 +17,7 @@ from tfxmr.evaluation.retriever import Retriever
 from tfxmr.models.base import Method
 from tfxmr.runs import results
 from tfxmr.runs.options import RunOptions
+from tfxmr.runs.tracking import Tracker
 
 RECALLS = ("hit@1", "hit@5", "hit@10")  # that count on data without classes, as in VSE++ (Faghri et al., BMVC 2018)
 SHARE = 0.1  # of the training items, held out where a run needs some and nothing else is said
@@ -203,21 +204,21 @@ class SelectBest(keras.callbacks.Callback):
       tasks: as `validation_tasks` gives them.
       protocol: tfxmr.evaluation.protocol.Protocol, whose similarity applies.
       data: the training data.
-      writer: tf.summary writer of the run folder.
+      tracker: which is told.
       every: steps of an epoch.
       total: steps of the whole training.
     """
 
     def __init__(
         self, best: Best, tasks: list[Task], protocol: Protocol, data: MultiModalData,
-        writer: tf.summary.SummaryWriter, every: int, total: int,
+        tracker: Tracker, every: int, total: int,
     ) -> None:
         super().__init__()
         self.best = best
         self.tasks = tasks
         self.protocol = protocol
         self.data = data
-        self.writer = writer
+        self.tracker = tracker
         self.every = every
         self.total = total
 
@@ -235,8 +236,8 @@ class SelectBest(keras.callbacks.Callback):
         retriever = self.best.method.retriever(self.data)
         value = score(retriever, self.tasks, self.protocol, self.data)
         self.best.record(tf.constant(value, tf.float64))
-        with self.writer.as_default(step):
-            tf.summary.scalar(f"{SHOWN}/validation recalls" if self.data.instances else "validation_mAP/average", value)
+        name = f"{SHOWN}/validation recalls" if self.data.instances else "validation_mAP/average"
+        self.tracker.metrics(step, {name: value})
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures if it is time, and ends the training if it is time for that, all workers with the chief."""

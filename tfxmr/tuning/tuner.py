@@ -27,12 +27,13 @@ from tfxmr.data import MultiModalData
 from tfxmr.engine import memory
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.reports.tables.formats import to_csv
-from tfxmr.runs import selection
+from tfxmr.runs import board, selection
 from tfxmr.runs.job import MethodClass, RunSettings, fit_batch, manifest, needed, prepare
 from tfxmr.runs.options import RunOptions, affecting, defaults
 from tfxmr.runs.run import run
 from tfxmr.runs.run_folder import RunFolder
-from tfxmr.tuning import hparams, oracles
+from tfxmr.runs.tracking import VALIDATION
+from tfxmr.tuning import oracles
 from tfxmr.tuning.grid import Grid, to_text, value_text
 from tfxmr.tuning.options import Search, SearchOptions
 
@@ -104,7 +105,7 @@ def tune(
         folder.compare(*known)
         return [_one(folder, start, what, only)]
     with folder.open(*known), tempfile.TemporaryDirectory() as scratch:
-        hparams.write_space(folder.path, what.grid)
+        board.clear_final(folder.path)
         oracle = oracles.make(what.kind, what.grid, settings, what.count, options.seed, scratch)
         centre = oracles.centre(what.grid, settings)
         trials = _search(folder, start, what, oracle, centre, lambda t: write(folder.path, t, what, flags), at_once)
@@ -190,8 +191,9 @@ def _one(folder: RunFolder, start: Start, what: Search, name: str) -> Trial:
 
 def _train(start: Start, path: pathlib.Path, values: Mapping[str, Any]) -> dict[str, Any]:
     """Trains a trial. Returns how it ended: a failure is a result, too."""
-    hparams.clear(path)  # left by a trial that was killed after it had ended
+    board.clear_final(path)  # left by a trial that was killed after it had ended
     ended = dict.fromkeys(OUTCOME)
+    told, final = {name: board.plain(value) for name, value in values.items()}, {}
     try:
         results = start(path, values)
     except OSError:
@@ -203,7 +205,9 @@ def _train(start: Start, path: pathlib.Path, values: Mapping[str, Any]) -> dict[
         ended |= {name: results.get(name) for name in OUTCOME[:3]} | {"status": "finished"}
         ended["validation_mAP"] = results.get("validation_recalls", ended["validation_mAP"])
         ended["message"] = results.get("stopped_by", "")
-    hparams.write_trial(path, path.name, values, ended["validation_mAP"], ended["selected_step"] or 0)
+        told |= {name: results[name] for name in ("model", "dataset", "seed") if name in results}
+        final = {name: results[key] for key, name in VALIDATION.items() if key in results}
+    board.write_final(path, told, final, ended["selected_step"] or 0, failed=ended["status"] == "failed")
     return ended
 
 

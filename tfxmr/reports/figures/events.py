@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
+from tfxmr.runs import board
 
 LOSSES, PROTOCOL = "losses", "protocol"  # tags of texts: what losses are called, and how the run is measured
 Curve = tuple[NDArray[np.int_], NDArray[np.float64]]  # steps (n,), ascending; values (n,)
@@ -60,7 +61,8 @@ def read(run_dir: str | os.PathLike) -> Events:
                 found = ((e.wall_time, e.step, float(make_ndarray(e.tensor_proto))) for e in events.Tensors(tag))
                 points.setdefault(tag, []).extend(found)
     if not points:
-        what = "no scalars in its event files yet" if files else "no TensorBoard event files (events.out.tfevents.*)"
+        curves = {path.name for path in files} - {board.START}
+        what = "no scalars in its event files yet" if curves else "no TensorBoard event files (events.out.tfevents.*)"
         raise InputError(
             f"--run_dir={run_dir}: holds {what}. A neural method writes them while it trains, every --log_every steps; "
             "a closed-form method has no steps and writes none"
