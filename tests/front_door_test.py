@@ -66,7 +66,7 @@ def test_help_says_whose_the_flags_are(printed):
     assert "--alpha" not in other and "--steps=" not in other and "--penalty" in other
     scored = printed("train", "--model=deep_sm", "--help")
     assert "--representation=probabilities\n" in scored and "logits. (`tfxmr evaluate`" in scored
-    assert printed("evaluate", "--help").index("--by_class") < printed("evaluate", "--help").index("--protocol")
+    assert printed("evaluate", "--help").index("--noby_class") < printed("evaluate", "--help").index("--protocol")
 
 
 def test_help_of_a_method_that_says_nothing(printed, tmp_path, monkeypatch):
