@@ -29,7 +29,7 @@ def test_columns():
     inches = 2.0
     labels = [f"a label of some length {i}" for i in range(7)]
     count, shown = texts.columns(labels, SIZE, inches)
-    width = texts.width(labels[0], SIZE) + texts.HANDLE * SIZE
+    width = texts.width(labels[0], SIZE) + (texts.HANDLE + texts.AFTER) * SIZE
     assert shown == labels and count == int((72 * inches - texts.EDGES * SIZE + SIZE * texts.GAP) / (width + SIZE * texts.GAP))
     count, shown = texts.columns(["short", "W" * 40], SIZE, inches)
     assert count == 1 and shown[0] == "short" and shown[1].count("\n") == 1

@@ -1,6 +1,7 @@
 """Tests of the t-SNE maps, on few items."""
 import dataclasses
 
+import drawn
 import matplotlib.colors
 import numpy as np
 import pytest
@@ -44,6 +45,19 @@ def test_maps(make_data):
     assert {t.get_text() for t in image.texts} == set(data.class_names)
     entries = [t.get_text() for t in figure.legends[0].get_texts()]
     assert entries[:2] == ["class 0*", "class 1"] and entries[-3:] == ["image", "text", "* unseen class"]
+
+
+def test_long_names_of_many_classes(make_data, monkeypatch):
+    """Guards against a legend wider than the figure, and names that cover each other or press their map to nothing."""
+    monkeypatch.setattr(tsne, "embed", lambda features, *_: np.random.default_rng(0).normal(size=(len(features), 2)))
+    data = make_data(classes=20, train=60, test=60)
+    names = [f"class {i} of recreation grounds and municipal parks" for i in range(18)] + ["W" * 60, "Обществена сграда"]
+    figure = draw(dataclasses.replace(data, class_names=names), "standard", items=50)
+    assert drawn.faults(figure, least=1.9) == []
+    assert {text.get_text() for text in figure.legends[0].get_texts()} >= {*names[:18], names[-1]}
+    assert figure.get_suptitle().splitlines()[1] == (
+        "test items: 50 image of 60, drawn at random, 50 text of 60, drawn at random; colour: class; perplexity 5"
+    )
 
 
 def test_tokens_are_no_original_features(make_data, monkeypatch):

@@ -201,24 +201,26 @@ def legend_above(axes: Axes, heading: str | None = None) -> None:
     title = "\n".join(texts.wrap(heading or "", size, texts.POINTS * inches))
     legend = axes.legend(
         handles, shown, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2,
-        columnspacing=texts.GAP, handlelength=2.2, handletextpad=0.6, title=title or None, alignment="left",
+        columnspacing=texts.GAP, handlelength=texts.HANDLE, handletextpad=texts.AFTER, title=title or None,
+        alignment="left",
     )
     legend.get_title().set_fontweight("bold")
     _room(figure, "\n".join([title, *shown[::columns]]).split("\n"), size)
 
 
-def legend_below(figure: Figure, handles: Iterable[Artist]) -> None:
+def legend_below(figure: Figure, handles: Iterable[Artist], handle: float = texts.HANDLE) -> None:
     """Sets one legend for all panels of a figure below them, in as many columns as its width has room for.
 
     Args:
       figure: with the panels.
       handles: lines or the like, with labels.
+      handle: width of each, in letters' sizes.
     """
     handles, size = list(handles), RC["legend.fontsize"]
-    columns, shown = texts.columns([str(h.get_label()) for h in handles], size, figure.get_figwidth() - 0.2)
+    columns, shown = texts.columns([str(h.get_label()) for h in handles], size, figure.get_figwidth() - 0.2, handle)
     figure.legend(
-        handles, shown, loc="outside lower center", ncols=columns, columnspacing=texts.GAP, handlelength=2.2,
-        handletextpad=0.6,
+        handles, shown, loc="outside lower center", ncols=columns, columnspacing=texts.GAP, handlelength=handle,
+        handletextpad=texts.AFTER,
     )
     _room(figure, "\n".join(shown[::columns]).split("\n"), size)
 

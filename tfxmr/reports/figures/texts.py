@@ -9,8 +9,8 @@ from matplotlib.textpath import text_to_path
 from tfxmr.reports.figures import fonts
 
 POINTS = 72  # in an inch
-# Of a legend, in letters' sizes: handle and the gap after it, between columns, at both edges.
-HANDLE, GAP, EDGES = 2.2 + 0.6, 1.0, 1.0
+# Of a legend, in letters' sizes: a handle that shows a line, the gap after it, between columns, at both edges.
+HANDLE, AFTER, GAP, EDGES = 2.2, 0.6, 1.0, 1.0
 
 
 def width(text: str, size: float) -> float:
@@ -63,21 +63,23 @@ def _fitting(text: str, size: float, points: float) -> int:
     return low
 
 
-def columns(labels: Sequence[str], size: float, inches: float) -> tuple[int, list[str]]:
+def columns(labels: Sequence[str], size: float, inches: float, handle: float = HANDLE) -> tuple[int, list[str]]:
     """How the entries of a legend fit into a width.
 
     Args:
       labels: of the entries, in their order, which runs down the columns.
       size: of the letters, points.
       inches: of the legend at most.
+      handle: width of what stands before a label, in letters' sizes.
 
     Returns:
       (most columns that fit, 1 at least; the labels, broken into lines where one is wider than the legend).
     """
     room = POINTS * inches - EDGES * size
-    widths = [HANDLE * size + max(width(line, size) for line in label.split("\n")) for label in labels]
+    before = (handle + AFTER) * size
+    widths = [before + max(width(line, size) for line in label.split("\n")) for label in labels]
     for count in range(len(labels), 1, -1):
         parts = [part for part in np.array_split(widths, count) if len(part)]  # as matplotlib fills them
         if sum(max(part) for part in parts) + GAP * size * (len(parts) - 1) <= room:
             return count, list(labels)
-    return 1, ["\n".join(wrap(label, size, room - HANDLE * size)) for label in labels]
+    return 1, ["\n".join(wrap(label, size, room - before)) for label in labels]

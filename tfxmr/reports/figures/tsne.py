@@ -14,9 +14,11 @@ from tfxmr.data import MultiModalData
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.evaluation.retriever import Retriever
 from tfxmr.evaluation.similarity import prepare
-from tfxmr.reports.figures import style
+from tfxmr.reports.figures import style, texts
 
 FEWEST = 5  # items that a map needs
+HEIGHT = 2.0  # inches of a map
+NAME_SIZE, LONGEST = 6, 55  # points, of the letters and of a name on a map
 
 
 @style.styled
@@ -48,7 +50,8 @@ def draw(
     if data.instances:
         raise InputError(f"--figure=tsne: shows classes, and dataset {data.name} has none; draw --figure=examples")
     test, ready = (part.splits["test"].distinct(data.repeated) for part in (data, prepared))
-    rows = {m: np.sort(order[:items]) for m, order in test.permute(np.random.default_rng(seed)).items()}
+    counts = test.permute(np.random.default_rng(seed))
+    rows = {m: np.sort(order[:items]) for m, order in counts.items()}
     labels = {m: test.labels[m][rows[m]] for m in rows}
     _check(perplexity, min(map(len, rows.values())))
     vectors = [m for m in test.modalities if m in test.features]  # a method may read maps or tokens alone
@@ -68,7 +71,12 @@ def draw(
 
     colours = style.class_colours(data.num_classes)
     names = data.class_names or [f"class {c}" for c in range(data.num_classes)]
-    figure, axes = style.panels(len(maps), title, columns=3, panel=2.0)
+    shares = ", ".join(
+        f"{len(rows[m])} {m}" + (f" of {len(order)}, drawn at random" if len(rows[m]) < len(order) else "")
+        for m, order in counts.items()
+    )
+    told = f"test items: {shares}; colour: class; perplexity {perplexity:g}"
+    figure, axes = style.panels(len(maps), f"{title}\n{told}", columns=3, panel=HEIGHT)
     for panel, (heading, parts) in zip(axes, maps.items(), strict=True):
         points = embed(np.concatenate(list(parts.values())), perplexity, seed)
         classes = np.concatenate([labels[m] for m in parts])
@@ -83,7 +91,7 @@ def draw(
     entries += [(m, _marker(m, test.modalities), "0.5") for m in test.modalities]
     entries += [("* unseen class", "", "black")] * bool(protocol.unseen)
     handles = [Line2D([], [], linestyle="", marker=marker, color=c, label=name) for name, marker, c in entries]
-    style.legend_below(figure, handles)
+    style.legend_below(figure, handles, handle=0.8)
     return {"tsne": figure}
 
 
@@ -119,16 +127,29 @@ def _marker(modality: str, modalities: Sequence[str]) -> str:
 
 
 def _names(panel: Axes, points: NDArray, labels: NDArray, names: Sequence[str]) -> None:
-    """Writes each class's name at its item with the closest neighbours of its class where no other name stands yet."""
+    """Writes each class's name, or its beginning, at its item with the closest neighbours of its class that has room.
+
+    A class without such an item has its name in the legend alone.
+    """
     outline = [patheffects.withStroke(linewidth=1.5, foreground="white")]
-    extent = np.ptp(points, axis=0)
+    grid = panel.get_subplotspec()
+    inches = style.WIDTH / (grid.get_gridspec().ncols if grid else 1) - style.BESIDE, HEIGHT
+    low, high = np.transpose([panel.get_xlim(), panel.get_ylim()])
+    unit = (high - low) / np.multiply(texts.POINTS, inches)  # of the axes, a point
     taken: list[tuple[NDArray, NDArray]] = []  # (centre, half size) of the names so far
     for c in np.unique(labels):
         own = points[labels == c]
         distances = np.linalg.norm(own[:, None] - own, axis=2)
         order = np.argsort(np.sort(distances, axis=1)[:, : len(own) // 3 + 1].sum(axis=1), kind="stable")
-        half = extent * (0.012 * len(names[c]) + 0.01, 0.03)  # about the size of the text
-        free = (p for p in own[order] if not any((abs(p - q) < half + h).all() for q, h in taken))
-        place = next(free, own[order[0]])
-        taken.append((place, half))
-        panel.text(place[0], place[1], names[c], fontsize=6, ha="center", va="center", path_effects=outline)
+        (name,) = texts.wrap(names[c], NAME_SIZE, LONGEST, lines=1) or [""]
+        half = unit * (texts.width(name, NAME_SIZE) / 2 + 1, 0.65 * NAME_SIZE)
+        free = (
+            p for p in own[order] if ((p - half >= low) & (p + half <= high)).all()
+            and not any((abs(p - q) < half + h).all() for q, h in taken)
+        )
+        place = next(free, None)
+        if place is not None:
+            taken.append((place, half))
+            x, y = place.tolist()
+            text = panel.text(x, y, name, fontsize=NAME_SIZE, ha="center", va="center", path_effects=outline)
+            text.set_in_layout(False)  # it has room in the panel, which is not to make more
