@@ -7,7 +7,8 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from tfxmr.baselines._linear import View, constant, leading_svd
+from tfxmr.baselines._linear import View, leading_svd
+from tfxmr.baselines._pairs import PairBaseline
 from tfxmr.baselines.base import CommonSpaceSettings, LinearBaseline
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import setting
@@ -30,7 +31,7 @@ class CCASettings(CommonSpaceSettings):
     )
 
 
-class CCA(LinearBaseline):
+class CCA(PairBaseline, LinearBaseline):
     """Finds directions A, B in which paired items correlate most.
 
     max tr(A' Sxy B)  subject to  A' (Sxx + r I) A = B' (Syy + r I) B = I
@@ -55,14 +56,11 @@ class CCA(LinearBaseline):
     settings: CCASettings
     paper = "Hotelling 1936; Rasiwasia et al., ACM MM 2010"
     provenance = "textbook"
-    least_modalities = most_modalities = 2
-    pairs = True
     linear = ("mean", "weights")
 
     def check(self, data: MultiModalData) -> None:
-        """Raises InputError if `data` are no pairs of two modalities, or the features of one do not vary."""
+        """Raises InputError as PairBaseline, or if `weighting` names no modality of `data`."""
         super().check(data)
-        check_varying(data, type(self).__name__)
         if self.settings.weighting not in ("none", *data.modalities):
             raise InputError(
                 f"--weighting={self.settings.weighting}: the modalities are {', '.join(data.modalities)}; take one of "
@@ -80,16 +78,6 @@ class CCA(LinearBaseline):
             scale = self.correlations_ if self.settings.weighting == m else 1.0
             self.keep(m, mean=view.mean, weights=directions * scale)
         return self
-
-
-def check_varying(data: MultiModalData, method: str) -> None:
-    """Raises InputError if a modality's features are the same for all training items, so that nothing correlates."""
-    for m in data.modalities:
-        if constant(data.splits["train"].features[m]):
-            raise InputError(
-                f"the {m} features of all {len(data.splits['train'].features[m])} training items are the same, so "
-                f"nothing correlates with them; give {method} other {m} features"
-            )
 
 
 def canonical_directions(

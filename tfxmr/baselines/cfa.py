@@ -3,8 +3,8 @@ import dataclasses
 from typing import Self
 
 from tfxmr.baselines._linear import View, leading_svd
+from tfxmr.baselines._pairs import PairBaseline
 from tfxmr.baselines.base import CommonSpaceSettings, LinearBaseline
-from tfxmr.baselines.cca import check_varying
 from tfxmr.data.multimodal import MultiModalData
 
 
@@ -13,7 +13,7 @@ class CFASettings(CommonSpaceSettings):
     """Settings of CFA."""
 
 
-class CFA(LinearBaseline):
+class CFA(PairBaseline, LinearBaseline):
     """Turns both modalities so that paired items come close.
 
     min ||X A - Y B||_F^2  subject to  A'A = B'B = I
@@ -40,14 +40,7 @@ class CFA(LinearBaseline):
     settings: CFASettings
     paper = "Li et al., ACM Multimedia 2003"
     provenance = "90 %: no code is public"
-    least_modalities = most_modalities = 2
-    pairs = True
     linear = ("mean", "weights")
-
-    def check(self, data: MultiModalData) -> None:
-        """Raises InputError if `data` are no pairs of two modalities, or the features of one do not vary."""
-        super().check(data)
-        check_varying(data, type(self).__name__)
 
     def learn(self, data: MultiModalData) -> Self:
         """Learns both rotations from the pairs of the training split. Returns self."""

@@ -10,8 +10,9 @@ import sklearn.metrics
 from numpy.typing import NDArray
 
 from tfxmr.baselines._linear import BLOCK, View, gram_root
-from tfxmr.baselines.base import Baseline, CommonSpaceSettings
-from tfxmr.baselines.cca import canonical_directions, check_varying
+from tfxmr.baselines._pairs import PairBaseline
+from tfxmr.baselines.base import CommonSpaceSettings
+from tfxmr.baselines.cca import canonical_directions
 from tfxmr.core.settings import setting
 from tfxmr.data.multimodal import MultiModalData
 
@@ -37,7 +38,7 @@ class KCCASettings(CommonSpaceSettings):
     landmark_seed: int = setting(0, "Seed of that draw.", minimum=0)
 
 
-class KCCA(Baseline):
+class KCCA(PairBaseline):
     """Finds functions a, b of a kernel's space in which paired items correlate most.
 
     max corr(a(x), b(y)),  a(x) = sum_i alpha_i k(x, x_i),  b(y) = sum_i beta_i l(y, y_i), with a ridge on their norms:
@@ -65,13 +66,6 @@ class KCCA(Baseline):
     settings: KCCASettings
     paper = "Akaho 2001; Hardoon et al., Neural Computation 2004"
     provenance = "textbook"
-    least_modalities = most_modalities = 2
-    pairs = True
-
-    def check(self, data: MultiModalData) -> None:
-        """Raises InputError if `data` are no pairs of two modalities, or the features of one do not vary."""
-        super().check(data)
-        check_varying(data, type(self).__name__)
 
     def learn(self, data: MultiModalData) -> Self:
         """Learns both functions from the pairs of the training split. Returns self."""

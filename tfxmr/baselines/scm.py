@@ -4,8 +4,9 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
+from tfxmr.baselines._pairs import PairBaseline
 from tfxmr.baselines.base import Baseline
-from tfxmr.baselines.cca import CCA, CCASettings, check_varying
+from tfxmr.baselines.cca import CCA, CCASettings
 from tfxmr.baselines.sm import SM, SMSettings
 from tfxmr.data.multimodal import MultiModalData
 
@@ -15,7 +16,7 @@ class SCMSettings(CCASettings, SMSettings):
     """Settings of SCM: those of CCA and of SM."""
 
 
-class SCM(Baseline):
+class SCM(PairBaseline):
     """Makes each item the vector of its class probabilities, from its CCA projection.
 
     min over W, b:  - sum over items of log softmax(p W + b)_label + penalty / 2 ||W||^2,  p = (x - mean) A of CCA
@@ -40,13 +41,11 @@ class SCM(Baseline):
     settings: SCMSettings
     paper = "Rasiwasia et al., ACM MM 2010"
     provenance = "textbook; the published figures are met"
-    least_modalities = most_modalities = 2
-    pairs = supervised = True
+    supervised = True
 
     def check(self, data: MultiModalData) -> None:
         """Raises InputError if `data` are no pairs of two modalities that vary, or there is a single class."""
         super().check(data)
-        check_varying(data, type(self).__name__)
         for part in self._made().values():
             part.check(data)
 

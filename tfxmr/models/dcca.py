@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfxmr.baselines._linear import View, constant
-from tfxmr.baselines.cca import canonical_directions, check_varying
+from tfxmr.baselines._pairs import check_varying
+from tfxmr.baselines.cca import canonical_directions
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
 from tfxmr.data.multimodal import MultiModalData
