@@ -112,7 +112,7 @@ def encoded_alone(data, rule, run_dir, results):
 def test_contract(name, data, tmp_path):
     """Trains, saves, loads, encodes, evaluates, repeats itself; stopped, is evaluated, and goes on to the same end."""
     method, data = registry.get(name), with_source(name, data)
-    assert method.paper and method.provenance and method.__doc__
+    assert method.paper and method.citation and method.provenance and method.__doc__
     for field in dataclasses.fields(method.Settings):
         assert field.metadata["help"], f"--{field.name} has no help"
     rule = protocol.make(

@@ -123,6 +123,8 @@ def test_pythonpath_is_found_from_the_folder_of_the_clone(clone, wheel, tmp_path
 
 
 def test_the_version_is_one():
-    """Guards against a release whose change log is of another version."""
+    """Guards against a release whose change log, or whose citation, is of another version."""
     newest = re.search(r"^## \[(.+?)\] - (\d{4}-\d\d-\d\d)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert newest[1] == tfxmr.__version__
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {newest[1]}\n" in citation and f"\ndate-released: {newest[2]}\n" in citation

@@ -62,7 +62,8 @@ class Baseline(Trained, sklearn.base.BaseEstimator):
     takes_source = needs_source = False  # whether it learns from a second domain
     in_memory = True  # a closed form needs all rows at once
     strategies = False
-    paper = ""
+    paper = ""  # authors, venue, year
+    citation = ""  # BibTeX of it, for `tfxmr cite`
     provenance = ""  # where its details come from
     supervised = False  # whether it learns from the classes, so that `fit` needs labels
     needs_class_embeddings = False

@@ -55,6 +55,26 @@ class CCA(PairBaseline, LinearBaseline):
     Settings = CCASettings
     settings: CCASettings
     paper = "Hotelling 1936; Rasiwasia et al., ACM MM 2010"
+    citation = """
+    @article{hotelling1936relations,
+      author = {Harold Hotelling},
+      title = {Relations Between Two Sets of Variates},
+      journal = {Biometrika},
+      volume = {28},
+      number = {3/4},
+      pages = {321--377},
+      year = {1936}
+    }
+    @inproceedings{rasiwasia2010new,
+      author = {Nikhil Rasiwasia and Jose {Costa Pereira} and Emanuele Coviello and Gabriel Doyle and Gert
+                R. G. Lanckriet and Roger Levy and Nuno Vasconcelos},
+      title = {A New Approach to Cross-Modal Multimedia Retrieval},
+      booktitle = {Proceedings of the 18th ACM International Conference on Multimedia},
+      pages = {251--260},
+      year = {2010},
+      doi = {10.1145/1873951.1873987}
+    }
+    """
     provenance = "textbook"
     linear = ("mean", "weights")
 

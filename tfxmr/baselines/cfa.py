@@ -39,6 +39,15 @@ class CFA(PairBaseline, LinearBaseline):
     Settings = CFASettings
     settings: CFASettings
     paper = "Li et al., ACM Multimedia 2003"
+    citation = """
+    @inproceedings{li2003multimedia,
+      author = {Dongge Li and Nevenka Dimitrova and Mingkun Li and Ishwar K. Sethi},
+      title = {Multimedia Content Processing through Cross-Modal Association},
+      booktitle = {Proceedings of the 11th ACM International Conference on Multimedia},
+      pages = {604--611},
+      year = {2003}
+    }
+    """
     provenance = "90 %: no code is public"
     linear = ("mean", "weights")
 

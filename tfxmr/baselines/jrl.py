@@ -87,6 +87,18 @@ class JRL(LinearBaseline):
     Settings = JRLSettings
     settings: JRLSettings
     paper = "Zhai et al., IEEE TCSVT 2014"
+    citation = """
+    @article{zhai2014learning,
+      author = {Xiaohua Zhai and Yuxin Peng and Jianguo Xiao},
+      title = {Learning Cross-Media Joint Representation with Sparse and Semisupervised Regularization},
+      journal = {IEEE Transactions on Circuits and Systems for Video Technology},
+      volume = {24},
+      number = {6},
+      pages = {965--978},
+      year = {2014},
+      doi = {10.1109/TCSVT.2013.2276704}
+    }
+    """
     provenance = "the authors' code"
     default_similarity = "dot"
     supervised = True

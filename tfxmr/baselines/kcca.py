@@ -65,6 +65,23 @@ class KCCA(PairBaseline):
     Settings = KCCASettings
     settings: KCCASettings
     paper = "Akaho 2001; Hardoon et al., Neural Computation 2004"
+    citation = r"""
+    @inproceedings{akaho2001kernel,
+      author = {Shotaro Akaho},
+      title = {A Kernel Method for Canonical Correlation Analysis},
+      booktitle = {Proceedings of the International Meeting of the Psychometric Society},
+      year = {2001}
+    }
+    @article{hardoon2004canonical,
+      author = {David R. Hardoon and S{\'a}ndor Szedm{\'a}k and John Shawe-Taylor},
+      title = {Canonical Correlation Analysis: An Overview with Application to Learning Methods},
+      journal = {Neural Computation},
+      volume = {16},
+      number = {12},
+      pages = {2639--2664},
+      year = {2004}
+    }
+    """
     provenance = "textbook"
 
     def learn(self, data: MultiModalData) -> Self:

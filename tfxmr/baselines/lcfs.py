@@ -59,6 +59,15 @@ class LCFS(LinearBaseline):
     Settings = LCFSSettings
     settings: LCFSSettings
     paper = "Wang et al., ICCV 2013"
+    citation = """
+    @inproceedings{wang2013learning,
+      author = {Kaiye Wang and Ran He and Wei Wang and Liang Wang and Tieniu Tan},
+      title = {Learning Coupled Feature Spaces for Cross-Modal Matching},
+      booktitle = {Proceedings of the 14th IEEE International Conference on Computer Vision},
+      pages = {2088--2095},
+      year = {2013}
+    }
+    """
     provenance = "90 %: no code is public"
     pairs = supervised = True
 

@@ -54,6 +54,17 @@ class LGCFL(LinearBaseline):
     Settings = LGCFLSettings
     settings: LGCFLSettings
     paper = "Kang et al., IEEE TMM 2015"
+    citation = """
+    @article{kang2015learning,
+      author = {Cuicui Kang and Shiming Xiang and Shengcai Liao and Changsheng Xu and Chunhong Pan},
+      title = {Learning Consistent Feature Representation for Cross-Modal Multimedia Retrieval},
+      journal = {IEEE Transactions on Multimedia},
+      volume = {17},
+      number = {3},
+      pages = {370--381},
+      year = {2015}
+    }
+    """
     provenance = "45 %: no code is public"
     supervised = True
     linear = ("weights", "bias")

@@ -113,6 +113,15 @@ class ACMR(Adversarial):
     Settings = ACMRSettings
     settings: ACMRSettings
     paper = "Wang et al., ACM MM 2017"
+    citation = """
+    @inproceedings{wang2017adversarial,
+      author = {Bokun Wang and Yang Yang and Xing Xu and Alan Hanjalic and Heng Tao Shen},
+      title = {Adversarial Cross-Modal Retrieval},
+      booktitle = {Proceedings of the 25th ACM International Conference on Multimedia},
+      pages = {154--162},
+      year = {2017}
+    }
+    """
     provenance = "networks, margin and batch from the authors' code; the paper's weights are not known"
     loss_names = {
         "imi": "L_imi, inter-modal invariance", "imd": "L_imd, intra-modal discrimination", "reg": "L_reg, weights",

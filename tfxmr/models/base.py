@@ -218,7 +218,8 @@ class Method(Trained, KerasMethod):
     decision: dict[str, Any]
     in_memory = False  # True: all rows of the features must be in memory at once
     strategies = True  # whether it trains on several devices
-    paper = ""
+    paper = ""  # authors, venue, year
+    citation = ""  # BibTeX of it, for `tfxmr cite`
     provenance = ""  # where its details come from
     # Loss -> what its paper calls it, in words and with its symbol, for figures; TensorBoard has them as a text.
     loss_names: Mapping[str, str] = {}

@@ -102,6 +102,17 @@ class C3L(Method):
     Settings = C3LSettings
     settings: C3LSettings
     paper = "Peng and Qi, IEEE TMM 2019"
+    citation = """
+    @article{peng2019show,
+      author = {Yuxin Peng and Jinwei Qi},
+      title = {Show and Tell in the Loop: Cross-Modal Circular Correlation Learning},
+      journal = {IEEE Transactions on Multimedia},
+      volume = {21},
+      number = {6},
+      pages = {1538--1550},
+      year = {2019}
+    }
+    """
     provenance = "the losses are the paper's; layers, weights and schedule this project's: 30 %"
     modalities = ("image", "text")
     inputs = ("image", WORDS)

@@ -126,6 +126,25 @@ class CBT(Method):
     Settings = CBTSettings
     settings: CBTSettings
     paper = "Qi and Peng, IJCAI 2018; RCBT: IEEE TCSVT 2020"
+    citation = """
+    @inproceedings{qi2018cross,
+      author = {Jinwei Qi and Yuxin Peng},
+      title = {Cross-modal Bidirectional Translation via Reinforcement Learning},
+      booktitle = {Proceedings of the 27th International Joint Conference on Artificial Intelligence},
+      pages = {2630--2636},
+      year = {2018},
+      doi = {10.24963/ijcai.2018/365}
+    }
+    @article{peng2020reinforced,
+      author = {Yuxin Peng and Jinwei Qi},
+      title = {Reinforced Cross-Media Correlation Learning by Context-Aware Bidirectional Translation},
+      journal = {IEEE Transactions on Circuits and Systems for Video Technology},
+      volume = {30},
+      number = {6},
+      pages = {1718--1731},
+      year = {2020}
+    }
+    """
     provenance = "RCBT's public code; its policy gradient, which the code omits: 50 %"
     least_modalities = most_modalities = 2
     pairs = True

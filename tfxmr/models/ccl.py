@@ -115,6 +115,17 @@ class CCL(Staged):
     Settings = CCLSettings
     settings: CCLSettings
     paper = "Peng et al., IEEE Trans. Multimedia 2018"
+    citation = """
+    @article{peng2018ccl,
+      author = {Yuxin Peng and Jinwei Qi and Xin Huang and Yuxin Yuan},
+      title = {{CCL}: Cross-Modal Correlation Learning with Multigrained Fusion by Hierarchical Network},
+      journal = {IEEE Transactions on Multimedia},
+      volume = {20},
+      number = {2},
+      pages = {405--420},
+      year = {2018}
+    }
+    """
     provenance = "the authors' code; patches are not used, its Boltzmann machines are --rbm_pretrain"
     least_modalities = 2
     least_classes = 2

@@ -92,6 +92,17 @@ class CMGAN(Method):
     Settings = CMGANSettings
     settings: CMGANSettings
     paper = "Peng and Qi, ACM TOMM 2019"
+    citation = """
+    @article{peng2019cm,
+      author = {Yuxin Peng and Jinwei Qi},
+      title = {{CM-GANs}: Cross-Modal Generative Adversarial Networks for Common Representation Learning},
+      journal = {ACM Transactions on Multimedia Computing, Communications, and Applications},
+      volume = {15},
+      number = {1},
+      pages = {22:1--22:24},
+      year = {2019}
+    }
+    """
     provenance = "networks, losses and training from the authors' code, but for two decisions of the paper's"
     zero_shot = True
     least_modalities = most_modalities = 2

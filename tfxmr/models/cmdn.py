@@ -124,6 +124,15 @@ class CMDN(Staged):
     Settings = CMDNSettings
     settings: CMDNSettings
     paper = "Peng et al., IJCAI 2016"
+    citation = """
+    @inproceedings{peng2016cross,
+      author = {Yuxin Peng and Xin Huang and Jinwei Qi},
+      title = {Cross-Media Shared Representation by Hierarchical Learning with Multiple Deep Networks},
+      booktitle = {Proceedings of the 25th International Joint Conference on Artificial Intelligence},
+      pages = {3846--3853},
+      year = {2016}
+    }
+    """
     provenance = "the authors' code; its Boltzmann machines are --rbm_pretrain"
     least_modalities = 2
     least_classes = 2

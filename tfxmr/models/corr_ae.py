@@ -73,6 +73,15 @@ class CorrAE(DeepNet):
     settings: CorrAESettings
     recipes = CORR_AE_RECIPES
     paper = "Feng et al., ACM MM 2014"
+    citation = """
+    @inproceedings{feng2014cross,
+      author = {Fangxiang Feng and Xiaojie Wang and Ruifan Li},
+      title = {Cross-Modal Retrieval with Correspondence Autoencoder},
+      booktitle = {Proceedings of the 22nd ACM International Conference on Multimedia},
+      pages = {7--16},
+      year = {2014}
+    }
+    """
     provenance = "a public configuration; pre-training is --rbm_pretrain"
     zero_shot = True
     least_modalities = 2

@@ -65,6 +65,18 @@ class DADN(Dual):
     Settings = DADNSettings
     settings: DADNSettings
     paper = "Chi and Peng, IEEE TCSVT 2020"
+    citation = """
+    @article{chi2020zero,
+      author = {Jingze Chi and Yuxin Peng},
+      title = {Zero-Shot Cross-Media Embedding Learning with Dual Adversarial Distribution Network},
+      journal = {IEEE Transactions on Circuits and Systems for Video Technology},
+      volume = {30},
+      number = {4},
+      pages = {1173--1187},
+      year = {2020},
+      doi = {10.1109/TCSVT.2019.2900171}
+    }
+    """
     provenance = "the authors' code, run and reproduced; the paper's text was not at hand"
     loss_names = {"mmd": "MMD", "quadruplet": "Q, quadruplet", "recovery": "S, reconstruction"}
     sampler = "contrasted"

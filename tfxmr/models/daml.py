@@ -65,6 +65,17 @@ class DAML(Method):
     Settings = DAMLSettings
     settings: DAMLSettings
     paper = "Xu et al., World Wide Web 2019"
+    citation = """
+    @article{xu2019deep,
+      author = {Xing Xu and Li He and Huimin Lu and Lianli Gao and Yanli Ji},
+      title = {Deep Adversarial Metric Learning for Cross-Modal Retrieval},
+      journal = {World Wide Web},
+      volume = {22},
+      number = {2},
+      pages = {657--672},
+      year = {2019}
+    }
+    """
     provenance = "50 %: known by its abstract"
     loss_names = {
         "metric": "L_metric, distances by class", "pair": "L_pair, distances of pairs", "adv": "L_adv, modality",

@@ -82,6 +82,15 @@ class DANZCR(Dual):
     Settings = DANZCRSettings
     settings: DANZCRSettings
     paper = "Chi and Peng, IJCAI 2018"
+    citation = """
+    @inproceedings{chi2018dual,
+      author = {Jingze Chi and Yuxin Peng},
+      title = {Dual Adversarial Networks for Zero-shot Cross-media Retrieval},
+      booktitle = {Proceedings of the 27th International Joint Conference on Artificial Intelligence},
+      pages = {663--669},
+      year = {2018}
+    }
+    """
     provenance = "the paper; what it leaves open is from its authors' later code"
     loss_names = {"recovery": "Rec, recovery"}
 

@@ -71,6 +71,15 @@ class DCCA(Method):
     Settings = DCCASettings
     settings: DCCASettings
     paper = "Andrew et al., ICML 2013"
+    citation = """
+    @inproceedings{andrew2013deep,
+      author = {Galen Andrew and Raman Arora and Jeff A. Bilmes and Karen Livescu},
+      title = {Deep Canonical Correlation Analysis},
+      booktitle = {Proceedings of the 30th International Conference on Machine Learning},
+      pages = {1247--1255},
+      year = {2013}
+    }
+    """
     provenance = "the paper"
     loss_names = {"minus_correlation": "minus the total correlation"}
     zero_shot = True

@@ -50,6 +50,18 @@ class DeepSM(Method):
     Settings = DeepSMSettings
     settings: DeepSMSettings
     paper = "Wei et al., IEEE Transactions on Cybernetics 2017"
+    citation = """
+    @article{wei2017cross,
+      author = {Yunchao Wei and Yao Zhao and Canyi Lu and Shikui Wei and Luoqi Liu and Zhenfeng Zhu and
+                Shuicheng Yan},
+      title = {Cross-Modal Retrieval with {CNN} Visual Features: A New Baseline},
+      journal = {IEEE Transactions on Cybernetics},
+      volume = {47},
+      number = {2},
+      pages = {449--460},
+      year = {2017}
+    }
+    """
     provenance = "85 %: no code is public"
     zero_shot = True
     least_classes = 2

@@ -76,6 +76,15 @@ class DSCMR(Method):
     Settings = DSCMRSettings
     settings: DSCMRSettings
     paper = "Zhen et al., CVPR 2019"
+    citation = """
+    @inproceedings{zhen2019deep,
+      author = {Liangli Zhen and Peng Hu and Xu Wang and Dezhong Peng},
+      title = {Deep Supervised Cross-Modal Retrieval},
+      booktitle = {Proceedings of the IEEE Conference on Computer Vision and Pattern Recognition},
+      pages = {10394--10403},
+      year = {2019}
+    }
+    """
     provenance = "the authors' code"
     torch_epsilon = True
     loss_names = {

@@ -116,6 +116,17 @@ class MCSM(Method):
     Settings = MCSMSettings
     settings: MCSMSettings
     paper = "Peng et al., IEEE Trans. Image Processing 2018"
+    citation = """
+    @article{peng2018modality,
+      author = {Yuxin Peng and Jinwei Qi and Yuxin Yuan},
+      title = {Modality-Specific Cross-Modal Similarity Measurement with Recurrent Attention Network},
+      journal = {IEEE Transactions on Image Processing},
+      volume = {27},
+      number = {11},
+      pages = {5585--5599},
+      year = {2018}
+    }
+    """
     provenance = "the authors' code"
     loss_names = {"other_text": "against another text", "other_image": "against another image"}
     modalities = ("image", "text")

@@ -67,6 +67,24 @@ class MHTN(Transfer):
     Settings = MHTNSettings
     settings: MHTNSettings
     paper = "Huang, Peng and Yuan, IEEE TCYB 2020"
+    citation = """
+    @article{huang2020mhtn,
+      author = {Xin Huang and Yuxin Peng and Mingkuan Yuan},
+      title = {{MHTN}: Modal-Adversarial Hybrid Transfer Network for Cross-Modal Retrieval},
+      journal = {IEEE Transactions on Cybernetics},
+      volume = {50},
+      number = {3},
+      pages = {1047--1059},
+      year = {2020}
+    }
+    @inproceedings{huang2017cross,
+      author = {Xin Huang and Yuxin Peng and Mingkuan Yuan},
+      title = {Cross-Modal Common Representation Learning by Hybrid Transfer Network},
+      booktitle = {Proceedings of the 26th International Joint Conference on Artificial Intelligence},
+      pages = {1893--1900},
+      year = {2017}
+    }
+    """
     provenance = "the authors' code; the reversal's schedule is this project's"
     loss_names = {"mmd": "MMD, source against target"}
     takes_source = True

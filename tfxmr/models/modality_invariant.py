@@ -127,6 +127,18 @@ class ModalityInvariant(Adversarial):
     Settings = ModalityInvariantSettings
     settings: ModalityInvariantSettings
     paper = "Liu et al., TOMM 2019"
+    citation = """
+    @article{liu2019modality,
+      author = {Ruoyu Liu and Yao Zhao and Shikui Wei and Liang Zheng and Yi Yang},
+      title = {Modality-Invariant Image-Text Embedding for Image-Sentence Matching},
+      journal = {ACM Transactions on Multimedia Computing, Communications, and Applications},
+      volume = {15},
+      number = {1},
+      pages = {27:1--27:19},
+      year = {2019},
+      doi = {10.1145/3300939}
+    }
+    """
     provenance = "the abstract; encoders and triplet loss from VSE++'s code, the rest this project's"
     modalities = ("image", "text")
     inputs = ("image", WORDS)

@@ -110,6 +110,17 @@ class MS2GAN(Adversarial):
     Settings = MS2GANSettings
     settings: MS2GANSettings
     paper = "Wu et al., Pattern Recognition 2020"
+    citation = """
+    @article{wu2020modality,
+      author = {Fei Wu and Xiao-Yuan Jing and Zhiyong Wu and Yimu Ji and Xiwei Dong and Xiaokai Luo and
+                Qinghua Huang and Ruchuan Wang},
+      title = {Modality-Specific and Shared Generative Adversarial Network for Cross-Modal Retrieval},
+      journal = {Pattern Recognition},
+      volume = {104},
+      pages = {107335},
+      year = {2020}
+    }
+    """
     provenance = "the paper alone; its eq. 2 is read against the print (80 %)"
     loss_names = {
         "sd": "L_sd, semantic discrimination", "c": "L_c, contrastive", "lm": "L_lm, large margin",

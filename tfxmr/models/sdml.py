@@ -66,6 +66,16 @@ class SDML(Method):
     Settings = SDMLSettings
     settings: SDMLSettings
     paper = "Hu et al., SIGIR 2019"
+    citation = """
+    @inproceedings{hu2019scalable,
+      author = {Peng Hu and Liangli Zhen and Dezhong Peng and Pei Liu},
+      title = {Scalable Deep Multimodal Learning for Cross-Modal Retrieval},
+      booktitle = {Proceedings of the 42nd International ACM SIGIR Conference on Research and Development in
+                   Information Retrieval},
+      pages = {635--644},
+      year = {2019}
+    }
+    """
     provenance = "the authors' code"
     torch_epsilon = True
     zero_shot = True

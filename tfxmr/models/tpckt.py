@@ -80,6 +80,18 @@ class TPCKT(Transfer):
     Settings = TPCKTSettings
     settings: TPCKTSettings
     paper = "Huang and Peng, IEEE TMM 2019"
+    citation = """
+    @article{huang2019tpckt,
+      author = {Xin Huang and Yuxin Peng},
+      title = {{TPCKT}: Two-Level Progressive Cross-Media Knowledge Transfer},
+      journal = {IEEE Transactions on Multimedia},
+      volume = {21},
+      number = {11},
+      pages = {2850--2862},
+      year = {2019},
+      doi = {10.1109/TMM.2019.2911456}
+    }
+    """
     provenance = "the authors' code; its schedule of classes has two readings"
     modalities = MEDIA
     takes_source = needs_source = True
