@@ -18,7 +18,7 @@ def define(values: FlagValues) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Runs `tfxmr cite` with a list of flags."""
     options = declared.make(parsing.parse("cite", arguments, define), citations.CiteOptions)
-    parts = []
+    parts: list[citations.Part] = []
     if options.run_dir:
         results = (RunFolder(folder).require_results() for folder in runs.below(options.run_dir))
         parts += itertools.chain.from_iterable(map(citations.of_run, results))
