@@ -104,7 +104,7 @@ def tune(
             raise InputError(f"--run_dir={folder.path}: no search is there; omit --trial")
         folder.compare(*known)
         return [_one(folder, start, what, only)]
-    with folder.open(*known), tempfile.TemporaryDirectory() as scratch:
+    with folder.open(*known), tempfile.TemporaryDirectory(prefix="tfxmr-tune-") as scratch:
         board.clear_final(folder.path)
         oracle = oracles.make(what.kind, what.grid, settings, what.count, options.seed, scratch)
         centre = oracles.centre(what.grid, settings)

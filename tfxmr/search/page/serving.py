@@ -51,6 +51,7 @@ def trusted(header: str, host: str) -> bool:
     Returns:
       bool.
     """
+    # By hand: Flask's TRUSTED_HOSTS is a list of names, which the numbers of this machine and its loopback are not in.
     try:
         name = urllib.parse.urlsplit(f"//{header}").hostname or ""
         number = _number(name)
