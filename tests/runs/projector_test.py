@@ -1,11 +1,20 @@
 """Tests of what TensorBoard's projector is given, read back by TensorBoard's own plugin."""
+import json
+
 import numpy as np
 import pytest
 from google.protobuf import text_format
+from PIL import Image
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.plugins import base_plugin
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+from tensorboard.plugins.projector.projector_plugin import ProjectorPlugin
+from werkzeug.test import Client
 
+from tfxmr.core.errors import InputError
 from tfxmr.evaluation import Retriever
-from tfxmr.runs import projector
+from tfxmr.runs import board, projector
 
 
 def encode(modality, features):
@@ -14,7 +23,9 @@ def encode(modality, features):
 
 def read(folder):
     config = text_format.Parse((folder / "projector_config.pbtxt").read_text(), ProjectorConfig())
-    (embedding,) = config.embeddings
+    embedding, *thumbnails = config.embeddings
+    assert [shown.tensor_name for shown in config.embeddings] == ["common space", "common space, thumbnails"][: 1 + len(thumbnails)]
+    assert all((e.tensor_path, e.metadata_path, e.tensor_shape) == (embedding.tensor_path, embedding.metadata_path, embedding.tensor_shape) for e in thumbnails)
     points = np.loadtxt(folder / embedding.tensor_path, delimiter="\t", ndmin=2)
     header, *items = [line.split("\t") for line in (folder / embedding.metadata_path).read_text().splitlines()]
     assert points.shape == tuple(embedding.tensor_shape)
@@ -47,3 +58,77 @@ def test_a_sample_of_many(make_data, tmp_path, monkeypatch):
         row = [" ".join(n.split()) for n in test.ids[modality]].index(name)
         assert str(test.labels[modality][row]) == label
         assert point == pytest.approx(encode(modality, test.features[modality][row : row + 1])[0], rel=1e-5)
+
+
+def colour(row):
+    """Of an item's image: its row."""
+    return (8 * row, 255 - 8 * row, 90)
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Images 40 pixels wide and 20 high, and texts, of all items."""
+    def media(data, split, modality, rows, **places):
+        if modality == "image":
+            return [np.full((20, 40, 3), colour(row), np.uint8) for row in rows]
+        return [f"sentence {row}" for row in rows]
+
+    monkeypatch.setattr(projector, "media", media)
+
+
+def test_thumbnails_stand_where_their_points_do(make_data, tmp_path, monkeypatch, shown):
+    """Guards against thumbnails of other items, which the projector takes by their place on the sheet."""
+    monkeypatch.setattr(projector, "POINTS", 11)
+    data = make_data(test=30)
+    projector.write(tmp_path, Retriever(encode), data)
+    _, _, items = read(tmp_path)
+    config = text_format.Parse((tmp_path / "projector_config.pbtxt").read_text(), ProjectorConfig())
+    sprite = config.embeddings[1].sprite
+    side, _ = sprite.single_image_dim
+    sheet = np.asarray(Image.open(tmp_path / sprite.image_path))
+    assert sheet.shape == (4 * side, 4 * side, 3) and not config.embeddings[0].sprite.image_path
+    for i, (modality, *_, name) in enumerate(items):
+        tile = sheet[i // 4 * side : (i // 4 + 1) * side, i % 4 * side : (i % 4 + 1) * side]
+        if modality == "image":
+            np.testing.assert_allclose(tile[side // 2, side // 2], colour(int(name.split()[-1])), atol=8)
+            assert (tile[2] > 240).all()  # the image is whole, and wider than high
+        else:
+            assert tile.min() < 100 and np.mean(tile > 200) > 0.5
+
+
+def test_a_run_without_its_images_has_points(make_data, tmp_path, monkeypatch):
+    """Guards against a finished training that ends in an error because its images were moved away."""
+    def gone(*_, **__):
+        raise InputError("--data_dir=images: no such folder")
+
+    monkeypatch.setattr(projector, "media", gone)
+    projector.write(tmp_path, Retriever(encode), make_data(test=30))
+    assert len(read(tmp_path)[2]) == 60 and not (tmp_path / "projector/thumbnails.jpg").exists()
+
+
+def test_every_run_is_listed(make_data, tmp_path, shown):
+    """Guards against runs, those without steps among them, that TensorBoard's projector does not list or cannot read."""
+    data = make_data(test=6)
+    for name in ("cca", "series/seed_0", "series/seed_1"):
+        (tmp_path / name).mkdir(parents=True)
+        projector.write(tmp_path / name, Retriever(encode), data)
+        board.write(tmp_path / name / board.START, 0, [])
+        board.write_final(tmp_path / name, {"seed": 0}, {"final_test/mAP": 0.5}, 0)
+    runs = EventMultiplexer()
+    runs.AddRunsFromDirectory(str(tmp_path))
+    runs.Reload()
+    context = base_plugin.TBContext(logdir=str(tmp_path), data_provider=MultiplexerDataProvider(runs, str(tmp_path)))
+    apps = ProjectorPlugin(context).get_plugin_apps()
+
+    def get(app, **query):
+        answer = Client(apps[app]).get("/", query_string=query)
+        assert answer.status_code == 200, answer.data
+        return answer.data
+
+    assert sorted(json.loads(get("/runs"))) == ["cca", "series/seed_0", "series/seed_1"]
+    for name in ("cca", "series/seed_1"):
+        for embedding in json.loads(get("/info", run=name))["embeddings"]:
+            asked = {"run": name, "name": embedding["tensorName"]}
+            assert len(get("/tensor", **asked)) == 12 * 3 * 4
+            assert get("/metadata", **asked).startswith(b"modality\tclass")
+        assert get("/sprite_image", **asked).startswith(b"\xff\xd8")

@@ -88,7 +88,8 @@ def run(
             "data": job.digests,
         }
         if options.test:  # a trial of a search keeps nothing of the kind
-            projector.write(job.folder.path, retriever, job.data, job.protocol.unseen, options.seed)
+            places = {name: job.flags.get(name, "").partition("=")[2] or None for name in ("data_dir", "manual_dir")}
+            projector.write(job.folder.path, retriever, job.data, job.protocol.unseen, options.seed, places)
             if job.options.keep_encoder:
                 target = job.folder.path / encoding.folder.NAME
                 encoding.write(
