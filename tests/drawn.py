@@ -33,6 +33,8 @@ def faults(figure: Figure, least: float = 0.8) -> list[str]:
         if box.x0 < sheet.x0 - slack or box.x1 > sheet.x1 + slack or box.y0 < sheet.y0 - slack or box.y1 > sheet.y1 + slack
     ]
     for (one, a), (other, b) in itertools.combinations(boxes.items(), 2):
+        if one.get_rotation() % 90 and one.get_rotation() == other.get_rotation():
+            continue  # parallel and aslant: their boxes overlap, they do not
         if min(a.x1, b.x1) - max(a.x0, b.x0) > slack and min(a.y1, b.y1) - max(a.y0, b.y0) > slack:
             found.append(f"{one.get_text()!r} covers {other.get_text()!r}")
     panels = [axes for axes in figure.axes if axes.axison]

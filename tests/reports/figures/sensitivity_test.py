@@ -1,4 +1,5 @@
 """Tests of sensitivity curves: their points, averages, bars and axes."""
+import drawn
 import numpy as np
 import pytest
 
@@ -58,6 +59,30 @@ def test_axis(values, scale, ticks):
     low, high = panel.get_xlim()
     assert all(low <= x <= high for x, _ in lines(panel)["average"]) and len(lines(panel)["average"]) == len(values)
     assert (panel.containers[0].lines[0].get_linestyle() == "None") == (values[0] == "single")
+
+
+def test_a_choice_is_no_number():
+    """Guards against the automatic width drawn as a width of 0, joined to that of 2, on an axis that begins at 0."""
+    rows = [row("1", 0.2, 0.4, components=c) for c in ("0", "0", "2", "5", "20", "50")]
+    figure = draw(rows)
+    (panel,) = figure.axes
+    ticks = dict(zip([t.get_text() for t in panel.get_xticklabels()], panel.get_xticks(), strict=True))
+    assert list(ticks)[-1] == "auto" and ticks["auto"] > 50 and "0" not in ticks and panel.get_xscale() == "linear"
+    own = [c.lines[0] for c in panel.containers]
+    assert [list(line.get_xdata()) for line in own[:2]] == [[2, 5, 20, 50], [ticks["auto"]]]
+    assert own[1].get_linestyle() == "None"
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["image → text", "text → image", "average"] and drawn.faults(figure) == []
+    (panel,) = draw([r | {"components": c} for r, c in zip(rows, ("0", "0", "1", "10", "100", "200"), strict=True)]).axes
+    assert panel.get_xscale() == "log" and panel.get_xticks()[-1] > 200
+
+
+def test_long_names_and_many_values():
+    """Guards against labels of an axis, entries of a legend and a title that cover each other or are cut off."""
+    rows = [row(str(a), 0.2, 0.4, dataset=f"a data set with a long name {i}", units="9") for a in range(1, 60) for i in range(6)]
+    rows += [row("1", 0.2, 0.3, dataset=rows[0]["dataset"], units=",".join([n] * 8)) for n in ("4096", "2048", "1024", "512")]
+    for count in (354, 358):
+        assert drawn.faults(draw(rows[:count])) == []
 
 
 def test_a_panel_a_setting_and_a_line_a_dataset():

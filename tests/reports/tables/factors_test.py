@@ -1,7 +1,12 @@
 """Tests of tables of runs that differ in one setting at a time."""
+import re
+
 import pytest
 
+from tfxmr.core import registry
 from tfxmr.core.errors import InputError
+from tfxmr.core.settings import options
+from tfxmr.evaluation.protocol import ProtocolOptions
 from tfxmr.reports.tables import factors, formats
 from tfxmr.tuning import tuner
 
@@ -96,3 +101,20 @@ def test_malformed_table(tmp_path, text, message):
         (tmp_path / "t.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         factors.read_table(tmp_path / "t.csv")
+
+
+QUANTITIES = {  # of which none is a quantity, too
+    "adv_weight", "adversary_weight", "fusing_units", "text_weight", "tolerance",
+}
+
+
+def test_every_zero_that_is_no_quantity_has_a_word():
+    """Guards against a choice such as "0: the method's own" that figures draw as a number, at the left end of an axis."""
+    for name in registry.names():
+        for setting, field in options(registry.get(name).Settings, ProtocolOptions).items():
+            said = re.search(r"(?:^|[;,.] )0(?::| takes| switches| makes) ", field.metadata["help"])
+            if said and field.metadata["affects"] != "nothing" and setting not in QUANTITIES:
+                assert factors.choice(setting, "0", {name}), f"{name} --{setting}: {field.metadata['help']}"
+    assert factors.choice("components", "0.0") == "auto" and factors.choice("components", "5") is None
+    assert factors.choice("alpha", "0", {"corr_ae"}) == "auto" and factors.choice("alpha", "0", {"dscmr"}) is None
+    assert factors.choice("alpha", "none") is None

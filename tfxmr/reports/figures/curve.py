@@ -12,7 +12,6 @@ from tfxmr.reports.tables import comparison, differences, factors
 from tfxmr.reports.tables.rows import letters
 from tfxmr.runs.results import Results
 
-ALL = {"labels_per_class": "0"}  # flag -> the value that sets no limit; it comes last, as "all"
 Lines = dict[tuple[str, str], dict[str, list[Results]]]  # (name, data set) -> {value of the flag: its runs}
 Points = dict[int, list[tuple[float, float]]]  # place on the axis -> (mAP, chance) of each run
 Panel = tuple[str, str, str]  # data set, metric, classes
@@ -64,7 +63,9 @@ def draw(
                 _line(axis, drawn[name], shown[name], number, APART * (number - (len(names) - 1) / 2))
         _chance(axis, drawn.values())
         axis.set(xlabel=x, ylabel=f"{panel[1]} (0 to 1)", ymargin=0.1, xlim=(-0.4, len(values) - 0.6))
-        axis.set_xticks(range(len(values)), ["all" if value == ALL.get(x) else value for value in values])
+        axis.set_xticks(range(len(values)), [factors.choice(x, value) or value for value in values])
+        axis.set_ylim(bottom=0)
+        style.fit_ticks(axis, names=True)
         style.legend_above(axis, _heading(panel, list(panels)))
     style.set_notes(figure, [f"({letter}) {note}" for note, letter in notes.items()])
     return {"curve": figure}
@@ -115,7 +116,7 @@ def _values(lines: Lines, x: str) -> list[str]:
         raise InputError(f"--x={x}: all runs have {found[0]}; give runs that differ in it")
     if any(np.isnan(factors.number(value)) for value in found):
         return found
-    return sorted(found, key=lambda value: (value == ALL.get(x), factors.number(value)))
+    return sorted(found, key=lambda value: (factors.choice(x, value) is not None, factors.number(value)))
 
 
 def _averages(runs: Iterable[Results]) -> dict[tuple[str, str], list[tuple[float, float]]]:

@@ -6,13 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tfxmr.reports.figures import style
 from tfxmr.reports.tables import factors
 from tfxmr.reports.tables.formats import Row
 
+APART = 0.2  # of the axis' length, from its end to a choice that is no number, such as "auto"
+MOST_TICKS = 10  # a value; of more values there are round numbers
 DECADES = 100  # the largest value over the smallest one from which on the axis is logarithmic
 
 
@@ -44,21 +48,28 @@ def draw(rows: Sequence[Row]) -> dict[str, Figure]:
     figure, axes = style.panels(len(settings), _title(rows), panel=1.8)
     barred = False
     for panel, setting in zip(axes, settings, strict=True):
-        values = {row[setting] for found in curves.values() for row in found.get(setting, ())}
-        place, joined = _axis(panel, setting, values)
+        own = [row for found in curves.values() for row in found.get(setting, ())]
+        choices = {row[setting]: factors.choice(setting, row[setting], {row.get("model", "")}) for row in own}
+        place, joined = _axis(panel, setting, choices)
+        apart = {place[value] for value, word in choices.items() if word}
         drawn = set()
         for number, (dataset, label, columns) in enumerate(lines):
             points = collections.defaultdict(list)
             for row in curves[dataset].get(setting, ()):
                 points[place[row[setting]]].append(np.mean([row[column] for column in columns]))
             if points:
-                barred |= _line(panel, points, label, number, joined, thick=len(columns) > 1)
+                barred |= _line(panel, points, apart, label, number, joined, thick=len(columns) > 1)
             if points and dataset not in drawn:
                 drawn.add(dataset)
                 _chance(panel, curves[dataset][setting], dataset if len(datasets) > 1 else "", number)
+        style.fit_ticks(panel, names=not joined)
     if barred:
         style.set_title(figure, f"{_title(rows)}\nbars: standard deviation over repeated runs")
-    handles = {handle.get_label(): handle for panel in axes for handle in panel.get_legend_handles_labels()[0]}
+    handles: dict[str, Artist] = {}
+    for panel in axes:
+        panel.set_ylim(bottom=0)
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)  # the first panel with lines between its points, if there is one
     style.legend_below(figure, handles.values())
     return {"sensitivity": figure}
 
@@ -86,40 +97,64 @@ def _lines(row: Row, averages: bool) -> dict[str, list[str]]:
     return averaged if averages else lines | averaged
 
 
-def _axis(panel: Axes, setting: str, values: Collection[Any]) -> tuple[Mapping[Any, float], bool]:
-    """Sets up the axes of a setting; returns (value -> its place on x, whether there is something between two)."""
+def _axis(panel: Axes, setting: str, values: Mapping[str, str | None]) -> tuple[Mapping[Any, float], bool]:
+    """Sets up the axes of a setting.
+
+    Args:
+      panel: the Axes.
+      setting: name.
+      values: value -> what it is called if it is a choice, such as "auto", and no point between the others; else None.
+
+    Returns:
+      (value -> its place on x, whether there is something between two values).
+    """
     panel.set(xlabel=setting, ylabel="mAP (0 to 1)", ymargin=0.1)
-    numbers = {value: factors.number(value) for value in values}
-    if not all(map(math.isfinite, numbers.values())):
+    numbers = {value: factors.number(value) for value, word in values.items() if not word}
+    if not numbers or not all(map(math.isfinite, numbers.values())):
         ordered = sorted(values)
-        panel.set_xticks(range(len(ordered)), ordered)
+        panel.set_xticks(range(len(ordered)), [values[value] or value for value in ordered])
         panel.margins(x=0.2)
         return {value: i for i, value in enumerate(ordered)}, False
     positive = [x for x in numbers.values() if x > 0]
-    if min(numbers.values()) >= 0 and positive and max(positive) / min(positive) >= DECADES:
-        if len(positive) < len(numbers):
-            panel.set_xscale("symlog", linthresh=min(positive))  # a logarithmic axis with a place for 0
-        else:
-            panel.set_xscale("log")
-    if len(numbers) <= 10:
-        ticks = sorted(numbers.values())
-        panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        panel.minorticks_off()
+    low, high = min(numbers.values()), max(numbers.values())
+    logarithmic = low >= 0 and bool(positive) and high / min(positive) >= DECADES
+    if logarithmic and len(positive) < len(numbers):
+        panel.set_xscale("symlog", linthresh=min(positive))  # a logarithmic axis with a place for 0
+    elif logarithmic:
+        panel.set_xscale("log")
+    places = sorted(numbers.values())
+    if len(places) > MOST_TICKS and not logarithmic:
+        places = [x for x in MaxNLocator(MOST_TICKS - 2).tick_values(low, high) if low <= x <= high]
+    ticks = {x: f"{x:g}" for x in places}
+    for value, word in values.items():
+        if word:  # beyond the end, behind a line
+            beyond = [(high / min(positive)) ** part for part in (APART / 2, APART)] if logarithmic else [
+                (high - low or abs(high) or 1) * part for part in (APART / 2, APART)]
+            between, numbers[value] = [high * x if logarithmic else high + x for x in beyond]
+            ticks[numbers[value]] = word
+            panel.axvline(between, color="0.7", linewidth=0.8)
+    panel.set_xticks(list(ticks), list(ticks.values()))
+    panel.minorticks_off()
     return numbers, True
 
 
 def _line(
-    panel: Axes, points: Mapping[float, Sequence[float]], label: str, number: int, joined: bool, thick: bool
+    panel: Axes, points: Mapping[float, Sequence[float]], apart: Collection[float], label: str, number: int,
+    joined: bool, thick: bool,
 ) -> bool:
-    """Draws one line of points, x -> its repetitions; returns True if it has bars."""
-    x = sorted(points)
-    spread = [float(np.std(points[value], ddof=1)) if len(points[value]) > 1 else 0.0 for value in x]
-    look = style.line_style(number) | {"linewidth": 2 if thick else 1.3} | ({} if joined else {"linestyle": ""})
-    panel.errorbar(
-        x, [np.mean(points[value]) for value in x], spread if any(spread) else None, label=label, capsize=2,
-        marker=style.MARKERS[number % len(style.MARKERS)], **look,
-    )
-    return any(spread)
+    """Draws one line of points, x -> its repetitions, those `apart` beside it; returns True if it has bars."""
+    spread = {x: float(np.std(own, ddof=1)) if len(own) > 1 else 0.0 for x, own in points.items()}
+    look = style.line_style(number) | {"linewidth": 2 if thick else 1.3}
+    parts = [(sorted(points.keys() - apart), {} if joined else {"linestyle": ""})]
+    parts += [([x], {"linestyle": ""}) for x in sorted(points.keys() & apart)]
+    for x, more in filter(lambda part: part[0], parts):
+        bars = [spread[value] for value in x]
+        panel.errorbar(
+            x, [np.mean(points[value]) for value in x], bars if any(bars) else None, label=label, capsize=2,
+            marker=style.MARKERS[number % len(style.MARKERS)], **look | more,
+        )
+        label = "_"  # once in the legend
+    return any(spread.values())
 
 
 def _chance(panel: Axes, rows: Sequence[Row], dataset: str, number: int) -> None:

@@ -55,6 +55,7 @@ LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 NOTE_SIZE = HEADING_SIZE = 7
 CELL_GAP = 8  # points between two cells
+TICK_GAP, LONGEST_TICK = 4, 90  # points between two labels of an axis, and of a label that is set aslant
 # Format -> metadata that would tell versions or times.
 METADATA: dict[str, dict[str, None]] = {
     "png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -185,6 +186,38 @@ def _room(figure: Figure, lines: Sequence[str], size: float) -> None:
     figure.set_figheight(figure.get_figheight() + len(lines) * 1.3 * size / texts.POINTS)
 
 
+def fit_ticks(axes: Axes, names: bool) -> None:
+    """Makes the labels of x keep apart, once all is drawn: names are set aslant, of numbers those that have room stay.
+
+    Args:
+      axes: the panel.
+      names: True of names, each of which is needed; False of numbers.
+    """
+    inches, size = _inches(axes), RC["xtick.labelsize"]
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    lines = (axes.transScale + axes.transLimits).transform([(x, 0) for x in axes.get_xticks()])[:, 0] * inches
+    ends = [(x - half, x + half) for x, half in
+            zip(lines * texts.POINTS, (texts.width(text, size) / 2 for text in labels), strict=True)]
+    kept, left = [], math.inf
+    for (low, high), place, text in sorted(zip(ends, axes.get_xticks(), labels, strict=True), reverse=True):
+        if high + TICK_GAP <= left:
+            kept.append((place, text))
+            left = low
+    if names and len(kept) < len(labels):
+        short = [texts.wrap(text, size, LONGEST_TICK, lines=1)[0] if text else "" for text in labels]
+        axes.set_xticks(axes.get_xticks(), short, rotation=35, ha="right", rotation_mode="anchor")
+    elif not names:
+        axes.set_xticks(*zip(*reversed(kept), strict=True))
+
+
+def _inches(axes: Axes) -> float:
+    """The width of what is drawn in a panel, about."""
+    figure, place = axes.get_figure(), axes.get_subplotspec()
+    assert isinstance(figure, Figure)
+    share = len(place.colspan) / place.get_gridspec().ncols if place else 1.0
+    return figure.get_figwidth() * share - BESIDE
+
+
 def legend_above(axes: Axes, heading: str | None = None) -> None:
     """Sets the legend of a panel above it, where it covers no data, in as many columns as its width has room for.
 
@@ -193,10 +226,8 @@ def legend_above(axes: Axes, heading: str | None = None) -> None:
       heading: text over it; None: none.
     """
     handles, labels = axes.get_legend_handles_labels()
-    figure, place, size = axes.get_figure(), axes.get_subplotspec(), RC["legend.fontsize"]
+    figure, size, inches = axes.get_figure(), RC["legend.fontsize"], _inches(axes)
     assert isinstance(figure, Figure)
-    share = len(place.colspan) / place.get_gridspec().ncols if place else 1.0
-    inches = figure.get_figwidth() * share - BESIDE
     columns, shown = texts.columns(labels, size, inches)
     title = "\n".join(texts.wrap(heading or "", size, texts.POINTS * inches))
     legend = axes.legend(

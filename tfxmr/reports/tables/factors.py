@@ -13,6 +13,13 @@ from tfxmr.reports.tables.formats import Row
 from tfxmr.reports.tables.rows import results_rows
 from tfxmr.runs.results import Results
 
+# Settings whose 0 is no quantity but a choice -> what figures call it; "METHOD.SETTING" where methods differ.
+ZERO = {
+    "autoencoder_steps": "auto", "class_outputs": "auto", "clip_norm": "none", "codes_steps": "auto",
+    "components": "auto", "corr_ae.alpha": "auto", "cut": "none", "decay_epochs": "never", "epochs": "auto",
+    "half_life": "constant", "init_stddev": "auto", "labels_per_class": "all", "patience": "never",
+    "rbm_count_units": "auto", "semantic_steps": "auto", "steps": "auto", "validation_fraction": "auto",
+}
 TRIAL = ("trial", "varied", "selected_step", "seconds", "status", "message")  # a search's notes in trials.csv
 
 
@@ -112,6 +119,19 @@ def flag_value(name: str, line: str | None) -> str:
     if not line:
         return "default"
     return line.partition("=")[2] if "=" in line else "no" if line == f"--no{name}" else "yes"
+
+
+def choice(setting: str, value: str, models: Collection[str] = ()) -> str | None:
+    """What a value is called that is no point on a setting's axis but a choice, such as "auto"; None of a point.
+
+    Args:
+      setting: name.
+      value: as in a row.
+      models: names of the methods whose setting it is, where they are known.
+    """
+    if number(value) != 0:
+        return None
+    return next(filter(None, (ZERO.get(name) for name in (setting, *(f"{m}.{setting}" for m in models)))), None)
 
 
 def is_result(name: str) -> bool:
