@@ -2,6 +2,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -128,9 +129,7 @@ def test_failures(search, tmp_path):
         "status": "failed", "message": "",
     }
     assert search(Search(GRID, "grid"), None) == trials  # nothing is tried again by itself
-    for path in (tmp_path / "search/trials/0003").iterdir():
-        path.unlink()
-    (tmp_path / "search/trials/0003").rmdir()
+    shutil.rmtree(tmp_path / "search/trials/0003")
     again = search(Search(GRID, "grid"), smooth)
     assert [t["status"] for t in again] == ["finished"] * 3 + ["failed"] * 5 and again[3:] == trials[3:]
 
