@@ -11,7 +11,7 @@ import tfxmr_flags.tuning
 from absl import flags as absl_flags
 from tfxmr_flags import declared, parsing
 
-from tfxmr.commands import compare, encode, evaluate, export, index, search
+from tfxmr.commands import cite, compare, encode, evaluate, export, index, search
 from tfxmr.core import registry
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -58,8 +58,9 @@ def check(command, *arguments):
         assert files or not flags, f"{flags}: no flags of compare"
         for file in files:
             settings_of([f"--flagfile={file}", *flags])
-    elif command in ("encode", "export", "index", "search"):
-        define = {"encode": encode.define, "export": export.define_all, "index": index.define, "search": search.define}
+    elif command in ("cite", "encode", "export", "index", "search"):
+        define = {"encode": encode.define, "export": export.define_all, "index": index.define, "search": search.define,
+                  "cite": cite.define}
         parsing.parse(command, arguments, define[command])
     else:
         assert command in ("models", "datasets") and not arguments

@@ -412,6 +412,7 @@ def test_help_and_refusals_wait_for_no_tensorflow(tmp_path):
         "compare --help": 0, "evaluate --help": 0, "extract --help": 0, "import --help": 0, "plot --help": 0,
         "prepare --help": 0, "train --model=cca --help": 0, "datasets": 0, "train --flagfile=none.cfg": 2,
         "train --model=dscrm": 2, "train --dataset=none": 2, "train --model=cca": 2, "evaluate --run_dir=none": 2,
+        "cite --help": 0, "cite --model=cbt --dataset=xmedia": 0, "cite --run_dir=none": 2,
         "compare none": 2, "plot --figure=tsne --run_dir=none": 2,
     }
     code = (

@@ -83,6 +83,12 @@ def test_one_key_is_one_paper():
     assert len(set(titles)) == len(titles)
 
 
+def test_entries_as_others_write_them():
+    """Guards against a plugin's BibTeX that is dropped because its braces stand elsewhere."""
+    text = "x @article{a,title={A {B} c@d.e},year=2000} % @b\n@misc{ b ,\n title = {{D}}}\n@article{a,title={again}}\n@misc{cut, x={"
+    assert citations.entries(text) == {"a": "@article{a,title={A {B} c@d.e},year=2000}", "b": "@misc{ b ,\n title = {{D}}}"}
+
+
 @pytest.fixture
 def run_dir(tmp_path):
     """A folder of two finished runs, which differ in their seed."""

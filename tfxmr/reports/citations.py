@@ -60,7 +60,8 @@ def of_dataset(name: str) -> Part:
     if dataset is None or not dataset.package:
         return Part(f"the data {name}: one's own", "")
     path = importlib.resources.files(dataset.package) / "CITATIONS.bib"
-    return Part(f"the data {name}: {dataset.description}", path.read_text(encoding="utf-8").strip())
+    bibtex = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return Part(f"the data {name}: {dataset.description}", bibtex)
 
 
 def of_features(manifest: Mapping[str, Any]) -> Iterator[Part]:
@@ -103,6 +104,17 @@ def text(parts: Iterable[Part]) -> str:
 
 
 def entries(bibtex: str) -> dict[str, str]:
-    """Key -> entry of BibTeX as this project writes it: each begins a line with @ and ends one with }."""
-    found = re.finditer(r"^@\w+\{([^,\s]+),.*?^\}", bibtex, re.M | re.S)
-    return {match[1]: match[0] for match in found}
+    """Key -> entry, as it was written; what is outside of entries, or cut off, is skipped.
+
+    Split here by the braces: parsers of BibTeX write entries anew, in a form of their own.
+    """
+    found: dict[str, str] = {}
+    place = 0
+    while begin := re.compile(r"@\w+\s*\{\s*([^,\s{}]+)\s*,").search(bibtex, place):
+        depth, place = 1, begin.end()
+        while depth and (brace := re.compile(r"[{}]").search(bibtex, place)):
+            depth, place = depth + (1 if brace[0] == "{" else -1), brace.end()
+        if depth:
+            break
+        found.setdefault(begin[1], bibtex[begin.start():place])
+    return found
