@@ -186,10 +186,11 @@ def test_a_kill_while_it_is_written(cca, data, tmp_path, monkeypatch):
 
 
 def test_the_card(cca, data, tmp_path):
-    """It names task, protocol, metrics with chance, and limits; every value is that of results.json."""
+    """It names task, protocol, metrics with chance, limits and papers; every value is that of results.json."""
     text = (tmp_path / "run/encoder/README.md").read_text()
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert text.startswith("---\nlibrary_name: tfxmr\n") and "## Limits" in text
+    assert "\n```bibtex\n@article{hotelling1936relations,\n" in text
     for m in results["metrics"]:
         assert f"| {m['task']} | {m['classes']} | {m['metric']} | {m['value']:.3f} |" in text
 

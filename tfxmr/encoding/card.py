@@ -1,7 +1,9 @@
 """The model card of a run, as model hubs expect it; nothing is uploaded."""
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from tfxmr import __version__
 from tfxmr.core import registry
 
 COLUMNS = ("task", "classes", "metric", "value", "95 % interval", "chance", "queries", "gallery")
@@ -33,8 +35,16 @@ def text(facts: Mapping[str, Any]) -> str:
         *(["Of the classes named above as unseen, no item was trained on."] if facts["unseen"] else []),
         "The licences of the data, and of pretrained networks and word vectors, apply to what was learned from them: "
         "datasets/*/README.md of tfxmr says which are known.", "",
+        *_cited(method),
     ]
     return "\n".join(lines)
+
+
+def _cited(method: type[Any]) -> list[str]:
+    """The section with the BibTeX of a method's papers; nothing of one that gives none."""
+    bibtex = inspect.cleandoc(method.citation)
+    more = f"`tfxmr cite --dataset=NAME` prints that of its data, and of tfxmr {__version__}."
+    return ["## Citation", "", "```bibtex", bibtex, "```", "", more, ""] if bibtex else []
 
 
 def _features(facts: Mapping[str, Any], view: str) -> str:
