@@ -3,12 +3,14 @@ import dataclasses
 import itertools
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
 from tfxmr.core.settings import Settings, setting
 from tfxmr.tuning import oracles
-from tfxmr.tuning.options import KINDS, num_trials, round_defaults
+from tfxmr.tuning.options import KINDS, centre, num_trials, round_defaults
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +84,7 @@ def test_one_factor_round_a_value_that_the_grid_lacks():
     settings = Example(a=7)
     grid = round_defaults(GRID, settings)
     assert grid == GRID | {"a": (7, 1, 2, 3)} and round_defaults(grid, settings) == grid
-    assert oracles.centre(grid, settings) == {"a": 0, "b": 1, "c": 0}
+    assert centre(grid, settings) == {"a": 0, "b": 1, "c": 0}
 
 
 @pytest.mark.parametrize("kind", oracles.KINDS)
@@ -109,3 +111,9 @@ def test_public_interface(tmp_path):
     for path in pathlib.Path(oracles.__file__).parent.glob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert not re.search(rf"\.({private})\b|def ({private})\(|keras_tuner\.src", text), path
+
+
+def test_no_keras_tuner_before_it_is_asked():
+    """Guards against the seconds that it takes, in refusals and in the processes of single trials."""
+    code = "import sys, tfxmr.tuning.tuner; print('keras_tuner' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

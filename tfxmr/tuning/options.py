@@ -1,6 +1,8 @@
 """The options of a search over a method's settings."""
 import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, setting
@@ -87,6 +89,12 @@ class SearchOptions(Settings):
         if self.search == "one_factor":
             found = round_defaults(found, settings)
         return Search(found, self.search, self.max_trials)
+
+
+def centre(grid: Mapping[str, tuple[Any, ...]], settings: Settings) -> dict[str, int]:
+    """The index of each setting's default in its values: that of its present value, or else of the first."""
+    present = {name: getattr(settings, name) for name in grid}
+    return {name: values.index(present[name]) if present[name] in values else 0 for name, values in grid.items()}
 
 
 def round_defaults(grid: Grid, settings: Settings) -> Grid:

@@ -8,6 +8,7 @@ import keras_tuner
 
 from tfxmr.core.settings import Settings
 from tfxmr.engine import randomness
+from tfxmr.tuning.options import centre
 
 OBJECTIVE = "validation_mAP"
 
@@ -84,12 +85,6 @@ class OneFactor(_Unsaved, keras_tuner.Oracle):
 
 
 KINDS = {"grid": Grid, "random": Random, "bayesian": Bayesian, "one_factor": OneFactor}
-
-
-def centre(grid: Mapping[str, tuple[Any, ...]], settings: Settings) -> dict[str, int]:
-    """The index of each setting's default in its values: that of its present value, or else of the first."""
-    present = {name: getattr(settings, name) for name in grid}
-    return {name: values.index(present[name]) if present[name] in values else 0 for name, values in grid.items()}
 
 
 def make(

@@ -15,9 +15,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import keras_tuner
+from typing import TYPE_CHECKING, Any
 
 from tfxmr.core import display, stopping
 from tfxmr.core.errors import InputError
@@ -33,9 +31,11 @@ from tfxmr.runs.options import RunOptions, affecting, defaults
 from tfxmr.runs.run import run
 from tfxmr.runs.run_folder import RunFolder
 from tfxmr.runs.tracking import VALIDATION
-from tfxmr.tuning import oracles
 from tfxmr.tuning.grid import Grid, to_text, value_text
-from tfxmr.tuning.options import Search, SearchOptions
+from tfxmr.tuning.options import Search, SearchOptions, centre
+
+if TYPE_CHECKING:
+    import keras_tuner  # which imports TensorFlow: neither a refusal nor the process of one trial waits for it
 
 Trial = dict[str, Any]  # a trial as `tune` returns it
 Start = Callable[[pathlib.Path, Mapping[str, Any]], Any]  # trains a trial in its folder, gives its results
@@ -106,9 +106,11 @@ def tune(
         return [_one(folder, start, what, only)]
     with folder.open(*known), tempfile.TemporaryDirectory(prefix="tfxmr-tune-") as scratch:
         board.clear_final(folder.path)
+        from tfxmr.tuning import oracles
+
         oracle = oracles.make(what.kind, what.grid, settings, what.count, options.seed, scratch)
-        centre = oracles.centre(what.grid, settings)
-        trials = _search(folder, start, what, oracle, centre, lambda t: write(folder.path, t, what, flags), at_once)
+        default = centre(what.grid, settings)
+        trials = _search(folder, start, what, oracle, default, lambda t: write(folder.path, t, what, flags), at_once)
         if ended := [trial for trial in trials if trial["status"] != "running"]:
             write(folder.path, ended, what, flags)
     return trials
@@ -125,18 +127,20 @@ def check(
 
 def _first(settings: RunSettings, what: Search) -> RunSettings:
     """The settings of the first trial of a grid."""
-    centre = oracles.centre(what.grid, settings)
-    return dataclasses.replace(settings, **{name: values[centre[name]] for name, values in what.grid.items()})
+    default = centre(what.grid, settings)
+    return dataclasses.replace(settings, **{name: values[default[name]] for name, values in what.grid.items()})
 
 
 def _search(
-    folder: RunFolder, start: Start, what: Search, oracle: keras_tuner.Oracle, centre: Mapping[str, int],
+    folder: RunFolder, start: Start, what: Search, oracle: "keras_tuner.Oracle", default: Mapping[str, int],
     save: Callable[[list[Trial]], None], at_once: AtOnce | None,
 ) -> list[Trial]:
     """Makes the trials in turn; `start` trains one, `save` is given the trials after each. Returns the trials.
 
-    With `at_once` all are proposed first. `centre` are the indices of the defaults.
+    With `at_once` all are proposed first. `default` are the indices of the defaults.
     """
+    from tfxmr.tuning import oracles
+
     trials: list[Trial] = []
     durations: list[float] = []
     while True:
@@ -149,7 +153,7 @@ def _search(
             break
         if not trial:
             indices = proposal.hyperparameters.values
-            varied = [name for name in what.grid if indices[name] != centre[name]]
+            varied = [name for name in what.grid if indices[name] != default[name]]
             trial = {
                 "trial": path.name,
                 "values": {name: what.grid[name][index] for name, index in indices.items()},
