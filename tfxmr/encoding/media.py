@@ -64,6 +64,10 @@ class Media:
         """(Content, MIME type) of an item that a browser plays; None: no data set of this version has such files."""
         return None
 
+    def prepare(self) -> None:
+        """Imports the data set's reader, which the first medium would else wait for."""
+        _ = self._read
+
     @functools.cached_property
     def _read(self) -> Any:
         """The data set's reader of media, or None."""

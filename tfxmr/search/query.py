@@ -124,6 +124,10 @@ class Searcher:
         encoder = encoding.load(run_dir)
         return cls(building.of_run(encoder, run_dir, index, again=False), encoder)
 
+    def prepare(self) -> None:
+        """Imports the encoder's method and reads its weights, which the first question would else wait for."""
+        _ = self.encoder and self.encoder.method
+
     @functools.cached_property
     def modalities(self) -> list[str]:
         """Those of the items."""

@@ -329,3 +329,11 @@ def test_scores_have_four_digits():
     """Guards against "1.000" eight times where scores differ, and digits that mean nothing."""
     assert [wording.score(x) for x in (1.0, 0.99996, 0.5, 123.456, 12345.6, -0.00012345)] == [
         "1.000", "1.000", "0.5000", "123.5", "1.235e+04", "-0.0001234"]
+
+
+def test_the_first_question_waits_for_no_import(searchers, media):
+    """Guards against imports and weights that the first question reads, a second and more of processor time."""
+    media, encoder = media.made, searchers[0].encoder
+    vars(encoder).pop("method", None)
+    make_app(searchers[:1], media, ["cca"])
+    assert media.prepared and "method" in vars(encoder)

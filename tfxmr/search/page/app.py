@@ -60,6 +60,11 @@ def make_app(searchers: Sequence[Searcher], media: Media | None, titles: Sequenc
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.jinja_env.globals["wording"] = wording
+    app.jinja_env.get_template("page.html")  # this and what follows take longer than the first question may
+    for searcher in searchers:
+        searcher.prepare()
+    if media:
+        media.prepare()
     page = Page(searchers, media, titles)
     app.add_url_rule("/", view_func=page.page, methods=["GET", "POST"])
     app.add_url_rule("/api/search", view_func=page.api, methods=["GET", "POST"])

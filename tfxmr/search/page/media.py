@@ -15,6 +15,9 @@ KEPT = 1024  # thumbnails; a page asks twice for each, to know whether there is 
 class Media(Protocol):
     """Where the media of items are found, by their columns; a medium that is not there is None."""
 
+    def prepare(self) -> None:
+        """Does what the first medium would else wait for."""
+
     def text(self, columns: Item, modality: str) -> str | None:
         """The sentence of an item of a modality."""
 
