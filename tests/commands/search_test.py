@@ -130,6 +130,27 @@ def test_deletions(place, capsys, tmp_path):
         assert found.count({"class": ["boat", "sun"], "split": ["test"]}) == 0 and found.count({"class": "tree"}) == 34
 
 
+def test_an_index_that_is_empty(place, capsys, tmp_path):
+    """Guards against a traceback while the index is still being filled, and after all was deleted."""
+    index(capsys, f"--run_dir={place}/run", f"--to={tmp_path}/own")
+    told = index(capsys, f"--to={tmp_path}/own", "--delete_where=modality=image", "--delete_where=modality=text")
+    assert told == f"deleted    108 items\nindex      {tmp_path}/own: no items, 2 wide, cosine\n"
+    for asked in ("--text=red boat", "--item=x"):
+        told = search(place, capsys, asked, f"--index={tmp_path}/own", status=2).err
+        assert f"{tmp_path}/own: holds no items yet; fill it: tfxmr index --run_dir=RUN --to={tmp_path}/own" in told
+
+
+@pytest.mark.parametrize("name", ["items.parquet", "image.npy"])
+def test_vectors_that_are_damaged(place, capsys, tmp_path, name):
+    """Guards against a traceback of Arrow's or NumPy's."""
+    shutil.copytree(place / "run", tmp_path / "run")
+    path = tmp_path / "run/encoder/embeddings" / name
+    for content in (path.read_bytes()[:60], b"", None):
+        path.unlink() if content is None else path.write_bytes(content)
+        told = index(capsys, f"--run_dir={tmp_path}/run", f"--to={tmp_path}/own", status=2)
+        assert f"{path}: is {'missing' if content is None else 'damaged'}; make them by `tfxmr export" in told
+
+
 def test_deleted_items_stay_away_from_searches(place, capsys, tmp_path):
     """Guards against a search that fills the run's index up again; `tfxmr index` does."""
     shutil.copytree(place / "run", tmp_path / "run")

@@ -88,6 +88,55 @@ def test_a_kill(encoder, matrix, command, tmp_path, monkeypatch):
     np.testing.assert_array_equal(embeddings.read(tmp_path / "out", encoder)["image"].made, real(encoder, "image", matrix))
 
 
+@pytest.mark.parametrize("name", ["image.npy", "items.parquet", "bad.tsv"])
+def test_an_ended_folder_that_is_damaged(capsys, encoder, matrix, command, tmp_path, name):
+    """Guards against "encoded" of a folder that lost a file or a bit of it; one of an older version has no digests."""
+    matrix[3] = np.nan
+    np.save(tmp_path / "x.npy", matrix)
+    assert main(command) == 1
+    path = tmp_path / "out" / name
+    content = path.read_bytes()
+    for damaged in (content[:-1], content[:-9] + bytes([content[-9] ^ 16]) + content[-8:], b""):
+        path.write_bytes(damaged)
+        assert f"{path}: is damaged or missing; give another --out" in refusal(capsys, *command)
+    path.unlink()
+    assert f"{path}: is damaged or missing" in refusal(capsys, *command)
+    path.write_bytes(content)
+    assert main(command) == 1
+
+
+def test_a_kill_between_the_last_files(encoder, matrix, command, tmp_path, monkeypatch):
+    """Guards against items.parquet of two modalities that is taken for damaged, as embeddings.json is of one still."""
+    assert main(command) == 0
+    other = [a.replace("=image", "=text") for a in command]
+    real = stream.write_text
+
+    def killed(path, text):
+        if path.name == "embeddings.json":
+            raise KeyboardInterrupt
+        real(path, text)
+
+    monkeypatch.setattr(stream, "write_text", killed)
+    assert main(other) == 130
+    monkeypatch.undo()
+    assert main(other) == 0 and list(embeddings.read(tmp_path / "out", encoder)) == ["image", "text"]
+
+
+def test_a_kill_at_the_very_end(encoder, matrix, command, tmp_path, monkeypatch):
+    """Guards against scratch files that stay for ever, and against those of another modality that are removed."""
+    monkeypatch.setattr(stream, "_clear", lambda folder: None)
+    assert main(command) == 0 and (tmp_path / "out/scratch").exists()
+    monkeypatch.undo()
+    assert main(command) == 0
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {".lock", "image.npy", "items.parquet", "embeddings.json"}
+    other = [a.replace("=image", "=text") for a in command]
+    monkeypatch.setattr(stream, "_split", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main(other) == 130
+    assert main(command) == 0 and (tmp_path / "out/scratch/text.npy").exists()
+    monkeypatch.undo()
+    assert main(other) == 0 and not (tmp_path / "out/scratch").exists()
+
+
 def test_features_that_are_not_finite(capsys, encoder, matrix, command, tmp_path, monkeypatch):
     """They are named and counted, and the others stay what they are; also where a kill came between."""
     monkeypatch.setitem(stream.BLOCK, "features", 8)

@@ -186,8 +186,10 @@ def _digests(folder):
         name, content = str(path.relative_to(folder)), path.read_bytes()
         if path.suffix == ".index":
             content = _networks(path.with_suffix(""))
-        elif ".data-" in path.name:
+        elif ".data-" in path.name or path.suffix in (".vectors", ".items", ".dead"):
             continue
+        elif path.with_name("1.vectors").exists() and path.name == "manifest.json":
+            content = _items(path.parent)
         elif path.suffix == ".npz":
             with contextlib.suppress(ValueError, EOFError, OSError, zipfile.BadZipFile):  # a damaged one counts as it is
                 with np.load(io.BytesIO(content)) as arrays:
@@ -211,6 +213,19 @@ def _networks(path):
         return b"".join(n.encode() + np.asarray(reader.get_tensor(n)).tobytes() for n in names)
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         return f"unreadable: {error}".encode()
+
+
+def _items(folder):
+    """What an index holds: a damaged row is replaced by the same, and stands elsewhere then."""
+    from tfxmr.core.errors import InputError
+    from tfxmr.search import Index
+
+    try:
+        found = Index.open(folder).items()
+    except InputError as error:
+        return f"unreadable: {error}".encode()
+    rows = zip(found.ids, found.vectors.tolist(), *(found.columns[name] for name in sorted(found.columns)), strict=True)
+    return repr(sorted(rows, key=repr)).encode()
 
 
 def _timeless(value):

@@ -1,7 +1,10 @@
 """The commands that `make chaos` treats: small, but each kind of training and of writing is there."""
+import contextlib
 import dataclasses
 import gc
 import importlib
+import os
+import shutil
 
 import numpy as np
 
@@ -57,20 +60,32 @@ SCENARIOS = (
         "--min_documents=1", "--word_vectors=../inputs/words.txt", "--out=features",
     ), (("train", "--model=cca", "--dataset=features", "--features=features", "--protocol=standard", "--run_dir=../features_run"),)),
     Scenario("prepare", ("prepare", "--dataset=scenes", "--data_dir=tfds"), outputs=("features.json", "label.labels.txt")),
+    Scenario("index", ("index", "--run_dir=../inputs/run", "--to=index"), (
+        ("search", "--run_dir=../inputs/run", "--index=index", "--item=image:test/3", "--k=3"),
+    )),
+    Scenario("encode", ("encode", "--run_dir=../inputs/net", "--features=../inputs/rows.npy", "--modality=image", "--out=new"), (
+        ("index", "--run_dir=../inputs/net", "--embeddings=new", "--to=../new_index"),
+    )),
+    Scenario("encode images", ("encode", "--run_dir=../inputs/media_run", "--images=../inputs/images", "--out=new")),
+    Scenario("export", ("export", "--run_dir=../inputs/run", "--out=copy"), (
+        ("encode", "--run_dir=copy", "--features=../inputs/rows.npy", "--modality=image", "--out=../new_vectors"),
+    ), ("README.md",)),
     Scenario("compare", ("compare", "../inputs/a.cfg", "../inputs/b.cfg", "--run_dir=table"), (("compare", "table"),), OUTPUTS),
 )
 
 
 def preload():
     """Imports all that the commands import, once for all forks, and makes `scenes` small."""
-    for name in ("train", "tune", "extract", "prepare", "compare", "evaluate"):
+    for name in ("train", "tune", "extract", "prepare", "compare", "evaluate", "index", "search", "encode", "export"):
         importlib.import_module(f"tfxmr.commands.{name}")
     for name in ("tfxmr.runs.fitting", "tfxmr.runs.checkpoints", "tfxmr.runs.projector", "tfxmr.features.image.descriptor",
                  "tfxmr.features.text.by_name", "tfxmr.extraction.folder", "tfxmr_datasets.scenes.dataset", "tfxmr.data.files.npz", "tfxmr.data.files.feature_folder",
                  "tensorflow_datasets", "keras_tuner", "skimage.feature", "sklearn.feature_extraction.text"):
         importlib.import_module(name)
     from tfxmr.core import registry
+    from tfxmr.encoding import stream
     from tfxmr.extraction import extract
+    from tfxmr.search import building
 
     for name in registry.names():
         registry.get(name)
@@ -78,6 +93,8 @@ def preload():
 
     scenes_dataset_builder.ITEMS_PER_CLASS = {"train": 5, "test": 2}
     extract.BLOCK = dict.fromkeys(extract.BLOCK, 4)
+    stream.BLOCK.update(images=4, features=64)
+    building.BLOCK = 16
     gc.freeze()  # or every collection of a fork would go through, and copy, all that was imported
 
 
@@ -107,3 +124,25 @@ def make_inputs(folder):
     (folder / "a.cfg").write_text("\n".join(("--model=cca", *CLOSED[:3])) + "\n")
     flags = ("--model=deep_sm", *STANDARD[:3], STANDARD[4], "--protocol=standard", "--steps=15", "--select=last", "--image_units=20", "--text_units=20")
     (folder / "b.cfg").write_text("\n".join(flags) + "\n")
+    np.save(folder / "rows.npy", rng.normal(size=(1000, dims["image"])).astype(np.float32))
+    shutil.copytree(folder / "media/train", folder / "images", ignore=shutil.ignore_patterns("*.txt"))
+    _train_in_a_fork(folder, "--flagfile=a.cfg", "--data_dir=npz", "--run_dir=run")
+    _train_in_a_fork(folder, "--flagfile=b.cfg", "--data_dir=npz", "--run_dir=net")
+    _train_in_a_fork(folder, "--model=cca", "--dataset=folder", "--data_dir=media", "--protocol=standard", "--run_dir=media_run")
+
+
+def _train_in_a_fork(folder, *arguments):
+    """Trains in `folder`, in a process of its own: TensorFlow that was used does not survive a fork."""
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            os.chdir(folder)
+            from tfxmr.__main__ import main
+
+            with open(f"{arguments[-1].partition('=')[2]}.log", "w") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                status = main(["train", *arguments])
+        finally:
+            os._exit(status)
+    if os.waitpid(pid, 0)[1]:
+        raise RuntimeError(f"train {' '.join(arguments)} fails: {[p.read_text() for p in folder.glob('*.log')]}")

@@ -16,7 +16,7 @@ from tfxmr.encoding.encoder import Encoder
 from tfxmr.evaluation.protocol import Protocol
 
 NAME, ITEMS, FACTS = "embeddings", "items.parquet", "embeddings.json"
-AGAIN = "make them by `tfxmr export --run_dir=RUN`"
+AGAIN = "make them by `tfxmr export --run_dir=RUN`; those of `tfxmr encode` with another --out"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,20 +74,41 @@ def read(folder: pathlib.Path, encoder: Encoder) -> dict[str, Embeddings]:
     if not (target / FACTS).exists():
         raise InputError(f"{target}: this run kept no vectors (--nokeep_embeddings); {AGAIN}")
     facts = read_json(target / FACTS, AGAIN)
-    if facts["encoder"] != encoder.digest:
+    if facts.get("encoder") != encoder.digest:
         raise InputError(f"{target}: holds vectors of another encoder; {AGAIN}")
-    table = pyarrow.parquet.read_table(target / ITEMS).to_pydict()
+    table = items(target, AGAIN).to_pydict()
     places: dict[str, list[int]] = {}
     for place, modality in enumerate(table["modality"]):
         places.setdefault(modality, []).append(place)
     found = {}
     for m, parts in facts["modalities"].items():
-        held = {p: np.load(target / f"{m}{'.' if p else ''}{p}.npy", mmap_mode="r") for p in parts}
-        columns = {name: [column[i] for i in places[m]] for name, column in table.items() if name != "modality"}
-        if any(len(array) != len(places[m]) for array in held.values()):
+        held = {p: _array(target / f"{m}{'.' if p else ''}{p}.npy") for p in parts}
+        own = places.get(m, [])
+        columns = {name: [column[i] for i in own] for name, column in table.items() if name != "modality"}
+        if any(len(array) != len(own) for array in held.values()):
             raise InputError(f"{target}: the vectors of {m} do not fit {ITEMS}; {AGAIN}")
         found[m] = Embeddings(held[""] if parts == [""] else held, columns)
     return found
+
+
+def items(folder: pathlib.Path, remedy: str) -> pyarrow.Table:
+    """The table of a folder's items. Raises InputError, with a remedy in words, if it is damaged or missing."""
+    try:
+        table = pyarrow.parquet.read_table(folder / ITEMS)
+        if not {"modality", "id"} <= set(table.column_names):
+            raise ValueError("it has other columns")
+        return table
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        why = "missing" if isinstance(error, FileNotFoundError) else "damaged"
+        raise InputError(f"{folder / ITEMS}: is {why}; {remedy}") from error
+
+
+def _array(path: pathlib.Path) -> NDArray:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        why = "missing" if isinstance(error, FileNotFoundError) else "damaged"
+        raise InputError(f"{path}: is {why}; {AGAIN}") from error
 
 
 def _joined(made: list[Any]) -> dict[str, NDArray]:

@@ -24,9 +24,9 @@ import pyarrow.compute
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from tfxmr.core import locks
+from tfxmr.core import locks, stopping
 from tfxmr.core.errors import InputError
-from tfxmr.core.files import read_json, replacing, to_json, write_text
+from tfxmr.core.files import digest_file, read_json, replacing, to_json, write_text
 from tfxmr.data.files import filling
 from tfxmr.encoding import embeddings
 from tfxmr.encoding.encoder import Encoder, finite
@@ -202,7 +202,8 @@ class Rows:
         self.dtype = np.result_type(*(dtype for _, dtype in self.shapes.values()))
 
     def _parts(self, features: dict[str, NDArray]) -> dict[str, NDArray]:
-        made = self.encoder.encode_features(self.modality, features)
+        with stopping.held():  # native code answers an exception of Python's with a traceback of its own
+            made = self.encoder.encode_features(self.modality, features)
         return made if isinstance(made, dict) else {"": made}
 
     def __call__(self, part: slice) -> tuple[NDArray, dict[int, str]]:
@@ -254,27 +255,32 @@ def encode(
     asked = {"encoder": encoder.digest, "modality": modality, "items": items}
     with _claimed(folder):
         facts = _facts_of(folder, encoder)
+        begun = read_json(folder / PROGRESS, ANEW) if (folder / PROGRESS).exists() else asked
         if facts["sources"].get(modality) == items:
+            if begun == asked:
+                _clear(folder)  # after a command that was killed at its very end
             left_out = sum(line.startswith(f"{modality}\t") for line in _lines(folder / BAD))
             return len(source.names) - left_out, left_out
         if modality in facts["modalities"]:
             raise InputError(f"--out={out}: holds the vectors of other {modality} items; {ANEW}")
-        if (folder / PROGRESS).exists() and read_json(folder / PROGRESS, ANEW) != asked:
+        if begun != asked:
             raise InputError(f"--out={out}: was begun with other items or another encoder; {ANEW}")
         write_text(folder / PROGRESS, to_json(asked))
         rows = Rows(encoder, modality, source)
-        path, bad = _filled(folder / SCRATCH, rows, engine(rows), report)
+        path, digest, bad = _filled(folder / SCRATCH, rows, engine(rows), report)
         good = [i for i in range(len(source.names)) if i not in bad] if bad else range(len(source.names))
         if not good:
             raise InputError(f"--out={out}: none of the {len(bad)} items can be encoded: {bad[min(bad)]}")
-        _split(folder, rows, path, good)
+        facts["files"] = facts.get("files", {}) | _split(folder, rows, path, digest, good)
         facts["modalities"][modality], facts["sources"][modality] = sorted(rows.shapes), items
         _finish(folder, facts, modality, source, good, bad)
     return len(good), len(bad)
 
 
-def _filled(scratch: pathlib.Path, rows: Rows, made: RowsOf, report: Report) -> tuple[pathlib.Path, dict[int, str]]:
-    """Fills scratch/MODALITY.npy. Returns (its path, place of an item -> what is wrong with it)."""
+def _filled(
+    scratch: pathlib.Path, rows: Rows, made: RowsOf, report: Report,
+) -> tuple[pathlib.Path, str, dict[int, str]]:
+    """Fills scratch/MODALITY.npy. Returns (its path, digest of its rows, place of an item -> what is wrong with it)."""
     path, notes = scratch / f"{rows.modality}.npy", scratch / f"{rows.modality}.bad"
     total, size = len(rows.source.names), BLOCK[rows.source.kind]
     scratch.mkdir(exist_ok=True)
@@ -295,26 +301,41 @@ def _filled(scratch: pathlib.Path, rows: Rows, made: RowsOf, report: Report) -> 
             yield block, b""
             report(part.stop, total)
 
-    filling.fill(path, scratch / f"{rows.modality}.rows", rows_from)
+    _, digest = filling.fill(path, scratch / f"{rows.modality}.rows", rows_from)
     places = (line.partition("\t") for line in _lines(notes))
-    return path, {int(place): why for place, _, why in places}
+    return path, digest, {int(place): why for place, _, why in places}
 
 
-def _split(folder: pathlib.Path, rows: Rows, path: pathlib.Path, good: Sequence[int]) -> None:
-    """Writes the rows of the good items, each part of what represents them into a file of its own."""
-    array, start = np.load(path, mmap_mode="r"), 0
+def _split(folder: pathlib.Path, rows: Rows, path: pathlib.Path, digest: str, good: Sequence[int]) -> dict[str, str]:
+    """Writes the rows of the good items, each part of what represents them into a file of its own: name -> digest."""
+    array, start, files = np.load(path, mmap_mode="r"), 0, {}
     for part, (shape, dtype) in sorted(rows.shapes.items()):
         target, width = folder / f"{rows.modality}{'.' if part else ''}{part}.npy", int(np.prod(shape))
         target.unlink(missing_ok=True)  # of a command that was killed here
         if array.shape == (len(good), *shape) and _linked(path, target):
-            return
+            return {target.name: _digest(target, digest)}
         filling.allocate(target, (len(good), *shape), dtype)
         made = np.lib.format.open_memmap(target, "r+")
         for i in range(0, len(good), BLOCK["features"]):
             some = good[i : i + BLOCK["features"]]
             made[i : i + len(some)] = array[some, start : start + width].reshape(len(some), *shape)
         made.flush()
-        start += width
+        start, files[target.name] = start + width, _digest(target)
+    return files
+
+
+def _digest(path: pathlib.Path, rows: str = "") -> str:
+    """Digest of a file; of an array that of its header and of the digest of its rows, which may be known already.
+
+    Raises:
+      OSError, ValueError, EOFError: it is not there, or no array.
+    """
+    if path.suffix != ".npy":
+        return digest_file(path)
+    with open(path, "rb") as file:
+        header = file.read(np.load(path, mmap_mode="r").offset)
+        rows = rows or hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(header + rows.encode()).hexdigest()
 
 
 def _linked(path: pathlib.Path, target: pathlib.Path) -> bool:
@@ -339,7 +360,7 @@ def _finish(
         **{column: [found.get(column) for found in shown] for column in ("file", "text")},
     })
     if (folder / embeddings.FACTS).exists():
-        held = pyarrow.parquet.read_table(items)
+        held = embeddings.items(folder, ANEW)
         held = held.filter(pyarrow.compute.field("modality") != modality)  # of a finish that was killed
         table = pyarrow.concat_tables([held, table], promote_options="permissive")
     with replacing(items) as file:
@@ -348,9 +369,15 @@ def _finish(
     told += [f"{modality}\t{_plain(source.names[i])}\t{why}" for i, why in sorted(bad.items())]
     if told:
         write_text(folder / BAD, "".join(f"{line}\n" for line in told))
+    facts["files"] |= {path.name: _digest(path) for path in (items, folder / BAD) if path.exists()}
     write_text(folder / embeddings.FACTS, to_json(facts))
-    shutil.rmtree(folder / SCRATCH)
-    (folder / PROGRESS).unlink()
+    _clear(folder)
+
+
+def _clear(folder: pathlib.Path) -> None:
+    """Removes what a folder needs no longer once it is written; the note of progress last."""
+    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+    (folder / PROGRESS).unlink(missing_ok=True)
 
 
 def _facts_of(folder: pathlib.Path, encoder: Encoder) -> dict[str, Any]:
@@ -361,6 +388,17 @@ def _facts_of(folder: pathlib.Path, encoder: Encoder) -> dict[str, Any]:
     facts = read_json(path, ANEW)
     if facts.get("encoder") != encoder.digest or "sources" not in facts:
         raise InputError(f"--out={folder}: holds the vectors of another encoder, or of a run's own items; {ANEW}")
+    # A kill between these two and FACTS leaves them new; folders of older versions have no digests.
+    changing = {embeddings.ITEMS, BAD} if (folder / PROGRESS).exists() else set()
+    for name, digest in facts.get("files", {}).items():
+        if name in changing:
+            continue
+        try:
+            whole = _digest(folder / name) == digest
+        except (OSError, ValueError, EOFError):
+            whole = False
+        if not whole:
+            raise InputError(f"{folder / name}: is damaged or missing; {ANEW}")
     return facts
 
 
