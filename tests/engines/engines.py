@@ -3,7 +3,8 @@
 beam         Apache Beam, DirectRunner with two worker processes: the folders of `extract` and `encode` are those of
              one process; killed and started again it makes what is lacking; a broken file is named.
 slurm        slurmctld, slurmd and munged of Debian, on one node in a network of its own: two tasks train with
-             --workers=slurm what one process trains, to 1e-5, also after they were killed; --jobs=slurm makes --seeds.
+             --workers=slurm what one process trains, to 1e-5, also after they were killed; --jobs=slurm makes what
+             `train --seeds`, `compare` and `tune` make in one process.
 folder, lite, lite_server, server
              The checks of tests/search/index_checks.py on an index in a folder; a Milvus Lite database; `milvus-lite
              server` on 127.0.0.1; a Milvus server 2.3.5 (the wheel `milvus`), which listens everywhere and is
@@ -229,17 +230,24 @@ def slurm_inside(folder, options):
     assert not (run / "results.json").exists(), "the job ended before it was killed"
     command(*two, f"--run_dir={run}")
     told("slurm", f"killed, a second job resumed to {furthest(load_file, folder, 'killed'):.0e}", begin)
-    begin = time.monotonic()
-    series = [*TFXMR, "train", "--model=cca", *SMALL[1:3], f"--data_dir={folder}/data", "--seeds=0..1",
-              "--split=random"]
-    command(*series, f"--run_dir={folder}/alone")
-    printed = command(*series, "--jobs=slurm", "--slurm_options=--ntasks=1 --time=5", f"--run_dir={folder}/array")
-    assert "2 of 2 runs ended" in printed, printed
-    for seed in (0, 1):
-        metrics = [json.loads((folder / f"{run}/seed_{seed}/results.json").read_text())["metrics"]
-                   for run in ("alone", "array")]
-        assert metrics[0] == metrics[1]
-    told("slurm", "--seeds=0..1 --jobs=slurm made the runs of one process", begin)
+    data = [*SMALL[1:3], f"--data_dir={folder}/data"]
+    by_array(folder, "train --seeds", ["train", "--model=cca", *data, "--seeds=0..1", "--split=random"])
+    for model in ("cca", "sm"):
+        (folder / f"{model}.cfg").write_text("\n".join([f"--model={model}", *data]) + "\n")
+    by_array(folder, "compare", ["compare", folder / "cca.cfg", folder / "sm.cfg"])
+    by_array(folder, "tune", ["tune", "--model=cca", *data, "--validation_fraction=0.25", "--grid=components=1,2"])
+
+
+def by_array(folder, name, arguments):
+    """Lets a command of two runs make them in one process, and by an array job of Slurm's: the results must be equal."""
+    begin, found = time.monotonic(), []
+    for place, more in (("alone", []), ("array", ["--jobs=slurm", "--slurm_options=--ntasks=1 --time=5"])):
+        place = folder / f"{name.partition(' ')[0]}_{place}"
+        command(*TFXMR, *arguments, *more, f"--run_dir={place}")
+        runs = {path.relative_to(place): json.loads(path.read_text()) for path in place.rglob("results.json")}
+        found.append({run: facts["metrics"] for run, facts in runs.items()})
+    assert len(found[0]) >= 2 and found[0] == found[1], found
+    told("slurm", f"{name} --jobs=slurm made the {len(found[0])} runs of one process", begin)
 
 
 def furthest(load_file, folder, run):
