@@ -16,7 +16,7 @@ from tfxmr.baselines.base import Baseline, BaselineSettings
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError
 from tfxmr.data import domains
-from tfxmr.encoding import export, folder, naming
+from tfxmr.encoding import export, folder, naming, onnx_files
 from tfxmr.evaluation import protocol
 from tfxmr.models.base import Method
 from tfxmr.runs.options import RunOptions
@@ -130,6 +130,15 @@ def extra():
         pytest.importorskip(name, reason="needs pip install 'tfxmr[onnx]'")
 
 
+def test_points_that_no_matrix_makes():
+    """Guards against an index searched by other vectors than the run's: of them the files keep none."""
+    made = {"a": np.random.default_rng(0).normal(size=(5, 3)), "b": np.ones((5, 2))}
+    assert onnx_files.matrices_of(lambda parts: np.concatenate([parts["a"] ** 2, parts["b"]], axis=1), made) == {}
+    assert onnx_files.matrices_of(lambda parts: parts["a"][:, 0], {"a": np.ones((5, 3, 2))}) == {}
+    matrices = onnx_files.matrices_of(lambda parts: np.concatenate([2 * parts["a"], parts["b"]], axis=1), made)
+    np.testing.assert_array_equal(onnx_files.summed(matrices, made), np.concatenate([2 * made["a"], made["b"]], axis=1))
+
+
 @pytest.mark.usefixtures("extra")
 @pytest.mark.parametrize("name", slow_but(FAST))
 def test_onnx(name, trained):
@@ -141,6 +150,9 @@ def test_onnx(name, trained):
     for m in encoder.modalities:
         own, features, arrays = given(place, name, m)
         made = encoder.encode_features(m, features)
+        if own.method.points:  # MCSM's, by which an index is searched
+            expected = own.points(m, own.encode_features(m, features))
+            np.testing.assert_allclose(encoder.points(m, made), expected, rtol=0, atol=1e-6 * np.abs(expected).max())
         made = {f"embedding_{p}": x for p, x in made.items()} if isinstance(made, dict) else {"embedding": made}
         assert_same(made, own.encode_features(m, features), 1e-6)
         import onnxruntime

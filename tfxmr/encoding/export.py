@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tfxmr.core.errors import InputError
-from tfxmr.core.files import digest_file, read_json, to_json, write_bytes, write_text
+from tfxmr.core.files import digest_file, read_json, replacing, to_json, write_bytes, write_text
 from tfxmr.encoding import embeddings, folder, naming, onnx_files
 from tfxmr.encoding.encoder import Encoder
 
@@ -144,7 +144,15 @@ def onnx(place: pathlib.Path, encoder: Encoder) -> tuple[list[pathlib.Path], str
     paths = {m: place / f"{m}{onnx_files.SUFFIX}" for m in encoder.modalities}
     for m, path in paths.items():
         write_bytes(path, contents[m])
-    return list(paths.values()), line
+    more = []
+    if method.points is not None:  # it is searched by vectors of several arrays
+        m = encoder.modalities[0]
+        made = reference.encode_features(m, graphs.random_features(encoder, method, m, ITEMS))
+        if matrices := onnx_files.matrices_of(method.points, made):
+            more = [place / onnx_files.POINTS]
+            with replacing(more[0]) as file:
+                np.savez(file, **dict[str, Any](matrices))
+    return [*paths.values(), *more], line
 
 
 def _farthest(encoder: Encoder, reference: Encoder, method: Any, modality: str) -> float:

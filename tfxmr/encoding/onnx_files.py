@@ -1,8 +1,9 @@
 """ONNX files of an encoder: written by tf2onnx, read by onnxruntime without TensorFlow; both are the extra `onnx`."""
+import functools
 import importlib
 import logging
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file, read_json
+from tfxmr.data.files import archive
 from tfxmr.data.views import modality_of
 from tfxmr.encoding import naming
 from tfxmr.evaluation.retriever import OWN, Retriever
@@ -18,6 +20,7 @@ SUFFIX, EXPORTS, FORM = ".onnx", "exports.json", "onnx"
 OPSET = 18
 BLOCK = 1024  # items at once, as of tfxmr.models.base.Method.encode
 BATCH = "n"  # name of the first dimension
+POINTS = "points.npz"  # part -> (width, k): `points` of a method that compares several arrays by itself
 AGAIN = "export it again: `tfxmr export --run_dir=RUN --formats=onnx`"
 
 
@@ -135,7 +138,38 @@ def retriever(folder: pathlib.Path, facts: Mapping[str, Any]) -> Retriever:
     def refuse(*_: Any) -> NDArray:
         raise InputError(f"{facts['model']} compares by its own code; tfxmr.load it without backend=\"onnx\"")
 
-    return Retriever(represent, refuse if facts["similarity"] == OWN else None)
+    if facts["similarity"] != OWN:
+        return Retriever(represent)
+    matrices = archive.read_npz(folder / POINTS) if POINTS in digests else {}
+    points = functools.partial(summed, matrices) if matrices else refuse
+    return Retriever(represent, refuse, points=points)
+
+
+def matrices_of(points: Callable, made: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    """What `points` of a Retriever multiplies each part by, part -> (width, k); {} if it does something else.
+
+    >>> half = lambda made: np.concatenate([0.5 * made["a"], made["b"]], axis=1)
+    >>> found = matrices_of(half, {"a": np.ones((2, 1)), "b": np.ones((2, 1))})
+    >>> found["a"].tolist(), found["b"].tolist()
+    ([[0.5, 0.0]], [[0.0, 1.0]])
+
+    Args:
+      points: function of name -> (n, width) to (n, k).
+      made: an example of what it takes.
+    """
+    if any(array.ndim != 2 for array in made.values()):
+        return {}
+    widths = {part: array.shape[1] for part, array in made.items()}
+    found = {}
+    for part, array in made.items():
+        none = {other: np.zeros((widths[part], width), array.dtype) for other, width in widths.items()}
+        found[part] = np.asarray(points(none | {part: np.eye(widths[part], dtype=array.dtype)}))
+    return found if np.allclose(summed(found, made), points(dict(made)), rtol=1e-5, atol=1e-6) else {}
+
+
+def summed(matrices: Mapping[str, NDArray], made: Mapping[str, NDArray]) -> NDArray:
+    """The points (n, k) of parts (n, width) each, by `matrices_of`."""
+    return sum(made[part] @ matrix for part, matrix in matrices.items())
 
 
 def _only_view(facts: Mapping[str, Any], modality: str) -> str:
