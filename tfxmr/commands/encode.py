@@ -2,18 +2,15 @@
 
 What cannot be encoded is named in OUT/bad.tsv, and the exit status is 1 then.
 """
-import contextlib
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from absl.flags import FlagValues
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tfxmr_flags import declared, parsing
 
 from tfxmr import encoding
 from tfxmr.core import display
 from tfxmr.core.errors import InputError
+from tfxmr.core.progress import Progress
 from tfxmr.encoding import shards, stream
 from tfxmr.encoding.options import EncodeOptions
 from tfxmr.extraction import beam
@@ -50,31 +47,9 @@ def main(arguments: Sequence[str]) -> int:
     engine: stream.Engine = stream.here
     if options.engine == "beam":
         engine = shards.engine(options.out, options.count, beam.engine(options.beam_options, shards.make))
-    with _progress(f"{modality} {encoder.model}") as report:
-        good, bad = stream.encode(encoder, modality, source, options.out, report, engine)
+    with Progress(f"encode {modality}", "item") as progress:
+        good, bad = stream.encode(encoder, modality, source, options.out, progress.update, engine)
     display.say(f"encoded    {options.out}: {good:,} {modality} items")
     if bad:
         display.say(f"not        {bad:,} that cannot be: {options.out}/{stream.BAD} says why")
     return 1 if bad else 0
-
-
-@contextlib.contextmanager
-def _progress(label: str) -> Iterator[stream.Report]:
-    """A bar with rate and time left; without a terminal a line every tenth of the way."""
-    console = Console(file=sys.stderr)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"), TextColumn("left"), TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task, told = bar.add_task(label, total=None, speed=""), -1
-
-        def report(done: int, total: int) -> None:
-            nonlocal told
-            speed = bar.tasks[task].speed
-            bar.update(task, completed=done, total=total, speed=f"{speed:,.0f} items/s" if speed else "")
-            if not console.is_terminal and done * 10 // total > told:
-                told = done * 10 // total
-                console.print(f"{label} {done}/{total}", soft_wrap=True)
-
-        yield report

@@ -1,16 +1,14 @@
 """Indexes the items of a finished run, to be searched by `tfxmr search`; deletes items of an index."""
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from absl.flags import FlagValues
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tfxmr_flags import declared, parsing
 
 from tfxmr import encoding
 from tfxmr.core import display
 from tfxmr.core.errors import InputError
+from tfxmr.core.progress import Progress
 from tfxmr.encoding import Encoder
 from tfxmr.search import Index, deleting
 from tfxmr.search.building import of_run
@@ -77,10 +75,5 @@ def filled(
     Raises:
       InputError: as tfxmr.search.building.of_run.
     """
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    console = Console(file=sys.stderr)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("index", total=None)
-        return of_run(
-            encoder, run_dir, uri, lambda done, total: progress.update(task, completed=done, total=total), places, again
-        )
+    with Progress("index", "item") as progress:
+        return of_run(encoder, run_dir, uri, progress.update, places, again)

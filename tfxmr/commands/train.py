@@ -103,6 +103,5 @@ def train(flags: FlagValues, method_class: type[Any]) -> dict[str, Any] | None:
         rows = [row | {"value": row["value"] and Marked(row["value"], "*")} for row in rows]
         footnote = f"*  with the best weights before this: {results['stopped_by']}"
     show(rows, footnote)
-    place = f"results in {flags.run_dir}/results.json"
-    display.say(f"{ending(results)}, {results['seconds']:.0f} s of training; {place}", 2)
+    display.say(f"{ending(results)}; results in {flags.run_dir}/results.json", 2)
     return results

@@ -94,6 +94,18 @@ def fold(text: str, columns: int, indent: int = 0) -> str:
     return "\n".join(lines)
 
 
+def duration(seconds: float) -> str:
+    """A time in words, in its two largest units: "0.4 s", "12 s", "3 min 20 s", "1 h 5 min", "2 d 3 h"."""
+    if seconds < 0.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, name, small, part in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // small
+            return f"{whole // size} {name}" + (f" {rest} {part}" if rest else "")
+    return f"{whole} s"
+
+
 def table(
     header: Sequence[str], rows: Sequence[Sequence[str]], figures: Collection[int] = (), keys: int = 1,
     columns: int | None = None,

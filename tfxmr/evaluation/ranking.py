@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tfxmr.core import progress
 from tfxmr.evaluation import checks, order
 from tfxmr.evaluation import similarity as similarity_module
 from tfxmr.evaluation.metrics import ranking as one_ranking
@@ -186,6 +187,7 @@ def over_queries(
             starts = range(0, len(scores), ROWS)
             queries = [slice(block.start + i, min(block.start + i + ROWS, block.stop)) for i in starts]
             found.extend(pool.map(one_part, [scores[i : i + ROWS] for i in starts], queries))
+            progress.advance(len(scores), "query")  # of an evaluation, if this is a part of one
     return np.concatenate(found)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.progress import Progress
 from tfxmr.evaluation import checks, named, statistics
 from tfxmr.evaluation.chance import chance_level
 from tfxmr.evaluation.metrics import harmonic_mean, mean_by_class
@@ -43,10 +44,13 @@ def evaluate(
       InputError: representations that cannot be ranked (NaN, infinite or of different widths); names the task.
     """
     represented, results = Representations(retriever, protocol, training), []
+    passes = 1 + bool(metrics)  # over all queries
+    told = Progress("evaluate", "query", passes * sum(len(task.query_labels) for task in tasks))
     for task in tasks:
         query, gallery = represented.query(task), represented.gallery(task)
         try:
-            results.extend(_measure_folds(task, query, gallery, protocol, represented, metrics, memory))
+            with told:
+                results.extend(_measure_folds(task, query, gallery, protocol, represented, metrics, memory))
         except InputError:
             raise
         except ValueError as error:

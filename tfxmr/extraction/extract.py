@@ -3,14 +3,15 @@ import hashlib
 import json
 import os
 import pathlib
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place, digest_file
+from tfxmr.core.progress import Progress
 from tfxmr.data.files import feature_folder, states
 from tfxmr.data.files.npz import ROW
 from tfxmr.data.memmap import blocks
@@ -215,43 +216,37 @@ def _train(
     def inputs(rows: np.ndarray) -> np.ndarray:
         return matrix[rows] if feature.frozen else feature.inputs(_contents(read, view, [ids[r] for r in rows]))
 
-    with _progress() as progress:
-        bar = progress.add_task(f"fine-tuning {feature.name}", total=feature.tuning.finetune * len(ids))
+    with Progress(f"fine-tuning {feature.name}", "item", feature.tuning.finetune * len(ids), sys.stdout) as progress:
 
         def report(epoch: int, items: int, loss: float, accuracy: float) -> None:
-            progress.update(bar, completed=epoch * len(ids) + items)
+            progress.update(epoch * len(ids) + items, text=lambda: f"loss {loss:.4g}  accuracy {accuracy:.3f}")
             if items == len(ids):
-                progress.console.print(f"epoch {epoch + 1}: loss {loss:.4g}, accuracy {accuracy:.3f}")
+                progress.say(f"epoch {epoch + 1}: loss {loss:.4g}, accuracy {accuracy:.3f}")
 
         return feature.train(inputs, [numbers[y] for y in labels], store.path / SCRATCH / view, report)
-
-
-def _progress() -> Progress:
-    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
 def _fill(
     store: FeatureStore, split: str, view: str, feature: Any, ids: Sequence[str], read: Reader,
     made: Shards | None = None,
 ) -> None:
-    """Writes the array of a view and split, with a progress bar.
+    """Writes the array of a view and split, and says how far that is.
 
     Media are read even where their rows are made elsewhere, since the manifest has their digest.
     """
     size = BLOCK[modality_of(view)]
-    with _progress() as progress:
-        bar = progress.add_task(f"{split} {view} {feature.name}", total=len(ids))
+    with Progress(f"{split} {view} {feature.name}", "item", len(ids)) as progress:
 
         def rows_from(done: int) -> Iterator[tuple[np.ndarray, bytes]]:
+            progress.update(done)
             for start in range(done, len(ids), size):
                 contents = _contents(read, view, ids[start : start + size])
                 stop = start + len(contents)
                 rows = made.rows(split, view, start, stop) if made else feature.transform(contents)
                 yield rows, b"".join(_bytes(content) for content in contents)
-                progress.update(bar, completed=stop)
+                progress.update(stop)
 
         store.fill(split, view, *_array(feature, len(ids)), rows_from)
-        progress.update(bar, completed=len(ids))
 
 
 def _contents(read: Reader, view: str, ids: Sequence[str]) -> list:

@@ -8,12 +8,12 @@ With --text_items=sentences each sentence is an item of its own, paired with its
 t#k. The image stands in as many rows as it has sentences (MultiModalData.repeated), though in memory once.
 """
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import rich.progress
 
+from tfxmr.core.progress import Progress
 from tfxmr.data import memmap
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.extraction.dataset import Dataset, Reader, Request
@@ -152,12 +152,10 @@ def _read(builder: Any, split: str, features: bool) -> dict[str, list]:
     from tfxmr.extraction import tfds_io
 
     rows = []
-    examples: Iterable[dict[str, Any]] = tfds_io.examples(builder, split, images=features)
-    if features:
-        size = builder.info.splits[split].num_examples
-        examples = rich.progress.track(examples, f"{builder.name} {split}: image features", size, transient=True)
-    for example in examples:
-        image = image_descriptor([example["image"]])[0] if features else None
-        rows.append(example | {"image": image})
+    with Progress(f"{builder.name} {split}: image features", "item", builder.info.splits[split].num_examples) as told:
+        for example in tfds_io.examples(builder, split, images=features):
+            image = image_descriptor([example["image"]])[0] if features else None
+            rows.append(example | {"image": image})
+            told.update(len(rows))
     rows.sort(key=lambda row: (row["label"], row["image_id"]))
     return {column: [row[column] for row in rows] for column in rows[0]}

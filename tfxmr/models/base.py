@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError, NotFinite
+from tfxmr.core.progress import Progress
 from tfxmr.core.settings import Settings, changed, setting
 from tfxmr.data.memmap import MappedMatrix
 from tfxmr.data.multimodal import MultiModalData
@@ -691,9 +692,11 @@ class Method(Trained, KerasMethod):
         views = {view: self.checked(view, x) for view, x in given.items()}
         items = len(next(iter(views.values())))
         parts = []
-        for i in range(0, items, block_size) or [0]:
-            block = {view: tf.constant(x[i : i + block_size]) for view, x in views.items()}
-            parts.append(self._embed(modality, block if self.reads(self.settings) else block[modality]))
+        with Progress(f"encode {modality}", "item", items) as told:
+            for i in range(0, items, block_size) or [0]:
+                told.update(i)
+                block = {view: tf.constant(x[i : i + block_size]) for view, x in views.items()}
+                parts.append(self._embed(modality, block if self.reads(self.settings) else block[modality]))
         made = tf.nest.map_structure(lambda *blocks: np.concatenate([block.numpy() for block in blocks]), *parts)
         fine = [np.isfinite(x).all(axis=tuple(range(1, x.ndim))) for x in tf.nest.flatten(made)]
         bad = items - int(np.all(fine, axis=0).sum())

@@ -82,7 +82,7 @@ def run_pairs(
         **{key: {name: facts for r in found for name, facts in r.get(key, {}).items()}
            for key in ("features", "data", "training_items")},
     }
-    for name in ("selected_step", "stopped_at", "stopped_by"):
+    for name in ("selected_step", "steps_per_epoch", "stopped_at", "stopped_by"):
         results.pop(name, None)
     stopped = [r for r in found if "stopped_by" in r]
     if stopped:

@@ -1,14 +1,13 @@
 """What is shown and logged while a method trains."""
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
-import rich.console
-import rich.progress
-import rich.text
 
 from tfxmr import evaluation
+from tfxmr.core import progress
 from tfxmr.data import MultiModalData
 from tfxmr.engine.logs import SHOWN
 from tfxmr.evaluation.protocol import Protocol, Task
@@ -19,79 +18,59 @@ from tfxmr.runs.tracking import Tracker
 def read_losses(logs: Mapping[str, Any]) -> dict[str, float]:
     """Groups a step's logs by player: "G_F" -> its total loss, without gradient norms and what is only shown."""
     totals: dict[str, float] = {}
-    for name, value in logs.items():
-        player, _, part = name.partition("/")
-        if part != "gradient_norm" and player != SHOWN:
-            totals[player] = totals.get(player, 0.0) + float(value)
+    for name, value in minimised(logs).items():
+        player = name.partition("/")[0]
+        totals[player] = totals.get(player, 0.0) + value
     return totals
 
 
-class _TwoLines(rich.progress.Progress):
-    """A progress bar with a line of text below it, so that both fit into 80 columns."""
-
-    text = ""
-
-    def get_renderables(self) -> Iterator[rich.console.RenderableType]:
-        """The bar, then the text."""
-        yield self.make_tasks_table(self.tasks)
-        yield rich.text.Text(self.text)
-
-
-class _Console(rich.console.Console):
-    """A console that raises BrokenPipeError, where rich's ends the process before the training is saved."""
-
-    def on_broken_pipe(self) -> None:
-        """Called by rich while it handles the error."""
-        raise
+def minimised(logs: Mapping[str, Any]) -> dict[str, float]:
+    """A step's losses, "G_F/adversarial" -> value: its logs without gradient norms and what is only shown."""
+    parts = {name: name.partition("/") for name in logs}
+    return {name: float(logs[name]) for name, (player, _, part) in parts.items()
+            if part != "gradient_norm" and player != SHOWN}
 
 
 class Progress(keras.callbacks.Callback):
-    """A progress bar with speed, time left and each player's loss; plain lines where there is no terminal.
+    """A bar on a terminal, else a line every half minute: speed, time left, losses, and the mAP of validation items.
+
+    Of several players the total loss of each is told, of one player its losses, by the names of their paper.
 
     Args:
       total: steps of the whole training.
       label: text before the bar.
+      validation: gives what is known of the validation items in words, "" if nothing is.
     """
 
-    def __init__(self, total: int, label: str) -> None:
+    def __init__(self, total: int, label: str, validation: Callable[[], str] = str) -> None:
         super().__init__()
-        self.total = total
-        self.label = label
-        self.every = max(1, total // 10)  # of the lines
-        self.console = _Console()
+        self.validation = validation
+        self.every = max(1, total // 10)  # steps in which an execution ends at least, or nothing could be shown
+        self.shown = progress.Progress(label, "step", total, sys.stdout, log=True)
+        self.logs: Mapping[str, Any] = {}  # of the last step
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Shows the bar, at the step where a run resumes."""
-        progress = rich.progress
-        self.bar = _TwoLines(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(bar_width=20),
-            progress.MofNCompleteColumn(),
-            progress.TextColumn("{task.fields[speed]}"),
-            progress.TimeElapsedColumn(),
-            progress.TextColumn("left"),
-            progress.TimeRemainingColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
-        start = self.model.steps_done
-        self.task = self.bar.add_task(self.label, total=self.total, completed=start, speed="")
-        self.bar.start()
+        """Begins to show."""
+        self.shown.__enter__()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Moves the bar; without a terminal, prints a line every tenth of the way."""
-        step = self.model.steps_done
-        losses = "  ".join(f"{player} {value:.3g}" for player, value in read_losses(logs).items())
-        if self.console.is_terminal:
-            self.bar.text = losses
-            speed = self.bar.tasks[self.task].speed
-            self.bar.update(self.task, completed=step, speed=f"{speed:.2f} steps/s" if speed else "")
-        elif step % self.every == 0 or step == self.total:
-            self.console.print(f"{self.label} step {step}/{self.total}  {losses}", soft_wrap=True)
+        """Shows the step, if it is time."""
+        self.logs = logs
+        self.shown.update(self.model.steps_done, text=self.text)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Closes the bar."""
-        self.bar.stop()
+        """Shows the last step, and closes the bar; a second call does nothing."""
+        self.shown.finish(self.text)
+        self.shown.__exit__()
+
+    def text(self) -> str:
+        """The losses of the last step, and what is known of the validation items."""
+        losses = read_losses(self.logs)
+        if len(losses) == 1:
+            parts = {name.partition("/")[2]: value for name, value in minimised(self.logs).items()}
+            losses = {self.model.loss_names.get(name, name.replace("_", " ")): v for name, v in parts.items()}
+        told = [f"{name} {value:.3g}" for name, value in losses.items()]
+        return "  ".join([*told, *filter(None, [self.validation()])])
 
 
 class Summaries(keras.callbacks.Callback):

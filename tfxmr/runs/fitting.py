@@ -117,7 +117,9 @@ def train(method: Method, job: Job, tracker: Tracker) -> dict[str, Any]:
     if chief:
         checkpoints.finish(data)
     facts: dict[str, Any] = {
-        "steps": method.steps_done, "total_steps": method.length, "seconds": round(float(checkpoints.seconds), 1),
+        "steps": method.steps_done, "total_steps": method.length,
+        "steps_per_epoch": method.steps_per_epoch(len(data.splits["train"])),
+        "seconds": round(float(checkpoints.seconds), 1),
     }
     if len(method.stages) > 1:
         facts["stages"] = {stage.name: stage.steps for stage in method.stages}
@@ -152,6 +154,7 @@ def take_steps(method: Method, job: Job, checkpoints: Checkpoints, tracker: Trac
         parts.insert(0, callbacks.RetrievalMetrics(watched, protocol, data, tracker, options.eval_every))
     if best:
         select = selection.SelectBest(best, watched["validation"], protocol, data, tracker, epoch, total)
+        progress.validation = select.told
         parts.insert(0, select)  # before the saver: the state of a step holds that step's measurement
     stops = {options.log_every, options.eval_every, progress.every, epoch if best else 0} - {0}
     batches = sampling.stage_batches(method, data, options.seed, start, method.stage_start + stage.steps)

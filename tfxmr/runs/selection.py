@@ -1,5 +1,6 @@
 """Selection on validation: which step's weights a run keeps, and when it ends early. It never sees a test item."""
 import dataclasses
+import math
 from typing import Any
 
 import keras
@@ -221,6 +222,7 @@ class SelectBest(keras.callbacks.Callback):
         self.tracker = tracker
         self.every = every
         self.total = total
+        self.latest: float | None = None
 
     def due(self) -> bool:
         """True if the present step is one to be measured at."""
@@ -236,8 +238,17 @@ class SelectBest(keras.callbacks.Callback):
         retriever = self.best.method.retriever(self.data)
         value = score(retriever, self.tasks, self.protocol, self.data)
         self.best.record(tf.constant(value, tf.float64))
+        self.latest = value
         name = f"{SHOWN}/validation recalls" if self.data.instances else "validation_mAP/average"
         self.tracker.metrics(step, {name: value})
+
+    def told(self) -> str:
+        """The latest and the best measurement in words, "validation mAP 0.412 (best 0.431, epoch 8)"; "" of none."""
+        if self.best.value < 0:
+            return ""
+        best = f"best {float(self.best.value):.3f}, epoch {math.ceil(int(self.best.step) / self.every)}"
+        latest = "" if self.latest is None else f" {self.latest:.3f}"
+        return f"validation {'recalls' if self.data.instances else 'mAP'}{latest} ({best})"
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures if it is time, and ends the training if it is time for that, all workers with the chief."""
