@@ -36,7 +36,7 @@ def test_a_closed_form_run_shows_its_results(make_data, tmp_path):
     options = RunOptions(validation_fraction=0.2, metrics=("P@5",))
     results = run(CCA, CCASettings(), data, protocol.make("standard", data), folder, options)
     _, points = read(folder)
-    assert set(points) == {"run", "protocol", "losses"}
+    assert set(points) == {"run", "protocol"}
     (_, text), = points["run"]
     assert f"tfxmr train --flagfile={folder / 'flags.cfg'}" in text.decode() and "protocol" in text.decode()
     events, points = read(folder / "final")
@@ -44,7 +44,7 @@ def test_a_closed_form_run_shows_its_results(make_data, tmp_path):
         name = f"{metric['metric']} {metric['task'].replace('->', ' to ')} all"
         assert points[f"final_test/{name}"] == [(0, pytest.approx(metric["value"]))]
         if metric["chance"] is not None:
-            assert points[f"chance/{name}"] == [(0, pytest.approx(metric["chance"]))]
+            assert points[f"final_test_chance/{name}"] == [(0, pytest.approx(metric["chance"]))]
     (_, value), = points["final_validation/mAP average"]
     assert 0 < value <= 1 and not any("test" in name for name in results if "validation" in name)
     start = events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content

@@ -37,12 +37,12 @@ def test_points_and_items_belong_together(make_data, tmp_path):
     data = make_data(test=30, classes=5)
     projector.write(tmp_path, Retriever(encode), data, unseen=(0, 2))
     points, header, items = read(tmp_path)
-    assert header == ["modality", "class", "classes", "split", "id"] and len(items) == len(points) == 60
+    assert header == ["class", "modality", "classes", "split", "id"] and len(items) == len(points) == 60
     test = data.splits["test"]
     np.testing.assert_allclose(points[:30], encode("image", test.features["image"]), rtol=1e-5)
     np.testing.assert_allclose(points[30:], encode("text", test.features["text"]), rtol=1e-5)
-    assert items[0] == ["image", "class 0", "unseen", "test", "test 0"]
-    assert items[31] == ["text", "class 1", "seen", "test", "test 1"]
+    assert items[0] == ["class 0", "image", "unseen", "test", "test 0"]
+    assert items[31] == ["class 1", "text", "seen", "test", "test 1"]
 
 
 def test_a_sample_of_many(make_data, tmp_path, monkeypatch):
@@ -54,7 +54,7 @@ def test_a_sample_of_many(make_data, tmp_path, monkeypatch):
     points, _, items = read(tmp_path)
     assert len(points) == len(items) == 11
     test = data.splits["test"]
-    for point, (modality, label, _, _, name) in zip(points, items, strict=True):
+    for point, (label, modality, _, _, name) in zip(points, items, strict=True):
         row = [" ".join(n.split()) for n in test.ids[modality]].index(name)
         assert str(test.labels[modality][row]) == label
         assert point == pytest.approx(encode(modality, test.features[modality][row : row + 1])[0], rel=1e-5)
@@ -87,7 +87,7 @@ def test_thumbnails_stand_where_their_points_do(make_data, tmp_path, monkeypatch
     side, _ = sprite.single_image_dim
     sheet = np.asarray(Image.open(tmp_path / sprite.image_path))
     assert sheet.shape == (4 * side, 4 * side, 3) and not config.embeddings[0].sprite.image_path
-    for i, (modality, *_, name) in enumerate(items):
+    for i, (_, modality, *_, name) in enumerate(items):
         tile = sheet[i // 4 * side : (i // 4 + 1) * side, i % 4 * side : (i % 4 + 1) * side]
         if modality == "image":
             np.testing.assert_allclose(tile[side // 2, side // 2], colour(int(name.split()[-1])), atol=8)
@@ -130,5 +130,5 @@ def test_every_run_is_listed(make_data, tmp_path, shown):
         for embedding in json.loads(get("/info", run=name))["embeddings"]:
             asked = {"run": name, "name": embedding["tensorName"]}
             assert len(get("/tensor", **asked)) == 12 * 3 * 4
-            assert get("/metadata", **asked).startswith(b"modality\tclass")
+            assert get("/metadata", **asked).startswith(b"class\tmodality")
         assert get("/sprite_image", **asked).startswith(b"\xff\xd8")

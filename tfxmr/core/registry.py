@@ -5,13 +5,12 @@ seconds that its libraries take.
 """
 import dataclasses
 import importlib
-import os
 import pkgutil
 import sys
 from collections.abc import Iterator
 from typing import Any
 
-from tfxmr.core import settings, standins
+from tfxmr.core import outside, settings, standins
 from tfxmr.core.errors import InputError
 from tfxmr.core.names import meant
 
@@ -137,33 +136,14 @@ def _is_method(value: object, *bases: type) -> bool:
 
 def _outside(name: str) -> type[Any]:
     """The class MODULE:CLASS. Raises InputError if it cannot be imported, or is no method."""
-    module_name, _, class_name = name.partition(":")
-    if not all(part.isidentifier() for part in [*module_name.split("."), class_name]):
-        raise InputError(
-            f"--model={name}: write a module's name, with dots and without .py, a colon and a class, such as "
-            "my_package.my_module:MyMethod"
-        )
-    if (here := os.getcwd()) not in sys.path:
-        sys.path.insert(0, here)  # where `python -m` looks first, too
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # the module is its author's, and may raise whatever it likes
-        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
-            raise InputError(
-                f"--model={name}: there is no module {error.name}; it is looked for in {here}, PYTHONPATH and what is "
-                "installed"
-            ) from error
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(
-            f"--model={name}: importing the module fails ({what}); `python -c 'import {module_name}'` shows where"
-        ) from error
+    module, class_name = outside.module_of("model", name, "my_package.my_module:MyMethod")
     bases = [_base(package) for package in PACKAGES]
     value: Any = getattr(module, class_name, None)
     if not _is_method(value, *bases):
         there = [n for n, v in vars(module).items() if _is_method(v, *bases)]
         what = "is not there" if value is None else f"is no subclass of {' or '.join(PACKAGES.values())}"
         raise InputError(
-            f"--model={name}: {class_name} {what}; the methods of {module_name}: {', '.join(there) or 'none'}"
+            f"--model={name}: {class_name} {what}; the methods of {module.__name__}: {', '.join(there) or 'none'}"
         )
     plain = [field.name for field in dataclasses.fields(value.Settings) if "help" not in field.metadata]
     if plain:

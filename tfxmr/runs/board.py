@@ -50,7 +50,7 @@ class TensorBoard(Tracker):
             return
         flags = "\n".join(run.flags)
         words = f"{run.description}\n\n{run.command}\n\n# flags.cfg\n{flags}"
-        told = [text_pb(name, verbatim(text)) for name, text in {"run": words, **run.texts}.items()]
+        told = [text_pb(name, verbatim(text)) for name, text in {"run": words, **run.texts}.items() if text]
         write(run.folder / START, 0, told)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:

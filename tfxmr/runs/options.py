@@ -69,6 +69,11 @@ class RunOptions(Settings):
     keep_embeddings: bool = setting(
         True, "Keeps there the vectors of all items, too, which `tfxmr index` and `search` take.", affects="nothing",
     )
+    tracker: str | None = setting(
+        None, "Who else is told of the run, beside TensorBoard: mlflow (pip install 'tfxmr[mlflow]'; the environment "
+        "variable MLFLOW_TRACKING_URI says where it keeps runs), or MODULE:CLASS, your own subclass of "
+        "tfxmr.runs.tracking.Tracker.", affects="nothing",
+    )
     # No flag. False leaves the test items alone, as a trial of a search does: results.json has no metrics but what
     # tfxmr.runs.selection.measured calls its score on the validation items.
     test: bool = True

@@ -50,13 +50,14 @@ def write(
         names = split.ids.get(m) or range(len(split.labels[m]))
         for row, (name, label) in enumerate(zip(names, split.labels[m].tolist(), strict=True)):
             group = "unseen" if label in unseen else "seen"
-            rows.append((m, data.class_names[label] if data.class_names else str(label), group, "test", str(name)))
+            rows.append((data.class_names[label] if data.class_names else str(label), m, group, "test", str(name)))
             items.append((m, row))
     points = np.concatenate(found)
     kept = np.arange(len(points))
     if len(points) > POINTS:
         kept = np.sort(np.random.default_rng(seed).permutation(len(points))[:POINTS])
-    table = [("modality", "class", "classes", "split", "id"), *(rows[i] for i in kept)]
+    # The first column is the label that TensorBoard shows unasked.
+    table = [("class", "modality", "classes", "split", "id"), *(rows[i] for i in kept)]
     (folder / "projector").mkdir(exist_ok=True)
     write_text(folder / "projector/points.tsv", _lines("\t".join(f"{v:.6g}" for v in points[i]) for i in kept))
     write_text(folder / "projector/items.tsv", _lines("\t".join(map(_cell, row)) for row in table))

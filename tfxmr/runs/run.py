@@ -25,7 +25,7 @@ from tfxmr.evaluation import named
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.evaluation.retriever import Retriever
 from tfxmr.models.base import Method
-from tfxmr.runs import fitting, projector, selection, tracking
+from tfxmr.runs import fitting, projector, selection, trackers, tracking
 from tfxmr.runs.board import TensorBoard, plain
 from tfxmr.runs.job import Job, MethodClass, RunSettings, make_job, training_items
 from tfxmr.runs.options import RunOptions
@@ -58,6 +58,7 @@ def run(
             f"--strategy={options.strategy}: closed-form methods, {registry.name_of(method_class)} among them, do not "
             "support --strategy; omit it"
         )
+    others = [trackers.Guarded(options.tracker, trackers.find(options.tracker))] if options.tracker else []
     strategy = distribution.start(options)
     chief = distribution.is_chief(strategy)
     job = make_job(method_class, settings, data, protocol, run_dir, options, flags)
@@ -72,7 +73,7 @@ def run(
     if not chief:
         fitting.learn(method, job, tracking.Tracker())
         return None
-    with job.open(), following(job) as tracker:
+    with job.open(), following(job, *others) as tracker:
         training = fitting.learn(method, job, tracker)
         retriever = method.retriever(job.training)
         results = {
@@ -97,15 +98,18 @@ def run(
                     target, method, job.data, job.training, job.protocol, results, job.options.keep_embeddings
                 )
         step = results.get("selected_step", results["steps"])
+        for path in ("flags.cfg", "features_manifest.json", f"{encoding.folder.NAME}/README.md"):
+            if (job.folder.path / path).exists():
+                tracker.artefact(job.folder.path / path)
         tracker.end(step, final(retriever, job, results), results)
         job.folder.write_results(results)
     return results
 
 
 @contextlib.contextmanager
-def following(job: Job) -> Iterator[tracking.Tracker]:
-    """Tells trackers that a run begins, and what it ended by. Yields what is told the rest."""
-    tracker = TensorBoard()
+def following(job: Job, *others: tracking.Tracker) -> Iterator[tracking.Tracker]:
+    """Tells TensorBoard and others that a run begins, and what it ended by. Yields what is told the rest."""
+    tracker = trackers.Several(TensorBoard(), *others)
     tracker.begin(facts(job))
     try:
         yield tracker
@@ -117,7 +121,7 @@ def following(job: Job) -> Iterator[tracking.Tracker]:
 
 def facts(job: Job) -> tracking.RunFacts:
     """What trackers are told of a run when it begins."""
-    known = job.protocol.facts(job.data)
+    known, names = job.protocol.facts(job.data), getattr(job.method_class, "loss_names", {})  # a closed form has none
     told = {
         "model": registry.name_of(job.method_class), "dataset": job.data.shown, "protocol": known["name"],
         "split": known["split"], "similarity": known["similarity"], "seed": job.options.seed,
@@ -131,7 +135,7 @@ def facts(job: Job) -> tracking.RunFacts:
         tuple(filter(None, job.flags.values())),
         {
             "protocol": to_json(dataclasses.asdict(job.protocol)),
-            "losses": to_json(dict(getattr(job.method_class, "loss_names", {}))),  # a closed form has no losses
+            "losses": to_json(dict(names)) if names else "",
         },
         not job.options.test,
     )

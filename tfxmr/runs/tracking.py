@@ -1,4 +1,7 @@
-"""What is told of a run while it goes: to TensorBoard (board.py), and to a tracker of the user's choice."""
+"""What is told of a run while it goes: to TensorBoard (board.py), and to the tracker that --tracker names.
+
+A tracker of your own is a subclass of Tracker, which overrides what it needs, and --tracker=MODULE:CLASS.
+"""
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Mapping
@@ -80,7 +83,7 @@ class Tracker:
 
         Args:
           step: whose weights the results are of; 0 of a closed-form method.
-          final: name -> value of the final metrics: "final_test/...", "chance/...", and of a run with validation items
+          final: name -> value of the final metrics: as `final_metrics` gives them, and of a run with validation items
             one of VALIDATION.
           results: what results.json will hold.
         """
@@ -94,18 +97,19 @@ class Tracker:
 
 
 def final_metrics(metrics: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """The metrics of the test items by name, each with that of a random ranking.
+    """The metrics of the test items by name.
 
     Args:
       metrics: as `tfxmr.evaluation.evaluate` gives them.
 
     Returns:
-      "final_test/METRIC TASK CLASSES" -> value, and "chance/METRIC TASK CLASSES" -> value where chance is known.
+      "final_test/METRIC TASK CLASSES" -> value, and "final_test_chance/METRIC TASK CLASSES" -> that of a random
+      ranking where it is known.
     """
     found = {}
     for metric in metrics:
         name = f"{metric['metric']} {metric['task'].replace('->', ' to ')} {metric['classes']}"
         found[f"final_test/{name}"] = metric["value"]
         if metric["chance"] is not None:
-            found[f"chance/{name}"] = metric["chance"]
+            found[f"final_test_chance/{name}"] = metric["chance"]
     return found
