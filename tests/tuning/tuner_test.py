@@ -15,6 +15,8 @@ from tfxmr.baselines.cca import CCA, CCASettings
 from tfxmr.core.errors import InputError
 from tfxmr.data import Split
 from tfxmr.evaluation import protocol
+from tfxmr.models.corr_ae import CorrAESettings
+from tfxmr.models.dcca import DCCASettings
 from tfxmr.models.ms2gan import MS2GAN, MS2GANSettings
 from tfxmr.runs.by_pairs import run_pairs
 from tfxmr.runs.checkpoints import Checkpoints
@@ -62,6 +64,44 @@ def table(folder):
 
 def search_real(method, settings, what, data, rule, folder, options=OPTIONS, **more):
     return tuner.tune(method, settings, what, data, rule, folder, options, **more)
+
+
+@pytest.mark.parametrize("kind", ["grid", "one_factor"])
+def test_the_same_settings_are_trained_once(kind, data, tmp_path):
+    """Guards against an automatic width of 10 and the width 10 as two trainings of one configuration; each has its row."""
+    trained, told = [], []
+
+    def made_up(method_class, settings, data, rule, run_dir, options, flags):
+        trained.append((settings.components, settings.ridge))
+        return {"validation_mAP": 0.1 + settings.ridge, "selected_step": None, "seconds": 1.0}
+
+    def at_once(names):
+        told.append(names)
+        for name in names:
+            tuner.tune(*arguments, RunOptions(), runner=made_up, only=name)
+
+    rule = protocol.make("zero_shot", data)  # 3 of the 6 classes train
+    what = Search({"components": (0, 5, 10), "ridge": (0.1, 0.5)}, kind)
+    arguments = [CCA, CCASettings(ridge=0.1), what, data, rule, tmp_path / "search"]
+    found = tuner.tune(*arguments, RunOptions(), runner=made_up)
+    assert len(found) == what.count and len(trained) == len(set(trained)) == what.count - (2 if kind == "grid" else 1)
+    twins = [t for t in found if t["values"]["components"] == 10]
+    assert [t["validation_mAP"] for t in twins] == [0.1 + t["values"]["ridge"] for t in twins]
+    assert {t["seconds"] for t in twins} == {0.0} and not {c for c, _ in trained} & {10}
+    assert twins[0]["message"] == "the same settings on these data as of trial 0001"
+    rows = table(tmp_path / "search")
+    assert [row["components"] for row in rows] == [str(t["values"]["components"]) for t in found]
+    assert tuner.tune(*arguments, RunOptions(), runner=made_up) == found and len(trained) == what.count - len(twins)
+    arguments[-1] = tmp_path / "at_once"
+    assert tuner.tune(*arguments, RunOptions(), runner=made_up, at_once=at_once) == found
+    assert len(told) == 1 and len(told[0]) == what.count - len(twins)
+
+
+def test_settings_that_stand_for_a_choice():
+    assert CCASettings().resolved(20) == CCASettings(components=20) and CCASettings().resolved(21).components == 30
+    assert CCASettings().resolved(0, instances=True).components == 10 and CCASettings(components=3).resolved(20).components == 3
+    assert CorrAESettings().resolved(9).alpha == 0.8 and CorrAESettings(variant="cross").resolved(9).alpha == 0.2
+    assert DCCASettings(units=(9, 4)).resolved(9).components == 4 == DCCASettings(units=(9, 4), components=7).resolved(9).components
 
 
 @pytest.mark.parametrize("kind", oracles.KINDS)

@@ -41,7 +41,12 @@ class CommonSpaceSettings(BaselineSettings):
 
     def width(self, data: MultiModalData) -> int:
         """The width that is wanted for training data, before any feature's width limits it."""
-        return self.components or (10 if data.instances else 10 * math.ceil(data.num_classes / 10))
+        return self.resolved(data.num_classes, data.instances).components
+
+    def resolved(self, num_classes: int, instances: bool = False) -> Self:
+        """With the width that 0 stands for."""
+        automatic = 10 if instances else 10 * math.ceil(num_classes / 10)
+        return dataclasses.replace(self, components=self.components or automatic)
 
 
 class Baseline(Trained, sklearn.base.BaseEstimator):

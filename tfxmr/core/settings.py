@@ -191,6 +191,15 @@ class Settings:
         for field in options(type(self)).values():
             check(field, getattr(self, field.name))
 
+    def resolved(self, num_classes: int, instances: bool = False) -> typing.Self:
+        """The settings with what stands for a choice of the method's, such as an automatic width, replaced by it.
+
+        Args:
+          num_classes: of the training items.
+          instances: whether the data have no classes.
+        """
+        return self
+
     def remedies(self) -> list[str]:
         """What usually helps where numbers became too large with these settings: a list of flags as they are typed."""
         defaults: dict[str, typing.Any] = {field.name: field.default for field in dataclasses.fields(self)}

@@ -2,6 +2,7 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator
+from typing import Self
 
 import keras
 import tensorflow as tf
@@ -43,6 +44,10 @@ class CorrAESettings(DeepNetSettings):
     rbm_units: tuple[int, ...] = changed((1024, 1024))
     rbm_count_units: int = changed(0)
     rbm_batch_size: int = changed(500)
+
+    def resolved(self, num_classes: int = 0, instances: bool = False) -> Self:
+        """With the paper's alpha, for which 0 stands."""
+        return dataclasses.replace(self, alpha=self.alpha or PAPER_ALPHA[self.variant])
 
 
 class CorrAE(DeepNet):
@@ -114,7 +119,7 @@ class CorrAE(DeepNet):
 
     def compute_losses(self, batch: Batch, step: Step) -> Losses:
         """The weighted losses of a batch, name -> scalar."""
-        alpha = self.settings.alpha or PAPER_ALPHA[self.settings.variant]
+        alpha = self.settings.resolved().alpha
         targets = {m: self.seen(m, batch[m]) for m in self.dims}
         codes = {m: self.networks[f"encoder_{m}"](targets[m]) for m in self.dims}
         reconstructed = sum(

@@ -1,6 +1,6 @@
 """DCCA: deep canonical correlation analysis (Andrew et al., ICML 2013)."""
 import dataclasses
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -54,6 +54,10 @@ class DCCASettings(OptimizerSettings):
     )
     components: int = setting(0, "Directions that the linear CCA on top keeps; 0: all.", minimum=0)
 
+    def resolved(self, num_classes: int = 0, instances: bool = False) -> Self:
+        """With as many directions as there are, for which 0 stands."""
+        return dataclasses.replace(self, components=min(self.components or self.units[-1], self.units[-1]))
+
 
 class DCCA(Method):
     """Networks f, g whose outputs correlate most between paired items.
@@ -97,7 +101,7 @@ class DCCA(Method):
         towers = {
             m: self.tower(m, data.dims[m], s.units, activation=ACTIVATIONS[s.activation]) for m in self.dims
         }
-        width = min(s.components or s.units[-1], s.units[-1])
+        width = s.resolved().components
         return towers | {f"top_{m}": Top(s.units[-1], width, name=f"top_{m}") for m in self.dims}
 
     @property

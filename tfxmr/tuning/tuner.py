@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 Trial = dict[str, Any]  # a trial as `tune` returns it
 Start = Callable[[pathlib.Path, Mapping[str, Any]], Any]  # trains a trial in its folder, gives its results
+TwinOf = Callable[[Trial, Sequence[Trial]], Trial | None]  # a trial and those before it -> that which it repeats
 AtOnce = Callable[[Sequence[str]], Any]  # has trials of these names trained by others
 
 OUTCOME = ("validation_mAP", "selected_step", "seconds", "status", "message")
@@ -110,7 +111,11 @@ def tune(
 
         oracle = oracles.make(what.kind, what.grid, settings, what.count, options.seed, scratch)
         default = centre(what.grid, settings)
-        trials = _search(folder, start, what, oracle, default, lambda t: write(folder.path, t, what, flags), at_once)
+        classes = data.num_classes - len(protocol.unseen)
+        trials = _search(
+            folder, start, what, oracle, default, lambda t: write(folder.path, t, what, flags), at_once,
+            lambda trial, before: _twin(trial, before, settings, classes, data.instances),
+        )
         if ended := [trial for trial in trials if trial["status"] != "running"]:
             write(folder.path, ended, what, flags)
     return trials
@@ -133,11 +138,12 @@ def _first(settings: RunSettings, what: Search) -> RunSettings:
 
 def _search(
     folder: RunFolder, start: Start, what: Search, oracle: "keras_tuner.Oracle", default: Mapping[str, int],
-    save: Callable[[list[Trial]], None], at_once: AtOnce | None,
+    save: Callable[[list[Trial]], None], at_once: AtOnce | None, twin_of: TwinOf,
 ) -> list[Trial]:
     """Makes the trials in turn; `start` trains one, `save` is given the trials after each. Returns the trials.
 
-    With `at_once` all are proposed first. `default` are the indices of the defaults.
+    With `at_once` all are proposed first. `default` are the indices of the defaults. A trial whose settings come to the
+    same as those of one before it is not trained again, but has its outcome.
     """
     from tfxmr.tuning import oracles
 
@@ -168,17 +174,52 @@ def _search(
             continue
         if trial["status"] == "running":
             display.say(_progress(trials, what.count, durations), 2)
-            begin = time.monotonic()
-            trial |= _train(start, path, trial["values"])
-            durations.append(time.monotonic() - begin)
+            if twin := twin_of(trial, trials[:-1]):
+                trial |= _outcome_of(twin)
+            else:
+                begin = time.monotonic()
+                trial |= _train(start, path, trial["values"])
+                durations.append(time.monotonic() - begin)
             write_text(path / "trial.json", to_json(trial))
             save(trials)
         oracles.tell(oracle, proposal, trial["validation_mAP"])
-    waiting = [trial["trial"] for trial in trials if trial["status"] == "running"]
-    if not at_once or not waiting:
+    if not at_once:
         return trials
-    at_once(waiting)
-    return [read(folder.path / "trials" / trial["trial"], what.grid) or trial for trial in trials]
+    running = [(trial, trials[:i]) for i, trial in enumerate(trials) if trial["status"] == "running"]
+    if waiting := [trial["trial"] for trial, before in running if not twin_of(trial, before)]:
+        at_once(waiting)
+    trials = [read(folder.path / "trials" / trial["trial"], what.grid) or trial for trial in trials]
+    for i, trial in enumerate(trials):
+        twin = twin_of(trial, trials[:i]) if trial["status"] == "running" else None
+        if twin and twin["status"] == "finished":
+            trial |= _outcome_of(twin)
+            write_text(folder.path / "trials" / trial["trial"] / "trial.json", to_json(trial))
+    return trials
+
+
+def _twin(trial: Trial, before: Sequence[Trial], settings: RunSettings, classes: int, instances: bool) -> Trial | None:
+    """The first of the trials before one whose settings come to the same as its own; None if there is none.
+
+    Args:
+      trial: that has not ended.
+      before: those before it.
+      settings: those that are not searched.
+      classes, instances: of the training items, see Settings.resolved.
+    """
+    def taken(values: Mapping[str, Any]) -> RunSettings:
+        return dataclasses.replace(settings, **values).resolved(classes, instances)
+
+    try:
+        own = taken(trial["values"])
+        return next((t for t in before if t["status"] != "failed" and taken(t["values"]) == own), None)
+    except InputError:  # of settings that do not go together, as its training will say
+        return None
+
+
+def _outcome_of(twin: Trial) -> dict[str, Any]:
+    """How a trial ended that is another's twin."""
+    told = {"seconds": 0.0, "message": f"the same settings on these data as of trial {twin['trial']}"}
+    return {name: twin[name] for name in OUTCOME} | told
 
 
 def _one(folder: RunFolder, start: Start, what: Search, name: str) -> Trial:
