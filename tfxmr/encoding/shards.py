@@ -8,10 +8,8 @@ What stands in OUT_shards/MODALITY, beside the folder OUT that is made of them:
 """
 import functools
 import itertools
-import json
 import os
 import pathlib
-from typing import Any
 
 import numpy as np
 import pyarrow
@@ -50,22 +48,12 @@ class _Shards:
         job = {"encoder": os.path.abspath(rows.encoder.facts["folder"]), "digest": rows.encoder.digest,
                "modality": rows.modality, "asked": source.asked, "shards": count,
                "items": stream.again(source.asked, rows.encoder, rows.modality).digest}
-        self._begin(job)
+        shards.begin(place, job)
         self._shards = _divided(rows, count)
         if lacking := [shard.name for shard in self._shards if not self._file(shard).exists()]:
             make_all(lacking, str(place))
         digests = {self._file(shard).name: digest_file(self._file(shard)) for shard in self._shards}
         write_text(place / "manifest.json", to_json({"job": job, "shards": digests}))
-
-    def _begin(self, job: dict[str, Any]) -> None:
-        self._place.mkdir(parents=True, exist_ok=True)
-        path = self._place / "job.json"
-        if not path.exists():
-            if any(held.suffix != ".tmp" for held in self._place.iterdir()):  # of a command killed at once
-                raise InputError(f"{self._place}: holds other files, and is to hold the shards; give another --out")
-            write_text(path, to_json(job))
-        elif read_json(path, REMEDY) != json.loads(to_json(job)):
-            raise InputError(f"{self._place}: holds shards of another job; give another --out, or {REMEDY}")
 
     def _file(self, shard: shards.Shard) -> pathlib.Path:
         return self._place / f"{shard.name}.parquet"

@@ -68,6 +68,26 @@ def divided(split: str, view: str, count: int, shards: int) -> list[Shard]:
     ]
 
 
+def begin(place: pathlib.Path, job: Mapping[str, Any]) -> None:
+    """Makes a folder of shards, or finds the one of the same job.
+
+    Args:
+      place: the folder.
+      job: what decides the rows and how they are divided, as JSON has it.
+
+    Raises:
+      InputError: the folder holds something else.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    path = place / "job.json"
+    if not path.exists():
+        if any(held.suffix != ".tmp" for held in place.iterdir()):  # of a command killed at once
+            raise InputError(f"{place}: holds other files, and is to hold the shards; give another --out")
+        write_text(path, to_json(job))
+    elif read_json(path, REMEDY) != json.loads(to_json(job)):
+        raise InputError(f"{place}: holds shards of another job; give another --out, or {REMEDY}")
+
+
 class Shards:
     """The shards of a feature folder.
 
@@ -100,7 +120,7 @@ class Shards:
         Raises:
           InputError: the folder is of other features, a feature has no state, or media cannot be read: see bad.tsv.
         """
-        self._begin(configuration)
+        begin(self.path, {"configuration": configuration, "shards": self._count, **self._source})
         items: dict[str, dict[str, Any]] = {}
         for view, feature in features.items():
             if not hasattr(feature, "state"):
@@ -131,16 +151,6 @@ class Shards:
         if getattr(self, "_last", (None,))[0] != shard:
             self._last = shard, read(self._file(shard), shard)
         return self._last[1]
-
-    def _begin(self, configuration: dict[str, Any]) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        path, job = self.path / "job.json", {"configuration": configuration, "shards": self._count, **self._source}
-        if not path.exists():
-            if any(held.suffix != ".tmp" for held in self.path.iterdir()):  # of a command killed at once
-                raise InputError(f"{self.path}: holds other files, and is to hold the shards; give another --out")
-            write_text(path, to_json(job))
-        elif read_json(path, REMEDY) != json.loads(to_json(job)):
-            raise InputError(f"{self.path}: holds shards of another configuration; give another --out")
 
     def _refuse_bad(self) -> None:
         """Raises InputError if there are items whose media cannot be read; bad.tsv lists them."""
