@@ -79,6 +79,15 @@ def test_a_resumed_run_has_each_step_once(facts):
     assert points["run"] == [(0, b"    two\n    lines\n    \n    tfxmr train\n    \n    # flags.cfg\n    --seed=0")]
 
 
+def test_what_a_kill_left_is_cleared(tmp_path):
+    """Guards against a search that cannot go on where a kill fell into the writing of a trial's final metrics."""
+    board.write_final(tmp_path, {}, {"final_test/mAP": 0.5}, 0)
+    (tmp_path / f"{board.FINAL}.tmp").touch()
+    for _ in range(2):
+        board.clear_final(tmp_path)
+        assert not any(tmp_path.iterdir())
+
+
 def test_writing_needs_no_tensorflow(tmp_path):
     """Guards against seconds of imports for a closed-form method."""
     code = (

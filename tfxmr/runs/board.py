@@ -16,6 +16,7 @@ import contextlib
 import io
 import os
 import pathlib
+import shutil
 import socket
 import time
 from collections.abc import Iterable, Mapping
@@ -105,11 +106,10 @@ def write_final(
 
 def clear_final(folder: pathlib.Path) -> None:
     """Removes what `write_final` wrote, and what searches of versions before 0.2 wrote in its place."""
-    (folder / FINAL).unlink(missing_ok=True)
     for old in folder.glob("*.hparams"):
         old.unlink()
     with contextlib.suppress(FileNotFoundError):
-        (folder / FINAL).parent.rmdir()
+        shutil.rmtree((folder / FINAL).parent)  # with what a kill in the writing left
 
 
 def write(path: pathlib.Path, step: int, summaries: Iterable[Summary]) -> None:
