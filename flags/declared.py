@@ -32,6 +32,11 @@ def of(values: flags.FlagValues) -> dict[str, Declared]:
     return vars(values).setdefault("declared", {})  # an attribute of a FlagValues would be a flag's value
 
 
+def help_text(field: dataclasses.Field) -> str:
+    """An option's help with its range."""
+    return f"{field.metadata['help']} ({limits(field)})" if limits(field) else field.metadata["help"]
+
+
 def limits(field: dataclasses.Field) -> str:
     """An option's range, such as ">= 0"; "" if it has none."""
     least, most = field.metadata["minimum"], field.metadata["maximum"]
@@ -74,7 +79,7 @@ def read(field: dataclasses.Field, value: Any) -> Any:
 def _define(name: str, field: dataclasses.Field, **arguments: Any) -> None:
     """Defines one flag; the arguments are those of absl's DEFINE functions that all of them take."""
     kind = settings.kind(field)
-    arguments |= {"name": name, "default": field.default, "help": field.metadata["help"]}
+    arguments |= {"name": name, "default": field.default, "help": help_text(field)}
     if kind is tuple:
         default: Any = field.default
         arguments["default"] = None if default is None else [str(v) for v in default]

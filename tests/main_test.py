@@ -428,6 +428,32 @@ def test_help_and_refusals_wait_for_no_tensorflow(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_closed_form_runs_wait_for_no_tensorflow(tmp_path):
+    """Guards against an import of TensorFlow by the training, evaluation or figures of a method that has no networks."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        matrices = {"image": rng.normal(size=(24, 6)), "text": rng.normal(size=(24, 5))}
+        np.savez(tmp_path / f"{split}.npz", label=np.arange(24) % 3, **matrices)
+    np.save(tmp_path / "rows.npy", rng.normal(size=(5, 6)))
+    data = ["--dataset=npz", f"--data_dir={tmp_path}", "--protocol=standard"]
+    lines = [
+        ["train", "--model=cca", *data, "--run_dir=cca"], ["train", "--model=sm", *data, "--seeds=0,1", "--run_dir=sm"],
+        ["train", "--model=jrl", *data, "--run_dir=jrl", "--validation_fraction=.2"], ["evaluate", "--run_dir=cca"],
+        ["evaluate", "--run_dir=sm", "--metrics=P@2"], ["evaluate", "--run_dir=cca", "--transfer", *data],
+        ["compare", "cca", "sm", "jrl"], ["plot", "--figure=precision_recall", "--run_dir=cca,jrl"],
+        ["index", "--run_dir=cca"], ["encode", "--run_dir=cca", "--modality=image", f"--features={tmp_path}/rows.npy", "--out=v"],
+    ]
+    code = (
+        "import sys; from tfxmr.__main__ import main\n"
+        f"for line in {lines}:\n"
+        "    assert main(line) == 0, line\n"
+        "    heavy = {'tensorflow', 'keras', 'keras_tuner', 'tensorflow_datasets'} & {*sys.modules}\n"
+        "    assert not heavy, (line, heavy)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_table_waits_for_no_tensorflow(tmp_path):
     """Guards against `tfxmr compare` importing TensorFlow for the defaults of flags that runs of older versions lack."""
     flags = {"dataset": "--dataset=npz", "model": "--model=dscmr", "protocol": "--protocol=standard", "alpha": "--alpha=0.001"}

@@ -121,14 +121,13 @@ def train(
     if values.seeds:
         raise InputError(f"seeds={values.seeds}: one call trains one run; call it once a seed, in other folders")
     training.refuse_idle_seeds(values, lines)
-    from tfxmr.engine import distribution
-    from tfxmr.runs import selection
+    from tfxmr.runs import selection, workers
     from tfxmr.runs.by_pairs import runner
 
     method_class = registry.get(values.model)
     run_options = dataclasses.replace(declared.make(values, RunOptions), test=test)
     settings = declared.make(values, method_class.Settings)
-    distribution.start(run_options)
+    taking_part = workers.of(method_class, run_options)
     if data.origin and not _same_data(values, data):
         data = tfxmr_flags.data.load(values)  # with the views that the method reads, or the protocol's split
     protocol = tfxmr_flags.data.make_protocol(values, data)
@@ -138,7 +137,7 @@ def train(
     serialised = parsing.serialise(values)
     if not data.origin:
         serialised["dataset"] = f"--dataset={data.name}"
-    with distribution.loss_explained():
+    with taking_part.loss_explained():
         results = run(method_class, settings, data, protocol, run_dir, run_options, serialised)
     if results is None:  # of a worker that is not the chief, and writes nothing
         raise InputError("strategy='multi_worker': start the workers by `tfxmr train`")

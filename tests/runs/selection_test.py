@@ -11,7 +11,7 @@ from tfxmr.data import MultiModalData, Split
 from tfxmr.evaluation import protocol
 from tfxmr.models.danzcr import DANZCR, DANZCRSettings
 from tfxmr.models.ms2gan import MS2GAN, MS2GANSettings
-from tfxmr.runs import selection
+from tfxmr.runs import best, selection
 from tfxmr.runs.checkpoints import Checkpoints
 from tfxmr.runs.options import RunOptions
 from tfxmr.runs.run import ending, evaluate, restore, run
@@ -168,23 +168,23 @@ def test_the_measure_is_mean_validation_map(data, rule, tmp_path):
     """The mean over all directions within the validation split, by the run's own similarity."""
     training = rule.training_data(data, 0.2)
     method = MS2GAN(training, SMALL)
-    best = selection.Best(method)
+    kept = best.Best(method)
     found = []
     for similarity in ("cosine", "l2"):
         changed = dataclasses.replace(rule, similarity=similarity)
-        select = selection.SelectBest(
-            best, selection.validation_tasks(training), changed, training,
+        select = best.SelectBest(
+            kept, selection.validation_tasks(training), changed, training,
             Tracker(), 4, 20,
         )
         method.step.assign_add(4)
-        best.value.assign(-1.0)
+        kept.value.assign(-1.0)
         select.measure()
         split = training.splits["validation"]
         x, t = (method.encode(m, split.features[m]) for m in ("image", "text"))
         labels = split.labels["image"]
         expected = [evaluation.mean_average_precision(*pair, labels, labels, similarity) for pair in ((x, t), (t, x))]
-        assert float(best.value) == pytest.approx(np.mean(expected))
-        found.append(float(best.value))
+        assert float(kept.value) == pytest.approx(np.mean(expected))
+        found.append(float(kept.value))
     assert found[0] != found[1]
 
 

@@ -32,9 +32,9 @@ def main(arguments: Sequence[str]) -> int:
     if options.several:
         return at_once(flags, arguments, options)
     method_class = registry.get(flags.model)
-    from tfxmr.engine import distribution
+    from tfxmr.runs import workers
 
-    distribution.start(declared.make(flags, RunOptions))  # before anything uses TensorFlow
+    workers.of(method_class, declared.make(flags, RunOptions))  # before anything uses TensorFlow
     # With several workers, one that lacks another would wait for it at the next seed.
     alone = not flags.seeds or len(tfxmr_flags.training.seeds(flags.seeds)) == 1 or flags.strategy == "multi_worker"
     results, failed = [], {}
@@ -75,8 +75,8 @@ def sum_up(results: Sequence[dict[str, Any]]) -> None:
 
 def train(flags: FlagValues, method_class: type[Any]) -> dict[str, Any] | None:
     """Trains one run, or one for each pair of many modalities, and prints its metrics. Returns the results, if any."""
-    from tfxmr.engine import distribution, memory
-    from tfxmr.runs import selection
+    from tfxmr.engine import memory
+    from tfxmr.runs import selection, workers
     from tfxmr.runs.by_pairs import runner
     from tfxmr.runs.run import ending
 
@@ -89,11 +89,12 @@ def train(flags: FlagValues, method_class: type[Any]) -> dict[str, Any] | None:
     training = selection.training_data(protocol, settings, data, options)
     tfxmr_flags.training.refuse_batch(flags, training)
     display.say(selection.describe(protocol, settings, data, options, training))
-    if options.strategy != "none":
-        display.say(distribution.describe(distribution.start(options)))
+    taking_part = workers.of(method_class, options)
+    if options.strategy != "none" and isinstance(taking_part, workers.Workers):
+        display.say(taking_part.describe())
     del training  # a copy of the features
     run = runner(method_class, settings, data, flags.joint)
-    with distribution.loss_explained():
+    with taking_part.loss_explained():
         serialised = parsing.serialise(flags, JobsOptions)
         results = run(method_class, settings, data, protocol, flags.run_dir, options, serialised)
     if results is None:

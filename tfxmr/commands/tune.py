@@ -34,10 +34,9 @@ def main(arguments: Sequence[str]) -> int:
         flags["select"].value = "validation"
     search = declared.make(flags, SearchOptions).make(declared.make(flags, outline.Settings), flags.model)
     method_class = registry.get(flags.model)
-    from tfxmr.engine import distribution
+    from tfxmr.runs import selection, workers
 
-    distribution.start(declared.make(flags, RunOptions))  # before anything uses TensorFlow
-    from tfxmr.runs import selection
+    workers.of(method_class, declared.make(flags, RunOptions))  # before anything uses TensorFlow
     from tfxmr.runs.by_pairs import runner
     from tfxmr.runs.job import fit_batch
     from tfxmr.tuning import tuner

@@ -148,6 +148,8 @@ def features(places: Sequence[str], encoder: Encoder, modality: str) -> Source:
         path = _file("--features", place)
         try:
             held[view] = np.load(path, mmap_mode="r", allow_pickle=False)
+            if not isinstance(held[view], np.ndarray):
+                raise ValueError("it is an archive, .npz")
         except (ValueError, OSError, EOFError) as error:
             raise InputError(f"--features={place}: is no .npy file ({error}); write it by numpy.save") from error
         try:

@@ -1,7 +1,5 @@
 """Frees what TensorFlow keeps of the networks of earlier runs in the same process."""
-import keras
-from tensorflow.python.eager.polymorphic_function import polymorphic_function
-from tensorflow.python.framework import ops
+import sys
 
 
 def free() -> None:
@@ -12,6 +10,12 @@ def free() -> None:
     counts traces by the code that is traced: those of several runs would look like a function that is traced again and
     again, and bring a warning.
     """
+    if "tensorflow" not in sys.modules:  # of closed-form runs alone
+        return
+    import keras
+    from tensorflow.python.eager.polymorphic_function import polymorphic_function
+    from tensorflow.python.framework import ops
+
     gradients = ops.gradient_registry._registry
     of_graphs = [name for name in gradients if name.startswith("CustomGradient-")]
     detectors = polymorphic_function._frequent_tracing_detector_manager._detectors

@@ -17,8 +17,9 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.files import system_error
 from tfxmr.data import MultiModalData
 from tfxmr.models.base import Method
+from tfxmr.runs.best import Best
 from tfxmr.runs.run_folder import BACKUP
-from tfxmr.runs.selection import Best, selects
+from tfxmr.runs.selection import selects
 
 INDEX_END = bytes.fromhex("57fb808b247547db")  # of a whole index, whatever it holds
 ATTEMPTS = 100  # to read a checkpoint of a run that is training and deletes each one when it has the next
@@ -35,7 +36,7 @@ class Checkpoints:
       method: a compiled tfxmr.models.base.Method.
 
     Attributes:
-      best: tfxmr.runs.selection.Best, part of the state; None if the method keeps its last step.
+      best: tfxmr.runs.best.Best, part of the state; None if the method keeps its last step.
       selected_value: the validation score of the finished networks, if they were selected by it; else -1.
     """
 

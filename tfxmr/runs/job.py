@@ -5,26 +5,29 @@ import functools
 import hashlib
 import itertools
 import os
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
-import tensorflow as tf
 
 from tfxmr.baselines.base import BaselineSettings
 from tfxmr.core import registry
+from tfxmr.core.settings import Settings
 from tfxmr.data import MultiModalData, domains, memmap
 from tfxmr.data.normalisation import normalise_features
 from tfxmr.data.views import modality_of
-from tfxmr.engine import distribution
 from tfxmr.evaluation.protocol import Protocol, Task
 from tfxmr.extraction import identity
-from tfxmr.models.base import MethodSettings
 from tfxmr.runs import selection
 from tfxmr.runs.options import RunOptions, affecting, defaults
 from tfxmr.runs.run_folder import RunFolder, content
 
 MethodClass = type[Any]  # a Method or a Baseline; no union, since each makes itself of its own Settings alone
-RunSettings = MethodSettings | BaselineSettings  # of a neural method, of a closed-form one
+if TYPE_CHECKING:
+    from tfxmr.models.base import MethodSettings
+
+    RunSettings: TypeAlias = MethodSettings | BaselineSettings  # of a neural method, of a closed-form one
+else:  # closed-form methods wait for no TensorFlow
+    RunSettings = Settings
 Chosen = TypeVar("Chosen", bound=RunSettings)
 
 
@@ -78,12 +81,10 @@ class Job:
             self.flags, self.manifest, affecting("nothing", method_class=self.method_class), defaults(self.method_class)
         )
 
-    def require_same(self, strategy: tf.distribute.Strategy) -> None:
-        """Raises InputError if another worker has another job."""
+    def content(self) -> tuple[RunSettings, RunOptions, dict[str, Any]]:
+        """What every worker of a run has alike, of what decides its result."""
         known = {view: content(facts) for view, facts in self.manifest.items()}
-        distribution.require_same(
-            strategy, (self.settings, dataclasses.replace(self.options, worker_index=None), known)
-        )
+        return self.settings, dataclasses.replace(self.options, worker_index=None), known
 
 
 def make_job(
@@ -113,7 +114,7 @@ def make_job(
     # What data decide stands in flags.cfg, so that a later version's rule does not change a run that is there.
     if protocol.held_out != options.validation_fraction:
         flags = flags | {"validation_fraction": f"--validation_fraction={protocol.held_out}"}
-    if note and isinstance(settings, MethodSettings):
+    if note and not isinstance(settings, BaselineSettings):
         flags = flags | {"batch_size": f"--batch_size={settings.batch_size}"}
     return Job(method_class, settings, data, training, protocol, options, folder, flags, facts, digests, note)
 
@@ -197,7 +198,7 @@ def fit_batch(settings: Chosen, data: MultiModalData) -> tuple[Chosen, str]:
     Returns:
       (settings, what was changed, in words; "" if nothing was).
     """
-    if not isinstance(settings, MethodSettings):  # a closed form has no batches
+    if isinstance(settings, BaselineSettings):  # a closed form has no batches
         return settings, ""
     size, items = settings.batch_size, len(data.splits["train"])
     fields = {f.name: f.default for f in dataclasses.fields(settings)}

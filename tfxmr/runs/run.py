@@ -14,18 +14,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from tfxmr import __version__, encoding, evaluation
-from tfxmr.baselines.base import Baseline
 from tfxmr.core import display, registry
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import to_json
 from tfxmr.core.settings import options as options_of
 from tfxmr.data import MultiModalData
-from tfxmr.engine import distribution
 from tfxmr.evaluation import named
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.evaluation.retriever import Retriever
-from tfxmr.models.base import Method
-from tfxmr.runs import fitting, projector, selection, trackers, tracking
+from tfxmr.runs import fitting, projector, selection, trackers, tracking, workers
 from tfxmr.runs.board import TensorBoard, plain
 from tfxmr.runs.job import Job, MethodClass, RunSettings, make_job, training_items
 from tfxmr.runs.options import RunOptions
@@ -59,16 +56,16 @@ def run(
             "support --strategy; omit it"
         )
     others = [trackers.Guarded(options.tracker, trackers.find(options.tracker))] if options.tracker else []
-    strategy = distribution.start(options)
-    chief = distribution.is_chief(strategy)
+    taking_part = workers.of(method_class, options)
+    chief = taking_part.chief
     job = make_job(method_class, settings, data, protocol, run_dir, options, flags)
     if job.note and chief:
         display.say(f"batch      {job.note}")
-    job.require_same(strategy)
+    taking_part.require_same(job)
     finished = job.folder.results() if chief else None
-    if distribution.from_chief(strategy, finished is not None):
+    if taking_part.agreed(finished is not None):
         return None if finished is None else checked(finished, job)
-    with strategy.scope():
+    with taking_part.scope():
         method = job.make()
     if not chief:
         fitting.learn(method, job, tracking.Tracker())
@@ -171,7 +168,7 @@ def checked(finished: dict[str, Any], job: Job) -> dict[str, Any]:
     return finished
 
 
-def measured(method: Method | Baseline, retriever: Retriever, job: Job) -> dict[str, Any]:
+def measured(method: Any, retriever: Retriever, job: Job) -> dict[str, Any]:
     """What results.json says of a trained method: test metrics, or of a trial of a search its validation score.
 
     Args:
