@@ -36,7 +36,7 @@ default_role = "code"  # docstrings have single backquotes
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {
-    "members": True, "show-inheritance": True,
+    "members": True,
     "exclude-members": "set_fit_request, set_transform_request",  # scikit-learn makes them
 }
 python_maximum_signature_line_length = 100

@@ -1,4 +1,5 @@
 """The pages of docs/: every tfxmr command in them is one that can be given, every file that they name is there."""
+import ast
 import pathlib
 import re
 import shlex
@@ -102,8 +103,29 @@ def test_files(path):
     assert not missing + [name for name in named if "DATASET" not in name and not (ROOT / name).exists()]
 
 
-FOREIGN = {  # flags of other programs
-    "beam_options", "direct_num_workers", "flink_master", "install", "logdir", "mem", "no-deps", "ntasks", "runner", "time", "user",
+def constants():
+    """Every string of the program, an f-string with … where it holds a value."""
+    for folder in ("tfxmr", "flags", "datasets"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield node.value
+                elif isinstance(node, ast.JoinedStr):
+                    yield "".join(v.value if isinstance(v, ast.Constant) else "…" for v in node.values)
+
+
+def test_messages_of_troubleshooting():
+    """Guards against advice on messages that the program does not print, which nobody who searches would find."""
+    cells = re.findall(r"^\| (`.*?) \|", (DOCS / "troubleshooting.md").read_text(), re.M)
+    messages = [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]
+    said = "\n".join(constants())
+    assert len(messages) > 50
+    for message in messages:
+        assert re.search(".*".join(map(re.escape, message.split("…"))), said), message
+
+
+FOREIGN = {  # flags of other programs, and of a message
+    "beam_options", "direct_num_workers", "flink_master", "install", "logdir", "mem", "name", "no-deps", "ntasks", "runner", "time", "user",
 }
 
 

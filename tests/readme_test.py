@@ -16,7 +16,7 @@ from tfxmr.core import registry
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = ["README.md", *(f"docs/{name}.md" for name in (
-    "getting_started", "data_sets", "own_data", "protocols", "search", "tuning", "figures", "keras", "tensorboard",
+    "getting_started", "data_sets", "own_data", "protocols", "searching", "tuning", "figures", "keras", "tensorboard",
 ))]
 DATA = ROOT.parent / "shared/data"
 PLACES = {
