@@ -252,8 +252,8 @@ def test_progress(search, capsys, monkeypatch):
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("trial")]
     assert lines == [
         "trial 1/3  components=10",
-        "trial 2/3  components=3  best 0.430 (trial 0001)  left 0:03:00",
-        "trial 3/3  components=1  best 0.500 (trial 0002)  left 0:01:30",
+        "trial 2/3  components=3  best 0.430 (trial 0001)  3 min left",
+        "trial 3/3  components=1  best 0.500 (trial 0002)  1 min 30 s left",
     ]
 
 

@@ -32,6 +32,7 @@ class Progress:
         self, label: str, unit: str = "item", total: int | None = None, stream: TextIO | None = None, log: bool = False,
     ) -> None:
         self.label, self.unit, self.total, self.log = label, unit, total, log
+        self.units = "queries" if unit == "query" else f"{unit}s"
         self.stream: TextIO | None = stream or sys.stderr
         self._begin = time.monotonic()
         self._first: tuple[float, int] | None = None  # time and count of the first update: what precedes is no work
@@ -100,7 +101,7 @@ class Progress:
 
     def _speed(self, rate: float) -> list[str]:
         """The rate and the time left in words, as far as they are known."""
-        said = [f"{_number(rate)} {self.unit}s/s"] if rate else []
+        said = [f"{_number(rate)} {self.units}/s"] if rate else []
         if rate and self.total and self._done < self.total:
             said.append(f"{display.duration((self.total - self._done) / rate)} left")
         return said
@@ -116,7 +117,7 @@ class Progress:
         """Moves the bar."""
         if not self._bar:
             self._bar = _bar(self.stream, transient=not self.log)
-            self._bar.task = self._bar.add_task(self.label, total=self.total, unit=f"{self.unit}s", told="")
+            self._bar.task = self._bar.add_task(self.label, total=self.total, told="")
             self._bar.start()
         if now - self._looked < REDRAW and self._done != self.total:
             return

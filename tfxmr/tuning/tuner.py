@@ -7,7 +7,6 @@ not used); the trial that was killed resumes from its checkpoint, as any run. Wh
 oracle would now propose something else, so that no rounding of another machine loses a trial.
 """
 import dataclasses
-import datetime
 import math
 import os
 import pathlib
@@ -318,8 +317,8 @@ def _progress(trials: Sequence[Trial], count: int, durations: Sequence[float]) -
     if leader:
         parts.append(f"best {leader['validation_mAP']:.3f} (trial {leader['trial']})")
     if durations:
-        left = round(sum(durations) / len(durations) * (count - len(trials) + 1))
-        parts.append(f"left {datetime.timedelta(seconds=left)}")
+        left = sum(durations) / len(durations) * (count - len(trials) + 1)
+        parts.append(f"{display.duration(left)} left")
     return "  ".join(parts)
 
 
