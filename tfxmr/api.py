@@ -121,13 +121,14 @@ def train(
     if values.seeds:
         raise InputError(f"seeds={values.seeds}: one call trains one run; call it once a seed, in other folders")
     training.refuse_idle_seeds(values, lines)
-    from tfxmr.runs import selection, workers
+    from tfxmr.runs import selection, trackers, workers
     from tfxmr.runs.by_pairs import runner
 
     method_class = registry.get(values.model)
     run_options = dataclasses.replace(declared.make(values, RunOptions), test=test)
     settings = declared.make(values, method_class.Settings)
     taking_part = workers.of(method_class, run_options)
+    trackers.of(run_options)  # one that is not there is refused before the data are read
     if data.origin and not _same_data(values, data):
         data = tfxmr_flags.data.load(values)  # with the views that the method reads, or the protocol's split
     protocol = tfxmr_flags.data.make_protocol(values, data)

@@ -36,8 +36,8 @@ def test_a_closed_form_run_shows_its_results(make_data, tmp_path):
     options = RunOptions(validation_fraction=0.2, metrics=("P@5",))
     results = run(CCA, CCASettings(), data, protocol.make("standard", data), folder, options)
     _, points = read(folder)
-    assert set(points) == {"run", "protocol"}
-    (_, text), = points["run"]
+    assert set(points) == {"command", "protocol"}
+    (_, text), = points["command"]
     assert f"tfxmr train --flagfile={folder / 'flags.cfg'}" in text.decode() and "protocol" in text.decode()
     events, points = read(folder / "final")
     for metric in results["metrics"]:
@@ -76,7 +76,7 @@ def test_a_resumed_run_has_each_step_once(facts):
         writer.close()
     _, points = read(facts.folder)
     assert points["G/loss"] == [(step, step / 10) for step in (10, 20, 30, 40)]
-    assert points["run"] == [(0, b"    two\n    lines\n    \n    tfxmr train\n    \n    # flags.cfg\n    --seed=0")]
+    assert points["command"] == [(0, b"    tfxmr train\n    \n    two\n    lines\n    \n    # flags.cfg\n    --seed=0")]
 
 
 def test_what_a_kill_left_is_cleared(tmp_path):

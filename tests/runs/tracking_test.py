@@ -1,5 +1,7 @@
 """Tests of trackers: what they are told, that their failures end no run, and MLflow's own."""
 import json
+import pathlib
+import re
 
 import pytest
 
@@ -183,3 +185,15 @@ def test_mlflow_continues_a_run(client, tmp_path):
     experiment = client.get_experiment_by_name("tfxmr").experiment_id
     found = client.search_runs([experiment], f"tags.folder = '{tmp_path}'")
     assert [one.info.status for one in found] == ["KILLED"]
+
+
+def test_the_tracker_of_the_documentation(data, tmp_path, monkeypatch):
+    """Guards against an example in the docs that does not run."""
+    page = (pathlib.Path(__file__).parents[2] / "docs/tensorboard.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    (tmp_path / "my_documented_tracker.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    results = fit(data, tmp_path / "run", tracker="my_documented_tracker:Lines")
+    first, last = map(json.loads, (tmp_path / "run/log.jsonl").read_text().splitlines())
+    assert first["parameters"]["model"] == "cca"
+    assert last["final"]["final_test/mAP image to text all"] == results["metrics"][0]["value"]

@@ -76,13 +76,14 @@ def sum_up(results: Sequence[dict[str, Any]]) -> None:
 def train(flags: FlagValues, method_class: type[Any]) -> dict[str, Any] | None:
     """Trains one run, or one for each pair of many modalities, and prints its metrics. Returns the results, if any."""
     from tfxmr.engine import memory
-    from tfxmr.runs import selection, workers
+    from tfxmr.runs import selection, trackers, workers
     from tfxmr.runs.by_pairs import runner
     from tfxmr.runs.run import ending
 
     memory.free()  # of the repeats before
     settings = declared.make(flags, method_class.Settings)
     options = declared.make(flags, RunOptions)
+    trackers.of(options)  # one that is not there is refused before the data are read
     data = tfxmr_flags.data.load(flags)
     protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings, data, options)
     display.say(f"method     {flags.model}: {method_class.paper}")

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
         flags["select"].value = "validation"
     search = declared.make(flags, SearchOptions).make(declared.make(flags, outline.Settings), flags.model)
     method_class = registry.get(flags.model)
-    from tfxmr.runs import selection, workers
+    from tfxmr.runs import selection, trackers, workers
 
     workers.of(method_class, declared.make(flags, RunOptions))  # before anything uses TensorFlow
     from tfxmr.runs.by_pairs import runner
@@ -43,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
 
     settings = declared.make(flags, method_class.Settings)
     options = declared.make(flags, RunOptions)
+    trackers.of(options)  # one that is not there is refused before the data are read
     data = tfxmr_flags.data.load(flags)
     options = dataclasses.replace(options, test=False)
     protocol = selection.declare(tfxmr_flags.data.make_protocol(flags, data), settings, data, options)

@@ -50,8 +50,8 @@ class TensorBoard(Tracker):
         if (run.folder / START).exists():
             return
         flags = "\n".join(run.flags)
-        words = f"{run.description}\n\n{run.command}\n\n# flags.cfg\n{flags}"
-        told = [text_pb(name, verbatim(text)) for name, text in {"run": words, **run.texts}.items() if text]
+        words = f"{run.command}\n\n{run.description}\n\n# flags.cfg\n{flags}"
+        told = [text_pb(name, verbatim(text)) for name, text in {"command": words, **run.texts}.items() if text]
         write(run.folder / START, 0, told)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:

@@ -120,7 +120,8 @@ def _tile(medium: np.ndarray | str, font: Any) -> Image.Image:
     """The whole image, or the begin of a text, in the middle of a white square."""
     tile = Image.new("RGB", (TILE, TILE), "white")
     if isinstance(medium, str):
-        ImageDraw.Draw(tile).multiline_text((2, 1), textwrap.fill(medium, 9, max_lines=4), "black", font, spacing=2)
+        words = "\n".join(textwrap.wrap(medium, 9)[:4])
+        ImageDraw.Draw(tile).multiline_text((2, 1), words, "black", font, spacing=2)
         return tile
     small = Image.fromarray(medium)
     small.thumbnail((TILE, TILE))

@@ -55,7 +55,7 @@ def run(
             f"--strategy={options.strategy}: closed-form methods, {registry.name_of(method_class)} among them, do not "
             "support --strategy; omit it"
         )
-    others = [trackers.Guarded(options.tracker, trackers.find(options.tracker))] if options.tracker else []
+    others = trackers.of(options)
     taking_part = workers.of(method_class, options)
     chief = taking_part.chief
     job = make_job(method_class, settings, data, protocol, run_dir, options, flags)

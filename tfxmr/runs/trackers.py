@@ -6,6 +6,7 @@ from typing import Any
 
 from tfxmr.core import outside
 from tfxmr.core.errors import InputError
+from tfxmr.runs.options import RunOptions
 from tfxmr.runs.tracking import RunFacts, Tracker
 
 
@@ -106,6 +107,11 @@ class Guarded(Tracker):
                       file=sys.stderr)
             self.failed = True
             return False
+
+
+def of(options: RunOptions) -> list[Tracker]:
+    """The trackers that a run's options name, guarded: one or none. Raises InputError as `find`."""
+    return [Guarded(options.tracker, find(options.tracker))] if options.tracker else []
 
 
 def find(name: str) -> Tracker:
