@@ -100,7 +100,7 @@ def test_files(path):
     links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith(("http", "#"))]
     missing = [link for link in links if link and not (path.parent / link).exists()]
     named = re.findall(r"\bflags/[\w/]+\.cfg|\bbenchmarks/[\w/]+\.\w+|\btfxmr/[\w/]+\.py", text)
-    assert not missing + [name for name in named if "DATASET" not in name and not (ROOT / name).exists()]
+    assert not missing + [name for name in named if not re.search("[A-Z]", name) and not (ROOT / name).exists()]
 
 
 def constants():
@@ -124,8 +124,9 @@ def test_messages_of_troubleshooting():
         assert re.search(".*".join(map(re.escape, message.split("…"))), said), message
 
 
-FOREIGN = {  # flags of other programs, and of a message
-    "beam_options", "direct_num_workers", "flink_master", "install", "logdir", "mem", "name", "no-deps", "ntasks", "runner", "time", "user",
+FOREIGN = {  # flags of other programs, of benchmarks, and of a message
+    "beam_options", "branch", "direct_num_workers", "flink_master", "install", "logdir", "mem", "name", "no-deps",
+    "ntasks", "rounds", "runner", "seconds", "time", "user",
 }
 
 
@@ -146,6 +147,8 @@ def known_flags(models):
 @pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(DOCS)))
 def test_flags_of_the_text(path):
     """Guards against a flag in a page's text that neither its method nor any command has."""
-    known = known_flags([path.stem] if path in PAGES else registry.names())
-    found = set(re.findall(r"(?<![\w-])--(\w[\w-]*)", path.read_text()))
+    text = path.read_text()
+    others = set(re.findall(r"--model=(\w+)", text)) & set(registry.names())
+    known = known_flags({path.stem, *others} if path in PAGES else registry.names())
+    found = set(re.findall(r"(?<![\w-])--(\w[\w-]*)", text))
     assert not {name for name in found if not {name, name.removeprefix("no")} & known}
