@@ -40,17 +40,7 @@ class SCM(PairBaseline):
     Settings = SCMSettings
     settings: SCMSettings
     paper = "Rasiwasia et al., ACM MM 2010"
-    citation = """
-    @inproceedings{rasiwasia2010new,
-      author = {Nikhil Rasiwasia and Jose {Costa Pereira} and Emanuele Coviello and Gabriel Doyle and Gert
-                R. G. Lanckriet and Roger Levy and Nuno Vasconcelos},
-      title = {A New Approach to Cross-Modal Multimedia Retrieval},
-      booktitle = {Proceedings of the 18th ACM International Conference on Multimedia},
-      pages = {251--260},
-      year = {2010},
-      doi = {10.1145/1873951.1873987}
-    }
-    """
+    citation = SM.citation  # of one paper
     provenance = "textbook; the published figures are met"
     supervised = True
 
