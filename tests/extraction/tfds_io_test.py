@@ -1,5 +1,8 @@
 """Tests of building once, alone, and after a killed build."""
 import fcntl
+import pathlib
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -115,3 +118,69 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path, monkeypatch, words):
     monkeypatch.setattr(Tiny, "download_and_prepare", fail)
     with pytest.raises(InputError, match=f"--data_dir={tmp_path}: the dataset cannot be built there .*{words}; "):
         tfds_io.build(Tiny, None, tmp_path)
+
+
+class Pictures(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Items of every kind of feature that the data sets here have, with PNG images, or JPEG images in the config jpeg."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in ("png", "jpeg")]
+
+    def _info(self):
+        image = tfds.features.Image(shape=(None, None, 3), encoding_format=self.builder_config.name)
+        kinds = {"image": image, "id": tfds.features.Text(), "label": tfds.features.ClassLabel(names=["a", "b"])}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(kinds))
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        rng = np.random.default_rng(0)
+        for n in range(5):
+            image = rng.integers(0, 256, (9 + n, 8, 3), dtype=np.uint8)
+            yield n, {"image": image, "id": f"größe {n}", "label": n % 2}
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+@pytest.mark.parametrize("images", [True, False])
+def test_without_tensorflow_the_values_are_the_same(tmp_path, kind, images):
+    """Guards against features that are others, by a bit, where TensorFlow does not read them."""
+    builder = tfds_io.build(Pictures, kind, tmp_path)
+    assert tfds_io._is_plain(builder, "train", images) == (kind == "png" or not images)
+    by_tensorflow, plain = ([*read(builder, "train", images)] for read in (tfds_io._by_tensorflow, tfds_io._plain))
+    assert len(plain) == 5
+    for ours, theirs in zip(plain, by_tensorflow, strict=True):
+        assert ours.keys() == theirs.keys()
+        for name in theirs:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+            assert type(ours[name]) is type(theirs[name]) and getattr(ours[name], "dtype", 0) == getattr(theirs[name], "dtype", 0)
+    assert sorted(e["id"] for e in tfds_io.examples(builder, "train", images)) == [f"größe {n}" for n in range(5)]
+
+
+@pytest.mark.parametrize("place", [0, 5, 9, 12, 40, -5, -1])
+@pytest.mark.parametrize("change", ["a bit", "the end"])
+def test_a_damaged_record_is_noticed(tmp_path, place, change):
+    """Guards against a bit or an end that is lost, and read over: each byte is under a checksum."""
+    builder = tfds_io.build(Pictures, "png", tmp_path)
+    (path,) = map(pathlib.Path, builder.info.splits["train"].filepaths)
+    content = bytearray(path.read_bytes())
+    if change == "a bit":
+        content[place] ^= 4
+    else:
+        content = content[: place or -3]
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"pictures.*is damaged \(.* of 5 train items|is damaged \(pictures-train.*byte \d+ is damaged"):
+        [*tfds_io.examples(builder, "train")]
+
+
+def test_a_built_set_of_png_images_is_read_without_tensorflow(tmp_path):
+    """Guards against seconds of TensorFlow's import in every command on the embedded data set."""
+    tfds_io.build(Pictures, "png", tmp_path)
+    code = (
+        f"import sys; sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})\n"
+        "import tfds_io_test; from tfxmr.extraction import tfds_io\n"
+        f"found = tfds_io.read(tfds_io.build(tfds_io_test.Pictures, 'png', {str(tmp_path)!r}), 'train')\n"
+        "assert len(found['id']) == 5 and not {'tensorflow', 'keras'} & {*sys.modules}\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -5,22 +5,30 @@ import logging
 import os
 import pathlib
 import shutil
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from google.protobuf.message import DecodeError
+from PIL import UnidentifiedImageError
 from tensorflow_datasets.core.dataset_builder import DatasetBuilder
 
 from tfxmr.core import locks
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place, explain, system_error
+from tfxmr.extraction import tfrecords
 
 REBUILD = "move this folder elsewhere, and the same command builds it again"
 
-# TFDS 4.9.10 calls its own deprecated attribute for every vector it decodes, and warns the user about it.
-logging.getLogger("absl").addFilter(lambda record: "`FeatureConnector.dtype` is" not in record.getMessage())
+# Features whose values NumPy reads as TensorFlow does.
+PLAIN = (tfds.features.Text, tfds.features.ClassLabel, tfds.features.Scalar, tfds.features.Image)
+PNG = b"\x89PNG"  # what such a file begins with
+
+# TFDS 4.9.10 calls its own deprecated attribute for every vector it decodes, and warns the user about it; and that
+# another package would decode images faster.
+NOISE = ("`FeatureConnector.dtype` is", "OpenCV is not installed")
+logging.getLogger("absl").addFilter(lambda record: not any(noise in record.getMessage() for noise in NOISE))
 
 
 def builder(builder_class: type[DatasetBuilder], config: str | None = None, data_dir: Place = None) -> DatasetBuilder:
@@ -144,17 +152,57 @@ def examples(builder: DatasetBuilder, split: str, images: bool = True) -> Iterat
     Raises:
       InputError: the built files are damaged, or some are gone.
     """
-    in_order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
-    decoders = None if images else _encoded(builder.info.features)
+    reader = _plain if _is_plain(builder, split, images) else _by_tensorflow
     texts, count = _texts(builder.info.features), 0
-    with _damage_explained(builder):
-        found = builder.as_dataset(split=split, shuffle_files=False, read_config=in_order, decoders=decoders)
-        for example in tfds.as_numpy(found):
-            count += 1
-            yield example | {name: example[name].decode() for name in texts}
+    for example in reader(builder, split, images):
+        count += 1
+        yield example | {name: example[name].decode() for name in texts}
     expected = builder.info.splits[split].num_examples
     if count != expected:  # a file that is cut off between two records is read without an error
         raise InputError(f"{builder.data_path}: is damaged ({count} of {expected} {split} items are left); {REBUILD}")
+
+
+def _is_plain(builder: DatasetBuilder, split: str, images: bool) -> bool:
+    """True if NumPy reads a split's examples as TensorFlow does, to the bit; its decoder of JPEG rounds otherwise."""
+    features = builder.info.features
+    known = all(type(feature) in PLAIN for feature in features.values())
+    if not known or builder.info.file_format != tfds.core.FileFormat.TFRECORD:
+        return False
+    to_decode = [*_encoded(features)] if images else []
+    first = next(_plain(builder, split, False), None) if to_decode else None
+    return first is None or all(first[name].startswith(PNG) for name in to_decode)
+
+
+def _plain(builder: DatasetBuilder, split: str, images: bool) -> Iterator[dict[str, Any]]:
+    """Yields the examples without TensorFlow; texts as bytes."""
+    features = builder.info.features
+    encoded = _encoded(features)
+    try:
+        for path in builder.info.splits[split].filepaths:
+            for record in tfrecords.records(path):
+                example = features.deserialize_example_np(record, decoders=encoded)
+                if images:
+                    example |= {name: _decoded(features[name], example[name]) for name in encoded}
+                # As TensorFlow gives them: scalars of their types.
+                yield {n: features[n].np_dtype(v) if isinstance(v, int | float) else v for n, v in example.items()}
+    except PermissionError:
+        raise
+    except (FileNotFoundError, ValueError, DecodeError, UnidentifiedImageError) as error:
+        raise InputError(f"{builder.data_path}: is damaged ({_first_line(error)}); {REBUILD}") from error
+
+
+def _decoded(feature: Any, image: bytes) -> Any:
+    """An image (h, w, channels); one that is no PNG file by TensorFlow."""
+    return feature.decode_example_np(image) if image.startswith(PNG) else tfds.as_numpy(feature.decode_example(image))
+
+
+def _by_tensorflow(builder: DatasetBuilder, split: str, images: bool) -> Iterator[dict[str, Any]]:
+    """Yields the examples, decoded by several threads; texts as bytes."""
+    in_order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+    decoders = None if images else _encoded(builder.info.features)
+    with _damage_explained(builder):
+        found = builder.as_dataset(split=split, shuffle_files=False, read_config=in_order, decoders=decoders)
+        yield from tfds.as_numpy(found)
 
 
 def read(builder: DatasetBuilder, split: str) -> dict[str, Any]:
@@ -184,7 +232,7 @@ class Records:
         self.features = builder.info.features
         self.places: dict[str, dict[str, tuple]] = {name: {} for name in names}
         for split in builder.info.splits.values():
-            places = ((path, *place) for path in split.filepaths for place in _places(path))
+            places = ((path, *place) for path in split.filepaths for place in tfrecords.places(path))
             for place, example in zip(places, examples(builder, split.name, images=False), strict=True):
                 for name in names:
                     self.places[name][example[name]] = place
@@ -201,16 +249,6 @@ class Records:
         tensors = self.features.deserialize_example(record, decoders=None if images else _encoded(self.features))
         example = tfds.as_numpy(tensors)
         return example | {text: example[text].decode() for text in _texts(self.features)}
-
-
-def _places(path: str | os.PathLike) -> Iterator[tuple[int, int]]:
-    """Yields (start, length) of each record: after its length in 8 bytes and their checksum in 4; 4 more follow it."""
-    # By hand: TensorFlow reads the records of a TFRecord in their order alone, and tells no places.
-    with open(path, "rb") as file:
-        while head := file.read(12):
-            (length,) = struct.unpack("<Q", head[:8])
-            yield file.tell(), length
-            file.seek(length + 4, os.SEEK_CUR)
 
 
 def _texts(features: Mapping[str, Any]) -> list[str]:
