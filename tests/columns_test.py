@@ -126,3 +126,14 @@ def test_a_real_terminal():
     assert not re.search(r"\x1b\[[0-9;]*3\d", on_terminal("datasets", NO_COLOR="1"))
     plain = on_terminal("datasets", TERM="dumb")
     assert not ESCAPE.search(plain) and max(map(len, plain.splitlines())) <= 80 and plain.startswith("name ")
+
+
+def test_a_pipe_waits_for_no_tables(place):
+    """Guards against rich at the top of a module: a tenth of a second for every command that is read by a program."""
+    code = (
+        "import sys; from tfxmr.__main__ import main\n"
+        "for line in ('models', 'datasets', 'compare run', 'models cca', '--help'): main(line.split())\n"
+        "sys.exit('rich' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True)
+    assert found.returncode == 0 and not ESCAPE.search(found.stdout), found.stderr

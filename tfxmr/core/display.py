@@ -97,7 +97,7 @@ def fold(text: str, columns: int, indent: int = 0) -> str:
 def duration(seconds: float) -> str:
     """A time in words, in its two largest units: "0.4 s", "12 s", "3 min 20 s", "1 h 5 min", "2 d 3 h"."""
     if seconds < 0.95:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f} s" if seconds >= 0.05 else "< 0.1 s"
     whole = round(seconds)
     for size, name, small, part in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import IO, Any
 
-from tfxmr.core import stopping
+from tfxmr.core import display, stopping
 from tfxmr.jobs.calls import Call, Ended, cores, environment, message
 
 PAUSE = 0.05  # seconds between two looks at the processes
@@ -84,7 +84,7 @@ class _Process:
                 if pipe is self._process.stderr:
                     self._last = line
                 try:
-                    file.write(f"[{self.call.name}] {line.rstrip()}\n")
+                    display.say(f"[{self.call.name}] {line.rstrip()}", 2, file)
                     file.flush()
                 except OSError:  # nobody reads any more; the run need not end for that
                     continue
