@@ -37,7 +37,13 @@ def test_a_closed_standard_error():
 
 
 def test_the_import_itself():
-    """Guards against a line of a new version of TensorFlow; of the command alone, a user's own program is left as it is."""
-    code = "from tfxmr.core import quiet; quiet.install(); quiet.install(); import tensorflow as tf; print(tf.constant(3).numpy())"
+    """Guards against a line of a new version of TensorFlow; of the command alone, a user's own program is left as it is.
+
+    And against a library that only looks whether there is a TensorFlow, as TFDS does, after which the import was loud.
+    """
+    code = (
+        "import importlib.util; from tfxmr.core import quiet; quiet.install(); quiet.install();"
+        "importlib.util.find_spec('tensorflow'); import tensorflow as tf; print(tf.constant(3).numpy())"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "3\n" and done.stderr == ""

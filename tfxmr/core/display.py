@@ -48,7 +48,8 @@ def say(text: str, indent: int = LABEL, stream: TextIO | None = None) -> None:
       stream: None: the standard output.
     """
     stream = stream or sys.stdout
-    print(fold(text, width(stream), indent) if is_terminal(stream) else text, file=stream)
+    shown = fold(text, width(stream), indent) if is_terminal(stream) else text
+    print(f"{shown}\n", end="", file=stream)  # in one piece, as threads may print
 
 
 def say_next(text: str, command: str, between: str = "; ") -> None:

@@ -23,6 +23,9 @@ NVIDIA = "/dev/nvidiactl"  # where there is one, why it cannot be used is no noi
 class QuietTensorFlow(importlib.abc.MetaPathFinder):
     """Finds TensorFlow as Python does, and keeps the standard error still while it is imported; see `install`."""
 
+    def __init__(self) -> None:
+        self._asking = False
+
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
@@ -35,15 +38,19 @@ class QuietTensorFlow(importlib.abc.MetaPathFinder):
         Returns:
           ModuleSpec; None of any other module.
         """
-        if name != "tensorflow":
+        if name != "tensorflow" or self._asking:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        self._asking = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._asking = False
         loader: Any = spec and spec.loader
         if loader is not None:
             execute = loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
+                sys.meta_path.remove(self)  # not before: some only look whether there is a TensorFlow, as TFDS does
                 with without_notes():
                     execute(module)
                     module.config.list_physical_devices()  # which looks for GPUs, and tells of what it lacks
