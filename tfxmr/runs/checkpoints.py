@@ -107,7 +107,9 @@ class Checkpoints:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.folder))
         with _system_errors(self.folder):
             manager = tf.train.CheckpointManager(self._state, str(self.folder), max_to_keep=1)
-            manager.save(checkpoint_number=self.method.steps_done)
+            # Numbered by steps, but never by a number again: TensorFlow would write over the one that is whole.
+            number = max([self.method.steps_done, *(1 + _number(path) for path in _found(self.folder))])
+            manager.save(checkpoint_number=number)
 
     def finish(self, data: MultiModalData) -> None:
         """Keeps the networks alone, the best ones if some were selected, and frees what only training needs.
@@ -207,11 +209,11 @@ def _load_newest(
       InputError: there was one, and it is damaged, incomplete, or of another configuration.
     """
     named, errors = _named(training), []
-    found = [path.with_suffix("") for path in training.glob("ckpt-*.index") if path.stem[5:].isdigit()]
+    found = _found(training)
     if named is None:  # of the first save, an index that a kill or a full disk has cut short is no checkpoint yet
         found = [path for path in found if path.with_suffix(".index").read_bytes().endswith(INDEX_END)]
     # TensorFlow points the state file to a checkpoint once it is whole; without the file, the newest that is.
-    for path in sorted(found, key=lambda path: (path.name == named, int(path.name[5:])), reverse=True):
+    for path in sorted(found, key=lambda path: (path.name == named, _number(path)), reverse=True):
         try:
             _load(load, path)
         except InputError as error:
@@ -225,6 +227,15 @@ def _load_newest(
     if any(final.glob("networks.data*")) and not any(training.glob("*")):  # a kill in `finish` leaves the training
         raise InputError(f"{final / 'networks'}.index: is missing; {BACKUP}")
     return None
+
+
+def _found(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The checkpoints in a folder, whole or not, without their files' suffix."""
+    return [path.with_suffix("") for path in folder.glob("ckpt-*.index") if path.stem[5:].isdigit()]
+
+
+def _number(path: pathlib.Path) -> int:
+    return int(path.name[5:])
 
 
 def _named(folder: pathlib.Path) -> str | None:
