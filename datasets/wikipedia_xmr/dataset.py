@@ -90,6 +90,7 @@ WIKIPEDIA = Wikipedia(
     name="wikipedia",
     description="2,866 image-text pairs of Wikipedia articles, 10 classes (Rasiwasia et al., ACM MM 2010)",
     package=__package__,
+    records=True,  # of images, in a copy of the official files that lacks them
     image_features=tuple(official_files.IMAGE_FEATURES),
     text_features=tuple(official_files.TEXT_FEATURES),
     resplits=("random", "pku462"),

@@ -1,4 +1,5 @@
 """Tests of what TensorBoard's projector is given, read back by TensorBoard's own plugin."""
+import dataclasses
 import json
 
 import numpy as np
@@ -132,3 +133,13 @@ def test_every_run_is_listed(make_data, tmp_path, shown):
             assert len(get("/tensor", **asked)) == 12 * 3 * 4
             assert get("/metadata", **asked).startswith(b"class\tmodality")
         assert get("/sprite_image", **asked).startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize("name", ["wikipedia", "mscoco"])
+def test_a_closed_form_waits_for_no_records(make_data, tmp_path, shown, name):
+    """Guards against TensorFlow, and a pass over all images, in a run of seconds; neural methods have both."""
+    data = dataclasses.replace(make_data(test=6), name=name)
+    for records in (True, False):
+        (tmp_path / str(records)).mkdir()
+        projector.write(tmp_path / str(records), Retriever(encode), data, records=records)
+        assert (tmp_path / str(records) / "projector/thumbnails.jpg").exists() == records

@@ -110,6 +110,7 @@ class Dataset:
       fitted_on: the items that the features were fitted on, as far as it is known: after a random split some test.
       instances: True if it has no classes.
       slow_features: True if its features are made in loading, of all images: `tfxmr prepare` does without them.
+      records: True if images and texts are read from TFDS's records: by TensorFlow, which passes through all of them.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Dataset:
     fitted_on: str = ""
     instances: bool = False
     slow_features: bool = False
+    records: bool = False
 
     # What a subclass fills.
 

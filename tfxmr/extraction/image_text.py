@@ -49,6 +49,7 @@ class ImageTextDataset(Dataset):
     image_features: tuple[str, ...] = ("descriptor",)
     text_features: tuple[str, ...] = KINDS
     slow_features: bool = True
+    records: bool = True
     sources: Mapping[str | None, Source] = dataclasses.field(default_factory=dict)
     complete: tuple[str, ...] = ()
 

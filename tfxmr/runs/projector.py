@@ -17,6 +17,7 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.files import write_bytes, write_text
 from tfxmr.data import MultiModalData
 from tfxmr.evaluation.retriever import Retriever
+from tfxmr.extraction import catalogue
 from tfxmr.extraction.media import media
 
 POINTS = 5000  # at most; the projector runs in a browser
@@ -26,7 +27,7 @@ NAME = "common space"
 
 def write(
     folder: pathlib.Path, retriever: Retriever, data: MultiModalData, unseen: Collection[int] = (), seed: int = 0,
-    places: Mapping[str, Any] | None = None,
+    places: Mapping[str, Any] | None = None, records: bool = True,
 ) -> None:
     """Writes the representations of the test items of all modalities, where TensorBoard looks for them.
 
@@ -37,6 +38,7 @@ def write(
       unseen: labels of the classes that were not trained on.
       seed: of the draw of POINTS items where there are more.
       places: "data_dir" and "manual_dir" -> where the images and texts lie; without any there, no thumbnails are made.
+      records: False makes none of images that TensorFlow alone reads.
     """
     split = data.splits["test"].distinct(data.repeated)
     found, rows, items = [], [], []
@@ -66,7 +68,9 @@ def write(
         metadata_path="projector/items.tsv",
     )]
     own = MultiModalData(data.name, {"test": split}, [], media_places=data.media_places)
-    tiles = thumbnails(own, [items[i] for i in kept], places or {})
+    known = catalogue.find(data.name)
+    wanted = [items[i] for i in kept] if records or not (known and known.records) else []
+    tiles = thumbnails(own, wanted, places or {})
     if tiles:
         # Beside the points, not in their place: the projector does not colour thumbnails by class or modality.
         write_bytes(folder / "projector/thumbnails.jpg", sheet(tiles))

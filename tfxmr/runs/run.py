@@ -88,7 +88,10 @@ def run(
         }
         if options.test:  # a trial of a search keeps nothing of the kind
             places = {name: job.flags.get(name, "").partition("=")[2] or None for name in ("data_dir", "manual_dir")}
-            projector.write(job.folder.path, retriever, job.data, job.protocol.unseen, options.seed, places)
+            projector.write(
+                job.folder.path, retriever, job.data, job.protocol.unseen, options.seed, places,
+                records=method_class.strategies,  # a closed form runs without TensorFlow, and in seconds
+            )
             if job.options.keep_encoder:
                 target = job.folder.path / encoding.folder.NAME
                 encoding.write(
