@@ -12,6 +12,7 @@ from sphinx.util.docutils import SphinxDirective
 from tfxmr.core import registry
 from tfxmr.core.settings import Settings
 
+FLAG = r"(?<![\w-])--\w[\w=@,.+-]*[\w]"  # such as --protocol=acmr@50
 SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Attributes|Example|Examples):$")
 
 
@@ -53,8 +54,11 @@ def _settings(settings: type[Settings]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Help text as Markdown: what Markdown would read as markup stands for itself."""
-    return re.sub(r"([*_<\[\]~])", r"\\\1", text)
+    """Help text as Markdown: flags as code; what Markdown would read as markup stands for itself."""
+    parts = re.split(f"({FLAG})", text)
+    parts[::2] = [re.sub(r"([*_<\[\]~`])", r"\\\1", part) for part in parts[::2]]
+    parts[1::2] = [f"`{part}`" for part in parts[1::2]]
+    return "".join(parts)
 
 
 class MethodReference(SphinxDirective):
@@ -87,12 +91,19 @@ def readable(app: Sphinx, what: str, name: str, obj: object, options: object, li
             found += [f".. code-block:: {_language(lines[i:])}", ""]
         if section in ("Returns", "Yields"):
             if not heading:
-                found.append(f"   {line.strip()}" if line else "")
+                found.append(f"   {_literal(line.strip())}" if line else "")
             else:
                 found.append(f":{section.lower()}:")
         else:
-            found.append(line)
+            found.append(line if block else _literal(line))
     lines[:] = found
+
+
+def _literal(line: str) -> str:
+    """A line with its flags as code, but for those that stand in backquotes already."""
+    parts = line.split("`")
+    parts[::2] = [re.sub(FLAG, r"``\g<0>``", part) for part in parts[::2]]
+    return "`".join(parts)
 
 
 def _language(lines: list[str]) -> str:
