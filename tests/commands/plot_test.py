@@ -60,7 +60,7 @@ def test_files(capsys, workplace, figure, flags, names):
     """Guards against files that differ from call to call, and against a page's width that does not fit."""
     arguments = [f"--figure={figure}", f"--run_dir={workplace}/runs/2", *flags]
     found = paths(capsys, *arguments)
-    assert found == [workplace / f"runs/2/figures/{name}.{kind}" for name in names for kind in ("png", "svg")]
+    assert found == [workplace / f"runs/2/figures/{name}.{kind}" for name in names for kind in ("png", "svg", "pdf")]
     before = [path.read_bytes() for path in found]
     assert [path.read_bytes() for path in paths(capsys, *arguments)] == before
     with PIL.Image.open(found[0]) as picture:
@@ -124,7 +124,7 @@ def test_folders_with_commas(capsys, workplace, tmp_path, monkeypatch):
 def test_sensitivity(capsys, workplace, tmp_path):
     """Guards against a curve whose figures are not the runs' own."""
     runs = [workplace / f"runs/{i}" for i in (2, 3)]
-    (png, _) = paths(capsys, "--figure=sensitivity", f"--run_dir={runs[0]},{runs[1]}", f"--out={tmp_path}/new")
+    png, *_ = paths(capsys, "--figure=sensitivity", f"--run_dir={runs[0]},{runs[1]}", f"--out={tmp_path}/new")
     assert png == tmp_path / "new/sensitivity.png" and png.exists()
     results = [json.loads((run / "results.json").read_text()) for run in runs]
     rows = plot.factors.rows_of(results, plot.affecting("nothing"))
@@ -134,13 +134,15 @@ def test_sensitivity(capsys, workplace, tmp_path):
     assert list(x) == [2, 3] and list(y) == [r["metrics"][0]["value"] for r in results]
     (tmp_path / "t.csv").write_text("alpha,mAP\n1,0.2\n2,0.3\n")
     assert paths(capsys, "--figure=sensitivity", f"--table={tmp_path}/t.csv")[0] == tmp_path / "figures/sensitivity.png"
+    found = paths(capsys, "--figure=sensitivity", f"--table={tmp_path}/t.csv", f"--out={tmp_path}/o", "--figure_formats=pdf")
+    assert found == [*(tmp_path / "o").iterdir()] == [tmp_path / "o/sensitivity.pdf"]
     message = refusal(capsys, "--figure=sensitivity", f"--run_dir={runs[0]}")
     assert "all runs have the same settings; give runs that differ in one" in message
 
 
 def test_curve(capsys, workplace, tmp_path):
     """Guards against a curve whose values are not the runs' own, and runs that must be named one by one."""
-    (png, _) = paths(capsys, "--figure=curve", "--x=components", f"--run_dir={workplace}/runs", f"--out={tmp_path}")
+    png, *_ = paths(capsys, "--figure=curve", "--x=components", f"--run_dir={workplace}/runs", f"--out={tmp_path}")
     assert png == tmp_path / "curve.png" and png.exists()
     results = [json.loads((workplace / f"runs/{i}/results.json").read_text()) for i in (2, 3)]
     (axis,) = plot.curve.draw(results, "components", plot.compare.IGNORED)["curve"].axes
@@ -175,6 +177,7 @@ def test_bad_input(capsys, workplace, tmp_path):
     run = f"--run_dir={workplace}/runs/2"
     message = refusal(capsys, "--figure=pie", run)
     assert "--figure=pie: choose one of convergence, tsne, precision_recall, examples, attention, sensitivity, curve, captions, generated" in message
+    assert ": choose one of png, svg, pdf" in refusal(capsys, "--figure=tsne", run, "--figure_formats=pdf,jpg")
     assert "--figure is missing; there are convergence, tsne" in refusal(capsys, run)
     assert "--run_dir=RUN is missing" in refusal(capsys, "--figure=tsne")
     for figure in set(tfxmr_flags.figures.KINDS) - {"curve"}:  # which finds runs in folders
@@ -194,6 +197,18 @@ def test_bad_input(capsys, workplace, tmp_path):
     message = refusal(capsys, "--figure=sensitivity", f"--run_dir={tmp_path}")
     assert "has no results.json; run `tfxmr train` there to the end first" in message
     assert not (tmp_path / "figures").exists() and not (tmp_path / "none").exists()
+
+
+def test_runs_of_one_name(capsys, workplace, tmp_path, monkeypatch):
+    """Guards against runs of several series, each called seed_0, that cannot be drawn without a name for each."""
+    runs = [tmp_path / name / "seed_0" for name in ("cca", "cfa")]
+    for run in runs:
+        shutil.copytree(workplace / "runs/2", run)
+    drawn = []
+    monkeypatch.setattr(plot.precision_recall, "draw", lambda found, *_: drawn.append(list(found)) or {})
+    paths(capsys, "--figure=precision_recall", f"--run_dir={runs[0]},{runs[1]}")
+    assert drawn == [["cca/seed_0", "cfa/seed_0"]]
+    assert "give 2 different names" in refusal(capsys, "--figure=precision_recall", f"--run_dir={runs[0]},{runs[0]}")
 
 
 def test_every_kind_is_drawn():

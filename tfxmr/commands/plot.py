@@ -71,7 +71,7 @@ def _tsne(flags: FlagValues) -> Figures:
 
 
 def _precision_recall(flags: FlagValues) -> Figures:
-    labels = flags.labels or [pathlib.Path(run_dir).name for run_dir in flags.run_dir]
+    labels = flags.labels or _ends([pathlib.Path(run_dir).absolute() for run_dir in flags.run_dir])
     if len(set(labels)) != len(flags.run_dir):
         raise InputError(f"--labels={','.join(labels)}: give {len(flags.run_dir)} different names, one a run")
     found, facts, models = {}, {}, {}
@@ -123,6 +123,15 @@ def _curve(flags: FlagValues) -> Figures:
     found = compare.completed(compare.read(compare.find(flags.run_dir)))
     results = [result for result in found if result["metrics"]]
     return curve.draw(results, flags.x, compare.IGNORED, flags.labels)
+
+
+def _ends(paths: Sequence[pathlib.Path]) -> list[str]:
+    """As much of the ends of some paths as tells them apart: their names, or PARENT/NAME and so on."""
+    for count in range(1, max(len(path.parts) for path in paths)):
+        found = ["/".join(path.parts[-count:]) for path in paths]
+        if len(set(found)) == len(set(paths)):
+            return found
+    return [str(path) for path in paths]
 
 
 def _read(flags: FlagValues, run_dir: str) -> tuple[StoredRun, str]:

@@ -1,4 +1,7 @@
 """Tests of the attention figure: the shares of the pair, in its own cells."""
+import dataclasses
+
+import drawn
 import numpy as np
 import pytest
 from making import paired_data
@@ -75,6 +78,14 @@ def test_words_are_broken_into_lines():
     assert all(x == 0 or x < 40 for _, x, _ in laid)
     assert {line for _, _, line in attention.lay_out(words * 20, width=40, lines=3)} == {0, 1, 2}
     assert attention.lay_out([""], 40, 3) == []
+
+
+def test_long_words_and_names(ranking, data):
+    """Guards against words and headings that cover each other or leave the figure."""
+    names = {"text.words": ["", *(f"word{i}" * (1 + i % 4) for i in range(200))]}
+    long = dataclasses.replace(data, vocabularies=names, class_names=[f"grounds and parks of the nineteenth century {i}" for i in range(9)])
+    figure = draw(ranking, long, lambda images, texts: {"image": np.ones((2, 5)), "text": np.ones((2, 7))})
+    assert drawn.faults(figure, least=1.5) == []
 
 
 def test_methods_without_attention_are_refused(ranking, data):

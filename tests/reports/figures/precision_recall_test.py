@@ -1,6 +1,7 @@
 """Tests of the precision-recall figure: its lines against single rankings, and what does not compare."""
 import dataclasses
 
+import drawn
 import numpy as np
 import pytest
 
@@ -50,7 +51,15 @@ def test_lines(runs):
             assert label == f"{name}, mAP {value:.3f}"
         heading = panel.get_legend().get_title().get_text()
         assert heading == f"{task.task.replace('->', ' → ')}, {task.classes} classes"
-        assert panel.get_xlabel() == "recall (0 to 1)" and panel.get_ylabel() == "interpolated precision (0 to 1)"
+        assert panel.get_xlabel() == f"recall (0 to 1), {len(task.query_labels)} queries in {len(task.gallery_labels)} items"
+        assert panel.get_ylabel() == "interpolated precision (0 to 1)"
+
+
+def test_many_runs_with_long_names(runs):
+    """Guards against a legend that is wider than its panel, which the layout then presses to nothing."""
+    run = runs["first"]
+    figure = precision_recall.draw({f"a run of a long name, of several words, number {i}": run for i in range(9)}, "title " * 30)
+    assert drawn.faults(figure["precision_recall"], least=1.4) == []
 
 
 def test_uninterpolated(runs):

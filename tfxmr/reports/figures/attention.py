@@ -19,8 +19,8 @@ from tfxmr.reports.figures.rankings import Item, Ranking
 MATCHES = 2  # of each query, the best ones
 ADDS, TAKES = style.PALETTE[4], style.PALETTE[5]
 STRENGTH = 0.75  # opacity of what adds most
-TEXT_SIZE = 6
-TEXT_WIDTH, TEXT_LINES = 100, 13  # points, and lines, that fit into a cell
+TEXT_SIZE = 7
+TEXT_WIDTH, TEXT_LINES = 110, 11  # points, and lines, that fit into a cell
 
 
 @style.styled
@@ -69,7 +69,8 @@ def _figure(
     told = (f"{style.arrow(ranking.task)}{group}: {examples.shown_of(ranking, chosen, drawn)}, each with its {count} "
             f"best of {len(ranking.gallery_labels)}, and what carried the match")
     figure, cells = style.cells(len(chosen), 2 * count, f"{title}\n{told}", [
-        "orange: adds to the pair's similarity in this branch; blue: takes from it; the fullest is the largest share",
+        "number: the pair's similarity in this branch; orange adds to it, blue takes from it; the fullest colour is "
+        "the largest share",
     ])
     pairs = [(ranking.query_items[query], ranking.gallery_items[item])
              for query, items in zip(chosen, found, strict=True) for item in items]

@@ -67,7 +67,8 @@ def draw(
     headings = [(examples.class_of(data, c), *rest) for c, rest in zip(labels, told, strict=True)]
     what = {"captions": "test images and the sentences generated from them",
             "generated": "test sentences and the images generated from them"}[kind]
-    return {kind: _figure(list(cells), headings, f"{title}\n{what}", notes)}
+    drawn = f"{len(rows)} of {len(data.splits['test'].labels[given])} ({'named' if query_ids else 'drawn at random'})"
+    return {kind: _figure(list(cells), headings, f"{title}\n{what}: {drawn}", notes)}
 
 
 def pick(split: Split, count: int, ids: Sequence[str], seed: int) -> list[int]:

@@ -47,8 +47,8 @@ class FigureOptions(Settings):
         None, "sensitivity: a CSV file instead of runs, a line a run, columns mAP... and one a setting."
     )
     labels: tuple[str, ...] = setting(
-        (), "precision_recall: names of the runs in the legend; default: their folders' names. curve: names of the "
-        "lines, in the order of their first runs.",
+        (), "precision_recall: names of the runs in the legend; default: their folders' names, with those above them "
+        "as far as it takes. curve: names of the lines, in the order of their first runs.",
     )
     curve: str = setting(
         "11-point", "precision_recall: interpolated at recall 0, .1, ..., 1; or as it is, at each hundredth.",

@@ -65,7 +65,7 @@ def draw(
             marker = style.MARKERS[i % len(style.MARKERS)] if kind == "11-point" else None
             label = labels[name].format(value=value)
             panel.plot(*curves.mean_curve(kind, *items, **options), label=label, marker=marker, **style.line_style(i))
-        panel.set_xlabel("recall (0 to 1)")
+        panel.set_xlabel(f"recall (0 to 1), {len(task.query_labels)} queries in {len(task.gallery_labels)} items")
         panel.set_ylabel("interpolated precision (0 to 1)" if kind == "11-point" else "precision (0 to 1)")
         panel.set(xlim=(-0.02, 1.02), ylim=(0, 1))
         group = "" if task.classes == "all" else f", {task.classes} classes"

@@ -54,6 +54,7 @@ CHANCE: dict[str, Any] = {"color": "0.45", "linestyle": ":", "linewidth": 1.2}
 LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 NOTE_SIZE = HEADING_SIZE = 7
+BOLD = 0.87  # of a line's letters that there is room for if they are bold
 CELL_GAP = 8  # points between two cells
 TICK_GAP, LONGEST_TICK = 4, 90  # points between two labels of an axis, and of a label that is set aslant
 # Format -> metadata that would tell versions or times.
@@ -75,15 +76,18 @@ class Sheet(Figure):
         self.panel = panel
 
     def settle(self) -> None:
-        """Sets the height at which the lowest panel is as high as it is to be."""
+        """Sets the height at which the lowest panel is as high as it is to be, and keeps this layout in all formats."""
         for _ in range(3):  # the layout is linear but for the breaking of ticks
             self.draw_without_rendering()
             sizes = [axes.get_position(original=True).size * self.get_size_inches() for axes in self.axes]
             short = max((self.panel or width) - height for width, height in sizes)
             if abs(short) < 0.005:
-                return
+                break
             grid = self.axes[0].get_gridspec()
             self.set_figheight(self.get_figheight() + short * (grid.nrows if grid else 1))
+        else:
+            self.draw_without_rendering()
+        self.set_layout_engine("none")
 
 
 def styled(draw: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
@@ -229,7 +233,7 @@ def legend_above(axes: Axes, heading: str | None = None) -> None:
     figure, size, inches = axes.get_figure(), RC["legend.fontsize"], _inches(axes)
     assert isinstance(figure, Figure)
     columns, shown = texts.columns(labels, size, inches)
-    title = "\n".join(texts.wrap(heading or "", size, texts.POINTS * inches))
+    title = "\n".join(texts.wrap(heading or "", size, texts.POINTS * inches * BOLD))
     legend = axes.legend(
         handles, shown, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2,
         columnspacing=texts.GAP, handlelength=texts.HANDLE, handletextpad=texts.AFTER, title=title or None,
