@@ -1,10 +1,12 @@
 """Builds a TFDS dataset where it is missing, and reads it back in the order in which it was written."""
 import contextlib
 import errno
+import io
 import logging
 import os
 import pathlib
 import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +16,7 @@ from google.protobuf.message import DecodeError
 from PIL import UnidentifiedImageError
 from tensorflow_datasets.core.dataset_builder import DatasetBuilder
 
-from tfxmr.core import locks
+from tfxmr.core import display, locks
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place, explain, system_error
 from tfxmr.extraction import tfrecords
@@ -39,7 +41,7 @@ def builder(builder_class: type[DatasetBuilder], config: str | None = None, data
 def build(
     builder_class: type[DatasetBuilder], config: str | None = None, data_dir: Place = None, manual_dir: Place = None,
 ) -> DatasetBuilder:
-    """Returns a builder whose dataset is prepared; prepares it, with TFDS's progress bars, if it is not.
+    """Returns a builder whose dataset is prepared; prepares it if it is not, on a terminal with TFDS's progress bars.
 
     A dataset is built once for each data_dir, version and config: later calls reuse it. What a killed build left behind
     is removed first.
@@ -64,14 +66,23 @@ def build(
         if not found.data_path.exists():  # it appears when the build is complete
             with _alone(found), _system_errors(pathlib.Path(found.data_path).parent):
                 found = builder(builder_class, config, data_dir)  # which another process may have built by now
-                found.download_and_prepare(download_config=download)
+                _prepare(found, download)
     except FileExistsError:  # another run has built it in the meantime
         found = builder(builder_class, config, data_dir)
-        found.download_and_prepare(download_config=download)
+        _prepare(found, download)
     except OSError as error:
         place = data_dir or f"{tfds.core.constants.DATA_DIR} (its default)"
         raise InputError(f"--data_dir={place}: the dataset cannot be built there ({explain(error)})") from error
     return found
+
+
+def _prepare(found: DatasetBuilder, download: tfds.download.DownloadConfig) -> None:
+    """Builds a dataset, and says so on the standard error; TFDS would say it where results are read from."""
+    display.say(f"building   {found.name} in {found.data_path}, once", stream=sys.stderr)
+    if not display.is_terminal(sys.stderr):
+        tfds.disable_progress_bar()  # which would fill a log file with movements of the cursor
+    with contextlib.redirect_stdout(io.StringIO()):
+        found.download_and_prepare(download_config=download)
 
 
 def _builder(builder_class: type[DatasetBuilder], config: str | None, data_dir: Place) -> DatasetBuilder:
