@@ -3,6 +3,7 @@ import ast
 import pathlib
 import re
 import shlex
+import subprocess
 
 import pytest
 import tfxmr_flags.data
@@ -101,6 +102,19 @@ def test_files(path):
     missing = [link for link in links if link and not (path.parent / link).exists()]
     named = re.findall(r"\bflags/[\w/]+\.cfg|\bbenchmarks/[\w/]+\.\w+|\btfxmr/[\w/]+\.py", text)
     assert not missing + [name for name in named if not re.search("[A-Z]", name) and not (ROOT / name).exists()]
+
+
+TABLES = re.findall(r"^\|[^|]*\| (`flags/.*) \|$", (DOCS / "results/papers.md").read_text(), re.M)
+
+
+@pytest.mark.parametrize("cell", TABLES)
+def test_tables_of_the_papers(cell):
+    """Guards against tables whose flagfiles or flags are no more; a cell is a shell's words after `tfxmr compare`."""
+    for line in re.findall(r"`(flags/[^`]*)`", cell):
+        done = subprocess.run(["bash", "-c", f"shopt -s failglob; echo {line.replace('DATASET', 'nus_wide')}"],
+                              capture_output=True, text=True)
+        assert not done.returncode, done.stderr
+        check("compare", *done.stdout.split(), "--run_dir=runs/table")
 
 
 def constants():
