@@ -30,7 +30,7 @@ def test_without_word_vectors(folder):
 
 
 def test_refuses(folder):
-    with pytest.raises(InputError, match="--dataset=coco: no such dataset; there are flickr30k, mscoco, "):
+    with pytest.raises(InputError, match=r"--dataset=coco: no such dataset \(did you mean mscoco\?\); there are flickr30k, mscoco, "):
         tfxmr.extraction.load("coco")
     with pytest.raises(InputError, match="--image_features=vgg: dataset wikipedia has sift128, cnn128"):
         tfxmr.extraction.load("wikipedia", image_features="vgg")

@@ -15,6 +15,8 @@ def closest(name: str, known: Iterable[str]) -> list[str]:
     """
     by_lower = {other.lower(): other for other in known}
     typed = name.lower()
+    if not any(letter.isalpha() for letter in typed):
+        return []  # of a number none is meant more than another
     found = difflib.get_close_matches(typed, by_lower, n=3)
     alike = [difflib.SequenceMatcher(None, other, typed).ratio() for other in found]
     found = [other for other, ratio in zip(found, alike, strict=True) if ratio > alike[0] - 0.1]
