@@ -61,7 +61,7 @@ def test_lists(capsys):
 
 
 def test_unknown_names(capsys):
-    assert "unknown command 'trian' (did you mean train?); there are compare, completion, datasets" in refusal(capsys, "trian")
+    assert "unknown command 'trian' (did you mean train?); there are cite, compare, completion, datasets" in refusal(capsys, "trian")
     assert "--model=svm: no such method (did you mean sm" in refusal(capsys, "train", "--model=svm")
     assert "--dataset=wiki (did you mean wikipedia?): choose one of " in refusal(capsys, "train", "--dataset=wiki")
     assert "--sed: no flag of `tfxmr train` (did you mean --seed?)" in refusal(capsys, "train", "--sed=1")
