@@ -3,7 +3,9 @@ import pathlib
 import sys
 
 import tfxmr
+from tfxmr.core import quiet
 
+quiet.install()  # so that warnings are the site's own
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "_ext"))
 
 project, author = "tfxmr", "the authors of tfxmr"

@@ -32,16 +32,6 @@ class MethodTable(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(rows))
 
 
-class SettingsTable(SphinxDirective):
-    """`{settings-table} METHOD`: its settings with their defaults and help texts; `RUN` those of a run."""
-
-    required_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        """The table."""
-        return self.parse_text_to_nodes(_settings(registry.get(self.arguments[0]).Settings))
-
-
 def _settings(settings: type[Settings]) -> str:
     rows = ["| flag | default | what it is |", "|---|---|---|"]
     for field in dataclasses.fields(settings):
@@ -118,7 +108,6 @@ def _language(lines: list[str]) -> str:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Registers all that."""
     app.add_directive("method-table", MethodTable)
-    app.add_directive("settings-table", SettingsTable)
     app.add_directive("method-reference", MethodReference)
     app.connect("autodoc-process-docstring", readable, priority=400)  # napoleon has 500
     return {"parallel_read_safe": True}
