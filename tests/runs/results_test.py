@@ -10,10 +10,21 @@ def test_describe(make_data):
     data = make_data(train=60, test=30, classes=5)
     text = results.describe(data, protocol.make("zero_shot", data))
     assert "made up: image image features (6), text text features (4); train 60, test 30" in text
-    assert "name zero_shot, gallery train" in text and "similarity cosine" in text
-    assert text.splitlines()[-1].split(maxsplit=1) == ["unseen", "class 0, class 2, class 4"]
-    standard = results.describe(data, protocol.make("standard", data))
-    assert "gallery test" in standard and "unseen" not in standard
+    assert text.splitlines()[1:] == ["protocol   zero_shot", "unseen     class 0, class 2, class 4"]
+    assert results.describe(data, protocol.make("standard", data)).splitlines()[1:] == ["protocol   standard"]
+
+
+@pytest.mark.parametrize("name, asked, said", [
+    ("acmr@50", {}, "acmr@50, similarity l2, cut 50, denominator hits, ties index"),
+    ("dadn", {"class_split": "random", "gallery": "test"},
+     "dadn, gallery test, class_split random, seed 0, normalisation group_zscore"),
+    ("standard", {"selected_on": "validation", "held_out": 0.1, "labels_per_class": 2, "labels_seed": 1},
+     "standard, selected_on validation, labels_per_class 2, labels_seed 1"),
+])
+def test_the_protocol_line(make_data, name, asked, said):
+    """Guards against a departure from the plain protocol that goes unsaid, and against a line of what all runs share."""
+    data = make_data(train=60, test=30, classes=5)
+    assert results.describe(data, protocol.make(name, data, **asked)).splitlines()[1] == f"protocol   {said}"
 
 
 def whole():
