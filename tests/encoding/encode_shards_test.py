@@ -150,6 +150,20 @@ def test_by_beam_itself(encoder, sources, tmp_path, monkeypatch):
     assert content(tmp_path / "local") == content(tmp_path / "out")
 
 
+def test_what_a_worker_of_beam_refuses(capsys, encoder, sources, tmp_path, monkeypatch):
+    """Guards against Beam's words in place of the worker's one line."""
+    pytest.importorskip("apache_beam", reason="apache_beam is not installed; pip install 'tfxmr[beam]'")
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(place):
+        raise InputError(f"{place}: is damaged; mend it")
+
+    monkeypatch.setattr(folder, "load", refuse)
+    options = "--beam_options=--direct_running_mode=in_memory"
+    assert encode(sources[1], "out", "--engine=beam", "--shards=2", options) == 2
+    assert capsys.readouterr().err.endswith(f"tfxmr: error: {tmp_path}/run/encoder: is damaged; mend it\n")
+
+
 @pytest.mark.parametrize(("flags", "told"), [
     (["--shards=2"], "--shards=2: goes with --engine=beam"),
     (["--engine=beam", "--beam_options='"], "--beam_options=': No closing quotation"),

@@ -57,8 +57,9 @@ def engine(text: str, make_one: Callable[[str, str], None] = shards.make) -> sha
                 named = pipeline | "names" >> apache_beam.Create(list(names))
                 # Reshuffled, since workers would else be given all names as one bundle.
                 _ = named | apache_beam.Reshuffle() | "shards" >> apache_beam.Map(make_one, folder)
-        except RuntimeError as error:  # which has the worker's traceback as its text
-            told = re.search(rf"{InputError.__name__}: (.+?)(?: \[while running .*)?$", str(error), re.MULTILINE)
+        except (RuntimeError, InputError) as error:  # the worker's, or one that has its traceback as its text
+            text = f"{type(error).__name__}: {error}"
+            told = re.search(rf"\b{InputError.__name__}: (.+?)(?: \[while running .*)?$", text, re.MULTILINE)
             if not told:
                 raise
             raise InputError(told[1]) from error
