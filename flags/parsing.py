@@ -260,7 +260,9 @@ def suitable(values: flags.FlagValues) -> list[str]:
     Returns:
       list of str; of the flags that were given, none.
     """
-    data = catalogue.get(values.dataset).preview(Request(data_dir=values.data_dir, features=values.features))
+    data = catalogue.get(values.dataset).preview(Request(
+        data_dir=values.data_dir, features=values.features, layout=values.layout, columns=tuple(values.columns or ()),
+    ))
     if values.instances:
         data = dataclasses.replace(data, class_vectors=False, instances=True)
     if values.word_vectors or data.class_vectors:

@@ -144,8 +144,6 @@ def test_csv_of_several_texts_an_image(root):
     joined = tfxmr.extraction.load("folder", data_dir=path, text_items="joined")
     assert joined.repeated == () and len(joined.splits["train"].labels["text"]) == 6
     assert media(joined, "train", "text", [1], data_dir=path)[0].split("\n")[4].endswith("number 1 seen six times")
-    with pytest.raises(InputError, match="--text_items=joined"):
-        tfxmr.extraction.load("folder", data_dir=path, split=SplitRule("random", 1, ("0.5", "0", "0.5")))
     assert len(tfxmr.extraction.load("folder", data_dir=path, text_items="joined",
                                split=SplitRule("random", 1, ("0.5", "0", "0.5"))).splits["train"]) == 6
 
@@ -175,14 +173,6 @@ def test_trains_on_several_texts_an_image(root, tmp_path, capsys):
     assert main([*train, f"--run_dir={tmp_path / 'run'}"]) == 0
 
 
-@pytest.mark.parametrize("delimiter, named", [(";", "';'"), ("\t", "tabs")])
-def test_a_csv_of_another_delimiter_is_told(root, delimiter, named):
-    with pytest.raises(InputError, match=f"its columns are divided by {named}; save it with commas between them"):
-        items(csv(root, delimiter.join(("image", "text", "class")), delimiter.join(("a", "b", "c"))))
-    with pytest.raises(InputError, match="lacks the column text, class; its first line is 'image,Text'"):
-        items(csv(root, "image,Text"))
-
-
 def test_csv_without_split_is_divided_at_random(root):
     lines = [f"train/{c}/{n}.png,{c} {n} sings,{c}" for c in WORDS for n in range(3)]
     path = csv(root, "image,text,class", *lines)
@@ -205,12 +195,10 @@ def test_csv_cannot_leave_its_folder(root):
         data = items(path, bad_items="skip")
     assert data.features["text"]["skipped"] == {
         "malformed line": 2, "duplicate line": 1, "image in two splits or classes": 2, "outside the folder": 2}
-    with pytest.raises(InputError, match="lacks the column class"):
-        items(csv(root, "image,text", "a,b"))
 
 
 def test_refuses_what_cannot_train(root, tmp_path):
-    with pytest.raises(InputError, match="is no folder and no .csv file"):
+    with pytest.raises(InputError, match="is no folder and no file of a table"):
         items(tmp_path / "none")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no item"):

@@ -10,7 +10,7 @@ from tfxmr_flags import declared, parsing
 
 from tfxmr.core import display, settings
 from tfxmr.core.errors import InputError
-from tfxmr.data.files import feature_folder
+from tfxmr.data.files import feature_folder, layouts
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.splits import SplitRule
 from tfxmr.evaluation.protocol import UnseenOptions
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> None:
     folder = extract.extract(
         data, read, features, flags.out, flags.fit_on, flags.text_corpus, flags.word_vectors,
         {"dataset": flags.dataset}, unseen, made,
-        {name: places[name] for name in ("data_dir", "manual_dir")},
+        {name: places[name] for name in ("data_dir", "manual_dir", *layouts.READ_AS)},
     )
     shapes = ", ".join(f"{v} {f.name} ({' x '.join(map(str, np.atleast_1d(f.dim)))})" for v, f in features.items())
     for name in data.splits:

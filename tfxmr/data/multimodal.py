@@ -195,7 +195,7 @@ class MultiModalData:
         tfxmr.features.Feature; a view of which that is not known is not there.
       media: True if `tfxmr extract --dataset=<name>` reads images and texts of these items.
       media_places: "data_dir" and "manual_dir" -> where these lay when features were made of them, as far as they were
-        given.
+        given; "layout" and "columns" -> how media are read there, where that was given.
     """
 
     name: str

@@ -26,11 +26,12 @@ class SplitRule(Settings):
 
     "official" keeps the dataset's own splits. "random" pools all items, permutes them by the seed and cuts the
     row into training, validation and test items; modalities that share their rows are permuted together, any
-    other by itself. "pku462" is the division of Wikipedia that most deep methods report on: the 2,173 official
-    training items, and of the 693 official test items the first 231 of a permutation for validation, the last
-    462 for test. The permutation is no part of this project; without a file it is drawn by the seed.
-    Any other name is one of several splits that a dataset is published with, which the dataset itself knows; see
-    tfxmr.extraction.dataset.Dataset, which refuses the names that it does not.
+    other by itself, and pairs that share an item (sentences of one image) stay together: their items are cut.
+    "pku462" is the division of Wikipedia that most deep methods report on: the 2,173 official training items, and of
+    the 693 official test items the first 231 of a permutation for validation, the last 462 for test. The permutation
+    is no part of this project; without a file it is drawn by the seed. Any other name is one of several splits that a
+    dataset is published with, which the dataset itself knows; see tfxmr.extraction.dataset.Dataset, which refuses the
+    names that it does not.
 
     Raises:
       InputError: arguments that contradict each other, or a file that is not there.
@@ -114,7 +115,7 @@ class SplitRule(Settings):
                 raise InputError(f"--split={self.name}: these data of {data.name} are of --split={found or 'official'}")
             _check(data, drawn=False)
             return data
-        if data.repeated:
+        if len(data.repeated) > 1 or (data.repeated and self.name != "random"):
             raise InputError(
                 f"--split={self.name}: the rows of dataset {data.name} are pairs that share items (texts of one "
                 f"{data.repeated[0]}) and are not re-split; use its own split, or --text_items=joined"
@@ -140,11 +141,29 @@ class SplitRule(Settings):
 
     def _random(self, data: MultiModalData, rng: np.random.Generator) -> dict[str, Split]:
         pool = _pool([data.splits[part] for part in PARTS if part in data.splits])
+        if data.repeated:
+            return self._random_items(data, pool, rng)
         pieces = {
             m: np.split(order, np.cumsum(self._counts(data, m, len(order)))[:2])
             for m, order in pool.permute(rng).items()
         }
         splits = {part: pool.take({m: rows[i] for m, rows in pieces.items()}) for i, part in enumerate(PARTS)}
+        return {part: split for part, split in splits.items() if len(split)}
+
+    def _random_items(self, data: MultiModalData, pool: Split, rng: np.random.Generator) -> dict[str, Split]:
+        """As `_random` of pairs that share items, of which none is to stand in two parts; rows keep their order."""
+        m = data.repeated[0]
+        first, item_of_row = pool.items_of(m)
+        distinct = {part: split.distinct(data.repeated) for part, split in data.splits.items()}
+        counts = self._counts(dataclasses.replace(data, splits=distinct), m, len(first))
+        if sum(counts) != len(first):
+            raise InputError(
+                f"--split=random: of dataset {data.name} some {m} stand in two splits, so that the official sizes do "
+                "not fit; give --split_sizes=0.8,0.1,0.1"
+            )
+        part_of_item = np.empty(len(first), int)
+        part_of_item[rng.permutation(len(first))] = np.repeat(np.arange(len(PARTS)), counts)
+        splits = {part: pool.take(np.flatnonzero(part_of_item[item_of_row] == i)) for i, part in enumerate(PARTS)}
         return {part: split for part, split in splits.items() if len(split)}
 
     def _counts(self, data: MultiModalData, modality: str, total: int) -> list[int]:

@@ -29,6 +29,7 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place, digest_file, read_json, replacing, to_json, write_text
 from tfxmr.data import MultiModalData
 from tfxmr.data.files import archive
+from tfxmr.data.files.layouts import READ_AS
 from tfxmr.encoding import card, embeddings, onnx_files
 from tfxmr.encoding.encoder import Encoder, Normalisation
 from tfxmr.evaluation.protocol import Protocol
@@ -79,7 +80,7 @@ def write(
         _write_npz(folder / PREPROCESSING / "comparison.npz", comparison)
     facts = {
         "format": FORMAT, "model": results["model"], "kind": kind_of(method), "method": config,
-        "dataset": results["dataset"], "source": _source(data.name, results["flags"], target.parent),
+        "dataset": results["dataset"], "source": _source(data, results["flags"], target.parent),
         "modalities": data.modalities, "views": dict(data.dims),
         "normalisation": {view: data.normalisations.get(view, ("none",))[0] for view in data.views},
         "recipes": kept, "features": results["features"],
@@ -217,11 +218,11 @@ def restored(facts: Mapping[str, Any], arrays: dict[str, NDArray]) -> Any:
     return method
 
 
-def _source(name: str, flags: Mapping[str, str], run_dir: pathlib.Path) -> dict[str, str]:
+def _source(data: MultiModalData, flags: Mapping[str, str], run_dir: pathlib.Path) -> dict[str, str]:
     """The name of a data set, and where the run found it: absolute paths, and as seen from the run's folder."""
-    found = {"name": name}
+    found = {"name": data.name} | {name: data.media_places[name] for name in READ_AS if name in data.media_places}
     for flag in ("data_dir", "manual_dir", "features"):
-        if value := flags.get(flag, "").partition("=")[2]:
+        if value := flags.get(flag, "").partition("=")[2] or data.media_places.get(flag):
             found[flag] = os.path.abspath(os.path.expanduser(value))
             found[f"{flag}_from_run"] = os.path.relpath(found[flag], run_dir)
     return found

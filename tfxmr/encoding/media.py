@@ -72,12 +72,13 @@ class Media:
     def _read(self) -> Any:
         """The data set's reader of media, or None."""
         from tfxmr.extraction import Request, catalogue  # above what searches alone need
+        from tfxmr.extraction.dataset import reading
 
         dataset = catalogue.find(self.source.get("name", ""))
         if dataset is None or not dataset.has_media:
             return None
         try:
-            return dataset.reader(Request(self.places["data_dir"], self.places["manual_dir"]))
+            return dataset.reader(Request(self.places["data_dir"], self.places["manual_dir"], **reading(self.source)))
         except InputError as error:
             warnings.warn(f"images and texts are not shown: {error}", stacklevel=2)
             return None

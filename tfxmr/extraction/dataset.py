@@ -15,6 +15,7 @@ import numpy as np
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.core.settings import Settings, setting
+from tfxmr.data.files import layouts
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.splits import OFFICIAL, SplitRule
 
@@ -28,8 +29,8 @@ class MediaOptions(Settings):
     """Where a data set is, and how its images and texts are read."""
 
     data_dir: Place = setting(
-        None, "Folder of the npz files, or folder or CSV of your images and texts; else of the built datasets (default "
-        "~/tensorflow_datasets).", affects="nothing",
+        None, "Folder of the npz files, or folder or table of your images and texts; else of the built datasets "
+        "(default ~/tensorflow_datasets).", affects="nothing",
     )
     manual_dir: Place = setting(
         None, "Folder of the dataset's official files, as its owner publishes them.", affects="nothing"
@@ -45,6 +46,20 @@ class MediaOptions(Settings):
         "where an image has several; default: the dataset's own choice, see `tfxmr datasets`.",
         choices=("sentences", "joined"),
     )
+    layout: str | None = setting(
+        None, "--dataset=folder: how your images and texts lie in --data_dir; default: found by looking, and told.",
+        choices=tuple(layouts.LAYOUTS),
+    )
+    columns: tuple[str, ...] = setting(
+        (), "--dataset=folder: columns of your table that have other names than image, text, class, split and id, such "
+        "as image=filename,text=caption.",
+    )
+
+
+def reading(noted: Mapping[str, Any]) -> dict[str, Any]:
+    """The options `layout` and `columns` as they are noted beside places of media, columns with commas between them."""
+    columns = str(noted.get("columns", ""))
+    return {"layout": noted.get("layout"), "columns": tuple(columns.split(",")) if columns else ()}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,20 +1,25 @@
 """The user's own images and texts: `--dataset=folder --data_dir=DIR`."""
 import collections
 import dataclasses
+import functools
+import hashlib
 import pathlib
+import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from tfxmr.core import display
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.data import memmap
-from tfxmr.data.files import media_files
+from tfxmr.data.files import layouts, media_files
+from tfxmr.data.files.layouts import Found
 from tfxmr.data.files.media_files import Item, Problem
 from tfxmr.data.multimodal import MultiModalData, Split
-from tfxmr.extraction.dataset import Dataset, Reader, Request
+from tfxmr.extraction.dataset import Dataset, Preview, Reader, Request
 from tfxmr.features.image.descriptor import Descriptor, image_descriptor
 from tfxmr.features.text.bag_of_words import KINDS, TextVectorizer, warn_of_phrases, warn_of_unknown
 
@@ -22,12 +27,10 @@ NAMED = 3  # items named for each kind of problem
 
 
 class Folder(Dataset):
-    """Images with texts beside them, or a CSV of both.
+    """Images and texts in one of the layouts of tfxmr.data.files.layouts, which is found by looking.
 
-    The folder holds `<split>/<class>/<id>.jpg` (or another image format) with `<id>.txt` beside it, where <split> is
-    train, validation or test; or data_dir is a CSV with the columns image (path relative to the CSV), text, class and
-    perhaps split; an image may have several lines, one for each of its texts. Texts are UTF-8. Without a split, all
-    items train, and --split=random divides them. Nothing outside the folder is read, not through symbolic links either.
+    Items without classes are found by their counterparts (MultiModalData.instances). Without a split, all items train,
+    and --split=random divides them. Nothing outside the folder is read, not through symbolic links either.
 
     With bad_items="refuse", unreadable or cut off images, empty or undecodable texts, images and texts without the
     other, duplicate ids and links out of the folder raise InputError; "skip" skips them. Both count them by kind.
@@ -68,17 +71,21 @@ class Folder(Dataset):
           InputError: bad items, no training items, or a class without any.
         """
         data_dir = request.data_dir
-        root, found, problems = media_files.find(data_dir)
-        good = _usable(root, found, problems)
+        found = _find(request)
+        _tell(f"--data_dir={data_dir}: {found.told}")
+        problems = found.problems
+        good, twins = _usable(found)
+        if twins:
+            _tell(f"--data_dir={data_dir}: {_told(twins)}")
         if request.text_items == "joined":
             good = list({item.id: dataclasses.replace(item, number=None) for item in good}.values())
         if problems:
             _report(data_dir, problems, len(good), request.bad_items)
-        classes = sorted({item.class_name for item in good if item.split == "train"})
-        if not classes:
+        if not any(item.split == "train" for item in good):
             raise InputError(f"--data_dir={data_dir}: no usable item trains; put items into train/ (CSV: split train)")
+        classes = sorted({item.class_name for item in good if item.split == "train" and item.class_name is not None})
         strange = sorted({f"{i.class_name!r} ({i.split})" for i in good if i.class_name not in classes})
-        if strange:
+        if classes and strange:
             raise InputError(
                 f"--data_dir={data_dir}: no item trains class {', '.join(strange)}; add some, or omit it"
             )
@@ -87,23 +94,36 @@ class Folder(Dataset):
             members = [item for item in good if item.split == name]
             if members:
                 empty = {m: np.zeros((len(members), 0), np.float32) for m in ("image", "text")}
-                pairs = Split.of_pairs(empty, [classes.index(item.class_name) for item in members])
+                labels = [classes.index(item.class_name) if item.class_name is not None else 0 for item in members]
+                pairs = Split.of_pairs(empty, labels)
                 ids = {"image": [item.id for item in members], "text": [item.text_id for item in members]}
                 splits[name] = dataclasses.replace(pairs, ids=ids)
         counts = dict(collections.Counter(kind for kind, _ in problems))
-        return MultiModalData(
+        data = MultiModalData(
             self.name, splits, classes, repeated=("image",) if any(item.number is not None for item in good) else (),
             features={m: {"source": str(data_dir), "skipped": counts} for m in ("image", "text")},
         )
+        # As which layout and columns these media are read again, by commands that are told no more than a folder.
+        how = {"layout": request.layout or "", "columns": ",".join(request.columns)}
+        data = dataclasses.replace(data, media_places={name: value for name, value in how.items() if value})
+        return data if classes else data.as_instances()
+
+    def preview(self, request: Request) -> Preview:
+        """Whether there are classes, by the layout and the columns of tables; nothing where that cannot be told."""
+        try:
+            return Preview(instances=not _find(request).has_classes)
+        except InputError:
+            return Preview()
 
     def reader(self, request: Request) -> Reader:
         """Looks the folder through but once; without --data_dir there is nothing."""
         if not request.data_dir:
             return lambda modality, ids: [None] * len(ids)
-        root, found, _ = media_files.find(request.data_dir)
-        by_id = {item.text_id: [item] for item in found}
+        found = _find(request)
+        root = found.root
+        by_id = {item.text_id: [item] for item in found.items}
         of_image: dict[str, list] = {}
-        for item in found:
+        for item in found.items:
             of_image.setdefault(item.id, []).append(item)
 
         def read(modality: str, ids: Sequence[str]) -> Iterator[Any]:
@@ -122,18 +142,18 @@ class Folder(Dataset):
         return read
 
     def places(self, modality: str, ids: Sequence[str], request: Request) -> list[pathlib.Path | None]:
-        """Where images lie, and texts but those of a CSV."""
+        """Where images lie, and texts but those of a table."""
         if not request.data_dir:
             return [None] * len(ids)
-        root, found, _ = media_files.find(request.data_dir)
+        found = _find(request)
         if modality == "image":
-            names = {item.id: item.image for item in found}
+            names = {item.id: item.image for item in found.items}
         else:
-            names = {item.text_id: item.text_file for item in found if item.text_file}
+            names = {item.text_id: item.text_file for item in found.items if item.text_file}
         places: list[pathlib.Path | None] = []
         for id_ in ids:
             try:
-                places.append(media_files.place(root, names[id_]))
+                places.append(media_files.place(found.root, names[id_]))
             except (KeyError, media_files.BadItem):
                 places.append(None)
         return places
@@ -141,7 +161,7 @@ class Folder(Dataset):
 
 FOLDER = Folder(
     name="folder",
-    description="your own images and texts: <split>/<class>/<id>.jpg and <id>.txt, or a CSV, in --data_dir",
+    description="your own images and texts: <split>/<class>/<id>.jpg and <id>.txt, or a table, in --data_dir",
     image_features=("descriptor",),
     text_features=KINDS,
     text_items=("sentences", "joined"),
@@ -161,18 +181,51 @@ def _texts(root: pathlib.Path, same: Sequence[Item]) -> list[str]:
     return texts
 
 
-def _usable(root: pathlib.Path, found: Iterable[Item], problems: list[Problem]) -> list[Item]:
-    """The items whose image and text can be read; an image of several texts is read once. Adds to the problems."""
-    good, of_image = [], {}
-    for item in found:
+def _find(request: Request) -> Found:
+    return layouts.find(request.data_dir, request.layout, request.columns)
+
+
+def _usable(found: Found) -> tuple[list[Item], list[tuple[Item, Item]]]:
+    """The items whose image and text can be read; an image of several texts is read once. Adds to the problems.
+
+    Returns:
+      (the items; of each image whose file has the same bytes as an earlier one's the items (earlier, this)).
+    """
+    good, twins = [], []
+    of_image: dict[Any, list[Problem]] = {}
+    first: dict[bytes, Item] = {}
+    for item in found.items:
         if item.image not in of_image:
-            of_image[item.image] = _problem(media_files.read_image, root, item)
-            problems += of_image[item.image]
-        bad_text = _problem(media_files.read_text, root, item)
-        problems += bad_text
+            content = b""
+            try:
+                content = media_files.read(found.root, item.image)
+                media_files.decoded(content, item)
+                of_image[item.image] = []
+            except media_files.BadItem as error:
+                of_image[item.image] = [error.args]
+            found.problems.extend(of_image[item.image])
+            earlier = first.setdefault(hashlib.sha256(content).digest(), item)
+            if content and earlier is not item:
+                twins.append((earlier, item))
+        bad_text = _problem(media_files.read_text, found.root, item)
+        found.problems.extend(bad_text)
         if not of_image[item.image] and not bad_text:
             good.append(item)
-    return good
+    return good, twins
+
+
+def _told(twins: Sequence[tuple[Item, Item]]) -> str:
+    """Which images are the same file again: they are used as they are, and a copy in another split is a leak."""
+    across = [pair for pair in twins if pair[0].split != pair[1].split]
+    a, b = (across or twins)[0]
+    leak = f", {len(across)} of them in another split" if across else ""
+    return f"{len(twins)} images are byte-identical to another one{leak}, such as {b.id} to {a.id}"
+
+
+@functools.cache
+def _tell(line: str) -> None:
+    """Says once a process how something was found."""
+    display.say(line, 2, sys.stderr)
 
 
 def _problem(read: Callable[[pathlib.Path, Item], Any], root: pathlib.Path, item: Item) -> list[Problem]:

@@ -9,7 +9,7 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.extraction import catalogue
-from tfxmr.extraction.dataset import Request
+from tfxmr.extraction.dataset import Request, reading
 
 
 def names(data: MultiModalData, split: str, modality: str, rows: Sequence[int]) -> list[str]:
@@ -37,7 +37,7 @@ def places(
     known = catalogue.find(data.name)
     if known is None or modality not in data.splits[split].ids:
         return [None] * len(rows)
-    return known.places(modality, names(data, split, modality, rows), Request(data_dir, manual_dir))
+    return known.places(modality, names(data, split, modality, rows), _request(data, data_dir, manual_dir))
 
 
 def media(
@@ -62,9 +62,9 @@ def media(
     ids = names(data, split, modality, rows)
     known = catalogue.find(data.name)
     if known and known.has_media and modality in data.splits[split].ids:
-        asked = Request(data_dir, manual_dir)
+        asked = _request(data, data_dir, manual_dir)
         if not (data_dir or manual_dir):
-            asked = Request(data.media_places.get("data_dir"), data.media_places.get("manual_dir"))
+            asked = _request(data, data.media_places.get("data_dir"), data.media_places.get("manual_dir"))
         try:
             found = known.media(modality, ids, asked)
         except InputError as error:
@@ -76,6 +76,10 @@ def media(
                 _warn(f"none of these {modality} items is in {asked.data_dir}" if asked.data_dir
                       else "nothing says where they are")
     return [f"{modality} {name}" if item is None else item for item, name in zip(found, ids, strict=True)]
+
+
+def _request(data: MultiModalData, data_dir: Place, manual_dir: Place) -> Request:
+    return Request(data_dir, manual_dir, **reading(data.media_places))
 
 
 def _warn(why: str) -> None:

@@ -13,6 +13,7 @@ from tfxmr.core import files
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file
 from tfxmr.data.files import archive, npz, states, word_tables
+from tfxmr.data.files.layouts import READ_AS
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.splits import SplitRule
 from tfxmr.data.views import is_default, kind
@@ -89,16 +90,18 @@ def load(folder: str | os.PathLike | None, split: SplitRule, allow_leaks: bool =
     )
 
 
-def places(folder: pathlib.Path, asked: Mapping[str, files.Place]) -> dict[str, str]:
+def places(folder: pathlib.Path, asked: Mapping[str, Any]) -> dict[str, str]:
     """Where media lie, for the manifest of a folder: absolute paths, and as seen from the folder.
 
     Args:
       folder: the feature folder.
-      asked: "data_dir" and "manual_dir" -> a path, or None.
+      asked: "data_dir" and "manual_dir" -> a path, or None; "layout", "columns" -> how they are read, or nothing.
     """
     found = {}
     for name, place in asked.items():
-        if place:
+        if place and name in READ_AS:
+            found[name] = place if isinstance(place, str) else ",".join(place)
+        elif place:
             found[name] = os.path.abspath(os.path.expanduser(place))
             found[f"{name}{FROM_HERE}"] = os.path.relpath(found[name], folder)
     return found

@@ -1,0 +1,204 @@
+"""Tests of the ways in which people keep images and texts: what is found by looking, told, counted and refused."""
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfxmr.extraction
+from tfxmr import encoding
+from tfxmr.__main__ import main
+from tfxmr.core.errors import InputError
+from tfxmr.data.files import layouts
+from tfxmr.data.splits import SplitRule
+from tfxmr.encoding.media import Media
+from tfxmr.extraction import Request
+from tfxmr.extraction.folder import FOLDER, _tell
+from tfxmr.extraction.media import media
+
+SENTENCES = ("a cat sits", "the cat, black, sleeps", "it is a cat", "one “cat”", "cats")
+
+
+def picture(path, n):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (64, 64), (10 * n % 256, n * n % 256, 90)).save(path)
+
+
+def images(root, count=6):
+    for n in range(count):
+        picture(root / f"images/{n}.png", n)
+    return root
+
+
+def table(root, name, content, encoding="utf-8"):
+    path = root / name
+    path.write_bytes(content.encode(encoding))
+    return path
+
+
+def rows(names=("image", "text"), delimiter=",", quote='"', folder="images/", count=6):
+    lines = [delimiter.join(names)]
+    lines += [delimiter.join((f"{folder}{n}.png", f"{quote}{text} {n}{quote}")) for n in range(count) for text in SENTENCES]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(autouse=True)
+def told_anew():
+    _tell.cache_clear()
+
+
+@pytest.mark.parametrize("name, content, encoding, told", [
+    ("a.csv", rows(), "utf-8", "UTF-8, commas between the columns, columns image, text; no column class"),
+    ("a.csv", rows(delimiter=";"), "utf-8-sig", "UTF-8, semicolons between"),
+    ("a.tsv", rows(delimiter="\t"), "utf-16", "UTF-16, tabs between"),
+    ("a.csv", rows(delimiter=";"), "cp1252", "Windows-1252, semicolons"),
+    ("a.csv", rows(("filename", "caption")), "utf-8", "columns image=filename, text=caption"),
+    ("captions.txt", rows(("image_name", "comment"), "|", ""), "utf-8", "bars between"),
+    ("a.tsv", rows(delimiter="\t", quote="").replace("it is", '"it" is'), "utf-8", "tabs between the columns, quotes as they stand"),
+    ("a.csv", rows(quote="'", names=("'image'", "'text'")), "utf-8", "commas between the columns, in '"),
+    ("a.csv", rows().replace("it is", 'it is \\"not\\"'), "utf-8", "before quotes"),
+    ("a.csv", rows(folder=""), "utf-8", "images in images/"),
+    ("a.csv", rows().replace("\n", "\r\n"), "utf-8", "commas"),
+    ("tokens.txt", "\n".join(f"{n}.png#{k}\t{text} {n}" for n in range(6) for k, text in enumerate(SENTENCES)), "utf-8",
+     "no line that names the columns"),
+    ("a.jsonl", "\n".join(json.dumps({"image": f"images/{n}.png", "captions": [f"{t} {n}" for t in SENTENCES]}) for n in range(6)),
+     "utf-8", "JSON lines, columns image, text=captions"),
+])  # fmt: skip
+def test_tables_are_read_by_looking(tmp_path, capfd, name, content, encoding, told):
+    """Guards against refusing five sentences an image without classes, and what every program writes differently."""
+    path = table(images(tmp_path), name, content, encoding)
+    with pytest.raises(InputError, match="no test items.*--split=random --split_sizes=0.8,0,0.2"):
+        tfxmr.extraction.load("folder", data_dir=path)
+    assert told in capfd.readouterr().err
+    data = FOLDER.listed(FOLDER.chosen(Request(path)))
+    train = data.splits["train"]
+    assert data.instances and data.repeated == ("image",) and data.size("train") == "30 pairs (6 image items)"
+    assert train.labels["image"].tolist() == [n for n in range(6) for _ in range(5)]
+    texts = FOLDER.media("text", train.ids["text"][5:10], Request(path))
+    assert [text.replace('\\"', '"') for text in texts][:2] == ["a cat sits 1", "the cat, black, sleeps 1"]
+    assert texts[3] == "one “cat” 1" and FOLDER.media("image", train.ids["image"][:1], Request(path))[0].shape == (64, 64, 3)
+
+
+def test_parquet(tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    images(tmp_path)
+    columns = {"image": [f"images/{n}.png" for n in range(6)], "caption": [[f"{t} {n}" for t in SENTENCES] for n in range(6)],
+               "label": [n % 2 for n in range(6)], "split": ["train"] * 4 + ["test"] * 2}
+    path = tmp_path / "all.parquet"
+    parquet.write_table(pyarrow.table(columns), path)
+    data = tfxmr.extraction.load("folder", data_dir=path)
+    assert data.class_names == ["0", "1"] and data.size("test") == "10 pairs (2 image items)"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
+        layouts.find(path)
+
+
+def test_columns_of_other_names(tmp_path):
+    """Guards against a remedy that does not work when it is typed, and against a wrong name that is passed over."""
+    path = table(images(tmp_path), "a.csv", rows(("picture", "words")))
+    with pytest.raises(InputError, match="lacks the column image, text; .*--columns=image=picture,text=words"):
+        layouts.find(path)
+    found = layouts.find(path, columns=("image=picture", "text=words"))
+    assert len(found.items) == 30 and "image=picture, text=words" in found.told
+    with pytest.raises(InputError, match=r"--columns=image=pictur: .* no such column \(did you mean picture\?\)"):
+        layouts.find(path, columns=("image=pictur", "text=words"))
+    with pytest.raises(InputError, match=r"--columns=txt=words \(did you mean text\?\)"):
+        layouts.find(path, columns=("image=picture", "txt=words"))
+
+
+def test_one_damaged_byte_makes_no_other_encoding(tmp_path):
+    """Guards against texts that become letters of another alphabet for one byte that was lost."""
+    content = rows().encode().replace("“".encode(), b"\x80", 1)
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read as UTF-8"):
+        layouts.find(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("content, message", [
+    ("", "is empty"), ('image,text\na.png,"b', "cannot be read as CSV"), ("image\na.png\n", "lacks the column text"),
+    ("a\x00b,c\n", "lacks the column image, text"),
+])  # fmt: skip
+def test_refuses_tables(tmp_path, content, message):
+    with pytest.raises(InputError, match=message):
+        layouts.find(table(tmp_path, "a.csv", content))
+    with pytest.raises(InputError, match="no line that is a JSON object"):
+        layouts.find(table(tmp_path, "a.jsonl", "[1]\n{\n"))
+
+
+def test_ids_name_images_or_texts(tmp_path):
+    """Guards against five texts of one id, and two images of one id."""
+    lines = ["id,image,text", *(f"{10 * n + k},images/{n}.png,{text}" for n in range(2) for k, text in enumerate("abc"))]
+    found = layouts.find(table(images(tmp_path), "a.csv", "\n".join(lines)))
+    assert [item.text_id for item in found.items] == ["0", "1", "2", "10", "11", "12"] and found.items[4].id == "images/1.png"
+    lines = ["id,image,text", *(f"n{n},images/{n}.png,{text}" for n in range(2) for text in "abc"), "n0,images/3.png,d"]
+    found = layouts.find(table(tmp_path, "a.csv", "\n".join(lines)))
+    assert found.items[4].id == "n1" and found.items[4].text_id == "n1#1"
+    assert found.problems == [("duplicate id", "n0, of images/0.png and of images/3.png")]
+
+
+def test_a_folder_of_tables(tmp_path):
+    images(tmp_path)
+    table(tmp_path, "train.csv", rows(count=4))
+    table(tmp_path, "val.csv", "image,text\nimages/4.png,a cat\n")
+    table(tmp_path, "test.csv", "image,text\nimages/5.png,a cat\n")
+    found = layouts.find(tmp_path, "table")
+    assert {item.split for item in found.items} == {"train", "validation", "test"} and len(found.items) == 22
+    (tmp_path / "train.csv").rename(tmp_path / "a.csv")
+    (tmp_path / "test.csv").rename(tmp_path / "b.csv")
+    (tmp_path / "val.csv").unlink()
+    with pytest.raises(InputError, match="holds 2 tables, a.csv, b.csv; name one"):
+        layouts.find(tmp_path, "table")
+
+
+def test_images_of_the_same_bytes_are_told(tmp_path, capfd):
+    """Guards against copies across splits that nobody sees; they are used as they are."""
+    images(tmp_path)
+    (tmp_path / "images/5.png").write_bytes((tmp_path / "images/0.png").read_bytes())
+    lines = ["image,text,split", *(f"images/{n}.png,a cat {n},{'test' if n > 3 else 'train'}" for n in range(6))]
+    data = tfxmr.extraction.load("folder", data_dir=table(tmp_path, "a.csv", "\n".join(lines)))
+    assert len(data.splits["test"]) == 2
+    told = "1 images are byte-identical to another one, 1 of them in another split, such as images/5.png to images/0.png"
+    assert told in capfd.readouterr().err
+
+
+def test_images_with_their_sentences_are_divided_at_random(tmp_path):
+    """Guards against sentences of one image on both sides of a split."""
+    path = table(images(tmp_path), "a.csv", rows())
+    draw = SplitRule("random", 1, ("0.5", "0", "0.5"))
+    with pytest.warns(UserWarning, match="fitted"):
+        data = tfxmr.extraction.load("folder", data_dir=path, split=draw)
+    train, test = (data.splits[name] for name in ("train", "test"))
+    assert data.size("train") == data.size("test") == "15 pairs (3 image items)"
+    assert not set(train.ids["image"]) & set(test.ids["image"]) and train.ids["text"] == sorted(train.ids["text"])
+    seen = FOLDER.media("image", train.ids["image"][5:6], Request(path))[0][0, 0]
+    assert np.array_equal(seen, media(data, "train", "image", [9], data_dir=path)[0][0, 0])
+    with pytest.raises(InputError, match="has 6 image items in all"):
+        tfxmr.extraction.load("folder", data_dir=path, split=SplitRule("random", 1, ("10", "10", "10")))
+
+
+def test_from_a_table_to_figures_in_one_command(tmp_path, capsys):
+    """Guards against data without classes that need flags beyond where they are and how to divide them."""
+    path = table(images(tmp_path, 20), "a.csv", rows(count=20))
+    train = ["train", "--dataset=folder", f"--data_dir={path}", "--split=random", "--split_sizes=0.5,0,0.5"]
+    with pytest.warns(UserWarning):
+        assert main([*train, f"--run_dir={tmp_path / 'run'}", "--components=2"]) == 0
+    assert "hit@1" in capsys.readouterr().out
+
+
+def test_named_columns_follow_the_media(tmp_path):
+    """Guards against thumbnails that are lost since a command after the first is told of no columns."""
+    path = table(images(tmp_path, 20), "a.csv", rows(("picture", "words"), count=20))
+    named, features = "--columns=image=picture,text=words", tmp_path / "features"
+    divide = ["--split=random", "--split_sizes=0.5,0,0.5"]
+    assert main(["extract", "--dataset=folder", f"--data_dir={path}", named, *divide, "--image_features=descriptor",
+                 "--text_features=tfidf30", "--min_documents=1", f"--out={features}"]) == 0
+    data = tfxmr.extraction.load("features", features=features)
+    assert media(data, "test", "image", [0])[0].shape == (64, 64, 3)
+    with pytest.warns(UserWarning, match="fitted"):
+        assert main(["train", "--dataset=folder", f"--data_dir={path}", named, *divide, "--components=2",
+                     f"--run_dir={tmp_path / 'run'}"]) == 0
+    assert main(["train", "--dataset=features", f"--features={features}", "--components=2", f"--run_dir={tmp_path / 'run2'}"]) == 0
+    for run in ("run", "run2"):
+        shown = Media(encoding.load(tmp_path / run))
+        name = data.splits["test"].ids["image"][0]
+        assert shown.thumbnail({"name": name}, "image") and shown.text({"name": f"{name}#1"}, "text").startswith("the cat, black")

@@ -1,0 +1,41 @@
+"""The ways in which people keep images and texts on a disk: a file each, of which each gives the same Items."""
+import pathlib
+from collections.abc import Iterable
+
+from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
+from tfxmr.data.files.layouts import pairs, tables
+from tfxmr.data.files.layouts.found import READ_AS, Asked, Found, named_columns
+
+__all__ = ["LAYOUTS", "READ_AS", "Asked", "Found", "find"]
+
+LAYOUTS = {"pairs": pairs.find, "table": tables.find}
+
+
+def find(data_dir: Place, layout: str | None = None, columns: Iterable[str] = ()) -> Found:
+    """Lists the items that a folder or a file names, without reading images.
+
+    Args:
+      data_dir: the folder or the file.
+      layout: one of LAYOUTS; None looks which one it is.
+      columns: parts "image=filename", which column of a table is which; others are found by their names.
+
+    Returns:
+      Found.
+
+    Raises:
+      InputError: there is no such folder, or it cannot be read as that layout.
+    """
+    path = pathlib.Path(data_dir or "").expanduser()
+    if not data_dir or not path.exists() or not (path.is_dir() or path.is_file()):
+        raise InputError(
+            f"--data_dir={data_dir} is no folder and no file of a table. Name a folder with <split>/<class>/<id>.jpg "
+            f"and <id>.txt, or a table ({', '.join(tables.SUFFIXES)}) with the columns image and text"
+        )
+    asked = Asked(str(data_dir), named_columns(columns))
+    return LAYOUTS[layout or _seen(path)](path, asked)
+
+
+def _seen(path: pathlib.Path) -> str:
+    """The name of the layout that a folder or file looks like."""
+    return "table" if path.is_file() else "pairs"

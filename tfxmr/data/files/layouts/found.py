@@ -1,0 +1,62 @@
+"""What every layout is asked and what it finds."""
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Mapping
+
+from tfxmr.core.errors import InputError
+from tfxmr.core.names import meant
+from tfxmr.data.files.media_files import Item, Problem
+
+READ_AS = ("layout", "columns")  # options by which the same folder is read again
+MEANINGS = ("image", "text", "class", "split", "id")  # what a column of a table may hold
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What is asked of a layout.
+
+    Attributes:
+      data_dir: as it was given, for messages.
+      columns: meaning, one of MEANINGS -> the column that was named for it.
+    """
+
+    data_dir: str
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """The items that a folder or a file names, of which none has been read.
+
+    Attributes:
+      root: the folder that no path may leave.
+      items: in the order of their names, or of the file.
+      problems: pairs (kind of problem, what) of the things that are no item.
+      layout: its name, as `--layout` takes it.
+      told: how it was read, in a line.
+    """
+
+    root: pathlib.Path
+    items: list[Item]
+    problems: list[Problem]
+    layout: str
+    told: str
+
+    @property
+    def has_classes(self) -> bool:
+        """True if the items have classes."""
+        return any(item.class_name is not None for item in self.items)
+
+
+def named_columns(columns: Iterable[str]) -> dict[str, str]:
+    """Meaning -> column, of the parts of --columns, "image=filename"; raises InputError."""
+    found = {}
+    for part in columns:
+        meaning, _, column = (side.strip() for side in part.partition("="))
+        if meaning not in MEANINGS or not column:
+            raise InputError(
+                f"--columns={part}{meant(meaning, MEANINGS)}: give {', '.join(MEANINGS)}=NAME OF THE COLUMN, such as "
+                "--columns=image=filename,text=caption"
+            )
+        found[meaning] = column
+    return found

@@ -1,0 +1,154 @@
+"""Rows of a table, wherever it stands, as Items: which column is which, and several sentences of one image."""
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tfxmr.core.errors import InputError
+from tfxmr.core.names import meant
+from tfxmr.data.files.layouts.found import MEANINGS, Asked
+from tfxmr.data.files.media_files import SPLITS, Item, Problem
+
+# What people call these columns, the likeliest first; letters of either case.
+NAMES = {
+    "image": ("image", "image_path", "file_name", "filename", "image_name", "filepath", "path", "file", "img"),
+    "text": ("text", "caption", "captions", "sentence", "sentences", "description", "comment"),
+    "class": ("class", "label", "category", "class_name"),
+    "split": ("split", "subset", "partition"),
+    "id": ("id",),
+}
+assert tuple(NAMES) == MEANINGS
+SPLIT_NAMES = {name: name for name in SPLITS} | {
+    "training": "train", "val": "validation", "valid": "validation", "dev": "validation", "testing": "test",
+}
+LOOKED = 200  # images by which the folder that they stand in is found
+Row = tuple[str, Mapping[str, Any] | None]  # (where, meaning -> value); None: it is malformed
+
+
+def columns_of(names: Sequence[str], asked: Asked) -> dict[str, str]:
+    """Which column holds what.
+
+    Args:
+      names: of the columns of the table.
+      asked: of which `columns` go before what the names tell.
+
+    Returns:
+      Meaning -> name of the column, of those that there are; "image" and "text" always.
+
+    Raises:
+      InputError: a column that was named is not there, or there is none of images or texts.
+    """
+    found = recognised(names, asked)
+    for meaning, named in asked.columns.items():
+        if named not in names:
+            raise InputError(
+                f"--columns={meaning}={named}: {asked.data_dir} has no such column{meant(named, names)}; it has "
+                f"{', '.join(names)}"
+            )
+    lacking = [meaning for meaning in ("image", "text") if meaning not in found]
+    if lacking:
+        free = [name for name in names if name not in found.values()]
+        example = ",".join(f"{meaning}={free[n] if n < len(free) else 'NAME'}" for n, meaning in enumerate(lacking))
+        raise InputError(
+            f"--data_dir={asked.data_dir}: lacks the column {', '.join(lacking)}; its columns are "
+            f"{', '.join(names)!r}. Say which one holds what, such as --columns={example}"
+        )
+    return found
+
+
+def recognised(names: Sequence[str], asked: Asked) -> dict[str, str]:
+    """Meaning -> name of the column, of those that were named or have a usual name; nothing is refused."""
+    lower = {name.lower(): name for name in reversed(names)}
+    usual = {meaning: next((lower[n] for n in known if n in lower), None) for meaning, known in NAMES.items()}
+    found = {meaning: asked.columns.get(meaning, usual[meaning]) for meaning in MEANINGS}
+    return {meaning: column for meaning, column in found.items() if column is not None}
+
+
+def told(columns: Mapping[str, str]) -> str:
+    """The columns in words: "image=filename, text; no class, so that each image is found by its own texts"."""
+    parts = [meaning if columns[meaning] == meaning else f"{meaning}={columns[meaning]}" for meaning in columns]
+    none = "" if "class" in columns else "; no column class, so each image is found by its own texts (hit@k)"
+    return f"columns {', '.join(parts)}{none}"
+
+
+def items(rows: Iterable[Row], classes: bool) -> tuple[list[Item], list[Problem]]:
+    """The Items of a table: an image has one for each of its sentences.
+
+    Args:
+      rows: of the table, in order; without a split they train.
+      classes: whether each row must have a class.
+
+    Returns:
+      (items in the order of their images' first rows, problems).
+    """
+    found: dict[str, list[Item]] = {}  # image -> its Items, whose ids are those of the rows
+    problems: list[Problem] = []
+    for where, row in rows:
+        values = row or {}
+        image, class_name, split, own_id = (_plain(values.get(name)) for name in ("image", "class", "split", "id"))
+        part = SPLIT_NAMES.get(split.lower() or "train")
+        if part is None:
+            problems.append(("malformed line", f"{where} (split {split!r}; {', '.join(SPLITS)} are known)"))
+            continue
+        if row is None or not image or (classes and not class_name):
+            problems.append(("malformed line", where))
+            continue
+        others = found.setdefault(image, [])
+        for text in _texts(values.get("text")):
+            item = Item(own_id or image, part, class_name if classes else None, image, text)
+            if others and (others[0].split, others[0].class_name) != (item.split, item.class_name):
+                problems.append(("image in two splits or classes", f"{where}: {image}"))
+            elif any(other.text == text for other in others):
+                problems.append(("duplicate line", f"{where}: {image}, with the same text"))
+            else:
+                others.append(item)
+    return _named(found, problems), problems
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _texts(value: Any) -> list[str]:
+    """The sentences of a cell: one, or those of a list. Of an empty one the reader of texts tells."""
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else [_plain(value)]
+
+
+def _named(found: Mapping[str, list[Item]], problems: list[Problem]) -> list[Item]:
+    """The Items with their final ids: a column id names the images, or the texts where it differs within an image."""
+    of_texts = any(item.id != same[0].id for same in found.values() for item in same)
+    kept: list[Item] = []
+    taken: dict[str, str] = {}
+    for image, same in found.items():
+        for number, item in enumerate(same):
+            if taken.get(item.id, image) != image or (of_texts and item.id in taken):
+                problems.append(("duplicate id", f"{item.id}, of {taken[item.id]} and of {image}"))
+                continue
+            taken[item.id] = image
+            kept.append(dataclasses.replace(
+                item, id=image if of_texts else item.id, number=number if len(same) > 1 else None,
+                text_name=item.id if of_texts else None,
+            ))
+    return kept
+
+
+def folder_of_images(root: pathlib.Path, items: Sequence[Item]) -> str:
+    """The folder below `root` in which the images stand, "" for itself: tables often hold bare file names."""
+    names = [item.image for item in items[:LOOKED] if _safe(item.image)]
+    if not names or any(os.path.exists(root / name) for name in names):
+        return ""
+    folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False))
+    counts = {folder: sum(os.path.exists(root / folder / name) for name in names) for folder in folders}
+    best = max(counts, key=lambda folder: counts[folder], default="")
+    return best if best and counts[best] else ""
+
+
+def below(folder: str, items: Sequence[Item]) -> list[Item]:
+    """The Items with their images in a folder; their ids stay."""
+    return [dataclasses.replace(item, image=f"{folder}/{item.image}") for item in items] if folder else list(items)
+
+
+def _safe(name: str) -> bool:
+    """True of a relative path without `..` or a null byte, which may be looked for."""
+    return not os.path.isabs(name) and ".." not in pathlib.PurePath(name).parts and "\0" not in name
