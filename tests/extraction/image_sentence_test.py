@@ -117,8 +117,9 @@ def test_no_image_is_held_out_and_trained_on(sentences):
     training = protocol.make("standard", sentences).training_data(sentences, 1 / 3, 0)
     ids = {name: split.ids["image"] for name, split in training.splits.items()}
     assert len(ids["validation"]) == 5 and len(ids["train"]) == 10 and not set(ids["train"]) & set(ids["validation"])
-    with pytest.raises(InputError, match="--text_items=joined"):
-        splits.SplitRule("random").apply(sentences)
+    drawn = splits.SplitRule("random", 1).apply(sentences)
+    parts = [set(split.ids["image"]) for split in drawn.splits.values()]
+    assert sum(map(len, parts)) == len(set().union(*parts)) and {len(s) % 5 for s in drawn.splits.values()} == {0}
 
 
 def test_from_files_to_recalls(tmp_path, capsys):
