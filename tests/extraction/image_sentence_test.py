@@ -11,7 +11,6 @@ import tfxmr.data
 import tfxmr.extraction
 from tfxmr import evaluation
 from tfxmr.__main__ import main
-from tfxmr.core.errors import InputError
 from tfxmr.data import splits
 from tfxmr.data.files import feature_folder
 from tfxmr.data.splits import SplitRule
