@@ -36,6 +36,7 @@ fuzz: $(READY)  ## feeds damaged files to every parser, ten minutes of one core
 	$(BIN)/python tests/robustness/fuzz.py --inputs=$(INPUTS) --seed=$(SEED)
 
 bench: $(READY)  ## times what must be fast, half an hour on an idle machine
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/ranking.py
 	$(BIN)/python benchmarks/ranking.py --items=100000 --sample=2048
 	$(BIN)/python benchmarks/closed_form.py --items=2173

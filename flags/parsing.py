@@ -79,7 +79,8 @@ def parse_with_words(
     values = flags.FlagValues()
     define(values)
     if asks_help(arguments):
-        about = str(sys.modules[f"tfxmr.commands.{command.split()[0]}"].__doc__).splitlines()[0]
+        module = sys.modules.get(f"tfxmr.commands.{command.split()[0]}")  # none where Python asks
+        about = str(module.__doc__ if module else "").partition("\n")[0]
         print(help.text(command, values, method, about, "--helpfull" in arguments))
         raise HelpAsked(values)
     values.set_gnu_getopt(True)  # flags may follow words

@@ -49,6 +49,27 @@ def test_help_fits_the_terminal(command, whole, printed):
         assert [n for n in completion.flags_of(command) if not re.search(rf"^  --(no)?{n}\b", text, re.MULTILINE)] == []
 
 
+HELPS = """
+import contextlib, importlib, io, sys
+from tfxmr import commands
+def helped(run):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        run()
+    return out.getvalue()
+quick = {name: helped(lambda: commands.run(name, ["--helpfull"])) for name in commands.names()}
+heavy = {"tensorflow", "keras", "matplotlib", "sklearn", "tensorboard", "pyarrow", "flask"} & {*sys.modules}
+assert not heavy, heavy
+for name in commands.names():
+    assert len(quick[name]) > 100 and quick[name] == helped(lambda: commands._main(name, ["--helpfull"])), name
+"""
+
+
+def test_help_is_the_same_without_libraries():
+    """Guards against help that waits for figures, a server or TensorFlow, and help that is not the command's own."""
+    done = subprocess.run([sys.executable, "-c", HELPS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_help_says_whose_the_flags_are(printed):
     """Guards against a method's flags among a hundred others, and defaults or ranges that are not the method's."""
     text = printed("train", "--model=dscmr", "--help")

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         for argument in arguments:
             if not _is_utf8(argument):
                 raise InputError(f"{argument!r}: holds bytes that are no UTF-8; rename that file or folder")
-        if command in ("help", "-h", "--help", "--helpfull"):
+        if command in ("help", *commands.HELP):
             print(usage())
             return 0
         if command == "--version":
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         if command not in commands.names():
             there = f"there are {', '.join(commands.names())}"
             raise InputError(f"unknown command {command!r}{meant(command, commands.names())}; {there}")
-        status = commands.load(command)(arguments[1:]) or 0
+        status = commands.run(command, arguments[1:])
         _flush()
         return status
     except KeyboardInterrupt as error:

@@ -1,10 +1,14 @@
 """The commands, one thin file each: parse flags, call the library, print."""
 import ast
+import contextlib
 import importlib
 import pathlib
 import pkgutil
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+
+from tfxmr.core import standins
+
+HELP = ("--help", "-h", "--helpfull")
 
 
 def names() -> list[str]:
@@ -12,9 +16,20 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def load(name: str) -> Callable[[Any], int | None]:
-    """The function `main` of a command, which takes its arguments and returns the exit status, or None for 0."""
-    return importlib.import_module(f"{__name__}.{name}").main
+def run(name: str, arguments: Sequence[str]) -> int:
+    """Runs a command. Returns its exit status.
+
+    Its help needs none of the libraries that its work needs, so it is asked with stand-ins for them.
+    """
+    if {*arguments} & {*HELP}:
+        # SystemExit ends it. Whatever else happens shows itself again, by the libraries themselves.
+        with contextlib.suppress(Exception), standins.imported():
+            _main(name, arguments)
+    return _main(name, arguments)
+
+
+def _main(name: str, arguments: Sequence[str]) -> int:
+    return importlib.import_module(f"{__name__}.{name}").main(arguments) or 0
 
 
 def about(name: str) -> str:

@@ -119,11 +119,10 @@ def flags_of(command: str, typed: Sequence[str] = ()) -> dict[str, declared.Decl
     """The flags that a command has after these arguments, see tfxmr_flags.declared.of; {} if it is none."""
     if command not in commands.names():
         return {}
-    main = commands.load(command)
     for arguments in (typed, ()):  # what is typed may be wrong as yet
         try:
             with contextlib.redirect_stdout(io.StringIO()):
-                main([*arguments, "--help"])
+                commands.run(command, [*arguments, "--help"])
         except parsing.HelpAsked as asked:
             return declared.of(asked.values)
         except Exception:
