@@ -11,10 +11,11 @@ import tfxmr_flags.features
 import tfxmr_flags.figures
 import tfxmr_flags.tuning
 from absl import flags as absl_flags
-from tfxmr_flags import declared, parsing
+from tfxmr_flags import declared, parsing, recipes
 
-from tfxmr.commands import cite, compare, encode, evaluate, export, index, search
+from tfxmr.commands import cite, compare, completion, encode, evaluate, export, index, search
 from tfxmr.core import registry
+from tfxmr.extraction import catalogue
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -65,7 +66,11 @@ def check(command, *arguments):
                   "cite": cite.define}
         parsing.parse(command, arguments, define[command])
     else:
-        assert command in ("models", "datasets") and not arguments
+        # Words alone: names that there are, of completion a shell (and a file that its script goes to).
+        named = {"models": registry.names, "datasets": catalogue.names, "recipes": lambda: [*recipes.paths(), *catalogue.names()],
+                 "completion": lambda: completion.SCRIPTS}
+        words = arguments[: arguments.index(">")] if ">" in arguments else arguments
+        assert {*words} <= {*named[command]()}
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +151,7 @@ FOREIGN = {  # flags of other programs, of benchmarks, and of a message
 
 def known_flags(models):
     """The names of the flags of all commands, of methods those of some."""
-    known = {"flagfile", "help", *FOREIGN}
+    known = {"flagfile", "recipe", "help", "helpfull", "print_config", *FOREIGN}
     for model in models:
         known |= set(parsing.parse_run("train", [f"--model={model}"])[0])
     for define in (cite.define, compare.define, encode.define, evaluate.define, export.define, index.define, search.define,
