@@ -1,4 +1,5 @@
 """Tests of the ways in which people keep images and texts: what is found by looking, told, counted and refused."""
+import io
 import json
 
 import numpy as np
@@ -202,3 +203,104 @@ def test_named_columns_follow_the_media(tmp_path):
         shown = Media(encoding.load(tmp_path / run))
         name = data.splits["test"].ids["image"][0]
         assert shown.thumbnail({"name": name}, "image") and shown.text({"name": f"{name}#1"}, "text").startswith("the cat, black")
+
+
+def jpeg_bytes(n):
+    content = io.BytesIO()
+    Image.new("RGB", (64, 64), (10 * n, n * n, 90)).save(content, "PNG")
+    return content.getvalue()
+
+
+def hugging_face(numbers):
+    """A table of images as bytes, as the library `datasets` writes it."""
+    pyarrow = pytest.importorskip("pyarrow")
+    noted = {"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}, "image": {"_type": "Image"}}}}
+    table = pyarrow.table({
+        "image": [{"bytes": jpeg_bytes(n), "path": None} for n in numbers],
+        "caption": [[f"a cat {n}", f"it sits {n}"] for n in numbers], "label": [n % 2 for n in numbers],
+    })
+    return table.replace_schema_metadata({"huggingface": json.dumps(noted)})
+
+
+def saved(root):
+    """A folder as `save_to_disk` leaves it: a stream of batches in a file for each split."""
+    pyarrow = pytest.importorskip("pyarrow")
+    for split, numbers in (("train", range(8)), ("test", range(8, 12))):
+        (root / split).mkdir(parents=True)
+        (root / split / "state.json").write_text(json.dumps({"_split": split}))
+        table = hugging_face(numbers)
+        with pyarrow.ipc.new_stream(root / split / "data-00000-of-00001.arrow", table.schema) as stream:
+            stream.write_table(table, max_chunksize=3)
+    (root / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    return root
+
+
+def parquet_files(root):
+    """A folder as the Hub has it: data/<split>-00000-of-00001.parquet."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    (root / "data").mkdir(parents=True)
+    for split, numbers in (("train", range(8)), ("test", range(8, 12))):
+        parquet.write_table(hugging_face(numbers), root / f"data/{split}-00000-of-00001.parquet", row_group_size=3)
+    return root
+
+
+@pytest.mark.parametrize("written, told", [(saved, "saved by save_to_disk"), (parquet_files, "Parquet, columns image, text=caption, class=label")])
+def test_images_in_columns(tmp_path, capfd, written, told):
+    """Guards against images that are looked for as files, and class numbers in the place of names that are known."""
+    root = written(tmp_path / "hf")
+    data = tfxmr.extraction.load("folder", data_dir=root)
+    assert told in capfd.readouterr().err
+    assert data.class_names == ["cat", "dog"] and data.size("test") == "8 pairs (4 image items)"
+    assert data.splits["test"].labels["text"].tolist() == [0, 0, 1, 1, 0, 0, 1, 1]
+    assert media(data, "test", "image", [2], data_dir=root)[0][0, 0].tolist() == [90, 81, 90]
+    assert media(data, "train", "text", [15], data_dir=root) == ["it sits 7"]
+    assert FOLDER.places("image", data.splits["test"].ids["image"], Request(root)) == [None] * 8
+
+
+@pytest.mark.parametrize("keep", [60, 700])
+def test_damaged_arrow_files_are_refused(tmp_path, keep):
+    file = saved(tmp_path / "hf") / "train/data-00000-of-00001.arrow"
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(InputError, match="cannot be read as Arrow"):
+        layouts.find(tmp_path / "hf")
+    (tmp_path / "hf/dataset_dict.json").write_text('{"splits": ["../x"]}')
+    with pytest.raises(InputError, match="is damaged"):
+        layouts.find(tmp_path / "hf")
+
+
+def test_imagefolder_with_metadata(tmp_path):
+    """Guards against paths that are not relative to the metadata, and a text column of another name."""
+    for n in range(6):
+        picture(tmp_path / f"split/{'test' if n > 3 else 'train'}/{n}.png", n)
+        picture(tmp_path / f"top/{'test' if n > 3 else 'train'}/{n}.png", n)
+    for split, numbers in (("train", range(4)), ("test", range(4, 6))):
+        lines = [json.dumps({"file_name": f"{n}.png", "text": [f"a cat {n}", f"cats {n}"]}) for n in numbers]
+        table(tmp_path / f"split/{split}", "metadata.jsonl", "\n".join(lines))
+    lines = [f"{'test' if n > 3 else 'train'}/{n}.png,a cat {n},{'cat' if n % 2 else 'dog'}" for n in range(6)]
+    table(tmp_path / "top", "metadata.csv", "\n".join(["file_name,text,label", *lines]))
+    data = tfxmr.extraction.load("folder", data_dir=tmp_path / "split")
+    assert data.instances and data.size("test") == "4 pairs (2 image items)" and data.splits["test"].ids["image"][0] == "test/4.png"
+    data = tfxmr.extraction.load("folder", data_dir=tmp_path / "top")
+    assert data.class_names == ["cat", "dog"] and [len(s) for s in data.splits.values()] == [4, 2]
+
+
+def test_imagefolder_of_classes(tmp_path):
+    for n in range(8):
+        picture(tmp_path / f"{'test' if n > 3 else 'train'}/{('a_cat', 'dog')[n % 2]}/{n}.png", n)
+    data = tfxmr.extraction.load("folder", data_dir=tmp_path)
+    assert data.class_names == ["a_cat", "dog"] and media(data, "test", "text", [0], data_dir=tmp_path) == ["a cat"]
+    assert "the name of the class is the text" in layouts.find(tmp_path).told
+    (tmp_path / "train/a_cat/0.txt").write_text("a cat")
+    assert layouts.find(tmp_path).layout == "pairs" and layouts.find(tmp_path, "imagefolder").layout == "imagefolder"
+
+
+def test_links_out_of_the_folder_are_not_followed(tmp_path):
+    """Guards against a table or an Arrow file elsewhere that a folder from somebody else points at."""
+    images(tmp_path / "mine")
+    for name in ("train.csv", "metadata.csv"):
+        (tmp_path / f"mine/{name}").symlink_to(table(tmp_path, f"secret_{name}", rows()))
+    assert layouts.find(tmp_path / "mine").layout == "imagefolder"  # the folder images/, as if it were a class
+    root = saved(tmp_path / "hf")
+    (root / "test/data-00000-of-00001.arrow").rename(tmp_path / "secret.arrow")
+    (root / "test/data-00000-of-00001.arrow").symlink_to(tmp_path / "secret.arrow")
+    assert {item.split for item in layouts.find(root).items} == {"train"}

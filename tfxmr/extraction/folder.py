@@ -147,7 +147,7 @@ class Folder(Dataset):
             return [None] * len(ids)
         found = _find(request)
         if modality == "image":
-            names = {item.id: item.image for item in found.items}
+            names = {item.id: item.image for item in found.items if isinstance(item.image, str)}
         else:
             names = {item.text_id: item.text_file for item in found.items if item.text_file}
         places: list[pathlib.Path | None] = []
@@ -198,7 +198,7 @@ def _usable(found: Found) -> tuple[list[Item], list[tuple[Item, Item]]]:
         if item.image not in of_image:
             content = b""
             try:
-                content = media_files.read(found.root, item.image)
+                content = media_files.image_bytes(found.root, item)
                 media_files.decoded(content, item)
                 of_image[item.image] = []
             except media_files.BadItem as error:

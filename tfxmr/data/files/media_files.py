@@ -3,6 +3,7 @@ import dataclasses
 import os
 import pathlib
 import stat
+import typing
 
 from numpy.typing import NDArray
 
@@ -18,6 +19,15 @@ class BadItem(Exception):
     """One item that cannot be used; the first argument is the kind of problem, the second says more."""
 
 
+@typing.runtime_checkable
+class Inside(typing.Protocol):
+    """Where an image is inside a file; hashable, and as a str the image's name."""
+
+    def read(self, root: pathlib.Path) -> bytes:
+        """The bytes of the image; `root` is the folder that is not left. Raises BadItem."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
 class Item:
     """An image with its text.
@@ -26,7 +36,7 @@ class Item:
       id: of the image: "train/cat/001", or in a table the image's path or its id there.
       split: "train", "validation" or "test".
       class_name: the class; None of data without classes.
-      image: path of the image file, relative to the root.
+      image: path of the image file, relative to the root; or where inside a file it is.
       text: the text, or None if it stands in `text_file`.
       text_file: path of the text file, relative to the root, or None.
       number: which of several texts of the image this is, from 0; None if it has one.
@@ -36,7 +46,7 @@ class Item:
     id: str
     split: str
     class_name: str | None
-    image: str
+    image: str | Inside
     text: str | None = None
     text_file: str | None = None
     number: int | None = None
@@ -63,13 +73,18 @@ def read_text(root: pathlib.Path, item: Item) -> str:
 
 def read_image(root: pathlib.Path, item: Item) -> NDArray:
     """The image of an item, uint8 (height, width, 3); raises BadItem."""
-    return decoded(read(root, item.image), item)
+    return decoded(image_bytes(root, item), item)
+
+
+def image_bytes(root: pathlib.Path, item: Item) -> bytes:
+    """The bytes of the image of an item, see `read`; raises BadItem."""
+    return read(root, item.image) if isinstance(item.image, str) else item.image.read(root)
 
 
 def decoded(content: bytes, item: Item) -> NDArray:
     """The image of an item, of which the bytes are read; see `read_image`."""
     try:
-        return image_files.decode(content, item.image)
+        return image_files.decode(content, str(item.image))
     except InputError as error:
         raise BadItem("unreadable image", str(error)) from error
 

@@ -4,12 +4,17 @@ from collections.abc import Iterable
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
-from tfxmr.data.files.layouts import pairs, tables
+from tfxmr.data.files.layouts import arrow, imagefolder, pairs, tables
 from tfxmr.data.files.layouts.found import READ_AS, Asked, Found, named_columns
 
 __all__ = ["LAYOUTS", "READ_AS", "Asked", "Found", "find"]
 
-LAYOUTS = {"pairs": pairs.find, "table": tables.find}
+LAYOUTS = {"pairs": pairs.find, "table": tables.find, "imagefolder": imagefolder.find, "arrow": arrow.find}
+# How a folder looks, the surest sign first; one that looks like none is asked for pairs, and told what is expected.
+SIGNS = (
+    ("arrow", arrow.fits), ("imagefolder", imagefolder.fits), ("pairs", pairs.fits), ("table", tables.fits),
+    ("imagefolder", imagefolder.of_classes),
+)
 
 
 def find(data_dir: Place, layout: str | None = None, columns: Iterable[str] = ()) -> Found:
@@ -33,9 +38,14 @@ def find(data_dir: Place, layout: str | None = None, columns: Iterable[str] = ()
             f"and <id>.txt, or a table ({', '.join(tables.SUFFIXES)}) with the columns image and text"
         )
     asked = Asked(str(data_dir), named_columns(columns))
-    return LAYOUTS[layout or _seen(path)](path, asked)
+    try:
+        return LAYOUTS[layout or _seen(path)](path, asked)
+    except OSError as error:  # a folder that cannot be listed
+        raise InputError(f"--data_dir={data_dir}: cannot be read ({error}); make it readable") from error
 
 
 def _seen(path: pathlib.Path) -> str:
     """The name of the layout that a folder or file looks like."""
-    return "table" if path.is_file() else "pairs"
+    if path.is_file():
+        return "table"
+    return next((name for name, fits in SIGNS if fits(path)), "pairs")

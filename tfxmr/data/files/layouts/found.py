@@ -1,5 +1,6 @@
 """What every layout is asked and what it finds."""
 import dataclasses
+import os
 import pathlib
 from collections.abc import Iterable, Mapping
 
@@ -46,6 +47,11 @@ class Found:
     def has_classes(self) -> bool:
         """True if the items have classes."""
         return any(item.class_name is not None for item in self.items)
+
+
+def inside(path: pathlib.Path, root: pathlib.Path) -> bool:
+    """True of a plain file that no symbolic link leads out of the folder `root`."""
+    return path.is_file() and pathlib.Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
 def named_columns(columns: Iterable[str]) -> dict[str, str]:

@@ -8,6 +8,11 @@ from tfxmr.data.files.layouts.found import Asked, Found
 from tfxmr.data.files.media_files import SPLITS, Item, Problem
 
 
+def fits(path: pathlib.Path) -> bool:
+    """True of a folder with a text in the folder of a class of a split."""
+    return any(next((path / split).glob("*/*.txt"), None) is not None for split in SPLITS)
+
+
 def find(path: pathlib.Path, asked: Asked) -> Found:
     """The items of a folder, in the order of their names; raises InputError if there is none."""
     items: list[Item] = []

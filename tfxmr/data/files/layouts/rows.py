@@ -8,7 +8,7 @@ from typing import Any
 from tfxmr.core.errors import InputError
 from tfxmr.core.names import meant
 from tfxmr.data.files.layouts.found import MEANINGS, Asked
-from tfxmr.data.files.media_files import SPLITS, Item, Problem
+from tfxmr.data.files.media_files import SPLITS, Inside, Item, Problem
 
 # What people call these columns, the likeliest first; letters of either case.
 NAMES = {
@@ -82,11 +82,14 @@ def items(rows: Iterable[Row], classes: bool) -> tuple[list[Item], list[Problem]
     Returns:
       (items in the order of their images' first rows, problems).
     """
-    found: dict[str, list[Item]] = {}  # image -> its Items, whose ids are those of the rows
+    found: dict[Any, list[Item]] = {}  # image -> its Items, whose ids are those of the rows
     problems: list[Problem] = []
     for where, row in rows:
         values = row or {}
-        image, class_name, split, own_id = (_plain(values.get(name)) for name in ("image", "class", "split", "id"))
+        class_name, split, own_id = (_plain(values.get(name)) for name in ("class", "split", "id"))
+        image = values.get("image")
+        if not isinstance(image, Inside):
+            image = _plain(image)
         part = SPLIT_NAMES.get(split.lower() or "train")
         if part is None:
             problems.append(("malformed line", f"{where} (split {split!r}; {', '.join(SPLITS)} are known)"))
@@ -96,7 +99,7 @@ def items(rows: Iterable[Row], classes: bool) -> tuple[list[Item], list[Problem]
             continue
         others = found.setdefault(image, [])
         for text in _texts(values.get("text")):
-            item = Item(own_id or image, part, class_name if classes else None, image, text)
+            item = Item(own_id or str(image), part, class_name if classes else None, image, text)
             if others and (others[0].split, others[0].class_name) != (item.split, item.class_name):
                 problems.append(("image in two splits or classes", f"{where}: {image}"))
             elif any(other.text == text for other in others):
@@ -115,11 +118,11 @@ def _texts(value: Any) -> list[str]:
     return [_plain(part) for part in value] if isinstance(value, list | tuple) else [_plain(value)]
 
 
-def _named(found: Mapping[str, list[Item]], problems: list[Problem]) -> list[Item]:
+def _named(found: Mapping[Any, list[Item]], problems: list[Problem]) -> list[Item]:
     """The Items with their final ids: a column id names the images, or the texts where it differs within an image."""
     of_texts = any(item.id != same[0].id for same in found.values() for item in same)
     kept: list[Item] = []
-    taken: dict[str, str] = {}
+    taken: dict[str, Any] = {}
     for image, same in found.items():
         for number, item in enumerate(same):
             if taken.get(item.id, image) != image or (of_texts and item.id in taken):
@@ -127,7 +130,7 @@ def _named(found: Mapping[str, list[Item]], problems: list[Problem]) -> list[Ite
                 continue
             taken[item.id] = image
             kept.append(dataclasses.replace(
-                item, id=image if of_texts else item.id, number=number if len(same) > 1 else None,
+                item, id=str(image) if of_texts else item.id, number=number if len(same) > 1 else None,
                 text_name=item.id if of_texts else None,
             ))
     return kept
@@ -135,7 +138,7 @@ def _named(found: Mapping[str, list[Item]], problems: list[Problem]) -> list[Ite
 
 def folder_of_images(root: pathlib.Path, items: Sequence[Item]) -> str:
     """The folder below `root` in which the images stand, "" for itself: tables often hold bare file names."""
-    names = [item.image for item in items[:LOOKED] if _safe(item.image)]
+    names = [item.image for item in items[:LOOKED] if isinstance(item.image, str) and _safe(item.image)]
     if not names or any(os.path.exists(root / name) for name in names):
         return ""
     folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False))

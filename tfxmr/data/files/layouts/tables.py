@@ -3,7 +3,6 @@ import csv
 import dataclasses
 import io
 import json
-import os
 import pathlib
 import re
 from collections.abc import Iterable, Iterator
@@ -11,8 +10,8 @@ from typing import Any
 
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import image_files
-from tfxmr.data.files.layouts import rows
-from tfxmr.data.files.layouts.found import Asked, Found
+from tfxmr.data.files.layouts import columnar, rows
+from tfxmr.data.files.layouts.found import Asked, Found, inside
 from tfxmr.data.files.layouts.rows import Row
 
 TEXT = (".csv", ".tsv", ".txt")
@@ -37,6 +36,11 @@ class Table:
     told: str
 
 
+def fits(path: pathlib.Path) -> bool:
+    """True of a folder with a table at its top or in data/, where Hugging Face keeps Parquet files."""
+    return bool(_tables(path))
+
+
 def find(path: pathlib.Path, asked: Asked) -> Found:
     """The items of a table, or of a folder with a table or one for each split; raises InputError."""
     files = [("", path)] if path.is_file() else of_folder(path)
@@ -46,7 +50,7 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
     found: list[Row] = []
     columns, told = {}, ""
     for split, file in files:
-        table = read(file, asked)
+        table = read(file, asked, root)
         columns = rows.columns_of(table.names, dataclasses.replace(asked, data_dir=str(file)))
         told = told or f"{', '.join(name.name for _, name in files)}: {table.told}, {rows.told(columns)}"
         before = f"{file.name} " if len(files) > 1 else ""
@@ -73,7 +77,7 @@ def of_folder(path: pathlib.Path) -> list[tuple[str, pathlib.Path]]:
     Raises:
       InputError: there are several, and their names do not tell which splits they are.
     """
-    files = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file())
+    files = _tables(path)
     by_split = [(split, file) for file in files if (split := split_of(file.stem))]
     if by_split or len(files) < 2:
         return by_split or [("", file) for file in files]
@@ -83,17 +87,29 @@ def of_folder(path: pathlib.Path) -> list[tuple[str, pathlib.Path]]:
     )
 
 
+def _tables(path: pathlib.Path) -> list[pathlib.Path]:
+    """The tables at the top of a folder, or else in data/; a .txt is one only if nothing else is."""
+    for folder in (path, path / "data"):
+        files = sorted(e for e in folder.iterdir() if inside(e, path)) if folder.is_dir() else []
+        for suffixes in (tuple(s for s in SUFFIXES if s != ".txt"), (".txt",)):
+            found = [file for file in files if file.suffix.lower() in suffixes and "readme" not in file.name.lower()]
+            if found:
+                return found
+    return []
+
+
 def split_of(stem: str) -> str:
     """The split that a file's name begins with: "train" of "train-00000-of-00002"; "" of none."""
     return rows.SPLIT_NAMES.get(re.split(r"[-_.\d]", stem.lower(), maxsplit=1)[0], "")
 
 
-def read(path: pathlib.Path, asked: Asked) -> Table:
+def read(path: pathlib.Path, asked: Asked, root: pathlib.Path) -> Table:
     """Reads a table.
 
     Args:
       path: a file with one of SUFFIXES.
       asked: whose columns tell the delimiter.
+      root: the folder that images are relative to.
 
     Raises:
       InputError: it cannot be read.
@@ -102,7 +118,8 @@ def read(path: pathlib.Path, asked: Asked) -> Table:
     if suffix not in SUFFIXES:
         raise InputError(f"--data_dir={path}: is no folder and no file of a table ({', '.join(SUFFIXES)})")
     if suffix == ".parquet":
-        return _parquet(path)
+        names, found = columnar.rows(path, root)
+        return Table(names, [(f"row {number}", row) for number, row in enumerate(found)], "Parquet")
     text, encoding = _decoded(path)
     if suffix in JSON:
         return _json_lines(path, text)
@@ -205,17 +222,3 @@ def _json_lines(path: pathlib.Path, text: str) -> Table:
         raise InputError(f"--data_dir={path}: holds no line that is a JSON object, such as "
                          '{"image": "1.jpg", "text": "a cat"}')
     return Table(list(names), found, "JSON lines")
-
-
-def _parquet(path: pathlib.Path) -> Table:
-    """Reads Parquet, of which columns of other kinds than texts, numbers and lists of them are not known."""
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        table = parquet.read_table(os.fspath(path), partitioning=None)
-        found = table.to_pylist()
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise InputError(f"--data_dir={path}: cannot be read as Parquet ({reason}); copy it again") from error
-    return Table(table.column_names, [(f"row {number}", row) for number, row in enumerate(found)], "Parquet")

@@ -1,0 +1,42 @@
+"""A data set as the library `datasets` saves it by `save_to_disk`: Arrow files, one folder for each split."""
+import dataclasses
+import pathlib
+
+from tfxmr.core.errors import InputError
+from tfxmr.core.files import read_json
+from tfxmr.data.files.layouts import columnar, rows, tables
+from tfxmr.data.files.layouts.found import Asked, Found, inside
+from tfxmr.data.files.layouts.rows import Row
+
+SPLITS, STATE = "dataset_dict.json", "state.json"
+
+
+def fits(path: pathlib.Path) -> bool:
+    """True of a folder that `save_to_disk` has written."""
+    return (path / SPLITS).is_file() or (path / STATE).is_file()
+
+
+def find(path: pathlib.Path, asked: Asked) -> Found:
+    """The items of such a folder; raises InputError."""
+    remedy = "save the data set again by save_to_disk"
+    if (path / SPLITS).is_file():
+        names = read_json(path / SPLITS, remedy).get("splits")
+        if not isinstance(names, list) or not all(isinstance(n, str) and pathlib.Path(n).name == n for n in names):
+            raise InputError(f"{path / SPLITS}: is damaged (it names no splits); {remedy}")
+        folders = [(name, path / name) for name in names]
+    else:
+        folders = [(str(read_json(path / STATE, remedy).get("_split") or ""), path)]
+    found: list[Row] = []
+    columns: dict[str, str] = {}
+    for split, folder in folders:
+        for file in sorted(file for file in folder.glob("*.arrow") if inside(file, path)):
+            names, held = columnar.rows(file, path)
+            if names:
+                columns = rows.columns_of(names, dataclasses.replace(asked, data_dir=str(file)))
+            where = file.relative_to(path)
+            table = tables.Table(names, [(f"{where} row {n}", row) for n, row in enumerate(held)], "")
+            found.extend(tables.meanings(table, columns, split))
+    if not found:
+        raise InputError(f"--data_dir={path}: holds no row in any .arrow file; {remedy}")
+    items, problems = rows.items(found, "class" in columns)
+    return Found(path, items, problems, "arrow", f"a data set saved by save_to_disk, {rows.told(columns)}")

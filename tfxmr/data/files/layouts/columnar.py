@@ -1,0 +1,131 @@
+"""Parquet and Arrow files, whose images may be bytes in a column, as Hugging Face writes them."""
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+from typing import Any
+
+from tfxmr.core.errors import InputError
+from tfxmr.data.files.media_files import BadItem, place
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """An image that is a cell of a column.
+
+    Attributes:
+      file: path relative to the root.
+      column: its name.
+      group: of rows, as the file divides them.
+      row: in that group.
+      number: of the row in the file, for its name.
+    """
+
+    file: str
+    column: str
+    group: int
+    row: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.file}#{self.number}"
+
+    def read(self, root: pathlib.Path) -> bytes:
+        """The bytes of the image; raises BadItem."""
+        path = place(root, self.file)
+        try:
+            value = _column(os.fspath(path), path.stat().st_mtime_ns, self.column, self.group)[self.row].as_py()
+        except Exception as error:  # pyarrow raises a dozen different types on damaged files
+            raise BadItem("unreadable file", f"{self.file} ({error})") from error
+        content = value.get("bytes") if isinstance(value, dict) else value
+        if not isinstance(content, bytes):
+            raise BadItem("no image in the cell", str(self))
+        return content
+
+
+@functools.lru_cache(maxsize=4)  # rows are read in their order
+def _column(path: str, _changed: int, column: str, group: int) -> Any:
+    if path.endswith(".parquet"):
+        from pyarrow import parquet
+
+        return parquet.ParquetFile(path).read_row_group(group, columns=[column]).column(0)
+    return batches(path)[group].column(column)
+
+
+@functools.lru_cache(maxsize=4)
+def batches(path: str) -> list[Any]:
+    """The record batches of an Arrow file, of which nothing is in memory until it is used.
+
+    Args:
+      path: of a stream, as `save_to_disk` writes it, or a file.
+    """
+    import pyarrow
+    from pyarrow import ipc
+
+    mapped = pyarrow.memory_map(path)
+    try:
+        found = list(ipc.open_stream(mapped))
+    except pyarrow.ArrowInvalid:
+        mapped.seek(0)
+        reader = ipc.open_file(mapped)
+        found = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+    for batch in found:
+        batch.validate(full=True)  # or a damaged file would be read beyond its end
+    return found
+
+
+def rows(path: pathlib.Path, root: pathlib.Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """The columns and rows of a Parquet or Arrow file; images that are bytes become Cells, class numbers names.
+
+    Args:
+      path: of the file.
+      root: the folder that Cells are relative to.
+
+    Raises:
+      InputError: it is damaged.
+    """
+    from pyarrow import parquet, types
+
+    try:
+        if path.suffix.lower() == ".parquet":
+            file = parquet.ParquetFile(os.fspath(path))
+            schema, groups = file.schema_arrow, range(file.num_row_groups)
+            images = [f.name for f in schema if _holds_bytes(f.type, types)]
+            others = [name for name in schema.names if name not in images]
+            parts = [(file.metadata.row_group(g).num_rows, file.read_row_group(g, columns=others)) for g in groups]
+        else:
+            held = batches(os.fspath(path))
+            schema = held[0].schema if held else None
+            images = [f.name for f in schema or () if _holds_bytes(f.type, types)]
+            others = [name for name in (schema.names if schema else ()) if name not in images]
+            parts = [(batch.num_rows, batch.select(others)) for batch in held]
+        names = _class_names(schema)
+        found: list[dict[str, Any]] = []
+        for group, (size, part) in enumerate(parts):
+            columns = {name: [_named(v, names.get(name)) for v in part.column(name).to_pylist()] for name in others}
+            for row in range(size):
+                cells = {name: Cell(os.path.relpath(path, root), name, group, row, len(found)) for name in images}
+                found.append({name: values[row] for name, values in columns.items()} | cells)
+    except Exception as error:  # as above
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        kind = "Parquet" if path.suffix.lower() == ".parquet" else "Arrow"
+        raise InputError(f"--data_dir={path}: cannot be read as {kind} ({reason}); copy it again") from error
+    return [*images, *others], found
+
+
+def _holds_bytes(kind: Any, types: Any) -> bool:
+    if types.is_struct(kind):
+        return any(field.name == "bytes" for field in kind)
+    return types.is_binary(kind) or types.is_large_binary(kind)
+
+
+def _class_names(schema: Any) -> dict[str, list[str]]:
+    """Column -> names of its classes, as Hugging Face notes them in the schema."""
+    noted = (schema.metadata or {}).get(b"huggingface") if schema is not None else None
+    features = json.loads(noted).get("info", {}).get("features", {}) if noted else {}
+    return {name: facts["names"] for name, facts in features.items() if isinstance(facts, dict) and facts.get("names")}
+
+
+def _named(value: Any, names: list[str] | None) -> Any:
+    return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value
