@@ -115,6 +115,17 @@ def test_methods_name_their_losses():
             assert all(f'"{loss}"' in text for loss in method.loss_names), name
 
 
+def test_a_later_stage(tmp_path):
+    """Guards against the losses of a late stage pressed to the right end of a panel from step 0 on, and marks in a blot."""
+    scalars = [("first/loss", step, 1.0) for step in range(0, 1000, 100)]
+    scalars += [("second/loss", step, 1.0) for step in range(1000, 2000, 100)]
+    scalars += [("validation_mAP/average", step, 0.5) for step in range(1000, 2000, 5)]
+    write(tmp_path, scalars, "")
+    first, second, measured = convergence.draw(tmp_path, "title")["convergence"].axes
+    assert first.get_xlim()[0] == 0 and second.get_xlim()[0] > 900 and measured.get_xlim()[0] > 900
+    assert len(measured.get_lines()[0].get_xdata()) // measured.get_lines()[0].get_markevery() <= convergence.MARKS
+
+
 def test_a_step_cut_short(tmp_path):
     """Guards against a kill between two losses of one step, which leaves them of unequal lengths."""
     write(tmp_path, [("D/real", 1, 5.0), ("D/fake", 1, 1.0), ("D/real", 2, 4.0)], "")

@@ -12,6 +12,8 @@ from tfxmr.engine.logs import SHOWN
 from tfxmr.reports.figures import events, style
 from tfxmr.reports.figures.events import Curve
 
+EARLY = 0.2  # of a panel's last step; panels that begin before it begin at step 0
+MARKS = 30  # on a line at most, about
 NO_LOSS = ("gradient_norm", "learning_rate")
 
 
@@ -65,7 +67,9 @@ def draw(
         _map(axes[-1], measured, chance or {}, kept)
     for panel in axes:
         panel.set_xlabel(step_label)
-        panel.set_xlim(left=0)
+        low, high = panel.dataLim.intervalx
+        if low < EARLY * high:  # a later stage's panel begins with it
+            panel.set_xlim(left=0)
     return {"convergence": figure}
 
 
@@ -84,7 +88,8 @@ def _losses(panel: Axes, player: str, losses: Mapping[str, Curve], alone: bool) 
 
 def _map(panel: Axes, measured: Mapping[str, Curve], chance: Mapping[str, float], kept: int | None) -> None:
     for i, (name, (steps, values)) in enumerate(measured.items()):
-        panel.plot(steps, values, label=name, marker=style.MARKERS[i % len(style.MARKERS)], **style.line_style(i))
+        marker = style.MARKERS[i % len(style.MARKERS)]
+        panel.plot(steps, values, label=name, marker=marker, markevery=1 + len(steps) // MARKS, **style.line_style(i))
     for i, value in enumerate(chance.values()):
         said = ", ".join(f"{value:.3f}" + (f" {group}" if group != "all" else "") for group, value in chance.items())
         panel.axhline(value, label="" if i else f"chance {said}", **style.CHANCE)
