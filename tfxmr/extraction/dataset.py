@@ -18,6 +18,7 @@ from tfxmr.core.settings import Settings, setting
 from tfxmr.data.files import layouts
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.splits import OFFICIAL, SplitRule
+from tfxmr.extraction import outside
 
 CHOICES = ("image_features", "text_features", "text_items")  # flags of which a data set lists what it takes
 # (modality, ids) -> of each item uint8 (height, width, 3) or str, as the modality is, or None where there is none
@@ -208,7 +209,8 @@ class Dataset:
         """
         request = self.chosen(request)
         self.check_split(request.split)
-        return self.finished(self.arrays(request), request, self.fitted_on)
+        make = outside.arrays if outside.names(request) else type(self).arrays
+        return self.finished(make(self, request), request, self.fitted_on)
 
     def items(self, request: Request) -> MultiModalData:
         """As `load`, of which labels, ids and class names are used alone: arrays may have no columns.
@@ -232,7 +234,7 @@ class Dataset:
         filled: dict[str, Any] = {}
         for kind in CHOICES:
             value, valid = getattr(request, kind), getattr(self, kind)
-            if value is not None and value not in valid:
+            if value is not None and value not in valid and not (self.has_media and outside.is_one(kind, value)):
                 raise InputError(
                     f"--{kind}={value}: dataset {self.name} "
                     + (f"has {', '.join(valid)}" if valid else f"{_WITHOUT[kind]}; omit this flag")

@@ -11,7 +11,8 @@ from tfxmr.features.feature import Feature
 
 # Named and imported when one is needed: a descriptor or word counts wait neither for TensorFlow nor for gensim.
 KINDS = {  # beside tfxmr.features.image.descriptor.DESCRIPTORS
-    "network": "image.network:ImageNetwork",
+    "network": "image.network:ImageNetwork", "onnx_images": "image.onnx_network:OnnxImages",
+    "onnx_sentences": "text.onnx_sentences:OnnxSentences",
     "vectorizer": "text.bag_of_words:TextVectorizer", "word_counts": "text.word_counts:WordCounts",
     "doc2vec": "text.doc2vec:DocumentVectors", "word2vec": "text.word_sequences:MeanWordVectors",
     "sequence": "text.word_sequences:WordSequence", "words": "text.word_sequences:WordNumbers",
@@ -27,8 +28,8 @@ def restored(
 
     Args:
       facts, arrays: as `Feature.state` gives them, perhaps written to a disk and read back.
-      word_vectors: path of the file of word vectors that the feature was made with; None: where it was then. Of use
-        where the state names one alone.
+      word_vectors: path of the file of word vectors, or of the exported network, that a text feature was made with;
+        None: where it was then. Of use where the state names one alone.
       image_weights: likewise of the weights of an image network, "imagenet" or the path of a file.
 
     Raises:

@@ -109,7 +109,8 @@ class SearchOptions(Settings):
         "by the method itself.", choices=("onnx",), affects="nothing",
     )
     word_vectors: str | None = setting(
-        None, "word2vec file that the run's text features were made with; default: where it was.", affects="nothing"
+        None, "File that the run's text features were made with, of word vectors or of an ONNX network; default: where "
+        "it was.", affects="nothing"
     )
     image_weights: str | None = setting(
         None, "File of the image network's weights; default: where they were, or as Keras has them.", affects="nothing"

@@ -10,10 +10,10 @@ def make(
     name: str, layer: str | None = None, weights: str = "imagenet", seed: int = 0, tuning: FineTuning | None = None,
 ) -> Any:
     """The image feature of a name, fine-tuned by a FineTuning; see tfxmr.features.image.network and fine_tuning."""
-    if name in DESCRIPTORS:
+    if name in DESCRIPTORS or ":" in name:
         if tuning and tuning.finetune:
-            raise InputError(f"--finetune={tuning.finetune}: --image_features={name} has no weights to be trained")
-        return DESCRIPTORS[name]()
+            raise InputError(f"--finetune={tuning.finetune}: --image_features={name} has no weights to be trained here")
+        return DESCRIPTORS[name]() if name in DESCRIPTORS else _outside(name)
     if tuning and tuning.finetune:
         from tfxmr.features.image.fine_tuning import FineTunedNetwork
 
@@ -21,3 +21,12 @@ def make(
     from tfxmr.features.image.network import ImageNetwork
 
     return ImageNetwork(name, layer, weights, seed)
+
+
+def _outside(name: str) -> Any:
+    """The feature of a network from elsewhere, KIND:PLACE."""
+    if name.startswith("onnx:"):
+        from tfxmr.features.image.onnx_network import OnnxImages
+
+        return OnnxImages(name)
+    raise InputError(f"--image_features={name}: there is no such feature to extract; there is onnx:FILE")

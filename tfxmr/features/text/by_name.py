@@ -8,7 +8,7 @@ from tfxmr.features.text.word_sequences import MeanWordVectors, WordNumbers, Wor
 
 NAMES = (
     "bowN, tfidfN (N words, such as bow3000), doc2vec, word2vec, sentence_cnn; word numbers, as the view text.words: "
-    "sequence (with word vectors), words (with start and end)"
+    "sequence (with word vectors), words (with start and end); onnx:FILE, an exported network with its tokenizer.json"
 )
 
 
@@ -16,6 +16,10 @@ def make(name: str, options: TextOptions) -> TextFeature:
     """The TextFeature of a name. Raises InputError for an unknown one."""
     if re.fullmatch(r"(bow|tfidf)\d+", name):
         return WordCounts(name, options)
+    if name.startswith("onnx:"):
+        from tfxmr.features.text.onnx_sentences import OnnxSentences
+
+        return OnnxSentences(name, options)
     if name == "doc2vec":
         from tfxmr.features.text.doc2vec import DocumentVectors
 
