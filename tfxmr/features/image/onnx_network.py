@@ -33,6 +33,7 @@ class OnnxImages:
       InputError: the file is no such network, or what it takes is not declared.
     """
 
+    kind = "onnx_images"
     fitted = labels_used = False
     view, dtype = "", np.float32
 
@@ -110,7 +111,7 @@ class OnnxImages:
 
     def state(self) -> State:
         """Where the file is, and what it held; see `tfxmr.features.Feature`."""
-        return {"feature": "onnx_images", "name": self.name, "path": str(self.graph.path), "rule": self.rule}, {}
+        return {"feature": self.kind, "name": self.name, "path": str(self.graph.path), "rule": self.rule}, {}
 
     @classmethod
     def of_state(
