@@ -1,6 +1,7 @@
 """Tests of the ways in which people keep images and texts: what is found by looking, told, counted and refused."""
 import io
 import json
+import tarfile
 
 import numpy as np
 import pytest
@@ -304,3 +305,88 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path):
     (root / "test/data-00000-of-00001.arrow").rename(tmp_path / "secret.arrow")
     (root / "test/data-00000-of-00001.arrow").symlink_to(tmp_path / "secret.arrow")
     assert {item.split for item in layouts.find(root).items} == {"train"}
+
+
+def captions(root, split, numbers, lacking=()):
+    """captions_<split>.json with two sentences an image, three of the last one, and the images but the lacking ones."""
+    found = {"images": [{"id": n, "file_name": f"{n:03}.png", "license": 1} for n in numbers],
+             "annotations": [{"id": 10 * n + k, "image_id": n, "caption": f"a cat {n}\n seen {k} times"}
+                             for n in numbers for k in range(3 if n == numbers[-1] else 2)]}  # fmt: skip
+    table(root, f"annotations/captions_{split}2017.json", json.dumps(found))
+    for n in numbers:
+        if n not in lacking:
+            picture(root / f"{split}2017/{n:03}.png", n)
+
+
+def test_coco(tmp_path, capfd):
+    """Guards against official counts that are asked of anybody's captions."""
+    (tmp_path / "annotations").mkdir()
+    captions(tmp_path, "train", range(8))
+    captions(tmp_path, "val", range(8, 12), lacking=[9])
+    with pytest.raises(InputError, match="missing file: 1, such as val2017/009.png(.|\n)*--bad_items=skip"):
+        tfxmr.extraction.load("folder", data_dir=tmp_path)
+    with pytest.warns(UserWarning, match="missing file"):
+        data = tfxmr.extraction.load("folder", data_dir=tmp_path, bad_items="skip")
+    assert data.instances and data.size("test") == "7 pairs (3 image items)" and data.size("train") == "17 pairs (8 image items)"
+    assert "captions_train2017.json, captions_val2017.json, of which those of val test" in capfd.readouterr().err
+    assert media(data, "test", "text", [1], data_dir=tmp_path) == ["a cat 8 seen 1 times"]
+    found = layouts.find(tmp_path / "annotations/captions_train2017.json")
+    assert len(found.items) == 17 and {item.split for item in found.items} == {"train"}
+    found = layouts.find(tmp_path / "annotations/captions_val2017.json")
+    assert len(found.items) == 9 and {item.split for item in found.items} == {"train"}  # for --split=random
+
+
+@pytest.mark.parametrize("content, message", [
+    ("{", "cannot be read as JSON"), ("[]", "holds no lists"), ('{"images": [], "annotations": 3}', "holds no lists"),
+])  # fmt: skip
+def test_coco_refuses(tmp_path, content, message):
+    with pytest.raises(InputError, match=message):
+        layouts.find(table(tmp_path, "captions_x.json", content))
+    entries = {"images": [3, {"id": 1}, {"id": 2, "file_name": "a.png"}], "annotations": [{"image_id": 7, "caption": "x"}, None, {"caption": 3}]}
+    found = layouts.find(table(tmp_path, "captions_y.json", json.dumps(entries)))
+    kinds = [kind for kind, _ in found.problems]
+    assert not found.items and kinds == ["malformed entry"] * 4 + ["image without a text", "text without an image"]
+
+
+def shard(path, numbers, extra=()):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for n in numbers:
+            for name, content in ((f"{n:04}.png", jpeg_bytes(n)), (f"{n:04}.txt", f"a cat {n}".encode()),
+                                  (f"{n:04}.json", json.dumps({"label": ("cat", "dog")[n % 2], "width": 3}).encode()), *extra):
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+        link = tarfile.TarInfo("9999.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        if extra:
+            archive.addfile(link)
+
+
+def test_webdataset(tmp_path, capfd):
+    """Guards against archives that are unpacked, and images that cannot be found again."""
+    shard(tmp_path / "train-0000.tar", range(4))
+    shard(tmp_path / "train-0001.tar", range(4, 8))
+    shard(tmp_path / "test-0000.tar", range(8, 12))
+    before = sorted(tmp_path.rglob("*"))
+    data = tfxmr.extraction.load("folder", data_dir=tmp_path)
+    assert "3 tar files, columns image, text, class" in capfd.readouterr().err and sorted(tmp_path.rglob("*")) == before
+    assert data.class_names == ["cat", "dog"] and [len(s) for s in data.splits.values()] == [8, 4]
+    assert media(data, "test", "image", [1], data_dir=tmp_path)[0][0, 0].tolist() == [90, 81, 90]
+    assert media(data, "test", "text", [1], data_dir=tmp_path) == ["a cat 9"]
+    assert data.splits["test"].ids["image"][0] == "test-0000.tar/0008.png"
+
+
+def test_webdataset_of_others(tmp_path):
+    """Guards against members that lead out of the folder, links, and shards that were cut off."""
+    shard(tmp_path / "train/a.tar", range(4), [("../../escape.png", jpeg_bytes(3)), ("../../escape.txt", b"x")])
+    found = layouts.find(tmp_path)
+    assert ("no plain file", "train/a.tar/9999.png") in found.problems
+    assert all(item.image.read(found.root) for item in found.items) and not (tmp_path.parent.parent / "escape.png").exists()
+    cut = (tmp_path / "train/a.tar").read_bytes()
+    (tmp_path / "train/a.tar").write_bytes(cut[: len(cut) // 2])
+    with pytest.warns(UserWarning, match="archive"):
+        items = FOLDER.listed(FOLDER.chosen(Request(tmp_path, bad_items="skip")))
+    assert 0 < len(items.splits["train"]) < 8
+    with pytest.raises(InputError, match="archive: 1"):
+        FOLDER.listed(FOLDER.chosen(Request(tmp_path)))

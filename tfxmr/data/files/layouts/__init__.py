@@ -4,16 +4,19 @@ from collections.abc import Iterable
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
-from tfxmr.data.files.layouts import arrow, imagefolder, pairs, tables
+from tfxmr.data.files.layouts import arrow, coco, imagefolder, pairs, tables, webdataset
 from tfxmr.data.files.layouts.found import READ_AS, Asked, Found, named_columns
 
 __all__ = ["LAYOUTS", "READ_AS", "Asked", "Found", "find"]
 
-LAYOUTS = {"pairs": pairs.find, "table": tables.find, "imagefolder": imagefolder.find, "arrow": arrow.find}
+LAYOUTS = {
+    "pairs": pairs.find, "table": tables.find, "imagefolder": imagefolder.find, "arrow": arrow.find, "coco": coco.find,
+    "webdataset": webdataset.find,
+}
 # How a folder looks, the surest sign first; one that looks like none is asked for pairs, and told what is expected.
 SIGNS = (
-    ("arrow", arrow.fits), ("imagefolder", imagefolder.fits), ("pairs", pairs.fits), ("table", tables.fits),
-    ("imagefolder", imagefolder.of_classes),
+    ("arrow", arrow.fits), ("webdataset", webdataset.fits), ("imagefolder", imagefolder.fits), ("coco", coco.fits),
+    ("pairs", pairs.fits), ("table", tables.fits), ("imagefolder", imagefolder.of_classes),
 )
 
 
@@ -47,5 +50,5 @@ def find(data_dir: Place, layout: str | None = None, columns: Iterable[str] = ()
 def _seen(path: pathlib.Path) -> str:
     """The name of the layout that a folder or file looks like."""
     if path.is_file():
-        return "table"
+        return "webdataset" if webdataset.fits(path) else "coco" if coco.fits(path) else "table"
     return next((name for name, fits in SIGNS if fits(path)), "pairs")

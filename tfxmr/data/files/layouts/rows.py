@@ -138,7 +138,7 @@ def _named(found: Mapping[Any, list[Item]], problems: list[Problem]) -> list[Ite
 
 def folder_of_images(root: pathlib.Path, items: Sequence[Item]) -> str:
     """The folder below `root` in which the images stand, "" for itself: tables often hold bare file names."""
-    names = [item.image for item in items[:LOOKED] if isinstance(item.image, str) and _safe(item.image)]
+    names = [item.image for item in items[:LOOKED] if isinstance(item.image, str) and is_safe(item.image)]
     if not names or any(os.path.exists(root / name) for name in names):
         return ""
     folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False))
@@ -152,6 +152,6 @@ def below(folder: str, items: Sequence[Item]) -> list[Item]:
     return [dataclasses.replace(item, image=f"{folder}/{item.image}") for item in items] if folder else list(items)
 
 
-def _safe(name: str) -> bool:
+def is_safe(name: str) -> bool:
     """True of a relative path without `..` or a null byte, which may be looked for."""
     return not os.path.isabs(name) and ".." not in pathlib.PurePath(name).parts and "\0" not in name

@@ -1,0 +1,98 @@
+"""Captions as MSCOCO has them, of any number of images: `captions_<split>.json` beside folders of images."""
+import json
+import os
+import pathlib
+from typing import Any
+
+from tfxmr.core.errors import InputError
+from tfxmr.data.files.layouts import rows
+from tfxmr.data.files.layouts.found import Asked, Found, inside
+from tfxmr.data.files.layouts.tables import split_of
+from tfxmr.data.files.media_files import Item, Problem
+
+START = "captions_"
+MAX_BYTES = 2**31
+# Of files of hundreds of megabytes, only what is used is kept in memory.
+_USED = {"images", "annotations", "id", "image_id", "file_name", "caption"}
+
+
+def fits(path: pathlib.Path) -> bool:
+    """True of a folder with such a file, at its top or in annotations/, and of such a file."""
+    return bool(_files(path))
+
+
+def find(path: pathlib.Path, asked: Asked) -> Found:
+    """The items of such a folder, or of one file; raises InputError.
+
+    Without captions of test items those of `val` test, as MSCOCO's do, whose test captions are not public.
+    """
+    files = _files(path)
+    if not files:
+        raise InputError(f"--data_dir={path}: holds no {START}*.json, at its top or in annotations/")
+    root = path if path.is_dir() else path.parent.parent if path.parent.name == "annotations" else path.parent
+    splits = [split_of(file.stem.removeprefix(START)) or "train" for file in files]
+    splits = splits if len(files) > 1 else ["train"]  # divided by --split=random
+    told = f"captions in {', '.join(file.name for file in files)}"
+    if "validation" in splits and "test" not in splits and "train" in splits:
+        splits = [{"validation": "test"}.get(split, split) for split in splits]
+        told += ", of which those of val test"
+    items: list[Item] = []
+    problems: list[Problem] = []
+    for split, file in zip(splits, files, strict=True):
+        items += _items(root, file, split, problems)
+    return Found(root, items, problems, "coco", f"{told}; no classes, so each image is found by its own texts (hit@k)")
+
+
+def _files(path: pathlib.Path) -> list[pathlib.Path]:
+    if path.is_file():
+        return [path] if path.name.startswith(START) and path.suffix == ".json" else []
+    return next((found for folder in (path, path / "annotations")
+                 if (found := sorted(file for file in folder.glob(f"{START}*.json") if inside(file, path)))), [])
+
+
+def _items(root: pathlib.Path, file: pathlib.Path, split: str, problems: list[Problem]) -> list[Item]:
+    """The items of a file, in the order of its images."""
+    found = _read(file)
+    captions: dict[Any, list[str]] = {}
+    for entry in found["annotations"]:
+        caption = entry.get("caption") if isinstance(entry, dict) else None
+        if not isinstance(caption, str) or not isinstance(entry.get("image_id"), int | str):
+            problems.append(("malformed entry", f"{file.name}: {str(entry)[:60]}"))
+            continue
+        captions.setdefault(entry["image_id"], []).append(" ".join(caption.split()))
+    items: list[Item] = []
+    ids: set[Any] = set()
+    for entry in found["images"]:
+        name = entry.get("file_name") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or not isinstance(entry.get("id"), int | str) or entry["id"] in ids:
+            problems.append(("malformed entry", f"{file.name}: {str(entry)[:60]}"))
+            continue
+        ids.add(entry["id"])
+        own = list(dict.fromkeys(captions.get(entry["id"], ())))  # some annotators wrote the same
+        if not own:
+            problems.append(("image without a text", f"{file.name}: {name}"))
+        items += [Item(name, split, None, name, text, number=n if len(own) > 1 else None) for n, text in enumerate(own)]
+    lost = captions.keys() - ids
+    problems += [("text without an image", f"{file.name}: image_id {i}") for i in sorted(map(str, lost))]
+    return rows.below(_folder(root, file, items), items)
+
+
+def _folder(root: pathlib.Path, file: pathlib.Path, items: list[Item]) -> str:
+    """The folder of the images: val2017/ of captions_val2017.json, perhaps in images/, or any that holds some."""
+    name = file.stem.removeprefix(START)
+    for folder in (name, f"images/{name}", "images"):
+        if any(os.path.exists(root / folder / str(item.image)) for item in items if rows.is_safe(str(item.image))):
+            return folder
+    return rows.folder_of_images(root, items)
+
+
+def _read(file: pathlib.Path) -> dict[str, list]:
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise InputError(f"--data_dir={file}: is larger than {MAX_BYTES} bytes")
+        found = json.loads(file.read_bytes(), object_hook=lambda e: {k: v for k, v in e.items() if k in _USED})
+    except (ValueError, OSError, RecursionError) as error:
+        raise InputError(f"--data_dir={file}: cannot be read as JSON ({error}); copy it again") from error
+    if not isinstance(found, dict) or not all(isinstance(found.get(k), list) for k in ("images", "annotations")):
+        raise InputError(f"--data_dir={file}: holds no lists 'images' and 'annotations'; is it a file of captions?")
+    return found

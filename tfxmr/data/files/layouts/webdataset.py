@@ -1,0 +1,151 @@
+"""WebDataset: tar files with `<id>.jpg` and `<id>.txt`, `<id>.json` or `<id>.cls`, of which nothing is unpacked."""
+import dataclasses
+import json
+import os
+import pathlib
+import tarfile
+from collections.abc import Iterator
+from typing import Any
+
+from tfxmr.core.errors import InputError
+from tfxmr.data.files import image_files
+from tfxmr.data.files.layouts import rows
+from tfxmr.data.files.layouts.found import Asked, Found, inside
+from tfxmr.data.files.layouts.rows import SPLIT_NAMES, Row
+from tfxmr.data.files.layouts.tables import split_of
+from tfxmr.data.files.media_files import MAX_TEXT, BadItem, Problem, place
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """An image that is a part of a file.
+
+    Attributes:
+      file: path relative to the root.
+      name: of the image there.
+      start, size: bytes.
+    """
+
+    file: str
+    name: str
+    start: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.file}/{self.name}"
+
+    def read(self, root: pathlib.Path) -> bytes:
+        """The bytes of the image; raises BadItem."""
+        try:
+            with open(place(root, self.file), "rb") as file:
+                file.seek(self.start)
+                content = file.read(self.size)
+        except OSError as error:
+            raise BadItem("unreadable file", f"{self.file} ({error})") from error
+        if len(content) < self.size:
+            raise BadItem("cut off archive", str(self))
+        return content
+
+
+def fits(path: pathlib.Path) -> bool:
+    """True of a tar file, and of a folder with some at its top or in the folder of a split."""
+    return bool(_shards(path))
+
+
+def find(path: pathlib.Path, asked: Asked) -> Found:
+    """The items of the shards, by the order of their names; raises InputError."""
+    shards = _shards(path)
+    if not shards:
+        raise InputError(f"--data_dir={path}: holds no .tar file (packed ones, .tar.gz, are unpacked by gunzip first)")
+    root = path if path.is_dir() else path.parent
+    found: list[Row] = []
+    problems: list[Problem] = []
+    for split, shard in shards:
+        for key, sample in _samples(root, shard, problems):
+            where = f"{shard.name} {key}"
+            try:
+                row = _row(where, sample, asked)
+            except BadItem as error:
+                problems.append(error.args)
+                continue
+            if "image" in row and "text" in row:
+                found.append((where, {"split": split, **row}))
+            elif row:
+                problems.append(("image without a text" if "image" in row else "text without an image", where))
+    classes = any((row or {}).get("class") is not None for _, row in found)
+    items, more = rows.items(found, classes)
+    columns = {"image": "image", "text": "text"} | ({"class": "class"} if classes else {})
+    return Found(root, items, problems + more, "webdataset", f"{len(shards)} tar files, {rows.told(columns)}")
+
+
+def _shards(path: pathlib.Path) -> list[tuple[str, pathlib.Path]]:
+    """(Split, file) of the tar files: by the name of the file, or of its folder; "" where neither tells."""
+    if path.is_file():
+        return [(split_of(path.stem), path)] if path.suffix == ".tar" else []
+    own = [(split_of(file.stem), file) for file in sorted(path.glob("*.tar")) if inside(file, path)]
+    folders = sorted(e for e in path.iterdir() if e.is_dir() and e.name.lower() in SPLIT_NAMES)
+    return own or [(SPLIT_NAMES[f.name.lower()], file) for f in folders for file in sorted(f.glob("*.tar"))
+                   if inside(file, path)]
+
+
+def _samples(
+    root: pathlib.Path, shard: pathlib.Path, problems: list[Problem],
+) -> Iterator[tuple[str, dict[str, Part | bytes]]]:
+    """(Key, extension -> where an image is, or the bytes of anything else) of the files that follow each other."""
+    key, sample = "", {}  # type: tuple[str, dict[str, Part | bytes]]
+    name = os.path.relpath(shard, root)
+    try:
+        with tarfile.open(shard, "r:") as archive:
+            for member in archive:
+                folder, _, base = member.name.rpartition("/")
+                stem, _, suffix = base.partition(".")
+                if member.isdir() or not stem or not suffix:
+                    continue
+                if not member.isreg() or member.issparse():
+                    problems.append(("no plain file", f"{name}/{member.name}"))
+                    continue
+                own = f"{folder}/{stem}" if folder else stem
+                if own != key:
+                    if sample:
+                        yield key, sample
+                    key, sample = own, {}
+                suffix = suffix.lower()
+                if f".{suffix}" in image_files.SUFFIXES:
+                    sample["image"] = Part(name, member.name, member.offset_data, member.size)
+                elif suffix in ("txt", "caption", "json", "cls"):
+                    if member.size > MAX_TEXT:
+                        problems.append(("text is too long", f"{name}/{member.name}"))
+                        continue
+                    file = archive.extractfile(member)
+                    sample[suffix] = file.read() if file else b""
+            # An archive ends with blocks of zeros; tarfile takes one that was cut off for finished.
+            if shard.stat().st_size - archive.offset < tarfile.BLOCKSIZE:
+                problems.append(("cut off or damaged archive", name))
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        problems.append(("cut off or damaged archive", f"{name} ({error})"))
+    if sample:
+        yield key, sample
+
+
+def _row(where: str, sample: dict[str, Part | bytes], asked: Asked) -> dict[str, Any]:
+    """Meaning -> value of a sample; of its JSON the columns by their names, which a file of its own goes before."""
+    found: dict[str, Any] = {}
+    content = sample.get("json")
+    if isinstance(content, bytes):
+        try:
+            facts = json.loads(content)
+        except (ValueError, RecursionError):
+            facts = None
+        if isinstance(facts, dict):
+            columns = rows.recognised(list(facts), asked)
+            found = {m: facts.get(columns[m]) for m in ("text", "class", "split") if m in columns}
+    for name, meaning in (("caption", "text"), ("txt", "text"), ("cls", "class")):
+        content = sample.get(name)
+        if isinstance(content, bytes):
+            try:
+                found[meaning] = content.decode("utf-8-sig").strip()
+            except UnicodeDecodeError as error:
+                raise BadItem("text is not UTF-8", f"{where} ({error})") from error
+    if "image" in sample:
+        found["image"] = sample["image"]
+    return {meaning: value for meaning, value in found.items() if value is not None}
