@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfxmr import evaluation
 from tfxmr.core import progress
@@ -93,7 +94,9 @@ class Summaries(keras.callbacks.Callback):
             return
         rates = {f"{player}/learning_rate": optimizer.learning_rate
                  for player, optimizer in self.model.player_optimizers.items()}
-        self.tracker.metrics(step, {name: float(value) for name, value in {**logs, **rates}.items()})
+        # By a tensor, as replicas' copies of a variable are no number.
+        values = {name: float(tf.convert_to_tensor(value)) for name, value in {**logs, **rates}.items()}
+        self.tracker.metrics(step, values)
 
 
 class RetrievalMetrics(keras.callbacks.Callback):
