@@ -1,6 +1,7 @@
 """Tests of the registry: every module of the two folders is a method."""
 import json
 import pathlib
+import subprocess
 import sys
 
 import numpy as np
@@ -185,3 +186,10 @@ def test_a_run_folder_brings_no_code(own, capsys):
 def test_names_of_classes():
     assert all(registry.name_of(method) == name for name, method in registry.methods())
     assert registry.get("tfxmr.models.danzcr:DANZCR") is registry.get("danzcr")
+
+
+def test_an_outline_after_another_method_was_imported():
+    """Guards against `tfxmr compare` of two closed-form methods, the second of which "defines no Baseline"."""
+    code = "from tfxmr.core import registry as r; r.outline('sm'), r.get('cca'); print(r.outline('sm').__name__, r.outline('cca').__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["SM", "CCA"], done.stderr
