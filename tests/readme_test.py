@@ -75,7 +75,7 @@ def test_step(page, step, workplace):
         if place in step and not path.exists():
             pytest.skip(f"{path} is not there")
         step = step.replace(place, str(path))
-    arguments = shlex.split(step, comments=True)[1:]
+    arguments = shlex.split(step.partition(" > ")[0], comments=True)[1:]
     builds = arguments[0] in ("train", "tune", "prepare", "extract") or ".cfg" in step
     if builds and not re.search("--data_dir|--features=|best.cfg", step):
         arguments.append(f"--data_dir={workplace}/tfds")
