@@ -29,6 +29,7 @@ suppress_warnings = ["myst.header"]  # a page may begin with a heading of an inc
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(pathlib.Path(__file__).parent / "_build/notebooks")
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 nb_execution_timeout = 1200  # a cell, on a busy machine; alone both notebooks take two minutes
 nb_execution_in_temp = True
 nb_output_stderr = "remove"  # progress

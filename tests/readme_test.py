@@ -58,6 +58,7 @@ def workplace(tmp_path_factory):
     (folder / "SENTENCES.txt").write_text("a red boat on the sea\na blue car\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.syspath_prepend(str(folder))
         patch.setenv("TFDS_DATA_DIR", str(folder / "tfds"))
         yield folder
 
@@ -69,6 +70,8 @@ def test_step(page, step, workplace):
         if "import optuna" in step:  # which is no dependency, and asks for 20 trials
             pytest.importorskip("optuna")
             step = step.replace("n_trials=20", "n_trials=2")
+        if file := re.match(r"# ([\w/]+\.py)\n", step):  # which later steps import
+            (workplace / file[1]).write_text(step)
         exec(compile(step, page, "exec"), {"__name__": "page"})
         return
     for place, path in PLACES.items():
