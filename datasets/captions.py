@@ -35,6 +35,7 @@ class Item:
 
 
 Splits = dict[str, list[Item]]  # split -> its items
+Needed = Mapping[str, Sequence[str | Sequence[str]]]  # config -> its annotation files, as of `Files.require`
 Names = Callable[[dict[str, Any]], tuple[object, Sequence[str]]]  # an entry of a file -> (name, paths) of its Item
 
 
@@ -116,11 +117,59 @@ def _what(error: Exception) -> str:
     return f"lacks {error}" if isinstance(error, KeyError) else f"is malformed ({error})"
 
 
-def check(dataset: str, splits: Splits, sizes: Mapping[str, int]) -> None:
-    """Checks that the splits are disjoint, complete and of the published sizes."""
-    if splits.keys() != sizes.keys():
-        raise InputError(f"{dataset}: found the splits {', '.join(splits)}, expected {', '.join(sizes)}.")
-    partition.check(dataset, {split: [i.name for i in items] for split, items in splits.items()}, sizes)
+def require(where: files.Files, config: str, needed: Needed) -> list[files.File]:
+    """The annotation files of a config.
+
+    Args:
+      where: finds them.
+      config: its name, which is that of a --split.
+      needed: config -> its files, as of `Files.require`.
+
+    Raises:
+      InputError: some are missing; says which --split the files fit that are there.
+    """
+    try:
+        return where.require(*needed[config])
+    except InputError as error:
+        others = {name: names for name, names in needed.items() if name != config}
+        raise InputError(f"{error}{_fitting(where, others)}") from error
+
+
+def _fitting(where: files.Files, needed: Needed) -> str:
+    """Lines on what the annotation files that are there can be used for; "" if there are none."""
+    lines = []
+    for config, names in needed.items():
+        found = [(name, where.find(*([name] if isinstance(name, str) else name))) for name in names]
+        there = [str(file).rpartition("/")[2] for _, file in found if file is not None]
+        lacking = [name if isinstance(name, str) else name[0] for name, file in found if file is None]
+        if there and not lacking:
+            lines.append(f"The files there are those of --split={config} ({', '.join(there)}): give that flag.")
+        elif there:
+            lines.append(f"{', '.join(there)}: of --split={config}, which needs {', '.join(lacking)}, too.")
+    return "".join(f"\n{line}" for line in lines)
+
+
+def check(dataset: str, splits: Splits, sizes: Mapping[str, int], where: files.Files) -> None:
+    """Checks that the splits are disjoint, complete and of the published sizes.
+
+    Args:
+      dataset: its --dataset name.
+      splits: as read.
+      sizes: split -> number of its images.
+      where: in which folder the files were found, for the message.
+
+    Raises:
+      InputError: they are not; says how a part of a data set is used.
+    """
+    try:
+        if splits.keys() != sizes.keys():
+            raise InputError(f"{dataset}: found the splits {', '.join(splits)}, expected {', '.join(sizes)}.")
+        partition.check(dataset, {split: [i.name for i in items] for split, items in splits.items()}, sizes)
+    except InputError as error:
+        raise InputError(
+            f"{error}\nOfficial names stand for official numbers. A part of them, or your own captions_*.json: "
+            f"--dataset=folder --data_dir={where.place}"
+        ) from error
 
 
 def features() -> tfds.features.FeaturesDict:

@@ -108,7 +108,10 @@ def test_missing(files):
     (files / "flickr30k-images/10002456.jpg").unlink()
     assert refusal(files).splitlines()[1:] == ["  10002456.jpg"]
     (files / "dataset_flickr30k.json").unlink()
-    assert refusal(files).splitlines()[1:] == ["  dataset_flickr30k.json"]
+    assert refusal(files).splitlines()[1:] == [
+        "  dataset_flickr30k.json",
+        "The files there are those of --split=entities (results_20130124.token, train.txt, val.txt, test.txt): give that flag.",
+    ]
     for name in ("results_20130124.token", "val.txt"):
         (files / name).unlink()
     assert refusal(files, "entities").splitlines()[1:] == ["  results_20130124.token", "  val.txt"]

@@ -13,18 +13,19 @@ SIZES = {
     "karpathy": {"train": 29000, "validation": 1014, "test": 1000},
     "entities": {"train": 29783, "validation": 1000, "test": 1000},
 }
+NEEDED: captions.Needed = {"karpathy": [KARPATHY], "entities": [TOKENS, *LISTS.values()]}
 FOLDERS = ("flickr30k-images", "flickr30k_images", "images")  # of the official archive, of copies
 
 
 def read(where: files.Files, config: str) -> captions.Splits:
     """Reads the config's splits: split -> list of captions.Item. Raises InputError."""
     if config == "karpathy":
-        (file,) = where.require(KARPATHY)
+        (file,) = captions.require(where, config, NEEDED)
         splits = captions.read_karpathy(file, lambda entry: _names(entry["filename"]))
     else:
-        tokens, *lists = where.require(TOKENS, *LISTS.values())
+        tokens, *lists = captions.require(where, config, NEEDED)
         splits = _read_entities(read_tokens(tokens), tokens, dict(zip(LISTS, lists, strict=True)))
-    captions.check("flickr30k", splits, SIZES[config])
+    captions.check("flickr30k", splits, SIZES[config], where)
     return splits
 
 

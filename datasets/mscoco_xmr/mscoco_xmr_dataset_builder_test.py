@@ -100,6 +100,35 @@ def test_images_of_the_other_year_in_archives(files):
     assert len(items(build(files, "2017"))) == 6
 
 
+def test_missing_files_tell_which_split_fits_those_that_are_there(files):
+    """Guards against users with the files of 2017 who are asked for those of Karpathy alone."""
+    (files / "dataset_coco.json").unlink()
+    for path in (files / "annotations").glob("*2014.json"):
+        path.unlink()
+    with pytest.raises(InputError) as error:
+        build(files, "karpathy")
+    assert str(error.value).splitlines()[1:] == [
+        "  dataset_coco.json",
+        "The files there are those of --split=2017 (captions_train2017.json, captions_val2017.json): give that flag.",
+    ]
+    (files / "annotations/captions_train2017.json").unlink()
+    with pytest.raises(InputError) as error:
+        build(files, "karpathy")
+    assert str(error.value).splitlines()[2] == (
+        "captions_val2017.json: of --split=2017, which needs annotations/captions_train2017.json, too."
+    )
+
+
+def test_other_numbers_tell_of_the_folder(files):
+    """Guards against a sample of the captions that no option takes."""
+    path = files / "annotations/captions_val2017.json"
+    found = json.loads(path.read_text())
+    found["images"] = []
+    path.write_text(json.dumps(found))
+    with pytest.raises(InputError, match=f"--dataset=folder --data_dir={files}"):
+        build(files, "2017")
+
+
 def test_missing(files):
     (files / "val2014/COCO_val2014_000000000042.jpg").unlink()
     with pytest.raises(InputError) as error:
@@ -108,7 +137,7 @@ def test_missing(files):
     (files / "annotations/captions_val2017.json").unlink()
     with pytest.raises(InputError) as error:
         build(files, "2017")
-    assert str(error.value).splitlines()[1:] == ["  annotations/captions_val2017.json"]
+    assert str(error.value).splitlines()[1] == "  annotations/captions_val2017.json"
 
 
 def test_other_annotations(files):

@@ -7,22 +7,25 @@ SIZES = {
     "2014": {"train": 82783, "validation": 40504},
     "2017": {"train": 118287, "validation": 5000},
 }
+NEEDED: captions.Needed = {"karpathy": [KARPATHY]} | {
+    year: [(f"annotations/{name}", name) for name in (f"captions_train{year}.json", f"captions_val{year}.json")]
+    for year in ("2014", "2017")
+}
 
 
 def read(where: files.Files, config: str) -> captions.Splits:
     """Reads the config's splits: split -> list of captions.Item. Raises InputError."""
     if config == "karpathy":
-        (file,) = where.require(KARPATHY)
+        (file,) = captions.require(where, config, NEEDED)
         splits = captions.read_karpathy(file, lambda entry: _names(int(entry["cocoid"])))
         splits = {split: splits[split] for split in SIZES[config] if split in splits} | splits
     else:
-        names = [f"captions_{part}{config}.json" for part in ("train", "val")]
-        found = where.require(*((f"annotations/{name}", name) for name in names))
+        found = captions.require(where, config, NEEDED)
         splits = {
             split: captions.read_coco(file, lambda entry: _names(int(entry["id"])))
             for split, file in zip(("train", "validation"), found, strict=True)
         }
-    captions.check("mscoco", splits, SIZES[config])
+    captions.check("mscoco", splits, SIZES[config], where)
     return splits
 
 

@@ -4,7 +4,7 @@ import itertools
 import math
 import pathlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,14 @@ class SplitRule(Settings):
         """
         return self.name if self.name in splits else next(iter(splits), None)
 
+    def require_test(self, name: str, splits: Collection[str]) -> None:
+        """Raises InputError if a dataset (its name) with these splits has no test items, nor gets some by this rule."""
+        if "test" not in splits and not self.sizes:
+            raise InputError(
+                f"--split={self.name}: dataset {name} has no test items; divide its items, for instance with "
+                "--split=random --split_sizes=0.8,0,0.2"
+            )
+
     def apply(self, data: MultiModalData, fitted_on: str = "", published: Sequence[str] = ()) -> MultiModalData:
         """Divides the items of a dataset.
 
@@ -104,11 +112,7 @@ class SplitRule(Settings):
         Raises:
           InputError: the data cannot be divided in this way, or a class of the test items has no training item.
         """
-        if "test" not in data.splits and not self.sizes:
-            raise InputError(
-                f"--split={self.name}: dataset {data.name} has no test items; divide its items, for instance with "
-                "--split=random --split_sizes=0.8,0,0.2"
-            )
+        self.require_test(data.name, data.splits)
         if self.name not in ("random", "pku462"):
             found = data.split_facts.get("name", next(iter(published), ""))
             if self.name not in ("official", found):

@@ -108,6 +108,22 @@ class Folder(Dataset):
         data = dataclasses.replace(data, media_places={name: value for name, value in how.items() if value})
         return data if classes else data.as_instances()
 
+    def load(self, request: Request) -> MultiModalData:
+        """As Dataset.load; that there are no test items is said before images are read."""
+        self._refuse_undivided(request)
+        return super().load(request)
+
+    def items(self, request: Request) -> MultiModalData:
+        """As Dataset.items; likewise."""
+        self._refuse_undivided(request)
+        return super().items(request)
+
+    def _refuse_undivided(self, request: Request) -> None:
+        found = _find(request)
+        if found.items and not any(item.split == "test" for item in found.items):
+            _tell(f"--data_dir={request.data_dir}: {found.told}")
+            request.split.require_test(self.name, ())
+
     def preview(self, request: Request) -> Preview:
         """Whether there are classes, by the layout and the columns of tables; nothing where that cannot be told."""
         try:
