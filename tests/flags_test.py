@@ -293,9 +293,14 @@ def test_help(capsys):
     assert "tfxmr train" in text and "--components" in text and "--dataset" in text
 
 
+def with_recipes():
+    """Names of the methods of which there is a recipe: what takes embeddings of one space has no data set here that has them."""
+    return [name for name in registry.names() if not registry.get(name).one_space]
+
+
 def test_there_are_flagfiles():
     """Guards against a method without a recipe, and the tests below passing on an empty folder."""
-    assert {parse(f"--flagfile={path}")[0].model for path in FLAGFILES} == set(registry.names())
+    assert {parse(f"--flagfile={path}")[0].model for path in FLAGFILES} == set(with_recipes())
     assert EXTRACTIONS
 
 
@@ -342,7 +347,7 @@ def test_extraction_flagfile(name):
 @pytest.mark.parametrize("dataset, methods", [
     ("pascal_sentence", ZERO_SHOT_TABLE), ("nus_wide", ZERO_SHOT_TABLE), ("wikipedia", ZERO_SHOT_TABLE),
     ("nus_wide_10k", MS2GAN_TABLE), ("xmedia", MS2GAN_TABLE),
-    ("scenes", registry.names()),
+    ("scenes", with_recipes()),
 ])
 def test_tables_are_complete(dataset, methods):
     """Guards against a table of the papers without the cells of a method that is here."""

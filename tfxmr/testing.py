@@ -55,27 +55,32 @@ def easy_data(
       settings: the method's, if they decide which views it reads; None: its defaults.
 
     Returns:
-      MultiModalData with the splits "train" and "test", and a second domain for a method that takes one.
+      MultiModalData with the splits "train" and "test", and a second domain for a method that takes one. Vectors of a
+      method of `one_space` are scattered around the same means in every modality.
     """
     rng = np.random.default_rng(seed)
     wanted = method_class.reads(settings or method_class.Settings()) or method_class.modalities or ("image", "text")
     views = ordered({*wanted, *map(modality_of, wanted)})
-    facts = classes, noise, rng, views
+    facts = classes, noise, rng, views, method_class.one_space
     data = _domain("easy", {"train": train, "test": test}, *facts)
     source = _domain("easy source", {"train": train}, *facts) if method_class.takes_source else None
     return dataclasses.replace(data, source=source)
 
 
 def _domain(
-    name: str, sizes: Mapping[str, int], classes: int, noise: float, rng: np.random.Generator, views: Sequence[str]
+    name: str, sizes: Mapping[str, int], classes: int, noise: float, rng: np.random.Generator, views: Sequence[str],
+    one_space: bool = False,
 ) -> MultiModalData:
-    makers, tables = {}, {}
+    makers: dict[str, Make] = {}
+    tables = {}
     for i, view in enumerate(views):
         kind = view.partition(".")[2]
         if kind == "words":
             makers[view], tables[view] = _sentences(classes, rng)
         elif kind == "regions":
             makers[view] = _regions(classes, noise, rng)
+        elif one_space and makers:
+            makers[view] = next(iter(makers.values()))
         else:
             makers[view] = _vectors(classes, noise, rng, 16 + 4 * i)
     splits = {}

@@ -88,6 +88,7 @@ class Trained:
       inputs: names of the views that it reads; () is each modality's vector. Where settings decide, see `reads`.
       least_modalities, most_modalities: how many of them; of more than the most it is trained once a pair.
       joint: True: one model of all modalities, also without --joint; else of more than two a model a pair.
+      one_space: True if it takes features of one space alone, which others have trained: all modalities as wide.
       pairs: True if it learns from items that all of its modalities share.
       default_similarity: name of a similarity of two vectors, unless the protocol or --similarity says it; else cosine.
       similarity, context, points, carried, captions, drawings: None, or methods of the class, and whole_gallery: see
@@ -100,6 +101,7 @@ class Trained:
     least_modalities = 1
     most_modalities: float = math.inf
     joint = False
+    one_space = False
     pairs = False
     default_similarity: str | None = None
     similarity: Any = None
