@@ -51,6 +51,8 @@ def trained(tmp_path_factory):
 
 def _train(name, modalities, place, **settings):
     method = registry.get(name)
+    if method.one_space:
+        modalities = modalities or ("image", "text")  # as wide as each other
     data = paired_data(dims=dict.fromkeys(modalities, 5), classes=6, train=60, test=24) if modalities else with_views(
         paired_data(classes=6, train=60, test=24)
     )
@@ -59,7 +61,7 @@ def _train(name, modalities, place, **settings):
         source = paired_data(classes=4, train=40, test=8, dims=dims, seed=9)
         data = dataclasses.replace(data, source=domains.of_training_items(source))
     made = quick(method, **FEWER.get(name, {}) | settings)
-    if "feature_norm" not in settings:  # of tokens nothing is normalised
+    if "feature_norm" not in settings and not method.one_space:  # of tokens nothing is normalised
         made = dataclasses.replace(made, feature_norm="zscore")
     rule = protocol.make(
         "zero_shot" if method.zero_shot else "standard", data, method_similarity=method.similarity_name()

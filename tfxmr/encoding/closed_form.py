@@ -9,6 +9,7 @@ from tfxmr.baselines.jrl import JRL
 from tfxmr.baselines.kcca import KCCA
 from tfxmr.baselines.scm import SCM
 from tfxmr.baselines.sm import SM
+from tfxmr.baselines.zero_training import ZeroTraining
 from tfxmr.core.errors import InputError
 
 
@@ -36,6 +37,11 @@ def linear(method: LinearBaseline, modality: str, rows: tf.Tensor) -> tf.Tensor:
     held = dict(zip(method.linear, method.fitted(modality, *method.linear), strict=True))
     made = (rows - held["mean"] if "mean" in held else rows) @ tf.constant(held["weights"], tf.float64)
     return made + held["bias"] if "bias" in held else made
+
+
+@represent.register
+def _(method: ZeroTraining, modality: str, rows: tf.Tensor) -> tf.Tensor:
+    return rows
 
 
 @represent.register
