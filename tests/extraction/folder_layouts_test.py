@@ -183,12 +183,16 @@ def test_images_with_their_sentences_are_divided_at_random(tmp_path):
 
 
 def test_from_a_table_to_figures_in_one_command(tmp_path, capsys):
-    """Guards against data without classes that need flags beyond where they are and how to divide them."""
+    """Guards against data without classes that need flags beyond where they are and how to divide them, and break the
+    page of what is found."""
     path = table(images(tmp_path, 20), "a.csv", rows(count=20))
     train = ["train", "--dataset=folder", f"--data_dir={path}", "--split=random", "--split_sizes=0.5,0,0.5"]
     with pytest.warns(UserWarning):
         assert main([*train, f"--run_dir={tmp_path / 'run'}", "--components=2"]) == 0
     assert "hit@1" in capsys.readouterr().out
+    page = tmp_path / "found.html"
+    assert main(["search", f"--run_dir={tmp_path / 'run'}", "--text=a cat sits", "--find=image", "--format=html", f"--out={page}"]) == 0
+    assert page.read_text().count("data:image/jpeg") == 10 and "hit@10" in page.read_text()  # which has no interval
 
 
 def test_named_columns_follow_the_media(tmp_path):
