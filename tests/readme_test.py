@@ -54,6 +54,9 @@ def workplace(tmp_path_factory):
                 item = generator.example(split, label, n)
                 Image.fromarray(item["image"]).save(place / f"{n:03}.jpg")
                 (place / f"{n:03}.txt").write_text(item["text"])
+    lines = [f"{path.relative_to(folder)},{sentence.strip()}" for path in sorted(folder.glob("PICTURES/*/*/*.jpg"))
+             for sentence in path.with_suffix(".txt").read_text().replace(",", "").split(".") if sentence.strip()]
+    (folder / "CAPTIONS.csv").write_text("\n".join(["image,caption", *dict.fromkeys(lines)]))
     Image.fromarray(item["image"]).save(folder / "PHOTO.jpg")
     (folder / "SENTENCES.txt").write_text("a red boat on the sea\na blue car\n")
     with pytest.MonkeyPatch.context() as patch:
