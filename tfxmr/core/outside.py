@@ -1,4 +1,4 @@
-"""Classes of a user's own, named on the command line as MODULE:CLASS."""
+"""Classes and functions of a user's own, named on the command line as MODULE:CLASS."""
 import importlib
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Data sets with media, described in loading by networks from elsewhere, such as --image_features=onnx:FILE."""
+"""Data sets with media, described in loading by what comes from elsewhere: onnx:FILE, or MODULE:FUNCTION."""
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

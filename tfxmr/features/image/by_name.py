@@ -24,9 +24,11 @@ def make(
 
 
 def _outside(name: str) -> Any:
-    """The feature of a network from elsewhere, KIND:PLACE."""
+    """The feature of an exported network, onnx:FILE, or of a function, MODULE:FUNCTION."""
     if name.startswith("onnx:"):
         from tfxmr.features.image.onnx_network import OnnxImages
 
         return OnnxImages(name)
-    raise InputError(f"--image_features={name}: there is no such feature to extract; there is onnx:FILE")
+    from tfxmr.features.own import OwnImages
+
+    return OwnImages(name)

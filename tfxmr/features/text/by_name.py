@@ -8,7 +8,8 @@ from tfxmr.features.text.word_sequences import MeanWordVectors, WordNumbers, Wor
 
 NAMES = (
     "bowN, tfidfN (N words, such as bow3000), doc2vec, word2vec, sentence_cnn; word numbers, as the view text.words: "
-    "sequence (with word vectors), words (with start and end); onnx:FILE, an exported network with its tokenizer.json"
+    "sequence (with word vectors), words (with start and end); onnx:FILE, an exported network with its tokenizer.json; "
+    "MODULE:FUNCTION, of your own"
 )
 
 
@@ -20,6 +21,10 @@ def make(name: str, options: TextOptions) -> TextFeature:
         from tfxmr.features.text.onnx_sentences import OnnxSentences
 
         return OnnxSentences(name, options)
+    if ":" in name:
+        from tfxmr.features.own import OwnSentences
+
+        return OwnSentences(name, options)
     if name == "doc2vec":
         from tfxmr.features.text.doc2vec import DocumentVectors
 

@@ -1,0 +1,160 @@
+"""Features by the user's own function: `--image_features=my_module:function`, `--text_features=my_module:function`.
+
+The function takes a list of n items, images as uint8 arrays (height, width, 3) or texts as str, and returns real
+numbers (n, d), of any n, the same d always; a row is to depend on its item alone. It is given some at a time, and first
+of all one probe, a grey image or the text "a", which says how wide it is.
+"""
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfxmr.core import outside
+from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place, digest_file
+from tfxmr.features.feature import State
+from tfxmr.features.text.base import TextFeature, TextOptions
+
+EXAMPLE = "my_module:function"
+PROBES: dict[str, Any] = {"image": np.full((224, 224, 3), 128, np.uint8), "text": "a"}
+
+
+class Function:
+    """A function of the user's own, whose rows are checked.
+
+    Args:
+      modality: "image" or "text".
+      name: MODULE:FUNCTION, where the current folder is importable as for `python -m`.
+
+    Attributes:
+      dim: d.
+      rule: JSON facts for the manifest: the name, the digest of the module's file, its `__version__` if it has one.
+
+    Raises:
+      InputError: there is no such function, it fails, or what it returns are no such rows.
+    """
+
+    def __init__(self, modality: str, name: str) -> None:
+        self._flag = f"--{modality}_features={name}"
+        module, function = outside.module_of(f"{modality}_features", name, EXAMPLE)
+        found = getattr(module, function, None)
+        if not callable(found):
+            raise InputError(f"{self._flag}: {module.__name__} has no function {function}")
+        self._function: Callable[[list[Any]], Any] = found
+        self.dim: int | None = None
+        self.dim = self([PROBES[modality]]).shape[1]
+        file = inspect.getsourcefile(module)
+        self.rule: dict[str, Any] = {"function": name, "module_sha256": digest_file(file) if file else None}
+        if version := getattr(module, "__version__", None):
+            self.rule["version"] = str(version)
+
+    def __call__(self, items: Sequence[Any]) -> NDArray:
+        """Float32 (n, d) of n items."""
+        if not len(items):
+            return np.zeros((0, self.dim or 0), np.float32)
+        try:
+            rows = np.asarray(self._function(list(items)))
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:  # it is its author's, and may raise whatever it likes
+            what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise InputError(f"{self._flag}: the function fails on {len(items)} items ({what}); mend it") from error
+        expected = f"({len(items)}, {self.dim or 'd'})"
+        if rows.ndim != 2 or len(rows) != len(items) or rows.dtype.kind not in "iuf" or rows.shape[1] != (
+            self.dim or rows.shape[1] or 1
+        ):
+            raise InputError(
+                f"{self._flag}: the function returns {rows.dtype} {rows.shape} of {len(items)} items; return real "
+                f"numbers {expected}"
+            )
+        if not np.isfinite(rows := rows.astype(np.float32)).all():
+            raise InputError(f"{self._flag}: the function returns NaN or infinite values; return finite ones")
+        return rows
+
+
+class OwnImages:
+    """Images by a function of the user's own.
+
+    Args:
+      name: MODULE:FUNCTION.
+
+    Raises:
+      InputError: as Function does.
+    """
+
+    kind = "own_images"
+    fitted = labels_used = False
+    view, dtype = "", np.float32
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._function = Function("image", name)
+        self.dim, self.rule = self._function.dim or 0, self._function.rule
+
+    def transform(self, images: Sequence[NDArray]) -> NDArray:
+        """Returns float32 (n, d) of n images, uint8 (height, width, 3)."""
+        return self._function(images)
+
+    def state(self) -> State:
+        """Its name and the digest of its module; see `tfxmr.features.Feature`."""
+        return {"feature": self.kind, "name": self.name, "rule": self.rule}, {}
+
+    @classmethod
+    def of_state(
+        cls, facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place = None,
+        image_weights: Place = None,
+    ) -> Self:
+        """The feature, if its module is the same; see `tfxmr.features.restored`."""
+        return _same(cls(facts["name"]), facts)
+
+
+class OwnSentences(TextFeature):
+    """Texts by a function of the user's own.
+
+    Args:
+      name: MODULE:FUNCTION.
+      options: TextOptions, of which none is used.
+
+    Raises:
+      InputError: as Function does.
+    """
+
+    kind, fitted = "own_sentences", False
+    dim: int
+
+    def __init__(self, name: str, options: TextOptions) -> None:
+        super().__init__(name, options)
+        self._function = Function("text", name)
+        self.dim, self.rule = self._function.dim or 0, self._function.rule
+
+    def fit(self, texts: Sequence[str], labels: Sequence[int] | None = None) -> Self:
+        """Learns nothing."""
+        return self
+
+    def transform(self, texts: Sequence[str]) -> NDArray:
+        """Returns float32 (n, dim)."""
+        return self._function(texts)
+
+    def _learned(self) -> State:
+        return {}, {}
+
+    @classmethod
+    def of_state(
+        cls, facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place = None,
+        image_weights: Place = None,
+    ) -> Self:
+        """The feature, if its module is the same; see `tfxmr.features.restored`."""
+        return _same(cls(facts["name"], TextOptions(seed=facts["seed"])), facts)
+
+
+def _same(made: Any, facts: Mapping[str, Any]) -> Any:
+    """A feature that is the one of a state; raises InputError if its module's file has changed."""
+    wanted, found = (rule.get("module_sha256") for rule in (facts["rule"], made.rule))
+    if wanted != found:
+        raise InputError(
+            f"{made.name}: the module's file has changed since these features were made (SHA-256 {str(wanted)[:12]}, "
+            f"now {str(found)[:12]}); put back that version, or make the features again"
+        )
+    return made
