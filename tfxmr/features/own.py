@@ -6,16 +6,14 @@ of all one probe, a grey image or the text "a", which says how wide it is.
 """
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfxmr.core import outside
 from tfxmr.core.errors import InputError
-from tfxmr.core.files import Place, digest_file
-from tfxmr.features.feature import State
-from tfxmr.features.text.base import TextFeature, TextOptions
+from tfxmr.core.files import digest_file
 
 EXAMPLE = "my_module:function"
 PROBES: dict[str, Any] = {"image": np.full((224, 224, 3), 128, np.uint8), "text": "a"}
@@ -74,82 +72,7 @@ class Function:
         return rows
 
 
-class OwnImages:
-    """Images by a function of the user's own.
-
-    Args:
-      name: MODULE:FUNCTION.
-
-    Raises:
-      InputError: as Function does.
-    """
-
-    kind = "own_images"
-    fitted = labels_used = False
-    view, dtype = "", np.float32
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._function = Function("image", name)
-        self.dim, self.rule = self._function.dim or 0, self._function.rule
-
-    def transform(self, images: Sequence[NDArray]) -> NDArray:
-        """Returns float32 (n, d) of n images, uint8 (height, width, 3)."""
-        return self._function(images)
-
-    def state(self) -> State:
-        """Its name and the digest of its module; see `tfxmr.features.Feature`."""
-        return {"feature": self.kind, "name": self.name, "rule": self.rule}, {}
-
-    @classmethod
-    def of_state(
-        cls, facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place = None,
-        image_weights: Place = None,
-    ) -> Self:
-        """The feature, if its module is the same; see `tfxmr.features.restored`."""
-        return _same(cls(facts["name"]), facts)
-
-
-class OwnSentences(TextFeature):
-    """Texts by a function of the user's own.
-
-    Args:
-      name: MODULE:FUNCTION.
-      options: TextOptions, of which none is used.
-
-    Raises:
-      InputError: as Function does.
-    """
-
-    kind, fitted = "own_sentences", False
-    dim: int
-
-    def __init__(self, name: str, options: TextOptions) -> None:
-        super().__init__(name, options)
-        self._function = Function("text", name)
-        self.dim, self.rule = self._function.dim or 0, self._function.rule
-
-    def fit(self, texts: Sequence[str], labels: Sequence[int] | None = None) -> Self:
-        """Learns nothing."""
-        return self
-
-    def transform(self, texts: Sequence[str]) -> NDArray:
-        """Returns float32 (n, dim)."""
-        return self._function(texts)
-
-    def _learned(self) -> State:
-        return {}, {}
-
-    @classmethod
-    def of_state(
-        cls, facts: Mapping[str, Any], arrays: Mapping[str, NDArray], word_vectors: Place = None,
-        image_weights: Place = None,
-    ) -> Self:
-        """The feature, if its module is the same; see `tfxmr.features.restored`."""
-        return _same(cls(facts["name"], TextOptions(seed=facts["seed"])), facts)
-
-
-def _same(made: Any, facts: Mapping[str, Any]) -> Any:
+def same(made: Any, facts: Mapping[str, Any]) -> Any:
     """A feature that is the one of a state; raises InputError if its module's file has changed."""
     wanted, found = (rule.get("module_sha256") for rule in (facts["rule"], made.rule))
     if wanted != found:

@@ -12,8 +12,8 @@ from tfxmr.features.feature import Feature
 # Named and imported when one is needed: a descriptor or word counts wait neither for TensorFlow nor for gensim.
 KINDS = {  # beside tfxmr.features.image.descriptor.DESCRIPTORS
     "network": "image.network:ImageNetwork", "onnx_images": "image.onnx_network:OnnxImages",
-    "onnx_sentences": "text.onnx_sentences:OnnxSentences", "own_images": "own:OwnImages",
-    "own_sentences": "own:OwnSentences",
+    "onnx_sentences": "text.onnx_sentences:OnnxSentences", "own_images": "image.own_images:OwnImages",
+    "own_sentences": "text.own_sentences:OwnSentences",
     "vectorizer": "text.bag_of_words:TextVectorizer", "word_counts": "text.word_counts:WordCounts",
     "doc2vec": "text.doc2vec:DocumentVectors", "word2vec": "text.word_sequences:MeanWordVectors",
     "sequence": "text.word_sequences:WordSequence", "words": "text.word_sequences:WordNumbers",

@@ -29,6 +29,6 @@ def _outside(name: str) -> Any:
         from tfxmr.features.image.onnx_network import OnnxImages
 
         return OnnxImages(name)
-    from tfxmr.features.own import OwnImages
+    from tfxmr.features.image.own_images import OwnImages
 
     return OwnImages(name)

@@ -22,7 +22,7 @@ def make(name: str, options: TextOptions) -> TextFeature:
 
         return OnnxSentences(name, options)
     if ":" in name:
-        from tfxmr.features.own import OwnSentences
+        from tfxmr.features.text.own_sentences import OwnSentences
 
         return OwnSentences(name, options)
     if name == "doc2vec":
