@@ -398,3 +398,15 @@ def test_webdataset_of_others(tmp_path):
     assert 0 < len(items.splits["train"]) < 8
     with pytest.raises(InputError, match="archive: 1"):
         FOLDER.listed(FOLDER.chosen(Request(tmp_path)))
+
+
+def test_an_arrow_file_that_is_written_anew_is_read_anew(tmp_path):
+    """Guards against a mapped file that is another one since, at which the process would end."""
+    pyarrow = pytest.importorskip("pyarrow")
+    file = saved(tmp_path / "hf") / "train/data-00000-of-00001.arrow"
+    assert len(layouts.find(tmp_path / "hf").items) == 24
+    with pyarrow.ipc.new_stream(tmp_path / "new", hugging_face(range(20, 22)).schema) as stream:
+        stream.write_table(hugging_face(range(20, 22)))
+    file.write_bytes((tmp_path / "new").read_bytes())
+    found = layouts.find(tmp_path / "hf")
+    assert len(found.items) == 12 and found.items[0].text == "a cat 20" and found.items[0].image.read(found.root) == jpeg_bytes(20)

@@ -35,7 +35,7 @@ class Cell:
         """The bytes of the image; raises BadItem."""
         path = place(root, self.file)
         try:
-            value = _column(os.fspath(path), path.stat().st_mtime_ns, self.column, self.group)[self.row].as_py()
+            value = _column(os.fspath(path), _state(path), self.column, self.group)[self.row].as_py()
         except Exception as error:  # pyarrow raises a dozen different types on damaged files
             raise BadItem("unreadable file", f"{self.file} ({error})") from error
         content = value.get("bytes") if isinstance(value, dict) else value
@@ -44,22 +44,23 @@ class Cell:
         return content
 
 
+def _state(path: pathlib.Path) -> tuple[int, int]:
+    """What tells a file from the one that was there before, of which the old content is mapped no more."""
+    return path.stat().st_mtime_ns, path.stat().st_size
+
+
 @functools.lru_cache(maxsize=4)  # rows are read in their order
-def _column(path: str, _changed: int, column: str, group: int) -> Any:
+def _column(path: str, changed: tuple[int, int], column: str, group: int) -> Any:
     if path.endswith(".parquet"):
         from pyarrow import parquet
 
         return parquet.ParquetFile(path).read_row_group(group, columns=[column]).column(0)
-    return batches(path)[group].column(column)
+    return _batches(path, changed)[group].column(column)
 
 
 @functools.lru_cache(maxsize=4)
-def batches(path: str) -> list[Any]:
-    """The record batches of an Arrow file, of which nothing is in memory until it is used.
-
-    Args:
-      path: of a stream, as `save_to_disk` writes it, or a file.
-    """
+def _batches(path: str, _changed: tuple[int, int]) -> list[Any]:
+    """The record batches of an Arrow file, a stream or not, of which nothing is in memory until it is used."""
     import pyarrow
     from pyarrow import ipc
 
@@ -95,7 +96,7 @@ def rows(path: pathlib.Path, root: pathlib.Path) -> tuple[list[str], list[dict[s
             others = [name for name in schema.names if name not in images]
             parts = [(file.metadata.row_group(g).num_rows, file.read_row_group(g, columns=others)) for g in groups]
         else:
-            held = batches(os.fspath(path))
+            held = _batches(os.fspath(path), _state(path))
             schema = held[0].schema if held else None
             images = [f.name for f in schema or () if _holds_bytes(f.type, types)]
             others = [name for name in (schema.names if schema else ()) if name not in images]
