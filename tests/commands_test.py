@@ -281,7 +281,7 @@ def test_run_of_a_later_version(capsys, train, tmp_path):
     assert "--zeal=3 there, (not set) here" in refusal(capsys, *train)  # it may decide what is trained
     path.write_text(path.read_text().replace("--feature_norm=zscore", "--feature_norm=both"))
     message = refusal(capsys, "evaluate", f"--run_dir={tmp_path}/run")
-    assert f"{path}: is damaged or of another version: flag --feature_norm=both" in message and "restore it from a backup" in message
+    assert f"{path}: is damaged or of another version: --feature_norm=both" in message and "restore it from a backup" in message
 
 
 @pytest.mark.parametrize("line", ["--dataset=npz", "--model=cca", "--protocol=zero_shot"])

@@ -123,8 +123,9 @@ def flags_of(command: str, typed: Sequence[str] = ()) -> dict[str, declared.Decl
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 commands.run(command, [*arguments, "--help"])
-        except parsing.HelpAsked as asked:
-            return declared.of(asked.values)
+        except SystemExit as asked:  # HelpAsked, perhaps that of a module which was imported with stand-ins
+            if values := getattr(asked, "values", None):
+                return declared.of(values)
         except Exception:
             continue
     return {}
