@@ -52,7 +52,7 @@ COMMANDS = [
     f"train --model=cca {DATA} --components=2 --run_dir=run",  # which is finished, and prints its results
     f"train --model=cca {DATA} --components=2 --run_dir=again --protocol=standard --cut=5 --split=random --similarity=dot",
     "evaluate --run_dir=run --protocol=dadn --by_class --metrics=P@10,nDCG@100,11-point",
-    "evaluate --run_dir=halves", "compare run", "compare halves run", f"prepare {DATA}",
+    "evaluate --run_dir=halves", "compare run", "compare halves run", f"prepare {DATA}", f"describe {DATA}",
     f"tune --model=cca {DATA} --run_dir=search --grid=components=1,2 --grid=ridge=.1,.2 --max_trials=4",
     "index --run_dir=run", "search --run_dir=run --item=image:test/3 --find=text --k=3",
     "encode --run_dir=run --features=texts.npy --modality=text --out=out", "export --run_dir=run",

@@ -13,7 +13,7 @@ import tfxmr_flags.tuning
 from absl import flags as absl_flags
 from tfxmr_flags import declared, parsing, recipes
 
-from tfxmr.commands import cite, compare, completion, encode, evaluate, export, index, search
+from tfxmr.commands import cite, compare, completion, describe, encode, evaluate, export, index, search
 from tfxmr.core import registry
 from tfxmr.extraction import catalogue
 
@@ -51,6 +51,8 @@ def check(command, *arguments):
         parsing.parse("plot", arguments, tfxmr_flags.figures.define)
     elif command == "prepare":
         parsing.parse("prepare", arguments, tfxmr_flags.data.define)
+    elif command == "describe":
+        parsing.parse("describe", arguments, describe.define)
     elif command == "import":
         parsing.parse_with_words("import FILE ...", arguments, tfxmr_flags.features.define_import)
     elif command == "compare":
@@ -154,7 +156,7 @@ def known_flags(models):
     known = {"flagfile", "recipe", "help", "helpfull", "print_config", *FOREIGN}
     for model in models:
         known |= set(parsing.parse_run("train", [f"--model={model}"])[0])
-    for define in (cite.define, compare.define, encode.define, evaluate.define, export.define, index.define, search.define,
+    for define in (cite.define, compare.define, describe.define, encode.define, evaluate.define, export.define, index.define, search.define,
                    tfxmr_flags.data.define, tfxmr_flags.features.define_extract, tfxmr_flags.features.define_import,
                    tfxmr_flags.figures.define, tfxmr_flags.tuning.define):
         values = absl_flags.FlagValues()

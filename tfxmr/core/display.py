@@ -64,6 +64,14 @@ def say_next(text: str, command: str, between: str = "; ") -> None:
         say(f"{text}{between}{command}", 2)
         return
     say(f"{text}{between.rstrip()}", 2)
+    say_command(command)
+
+
+def say_command(command: str) -> None:
+    """Prints a command, as it can be typed into a shell, in one line; on a terminal in some that can be pasted."""
+    if not is_terminal():
+        print(f"  {command}")
+        return
     lines = [" "]
     for word in map(shlex.quote, shlex.split(command)):
         if len(lines[-1]) + len(word) + 3 > width() and lines[-1].strip():

@@ -157,13 +157,20 @@ def needed(
       InputError: the data lack one of its views, vectors unless it has `inputs`; or for a second domain that it does
         not take or cannot do without.
     """
+    data = named(method_class, data, settings)
+    return memmap.in_memory(data) if method_class.in_memory else data
+
+
+def named(
+    method_class: MethodClass, data: MultiModalData, settings: RunSettings | None = None
+) -> MultiModalData:
+    """As `needed`, which reads nothing."""
     wanted, name = method_class.modalities, registry.name_of(method_class)
     if len(data.modalities) > method_class.most_modalities:
         wanted = next(iter(pairs(method_class, settings or method_class.Settings(), data)), ())
     data = data.only(wanted) if wanted and set(wanted) < set(data.modalities) else data
     data = data.reading(method_class.reads(settings or method_class.Settings()), name)
-    data = dataclasses.replace(data, source=domains.needed(method_class, name, data))
-    return memmap.in_memory(data) if method_class.in_memory else data
+    return dataclasses.replace(data, source=domains.needed(method_class, name, data))
 
 
 def prepare(
