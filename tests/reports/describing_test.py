@@ -253,9 +253,14 @@ def test_text_is_cut_where_it_is_long():
 def test_messages(capsys, planted, tmp_path):
     """Guards against a traceback, or a remedy that does not work."""
     write_npz(tmp_path / "n", planted)
+    (tmp_path / "n/classes.txt").write_text("art\nmusic\nsport\n")
     where = f"--data_dir={tmp_path}/n"
     assert "--items_only: dataset npz has features and no media; omit the flag" in refusal(
         capsys, "describe", "--dataset=npz", where, "--items_only")
+    assert f"--out={tmp_path}: is a folder; give a file, such as --out={tmp_path}/card.html" in refusal(
+        capsys, "describe", "--dataset=npz", f"--data_dir={tmp_path}/none", f"--out={tmp_path}")
+    assert main(["describe", "--dataset=npz", where, "--format=html", f"--out={tmp_path}/new/card.html"]) == 0
+    assert (tmp_path / "new/card.html").read_text().startswith("<!doctype html>")
     assert "--near" in refusal(capsys, "describe", "--dataset=npz", where, "--near=2")
     assert "none" in refusal(capsys, "describe", "--dataset=npz", f"--data_dir={tmp_path}/none")
 

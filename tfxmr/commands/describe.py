@@ -6,6 +6,7 @@ from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
 
 from tfxmr.core import files, settings
+from tfxmr.core.errors import InputError
 from tfxmr.data.splits import SplitRule
 from tfxmr.evaluation.protocol import UnseenOptions
 from tfxmr.extraction import catalogue
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str]) -> None:
     values = parsing.parse("describe", arguments, define)
     asked = declared.make(values, DataOptions, split=declared.make(values, SplitRule, name=values.split))
     options, unseen = declared.make(values, CardOptions), declared.make(values, UnseenOptions)
+    if options.out is not None:
+        _require_place(pathlib.Path(options.out))
     from tfxmr.reports.describing import card, writing  # refusals of flags do not wait for what counts
 
     flags = [values[name].serialize() for name in settings.options(*DATA) if values[name].present]
@@ -37,3 +40,10 @@ def main(arguments: Sequence[str]) -> None:
         print(text)
     else:
         files.write_text(pathlib.Path(options.out), text + "\n")
+
+
+def _require_place(path: pathlib.Path) -> None:
+    """Raises InputError, before anything is looked at, if --out is a folder; makes the folder that it is in."""
+    if path.is_dir():
+        raise InputError(f"--out={path}: is a folder; give a file, such as --out={path / 'card.html'}")
+    path.parent.mkdir(parents=True, exist_ok=True)
