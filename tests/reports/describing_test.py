@@ -191,6 +191,21 @@ def test_refusals_are_those_of_a_run(planted):
     assert not any("danzcr" in line for line in lines)
 
 
+def test_more_than_two_modalities():
+    """Guards against methods of two modalities, told not to fit where a run trains one model a pair of them."""
+    rng = np.random.default_rng(0)
+    views = {m: rng.normal(size=(6, 3)) for m in ("image", "text", "audio")}
+    split = Split.of_pairs(views, [0, 1, 2] * 2)
+    data = MultiModalData("made up", {"train": split, "test": split}, ["a", "b", "c"])
+    protocol = next(p for names, p, _ in fitting.protocols(data, UnseenOptions()) if "standard" in names)
+    rows = {row["method"]: row for row in fitting.methods(data, protocol)}
+    assert {rows[name]["fits"] for name in ("cca", "kcca", "dcca", "sm", "acmr")} == {"yes"}
+    lone = dataclasses.replace(split, labels=split.labels | {"audio": np.zeros(6, np.int32)}, unpaired=("audio",))
+    rows = {row["method"]: row for row in fitting.methods(dataclasses.replace(data, splits={"train": lone, "test": lone}), protocol)}
+    assert rows["cca"]["fits"] == "yes"  # by the pair of images and texts
+    assert rows["sm"]["fits"] == "no" and "no audio item to train on of class b, c" in rows["sm"]["why"]
+
+
 def test_rows_that_belong_to_nothing(planted):
     """Guards against methods that learn from pairs, told to fit items that are none."""
     splits = {name: dataclasses.replace(split, unpaired=("image", "text")) for name, split in planted.splits.items()}

@@ -11,7 +11,7 @@ from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData
 from tfxmr.engine import memory
 from tfxmr.evaluation.protocol import Protocol
-from tfxmr.runs.job import MethodClass, RunSettings, pairs
+from tfxmr.runs.job import MethodClass, RunSettings, one_a_pair, pairs
 from tfxmr.runs.options import RunOptions
 from tfxmr.runs.run import ending, run
 from tfxmr.runs.run_folder import RunFolder
@@ -34,16 +34,13 @@ def runner(
     Raises:
       InputError: one model of many modalities is asked for, and the method takes two.
     """
-    if method_class.modalities or len(data.modalities) <= 2:
+    if not one_a_pair(method_class, settings, data):
         return run
-    if len(data.modalities) <= method_class.most_modalities:
-        return run if joint or method_class.joint else run_pairs
-    several = len(pairs(method_class, settings, data)) > 1
-    if joint and several:
+    if joint and len(data.modalities) > method_class.most_modalities:
         raise InputError(
             f"--joint: {registry.name_of(method_class)} takes two modalities, one model a pair; omit the flag"
         )
-    return run_pairs if several else run
+    return run if joint else run_pairs
 
 
 def run_pairs(

@@ -138,6 +138,15 @@ def pairs(method_class: MethodClass, settings: RunSettings, data: MultiModalData
     return [pair for pair in every if data.splits["train"].only(pair).paired]
 
 
+def one_a_pair(method_class: MethodClass, settings: RunSettings, data: MultiModalData) -> bool:
+    """Whether a run without --joint trains a model for each pair of modalities; arguments as of `pairs`."""
+    if method_class.modalities or len(data.modalities) <= 2:
+        return False
+    if len(data.modalities) <= method_class.most_modalities:
+        return not method_class.joint
+    return len(pairs(method_class, settings, data)) > 1
+
+
 def needed(
     method_class: MethodClass, data: MultiModalData, settings: RunSettings | None = None
 ) -> MultiModalData:

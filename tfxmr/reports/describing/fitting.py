@@ -63,7 +63,8 @@ def _chance(protocol: Protocol, task: Task, instances: bool) -> dict[str, Any]:
 def methods(data: MultiModalData, protocol: Protocol) -> list[dict[str, Any]]:
     """Each method by its default settings: name, whether it can be trained on the data, and if not, why.
 
-    What a run does before it trains is done here without reading features where it does not look at them: the method's
+    Of more than two modalities, one model a pair is trained by most, as a run does, and each pair has to fit. What a
+    run does before it trains is done here without reading features where it does not look at them: the method's
     own refusals are what is told.
 
     Args:
@@ -92,6 +93,11 @@ def _refusal(name: str, method: type[Any], data: MultiModalData, protocol: Proto
     settings = method.Settings()
     if data.instances and getattr(method, "supervised", False):
         return "learns from classes, of which there are none"
+    if job.one_a_pair(method, settings, data):
+        chosen = job.pairs(method, settings, data)
+        refused = [(pair, why) for pair in chosen if (why := _refusal(name, method, data.only(pair), protocol))]
+        if chosen:
+            return f"{'-'.join(refused[0][0])}: {refused[0][1]}" if refused else ""
     try:
         read = job.named(method, data, settings)
         training = protocol.training_data(read)
