@@ -1,5 +1,6 @@
 """Questions to the index of a run: what is found, and what is said of it."""
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from tfxmr.core.errors import InputError
 from tfxmr.encoding import Encoder
 from tfxmr.evaluation import protocol
 from tfxmr.runs.run import run
-from tfxmr.search import Index
+from tfxmr.search import Index, told
 from tfxmr.search.building import build
 from tfxmr.search.query import Searcher
 
@@ -135,3 +136,14 @@ def test_a_killed_build_is_completed(run_dir, tmp_path, monkeypatch):
     again = Index.open(tmp_path / "index").items()
     order, other = (sorted(range(128), key=lambda i, f=f: (f.columns["modality"][i], f.ids[i])) for f in (whole, again))
     np.testing.assert_array_equal(whole.vectors[order], again.vectors[other])
+
+
+def test_data_without_classes_show_none(searcher, monkeypatch):
+    """Guards against the number of an item that stands where a class would."""
+    item = searcher.item("image", "test 3")
+    named = told.rows(searcher.ask(item, k=2))
+    monkeypatch.setitem(searcher.encoder.facts, "instances", True)
+    answer = searcher.ask(item, k=2)
+    assert all("class" in row for row in named) and not any("class" in row for row in told.rows(answer))
+    assert "(" not in told.head(answer) and "class" not in json.dumps(told.facts(answer))
+    assert [hit.right for hit in answer.hits] == [row["right"] != "no" for row in named]

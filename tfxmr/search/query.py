@@ -78,6 +78,7 @@ class Answer:
       precision: share of the hits that are right; None as above.
       pair_rank: rank of the query's own counterpart; None if there is none.
       usual: share of the test queries, of the same modalities, whose best score is below this one's; None without any.
+      classes: whether classes have names that say something; those of data without classes tell counterparts alone.
     """
 
     query: Query
@@ -91,6 +92,7 @@ class Answer:
     precision: float | None = None
     pair_rank: int | None = None
     usual: float | None = None
+    classes: bool = True
 
 
 class Searcher:
@@ -183,14 +185,14 @@ class Searcher:
         found = self.index.search(query.vector[None], most, chosen) if searched else None
         seconds = time.perf_counter() - start
         if found is None:
-            return Answer(query, wanted, asked, [], 0, seconds)
+            return Answer(query, wanted, asked, [], 0, seconds, classes=self.classes)
         ids, scores, columns = found.ids[0], found.scores[0], {name: v[0] for name, v in found.columns.items()}
         item: Mapping[str, str | None] = query.item or {}
         own = (ids == item.get("id", "")) & (columns["modality"] == item.get("modality"))  # it is no answer to itself
         kept = np.flatnonzero(~own & (ids != ""))  # "" where an approximate index found fewer
         ids, scores, columns = ids[kept], scores[kept], {name: v[kept] for name, v in columns.items()}
         right = columns["class"] == item["class"] if known and "class" in columns else None
-        facts: dict[str, Any] = {}
+        facts: dict[str, Any] = {"classes": self.classes}
         if ranked and right is not None and len(ids):
             blank = np.zeros((1, 1)), np.zeros((len(ids), 1)), [1]
             facts["average_precision"] = float(average_precisions(*blank, right.astype(int), scores[None])[0])
@@ -203,6 +205,11 @@ class Searcher:
             facts["usual"] = self._share_below(query.modality, wanted, float(scores[0]))
         hits = _hits(ids[:k], scores, {name: v[:k] for name, v in columns.items()}, right, item.get("pair"))
         return Answer(query, wanted, asked, hits, searched - int(own.sum()), seconds, **facts)
+
+    @property
+    def classes(self) -> bool:
+        """See Answer."""
+        return self.encoder is None or not self.encoder.facts.get("instances")
 
     def _encoded(self, modality: str, medium: Medium) -> NDArray:
         if self.encoder is None:

@@ -10,7 +10,9 @@ Shown = Callable[[Mapping[str, Any], str], str | None]  # (columns of an item, m
 def facts(answer: Answer, sentence: Shown = lambda columns, modality: None) -> dict[str, Any]:
     """An Answer as JSON holds it."""
     query = answer.query
-    own = None if query.item is None else {name: value for name, value in query.item.items() if value is not None}
+    own = None if query.item is None else {
+        name: value for name, value in query.item.items() if value is not None and _tells(name, answer)
+    }
     found = {
         "query": {"modality": query.modality, "shown": query.shown, "item": own},
         "find": list(answer.find), "where": answer.where, "searched": answer.searched,
@@ -22,7 +24,7 @@ def facts(answer: Answer, sentence: Shown = lambda columns, modality: None) -> d
     hits = []
     for hit in answer.hits:
         row = {"rank": hit.rank, "score": hit.score, "id": hit.id, "modality": hit.modality, "ties": list(hit.ties)}
-        row |= {name: value for name, value in hit.columns.items() if value is not None}
+        row |= {name: value for name, value in hit.columns.items() if value is not None and _tells(name, answer)}
         row |= {} if hit.right is None else {"right": hit.right}
         row |= {"pair": True} if hit.pair else {}
         if text := sentence(hit.columns, hit.modality):
@@ -34,7 +36,8 @@ def facts(answer: Answer, sentence: Shown = lambda columns, modality: None) -> d
 def head(answer: Answer) -> str:
     """What was asked, in a line."""
     query, among = answer.query, " and ".join(answer.find)
-    own = "" if query.item is None or query.item.get("class") is None else f" ({query.item['class']})"
+    known = query.item.get("class") if query.item and _tells("class", answer) else None
+    own = "" if known is None else f" ({known})"
     kept = "".join(f", {name} {' or '.join(values)}" for name, values in answer.where.items())
     return (
         f"{query.modality} {query.shown!r}{own}: the best of {answer.searched:,} {among} items{kept}, "
@@ -67,13 +70,18 @@ def rows(answer: Answer, sentence: Shown = lambda columns, modality: None) -> li
         row: dict[str, Any] = {"rank": rank(hit), "score": f"{hit.score:#.4g}"}
         if len(answer.find) > 1:
             row["modality"] = hit.modality
-        row |= {"id": hit.id, "class": hit.columns.get("class"), "split": hit.columns.get("split")}
+        row |= {"id": hit.id, **{n: hit.columns.get(n) for n in ("class", "split") if _tells(n, answer)}}
         if hit.right is not None:
             row["right"] = "pair" if hit.pair else "yes" if hit.right else "no"
         if text := sentence(hit.columns, hit.modality):
             row["text"] = " ".join(text.split())
         found.append(row)
     return found
+
+
+def _tells(column: str, answer: Answer) -> bool:
+    """Whether a column says something to a reader."""
+    return column != "class" or answer.classes
 
 
 def rank(hit: Hit) -> str:

@@ -131,6 +131,8 @@ class Page:
         for searcher in self._searchers:
             names = [] if searcher.encoder is None else list(map(str, searcher.encoder.class_names))
             for name, values in form_module.choices(searcher.index, names).items():
+                if name == "class" and not searcher.classes:
+                    continue
                 self._choices[name] = [*dict.fromkeys([*self._choices.get(name, []), *values])]
 
     def page(self) -> Any:

@@ -131,6 +131,8 @@ class Viewer:
           n Shown.
         """
         sentences = self._sentences(items, searcher)
+        if searcher is not None and not searcher.classes:
+            items = [{name: value for name, value in item.items() if name != "class"} for item in items]
         return [self._shown(run, item, s, side or self._side) for item, s in zip(items, sentences, strict=True)]
 
     def _shown(self, run: int, item: Item, sentence: str | None, side: int) -> Shown:
