@@ -359,8 +359,8 @@ def test_unreadable_files_are_told_before_the_work(flag, content, media, tmp_pat
         path.write_bytes(content)
     with mock.patch.object(descriptor.Descriptor, "transform", side_effect=AssertionError):
         assert run(media, tmp_path / "out", f"{flag}={path}") == 2
-    message = capsys.readouterr().err
-    assert str(path) in message and message.count("\n") == 1
+    layout, message = capsys.readouterr().err.splitlines()
+    assert str(media) in layout and str(path) in message
 
 
 # With word vectors the default is DANZCR, as wide as in the paper.
