@@ -1,6 +1,7 @@
 """Checkpoints of a running training: weights, optimizer slots, step; everything else follows from seed and step."""
 import contextlib
 import errno
+import logging
 import os
 import pathlib
 import re
@@ -22,6 +23,9 @@ from tfxmr.runs.run_folder import BACKUP
 from tfxmr.runs.selection import selects
 
 INDEX_END = bytes.fromhex("57fb808b247547db")  # of a whole index, whatever it holds
+# It is the way to tell TensorFlow which checkpoint is there; to be told so at each resumption helps nobody.
+logging.getLogger("tensorflow").addFilter(lambda record: "update_checkpoint_state" not in record.getMessage())
+
 ATTEMPTS = 100  # to read a checkpoint of a run that is training and deletes each one when it has the next
 
 
