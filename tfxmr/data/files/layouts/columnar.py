@@ -36,6 +36,8 @@ class Cell:
         path = place(root, self.file)
         try:
             value = _column(os.fspath(path), _state(path), self.column, self.group)[self.row].as_py()
+        except MemoryError:
+            raise  # says nothing on the file
         except Exception as error:  # pyarrow raises a dozen different types on damaged files
             raise BadItem("unreadable file", f"{self.file} ({error})") from error
         content = value.get("bytes") if isinstance(value, dict) else value
@@ -108,6 +110,8 @@ def rows(path: pathlib.Path, root: pathlib.Path) -> tuple[list[str], list[dict[s
             for row in range(size):
                 cells = {name: Cell(os.path.relpath(path, root), name, group, row, len(found)) for name in images}
                 found.append({name: values[row] for name, values in columns.items()} | cells)
+    except MemoryError:
+        raise
     except Exception as error:  # as above
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         kind = "Parquet" if path.suffix.lower() == ".parquet" else "Arrow"
