@@ -33,10 +33,10 @@ class ZeroTraining(Baseline):
     >>> rng = np.random.default_rng(0)
     >>> label = np.arange(60) % 6
     >>> means = rng.normal(size=(6, 8))
-    >>> images, texts = (means[label] + 0.3 * rng.normal(size=(60, 8)) for _ in range(2))
+    >>> images, texts = (means[label] + rng.normal(size=(60, 8)) for _ in range(2))
     >>> queries, gallery = ZeroTraining().fit(images, texts).transform(images, texts)
-    >>> bool(mean_average_precision(queries, gallery, label, label) > 0.9)
-    True
+    >>> round(mean_average_precision(queries, gallery, label, label), 2)  # chance: 0.22
+    0.54
     """
 
     Settings = ZeroTrainingSettings
