@@ -1,6 +1,7 @@
 """Tests of the data card, on made-up data whose duplicates, zeros and unequal classes were put there by hand."""
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 
@@ -257,6 +258,22 @@ def test_html_is_escaped():
     page = to_html(card)
     assert "<script" not in page and "&lt;script&gt;" in page and "http" not in page
     assert json.loads(to_json(card))["classes"] == [{bad: bad, "n": 1}]
+
+
+def test_html_can_be_walked_through():
+    """Guards against a table without a name or row headers, a link that leads nowhere, a flag that a line breaks after
+    its hyphens, a long cell that is one word wide on a telephone, and digits that no number has."""
+    rows = [{"class": "cat", "ratio": 27.0, "share": 0.12345, "why": "needs --split=pku462 " * 3}, {"class": "dog", "why": ""}]
+    told = "no mAP by class (`tfxmr evaluate --by_class`)"
+    page = to_html(Card("made up", "x", facts=[told], sections=[Section("a", "A", rows), Section("b@5", "B", rows)], commands=["c"]))
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids)) and {"a", "b@5"} < set(ids)
+    assert {*re.findall(r'(?:href="#|aria-labelledby=")([^"]+)"', page)} <= set(ids)
+    assert page.count('tabindex="0"') == page.count('role="region" aria-labelledby=') == 3 and "`" not in page
+    assert '<th scope="row">cat</th>' in page and page.count('<th scope="row">') == 4
+    assert "<code>tfxmr evaluate --by_class</code>" in page
+    assert '<td class="long">needs <code>--split=pku462</code>' in page and "<td></td>" in page
+    assert '<th scope="col" class="figure">ratio</th>' in page and ">27.0<" in page and ">0.123<" in page
 
 
 def test_text_is_cut_where_it_is_long():

@@ -4,13 +4,17 @@ import functools
 import io
 import json
 import pathlib
+import re
 
 import jinja2
+import markupsafe
 
 from tfxmr.core import display
 from tfxmr.reports.describing.card import Card, Section
 from tfxmr.reports.tables.rows import show
 
+LONG = 30  # letters of a cell that may be broken into lines: names and tasks may not
+CODE = re.compile(r"`([^`]+)`|(?<!\S)(--\w[\w=@]*)")  # a command, or a flag as it is typed
 ROWS = 40  # of a table as text, where the rest is left to the other formats
 
 
@@ -21,7 +25,9 @@ def to_json(card: Card) -> str:
 
 def to_html(card: Card) -> str:
     """The card as one page, which asks nothing of anybody."""
-    return _environment().get_template("card.html").render(card=card, columns=columns, cell=cell)
+    return _environment().get_template("card.html").render(
+        card=card, columns=columns, cell=cell, marked=marked, is_long=lambda value: len(str(value or "")) > LONG
+    )
 
 
 def to_text(card: Card) -> str:
@@ -60,8 +66,16 @@ def columns(section: Section) -> list[str]:
 
 
 def cell(value: object) -> object:
-    """A cell as it is shown: nothing where there is nothing."""
-    return "" if value is None else f"{value:.3f}" if isinstance(value, float) else value
+    """A cell as it is shown: nothing where there is nothing, and no digits beyond those that a number has."""
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 1 else f"{value:.1f}"
+    return "" if value is None else value
+
+
+def marked(text: object) -> markupsafe.Markup:
+    """A text as HTML, whose commands in `...` and flags are code, which no line breaks."""
+    escaped = str(markupsafe.escape(text))
+    return markupsafe.Markup(CODE.sub(lambda found: f"<code>{found[1] or found[2]}</code>", escaped))
 
 
 @functools.cache
