@@ -41,7 +41,7 @@ def test_no_training_item_counts(tmp_path):
 
 
 def test_other_widths():
-    with pytest.raises(InputError, match=r"widths differ \(view1 6, view2 4\).*--image_features=onnx:.*--model=cca") as caught:
+    with pytest.raises(InputError, match=r"widths differ \(view1 6, view2 4\).*--image_features=hub:clip.*--text_features=hub:clip.*--model=cca") as caught:
         ZeroTraining().fit(np.ones((4, 6)), np.ones((4, 4)))
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="--feature_norm"):

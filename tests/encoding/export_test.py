@@ -249,7 +249,7 @@ class Own(Baseline):
 @pytest.fixture
 def own(trained, monkeypatch):
     """An encoder that says it is of CCA, and is of another method."""
-    place = trained("cca")
+    place = trained("cca", feature_norm="none")  # a folder that no other test exports
     monkeypatch.setattr(folder, "method_of", lambda *_, **__: Own(BaselineSettings()))
     return place
 

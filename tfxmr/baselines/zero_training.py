@@ -65,8 +65,8 @@ class ZeroTraining(Baseline):
             told = ", ".join(f"{m} {width}" for m, width in widths.items())
             raise InputError(
                 f"ZeroTraining compares embeddings of one space, and their widths differ ({told}): give those of the "
-                "two towers of one encoder, such as --image_features=onnx:clip/vision_model.onnx "
-                "--text_features=onnx:clip/text_model.onnx, or learn from these by another method, such as --model=cca"
+                "two towers of one encoder, such as --image_features=hub:clip_vit_base_patch32 "
+                "--text_features=hub:clip_vit_base_patch32, or learn from these by another method, such as --model=cca"
             )
 
     def learn(self, data: MultiModalData) -> Self:

@@ -110,9 +110,10 @@ def load(
 
     Args:
       place: of a run or of its encoder folder.
-      word_vectors: file that the run's text features were made with, of word vectors or of an ONNX network; None: where
-        it was then.
-      image_weights: file of the image network's weights; None: where they were then, or as Keras has them.
+      word_vectors: file that the run's text features were made with, of word vectors or of an ONNX network, or folder
+        of a keras-hub preset; None: where it was then.
+      image_weights: file of the image network's weights, or folder of its keras-hub preset; None: where they were then,
+        or as Keras has them.
       backend: "onnx" computes by the files of `tfxmr export --formats=onnx`, and imports no TensorFlow; None: by the
         method itself.
 

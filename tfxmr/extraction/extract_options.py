@@ -20,7 +20,8 @@ def _told(kind: type[Descriptor]) -> str:
 IMAGE_NAMES = (
     "vgg19_fc7 (4,096), vgg19_fc6, vgg19_pool5 (a map of 49 x 512: the view image.regions), the same of vgg16, "
     f"without weights {', '.join(_told(kind) for kind in DESCRIPTORS.values())}, or a network of keras.applications, "
-    "such as ResNet50; onnx:FILE, an exported network with its preprocessor_config.json; MODULE:FUNCTION, of your own"
+    "such as ResNet50; onnx:FILE, an exported network with its preprocessor_config.json; hub:PRESET, of "
+    "keras-hub, such as clip_vit_base_patch32; MODULE:FUNCTION, of your own"
 )
 SEVERAL = "Several, joined by commas, become one view each."
 

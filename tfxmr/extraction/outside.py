@@ -1,4 +1,4 @@
-"""Data sets with media, described in loading by what comes from elsewhere: onnx:FILE, or MODULE:FUNCTION."""
+"""Data sets with media, described in loading by what comes from elsewhere, KIND:PLACE or MODULE:FUNCTION."""
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

@@ -77,6 +77,62 @@ PAPERS = {
       year = {2014}
     }
     """,
+    r"hub:clip": """
+    @inproceedings{radford2021learning,
+      author = {Alec Radford and Jong Wook Kim and Chris Hallacy and Aditya Ramesh and Gabriel Goh and Sandhini Agarwal
+                and Girish Sastry and Amanda Askell and Pamela Mishkin and Jack Clark and Gretchen Krueger and Ilya
+                Sutskever},
+      title = {Learning Transferable Visual Models From Natural Language Supervision},
+      booktitle = {International Conference on Machine Learning},
+      pages = {8748--8763},
+      year = {2021}
+    }
+    """,
+    r"hub:siglip": """
+    @inproceedings{zhai2023sigmoid,
+      author = {Xiaohua Zhai and Basil Mustafa and Alexander Kolesnikov and Lucas Beyer},
+      title = {Sigmoid Loss for Language Image Pre-Training},
+      booktitle = {IEEE/CVF International Conference on Computer Vision},
+      pages = {11975--11986},
+      year = {2023}
+    }
+    """,
+    r"hub:dinov2": """
+    @article{oquab2024dinov2,
+      author = {Maxime Oquab and Timoth{\\'e}e Darcet and Th{\\'e}o Moutakanni and others},
+      title = {{DINOv2}: Learning Robust Visual Features without Supervision},
+      journal = {Transactions on Machine Learning Research},
+      year = {2024}
+    }
+    """,
+    r"hub:vit_": """
+    @inproceedings{dosovitskiy2021image,
+      author = {Alexey Dosovitskiy and Lucas Beyer and Alexander Kolesnikov and Dirk Weissenborn and Xiaohua Zhai and
+                Thomas Unterthiner and Mostafa Dehghani and Matthias Minderer and Georg Heigold and Sylvain Gelly and
+                Jakob Uszkoreit and Neil Houlsby},
+      title = {An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale},
+      booktitle = {International Conference on Learning Representations},
+      year = {2021}
+    }
+    """,
+    r"hub:bert_": """
+    @inproceedings{devlin2019bert,
+      author = {Jacob Devlin and Ming-Wei Chang and Kenton Lee and Kristina Toutanova},
+      title = {{BERT}: Pre-training of Deep Bidirectional Transformers for Language Understanding},
+      booktitle = {Conference of the North American Chapter of the Association for Computational Linguistics},
+      pages = {4171--4186},
+      year = {2019}
+    }
+    """,
+    r"hub:.*minilm": """
+    @inproceedings{reimers2019sentence,
+      author = {Nils Reimers and Iryna Gurevych},
+      title = {{Sentence-BERT}: Sentence Embeddings using {Siamese} {BERT}-Networks},
+      booktitle = {Conference on Empirical Methods in Natural Language Processing},
+      pages = {3982--3992},
+      year = {2019}
+    }
+    """,
     r"sentence_cnn": """
     @inproceedings{kim2014convolutional,
       author = {Yoon Kim},

@@ -12,6 +12,7 @@ from tfxmr.features.feature import Feature
 # Named and imported when one is needed: a descriptor or word counts wait neither for TensorFlow nor for gensim.
 KINDS = {  # beside tfxmr.features.image.descriptor.DESCRIPTORS
     "network": "image.network:ImageNetwork", "onnx_images": "image.onnx_network:OnnxImages",
+    "hub_images": "image.hub_images:HubImages", "hub_sentences": "text.hub_sentences:HubSentences",
     "onnx_sentences": "text.onnx_sentences:OnnxSentences", "own_images": "image.own_images:OwnImages",
     "own_sentences": "text.own_sentences:OwnSentences",
     "vectorizer": "text.bag_of_words:TextVectorizer", "word_counts": "text.word_counts:WordCounts",
@@ -29,9 +30,9 @@ def restored(
 
     Args:
       facts, arrays: as `Feature.state` gives them, perhaps written to a disk and read back.
-      word_vectors: path of the file of word vectors, or of the exported network, that a text feature was made with;
-        None: where it was then. Of use where the state names one alone.
-      image_weights: likewise of the weights of an image network, "imagenet" or the path of a file.
+      word_vectors: path of the file of word vectors, of the exported network or of the preset's folder that a text
+        feature was made with; None: where it was then. Of use where the state names one alone.
+      image_weights: likewise of the weights of an image network, "imagenet" or the path of a file or folder.
 
     Raises:
       InputError: the state is damaged or of another version, or the word vectors or weights that it names are missing,

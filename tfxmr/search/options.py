@@ -109,11 +109,12 @@ class SearchOptions(Settings):
         "by the method itself.", choices=("onnx",), affects="nothing",
     )
     word_vectors: str | None = setting(
-        None, "File that the run's text features were made with, of word vectors or of an ONNX network; default: where "
-        "it was.", affects="nothing"
+        None, "File that the run's text features were made with, of word vectors or of an ONNX network, or folder of a "
+        "keras-hub preset; default: where it was.", affects="nothing"
     )
     image_weights: str | None = setting(
-        None, "File of the image network's weights; default: where they were, or as Keras has them.", affects="nothing"
+        None, "File of the image network's weights, or folder of its keras-hub preset; default: where they were, or as "
+        "Keras has them.", affects="nothing"
     )
 
     def __post_init__(self) -> None:

@@ -24,11 +24,15 @@ def make(
 
 
 def _outside(name: str) -> Any:
-    """The feature of an exported network, onnx:FILE, or of a function, MODULE:FUNCTION."""
+    """The feature of an exported network, onnx:FILE, of keras-hub, hub:PRESET, or of a function, MODULE:FUNCTION."""
     if name.startswith("onnx:"):
         from tfxmr.features.image.onnx_network import OnnxImages
 
         return OnnxImages(name)
+    if name.startswith("hub:"):
+        from tfxmr.features.image.hub_images import HubImages
+
+        return HubImages(name)
     from tfxmr.features.image.own_images import OwnImages
 
     return OwnImages(name)

@@ -9,7 +9,7 @@ from tfxmr.features.text.word_sequences import MeanWordVectors, WordNumbers, Wor
 NAMES = (
     "bowN, tfidfN (N words, such as bow3000), doc2vec, word2vec, sentence_cnn; word numbers, as the view text.words: "
     "sequence (with word vectors), words (with start and end); onnx:FILE, an exported network with its tokenizer.json; "
-    "MODULE:FUNCTION, of your own"
+    "hub:PRESET, of keras-hub; MODULE:FUNCTION, of your own"
 )
 
 
@@ -21,6 +21,10 @@ def make(name: str, options: TextOptions) -> TextFeature:
         from tfxmr.features.text.onnx_sentences import OnnxSentences
 
         return OnnxSentences(name, options)
+    if name.startswith("hub:"):
+        from tfxmr.features.text.hub_sentences import HubSentences
+
+        return HubSentences(name, options)
     if ":" in name:
         from tfxmr.features.text.own_sentences import OwnSentences
 
