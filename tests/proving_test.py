@@ -330,6 +330,6 @@ def test_flags_of_a_source(tmp_path, capsys):
     assert main([*command, "--source_data_dir=elsewhere"]) == 2
     assert "--source_data_dir=elsewhere: goes with --source_dataset=NAME" in capsys.readouterr().err
     assert main([*command, "--source_dataset=npz", f"--source_data_dir={tmp_path}/none"]) == 2
-    assert "the second domain, of whose flags each begins with --source_: --data_dir=" in capsys.readouterr().err
+    assert "the second domain: --source_data_dir=" in capsys.readouterr().err
     assert main([*command, "--source_dataset=scenes"]) == 2
     assert "sm learns from one domain; omit the flag" in capsys.readouterr().err

@@ -1,12 +1,16 @@
 """Two domains from the command line: what a second one may be, what is refused of it, and what results say of it."""
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tfxmr.__main__ import main
+from tfxmr.core.settings import options
+from tfxmr.extraction.dataset import Request
+from tfxmr.extraction.options import SecondDomain
 
 CLASSES = {"target": ("cat", "dog"), "source": ("bus", "car", "cow")}
 NARROW = ["--units=6", "--adversary_units=4,4", "--batch_size=8", "--steps=2", "--select=last", "--protocol=standard"]
@@ -84,6 +88,33 @@ def test_media_of_the_users_own(places, tmp_path, capsys):
         "features, those of words from one --text_corpus=FILE"
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_a_source_is_laid_out_as_any_data_set(places, tmp_path, capsys):
+    """Guards against a source that is a table of other columns, all of whose items train, and cannot be said to be."""
+    root, lines = shutil.copytree(places / "media/source", tmp_path / "source"), ["picture;words;kind"]
+    for path in sorted(root.glob("train/*/*.png")):
+        lines.append(f"{path.relative_to(root)};{path.with_suffix('.txt').read_text()};{path.parent.name}")
+    (root / "items.csv").write_text("\n".join(lines))
+    command = [*METHODS["mhtn"], "--dataset=folder", f"--data_dir={places}/media/target", "--source_dataset=folder",
+               f"--source_data_dir={root}/items.csv", f"--run_dir={tmp_path}/run"]
+    assert refusal(capsys, *command).endswith("such as --source_columns=image=picture,text=words")
+    message = refusal(capsys, *command, "--source_columns=image=picture,text=words")
+    assert "--source_dataset=folder: has no classes" in message and "--source_columns=class=NAME" in message
+    assert "holds no item" in refusal(capsys, *command, "--source_layout=pairs", f"--source_data_dir={places}/npz")
+    (root / lines[1].partition(";")[0]).write_bytes(b"no image")
+    columns = "--source_columns=image=picture,text=words,class=kind"
+    assert main(["train", *command, columns]) == 2 and "--source_bad_items=skip" in capsys.readouterr().err
+    with pytest.warns(UserWarning, match="unreadable image: 1"):
+        assert main(["train", *command, columns, "--source_layout=table", "--source_bad_items=skip"]) == 0
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert results["training_items"]["source image"] == 23
+
+
+def test_a_source_takes_what_a_data_set_takes():
+    """Guards against an option of how data are read that a second domain lacks."""
+    own = {f"source_{name}" for name in options(Request)} - {"source_word_vectors", "source_allow_leaks"}
+    assert own | {"source_dataset", "source_classes"} == set(options(SecondDomain))
 
 
 def test_layers_that_domains_share_read_the_same_words(places, tmp_path, capsys):

@@ -151,7 +151,7 @@ def test_a_worker_is_killed(victim, data_dir, tmp_path):
 
 @pytest.mark.parametrize(("flags", "message"), [
     (["--strategy=multi_worker"], "--workers=HOST:PORT,HOST:PORT --worker_index=0"),
-    (["--strategy=multi_worker", "--workers=a:1,b:2"], "--worker_index=None: give this process's place"),
+    (["--strategy=multi_worker", "--workers=a:1,b:2"], "--worker_index is missing: give this process's place"),
     (["--strategy=multi_worker", "--workers=a:1,b:2", "--worker_index=2"], "--worker_index=2: .* 0 to 1"),
     (["--worker_index=0"], "need --strategy=multi_worker"),
     (["--logical_devices=2"], "--logical_devices=2: needs --strategy=mirrored"),

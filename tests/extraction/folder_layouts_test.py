@@ -13,6 +13,8 @@ from tfxmr import encoding
 from tfxmr.__main__ import main
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import layouts
+from tfxmr.data.files.layouts import webdataset
+from tfxmr.data.files.media_files import BadItem
 from tfxmr.data.splits import SplitRule
 from tfxmr.encoding.media import Media
 from tfxmr.extraction import Request
@@ -165,6 +167,23 @@ def test_images_of_the_same_bytes_are_told(tmp_path, capfd):
     assert len(data.splits["test"]) == 2
     told = "1 images are byte-identical to another one, 1 of them in another split, such as images/5.png to images/0.png"
     assert told in capfd.readouterr().err
+
+
+def test_line_ends_of_old_macs(tmp_path):
+    """Guards against a traceback of csv, where a carriage return alone ends lines or stands in a line without a header."""
+    path = table(images(tmp_path), "a.csv", rows(count=4).replace("\n", "\r"))
+    assert len(layouts.find(path).items) == 4 * len(SENTENCES)
+    path.write_text("image," + "x" * 200_000 + "\n1.png,a\n")
+    with pytest.raises(InputError, match="lacks the column|cannot be read"):
+        layouts.find(path)
+
+
+def test_a_missing_image_is_counted_once(tmp_path):
+    """Guards against as many missing files as an image has sentences."""
+    path = table(images(tmp_path, 3), "a.csv", "\n".join(["image,text", *(f"lost.png,sentence {n}" for n in range(5))]))
+    for found in (path, table(tmp_path, "flickr.txt", "\n".join(f"lost.png#{n}\tsentence {n}" for n in range(5)))):
+        with pytest.raises(InputError, match="1 problems, 0 items(.|\n)*missing file: 1, such as lost.png"):
+            FOLDER.listed(FOLDER.chosen(Request(found)))
 
 
 def test_images_with_their_sentences_are_divided_at_random(tmp_path):
@@ -398,6 +417,19 @@ def test_webdataset_of_others(tmp_path):
     assert 0 < len(items.splits["train"]) < 8
     with pytest.raises(InputError, match="archive: 1"):
         FOLDER.listed(FOLDER.chosen(Request(tmp_path)))
+
+
+@pytest.mark.parametrize("size", [b"\x80" + b"\0" * 7 + b"\x7f\xff\xff\xff", b"\x80" + b"\xff" * 11, b"77777777777\0"])
+def test_webdataset_with_a_size_that_is_only_claimed(tmp_path, size):
+    """Guards against a traceback, or gigabytes of memory, for an image that says to be as large."""
+    shard(tmp_path / "a.tar", range(1))
+    content = bytearray((tmp_path / "a.tar").read_bytes())
+    content[124:136], content[148:156] = size, b" " * 8
+    content[148:156] = b"%06o\0 " % sum(content[:512])
+    (tmp_path / "a.tar").write_bytes(content)
+    assert any("archive" in kind for kind, _ in layouts.find(tmp_path).problems)
+    with pytest.raises(BadItem, match="cut off"):
+        webdataset.Part("a.tar", "x.png", 512, 2**40).read(tmp_path)
 
 
 def test_an_arrow_file_that_is_written_anew_is_read_anew(tmp_path):

@@ -1,8 +1,11 @@
 """The fuzzer counts what is planted: it must not be a check that cannot fail."""
+import contextlib
+import io
 import json
 import os
 import random
 import signal
+import tarfile
 import time
 
 import fuzz
@@ -11,6 +14,7 @@ import parsers
 import pytest
 
 from tfxmr.core.errors import InputError
+from tfxmr.data.files import layouts
 
 TREE = {"a.json": b'{"a": [1, 2], "b": {"c": "text"}}', "b.txt": b"one 1\ntwo 2\n"}
 
@@ -84,6 +88,30 @@ def test_documents_stay_documents():
         except RecursionError:
             pass
     assert valid > 200
+
+
+def test_every_layout_is_fed(tmp_path):
+    """Guards against a way in which images and texts lie that is read, and never damaged."""
+    found = set()
+    for parser in parsers.PARSERS:
+        if parser.read in (parsers._items, parsers._skipping):
+            folder = tmp_path / parser.name
+            folder.mkdir()
+            parser.make(folder)
+            one = next((folder / name for name in ("items.csv", "items.tsv", "train.parquet") if (folder / name).exists()), folder)
+            found.add(layouts.find(one).layout)
+    assert found == set(layouts.LAYOUTS)
+
+
+def test_archives_stay_archives(tmp_path):
+    """Guards against damage to tar files that only ever makes their first header unreadable, or none at all."""
+    parsers._webdataset(tmp_path)
+    content, valid = (tmp_path / "train-0.tar").read_bytes(), 0
+    for number in range(100):
+        damaged = mutations.tape(content, random.Random(number))
+        with contextlib.suppress(tarfile.TarError, OverflowError), tarfile.open(fileobj=io.BytesIO(damaged)) as stored:
+            valid += damaged != content and len(list(stored)) > 1
+    assert valid > 60
 
 
 def test_every_part_of_the_parsers_is_fed():

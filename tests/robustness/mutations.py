@@ -6,10 +6,11 @@ import json
 import pathlib
 import re
 import struct
+import tarfile
 import zipfile
 import zlib
 
-TEXT = {".txt", ".csv", ".list", ".cfg", ".html", ".xml", ".token", ".dat", ""}
+TEXT = {".txt", ".csv", ".tsv", ".list", ".cfg", ".html", ".xml", ".token", ".dat", ""}
 NUMBERS = (0, 1, -1, 2, 127, 128, 255, 256, 32767, 65535, 2**31 - 1, -(2**31), 2**32 - 1, 2**63 - 1, -(2**63), 2**64 - 1)
 SPELLINGS = (
     *map(str, NUMBERS), "1e308", "1e999", "nan", "-inf", "0x10", "1_000", "9" * 400, "", " ", "\0", "\ufeff", "\u2028", "é", "..",
@@ -39,7 +40,7 @@ def damage(name, content, other, rng):
     if change and rng.random() < 0.6:
         try:
             return change(content, rng)
-        except (ValueError, IndexError, OSError, EOFError, NotImplementedError, struct.error, zipfile.BadZipFile, zlib.error):
+        except (ValueError, IndexError, OSError, EOFError, NotImplementedError, struct.error, tarfile.TarError, zipfile.BadZipFile, zlib.error):
             pass  # what was damaged before is no longer of its kind
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         content = rng.choice(BYTES)(content, other, rng)
@@ -183,10 +184,43 @@ def archive(content, rng):
     return packed.getvalue()
 
 
+def lines(content, rng):
+    """Documents a line, one of which is damaged; or a text."""
+    found = content.split(b"\n")
+    if rng.random() < 0.3:
+        return text(content, rng)
+    place = rng.randrange(len(found))
+    found[place] = document(found[place], rng)
+    return b"\n".join(found)
+
+
+def tape(content, rng):
+    """A .tar file with a member that is damaged inside, or whose header says something else with the right sum."""
+    with tarfile.open(fileobj=io.BytesIO(content)) as stored:
+        members = stored.getmembers()
+    member = rng.choice(members)
+    if rng.random() < 0.4:
+        start, end = member.offset_data, member.offset_data + member.size
+        own = damage(member.name, content[start:end], content[start:end], rng)[: member.size].ljust(member.size, b"\0")
+        return content[:start] + own + content[end:]
+    start = rng.choice((member.offset, member.offset_data - tarfile.BLOCKSIZE))  # the first may be of a long name
+    header = bytearray(content[start : start + tarfile.BLOCKSIZE])
+    at, size = rng.choice(((0, 100), (124, 12), (124, 12), (156, 1), (156, 1), (157, 100), (345, 155), (100, 8)))
+    wanted = rng.choice((
+        b"0", b"1", b"2", b"5", b"S", b"L", b"K", b"x", b"g", b"\0", b"77777777777", b"-1", b"\x80" + b"\xff" * 11, b"\xff" * 12,
+        b"../../x.jpg", b"/x.txt", b"a.json", b".png", b"a.", "\ud800.txt".encode("utf-8", "surrogatepass"), b"00000000001",
+    ))
+    header[at : at + size] = wanted[:size].ljust(size, b"\0")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % (sum(header) % 0o1000000)
+    return content[:start] + bytes(header) + content[start + tarfile.BLOCKSIZE :]
+
+
 def compressed(content, rng):
     """A .gz file of damaged content."""
     own = gzip.decompress(content)
     return gzip.compress(damage("x", own, own, rng))
 
 
-LAYERS = {".json": document, ".npy": array, ".npz": archive, ".zip": archive, ".gz": compressed}
+LAYERS = {".json": document, ".npy": array, ".npz": archive, ".zip": archive, ".gz": compressed,
+          ".jsonl": lines, ".tar": tape}

@@ -287,6 +287,93 @@ def _media_folder(folder):
         write(folder, f"train/{kind}/{n}.txt", f"a text {n}")
 
 
+def _small(folder, count=4):
+    """Writes images into a folder. Returns their names."""
+    content = [c for name, c in sorted(pictures().items()) if name.endswith(".png")]
+    return [write(folder, f"{n}.png", content[n % len(content)]).name for n in range(count)]
+
+
+def _tables(folder):
+    names = _small(folder / "images")
+    write(folder, "items.tsv", "filename\tcaption\tsplit\n" + "".join(f"{n}\ta text, {n}\ttrain\n{n}\tanother\ttrain\n" for n in names))
+    rows = [{"file_name": n, "text": [f"a text {n}", "é"], "label": CLASSES[k // 2], "id": k} for k, n in enumerate(names)]
+    write(folder, "items.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    write(folder, "flickr.txt", "".join(f"{n}#{k}\tA text {k} .\n" for n in names for k in range(2)))
+
+
+def _arrow_table():
+    """A table of images as bytes, as the library `datasets` writes it."""
+    import pyarrow
+
+    noted = {"info": {"features": {"label": {"names": CLASSES, "_type": "ClassLabel"}, "image": {"_type": "Image"}}}}
+    content = [c for name, c in sorted(pictures().items()) if name.endswith(".png")]
+    table = pyarrow.table({
+        "image": [{"bytes": c, "path": None} for c in content], "caption": [["a text", f"text {n}"] for n in range(len(content))],
+        "label": [n % 3 for n in range(len(content))],
+    })
+    return table.replace_schema_metadata({"huggingface": json.dumps(noted)})
+
+
+def _parquet(folder):
+    from pyarrow import parquet
+
+    parquet.write_table(_arrow_table(), folder / "train.parquet", row_group_size=2)
+    parquet.write_table(_arrow_table(), folder / "plain.parquet", compression="none", use_dictionary=False)
+
+
+def _arrow(folder):
+    from pyarrow import ipc
+
+    table = _arrow_table()
+    for name, new in (("a", ipc.new_stream), ("b", ipc.new_file)):
+        write(folder, f"train/{name}.arrow", b"")
+        with new(folder / f"train/{name}.arrow", table.schema) as file:
+            file.write_table(table, max_chunksize=2)
+    write(folder, "train/state.json", json.dumps({"_split": "train", "_data_files": [{"filename": "a.arrow"}]}))
+    write(folder, "dataset_dict.json", json.dumps({"splits": ["train"]}))
+
+
+def _imagefolder(folder):
+    names = _small(folder / "train")
+    write(folder, "train/metadata.csv", "file_name,text,label\n" + "".join(f"{n},a text,{CLASSES[k // 2]}\n" for k, n in enumerate(names)))
+    rows = [{"file_name": n, "text": [f"a text {n}"], "label": CLASSES[k // 2]} for k, n in enumerate(_small(folder / "test"))]
+    write(folder, "test/metadata.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _coco(folder):
+    images = [{"id": k, "file_name": n, "height": 12} for k, n in enumerate(_small(folder / "train2017"))]
+    captions = [{"id": k, "image_id": k % 4, "caption": f"A text {k}."} for k in range(8)]
+    write(folder, "annotations/captions_train2017.json", json.dumps({"images": images, "annotations": captions, "info": {}}))
+
+
+def _webdataset(folder):
+    import tarfile
+
+    kinds = (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)
+    for shard, kind in enumerate(kinds):
+        with tarfile.open(folder / f"train-{shard}.tar", "w", format=kind) as archive:
+            for n, (_, content) in enumerate(sorted(pictures().items())[:3]):
+                key = f"{'long/' * 30 * (kind != tarfile.USTAR_FORMAT)}é{n}"
+                facts = json.dumps({"caption": ["a text", "another"], "label": CLASSES[n]})
+                for end, own in (("jpg", content), ("txt", b"a text"), ("json", facts.encode()), ("cls", CLASSES[n].encode())):
+                    member = tarfile.TarInfo(f"{key}.{end}")
+                    member.size = len(own)
+                    archive.addfile(member, io.BytesIO(own))
+
+
+def _skipping(folder, name):
+    """Reads all that can be used of a folder, or of the table among others that was damaged."""
+    from tfxmr.extraction import Request, catalogue
+
+    where = folder / name if (folder / "items.tsv").exists() or (folder / "plain.parquet").exists() else folder
+    dataset, request = catalogue.get("folder"), Request(data_dir=where, bad_items="skip")
+    data = dataset.listed(dataset.chosen(request))
+    for split in data.splits.values():
+        list(dataset.reader(request)("text", split.ids["text"]))
+        list(dataset.reader(request)("image", split.ids["image"][:2]))
+        dataset.places("image", split.ids["image"], request)
+
+
 def _items(folder, name):
     from tfxmr.extraction import Request, catalogue
 
@@ -739,6 +826,12 @@ PARSERS = (
     Parser("images", _pictures, _decode, 8),
     Parser("folder of media", _media_folder, _items, 3),
     Parser("CSV of media", _media_csv, _items, 3, files=("items.csv",)),
+    Parser("tables of media", _tables, _skipping, 3, files=("items.tsv", "items.jsonl", "flickr.txt")),
+    Parser("Parquet", _parquet, _skipping, 3),
+    Parser("Arrow", _arrow, _skipping, 3),
+    Parser("imagefolder", _imagefolder, _skipping, 3),
+    Parser("captions of COCO", _coco, _skipping, 3),
+    Parser("WebDataset", _webdataset, _skipping, 3),
     Parser("doc2vec", _doc2vec, _load_doc2vec, 3),
     Parser("feature states", _states, _load_state, 3),
     Parser("zip archives", _archives, _members, 6),

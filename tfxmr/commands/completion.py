@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> None:
     else:
         shell = " ".join(words)
         raise InputError(
-            f"tfxmr completion {shell}: name one of {', '.join(SCRIPTS)}{meant(shell, SCRIPTS)}; such as "
+            f"tfxmr completion{shell and ' '}{shell}: name one of {', '.join(SCRIPTS)}{meant(shell, SCRIPTS)}; such as "
             'eval "$(tfxmr completion bash)"'
         )
 

@@ -207,7 +207,19 @@ class SplitRule(Settings):
         }
 
 
+class _TrainingItems(SplitRule):
+    """The data set's own splits, of which the training items alone are wanted."""
+
+    def require_test(self, name: str, splits: Collection[str]) -> None:
+        """Nothing tests, and nothing needs to."""
+
+    def apply(self, data: MultiModalData, fitted_on: str = "", published: Sequence[str] = ()) -> MultiModalData:
+        """As of any split; of what the test items lack or share nothing is said."""
+        return super().apply(dataclasses.replace(data, splits={"train": data.splits["train"]}), fitted_on, published)
+
+
 OFFICIAL = SplitRule()
+TRAINING_ITEMS = _TrainingItems()  # of a second domain
 
 
 def class_counts(data: MultiModalData) -> str:
@@ -287,7 +299,9 @@ def _check(data: MultiModalData, drawn: bool) -> None:
     """
     untrained = []
     for m in data.modalities:
-        trained, tested = (set(data.splits[part].labels[m].tolist()) for part in ("train", "test"))
+        trained, tested = (
+            set(data.splits[part].labels[m].tolist()) if part in data.splits else set() for part in ("train", "test")
+        )
         if tested - trained and not data.instances:
             lacking = ", ".join(str(data.class_names[c] if data.class_names else c) for c in sorted(tested - trained))
             untrained.append(f"no {m} item trains class {lacking}, which has test items")

@@ -59,10 +59,11 @@ def _multi_worker(workers: tuple[str, ...], index: int | None) -> tf.distribute.
             raise InputError(f"--worker_index={index}: Slurm tells it with --workers=slurm; omit it")
         workers, index = slurm.workers(os.environ)
     if workers:
-        if index is None or not 0 <= index < len(workers):
-            raise InputError(
-                f"--worker_index={index}: give this process's place in --workers, 0 to {len(workers) - 1}"
-            )
+        place = f"give this process's place in --workers, 0 to {len(workers) - 1}"
+        if index is None:
+            raise InputError(f"--worker_index is missing: {place}")
+        if not 0 <= index < len(workers):
+            raise InputError(f"--worker_index={index}: {place}")
         cluster = {"cluster": {"worker": list(workers)}, "task": {"type": "worker", "index": index}}
         os.environ["TF_CONFIG"] = json.dumps(cluster)
     try:

@@ -1,13 +1,16 @@
 """The options that say which data: the data set and where it is, and the second domain of methods that take one."""
 import dataclasses
 import pathlib
+import re
 from collections.abc import Sequence
+from typing import Any
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
-from tfxmr.core.settings import Settings, options, setting
+from tfxmr.core.settings import Settings, line, options, setting
 from tfxmr.data import domains
 from tfxmr.data.multimodal import MultiModalData
+from tfxmr.data.splits import TRAINING_ITEMS
 from tfxmr.extraction import catalogue
 from tfxmr.extraction.dataset import Request
 
@@ -70,8 +73,11 @@ class DataOptions(Request):
         return data.as_instances() if self.instances else data
 
 
-def _as(name: str) -> str:
-    return f"As --{name}, of the second domain."
+def _second(name: str) -> Any:
+    """The option of the second domain that is what an option of the data set is."""
+    field = options(Request)[name]
+    told = {"help": f"As --{name}, of the second domain."}
+    return dataclasses.field(default=field.default, metadata={**field.metadata, **told})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,13 +90,15 @@ class SecondDomain(Settings):
         "wide as the dataset's.",
         choices=lambda: tuple(name for name, dataset in catalogue.datasets().items() if not dataset.instances),
     )
-    source_data_dir: str | None = setting(None, _as("data_dir"), affects="nothing")
-    source_manual_dir: str | None = setting(None, _as("manual_dir"), affects="nothing")
-    source_features: str | None = setting(
-        None, "As --features, of the second domain, for --source_dataset=features.", affects="nothing"
-    )
-    source_image_features: str | None = setting(None, _as("image_features"))
-    source_text_features: str | None = setting(None, _as("text_features"))
+    source_data_dir: str | None = _second("data_dir")
+    source_manual_dir: str | None = _second("manual_dir")
+    source_features: str | None = _second("features")
+    source_layout: str | None = _second("layout")
+    source_columns: tuple[str, ...] = _second("columns")
+    source_text_items: str | None = _second("text_items")
+    source_bad_items: str = _second("bad_items")
+    source_image_features: str | None = _second("image_features")
+    source_text_features: str | None = _second("text_features")
     source_classes: tuple[str, ...] = setting(
         (), "Names or zero-based labels of the classes of the second domain that are taken; default: all."
     )
@@ -101,19 +109,23 @@ class SecondDomain(Settings):
         Raises:
           InputError: flags of a second domain without --source_dataset, or the data set cannot be loaded.
         """
-        places = {name.removeprefix("source_"): getattr(self, name)
-                  for name in ("source_data_dir", "source_manual_dir", "source_features", "source_image_features",
-                               "source_text_features")}
+        own = {name: getattr(self, name) for name in options(SecondDomain) if name != "source_dataset"}
         if not self.source_dataset:
-            lost = [f"--source_{name}={value}" for name, value in places.items() if value]
-            lost += ["--source_classes"] * bool(self.source_classes)
-            if lost:
-                raise InputError(f"{lost[0]}: goes with --source_dataset=NAME, which is not given")
+            for name, field in options(SecondDomain).items():
+                if name in own and own[name] != field.default:
+                    raise InputError(f"{line(name, own[name])}: goes with --source_dataset=NAME, which is not given")
             return None
+        asked = {name.removeprefix("source_"): value for name, value in own.items() if name != "source_classes"}
         try:
-            source = catalogue.load(self.source_dataset, **places, allow_leaks=True, views=views)
+            source = catalogue.load(self.source_dataset, **asked, allow_leaks=True, views=views, split=TRAINING_ITEMS)
         except InputError as error:
-            raise InputError(f"the second domain, of whose flags each begins with --source_: {error}") from error
+            own_flags = re.sub(rf"--(?=(dataset|{'|'.join(asked)})\b)", "--source_", str(error))
+            raise InputError(f"the second domain: {own_flags}") from error
+        if source.instances:
+            raise InputError(
+                f"--source_dataset={self.source_dataset}: has no classes, by which methods learn from a second domain; "
+                "take one that has, or name their column as in --source_columns=class=NAME"
+            )
         called = place_name(source.name, self.source_features or self.source_data_dir)
         source = domains.of_training_items(source, self.source_classes)
         called += f", {source.num_classes} classes" if self.source_classes else ""

@@ -56,7 +56,9 @@ def load(data_dir: str | os.PathLike | None) -> MultiModalData:
       InputError: anything is missing or malformed; names file and array, what was found and expected.
     """
     folder = pathlib.Path(data_dir or "").expanduser()
-    if not data_dir or not folder.is_dir():
+    if not data_dir:
+        raise InputError("--data_dir=DIR is missing: name the folder with train.npz and test.npz")
+    if not folder.is_dir():
         raise InputError(f"--data_dir={data_dir} is no folder. Name the one with train.npz and test.npz.")
     class_names = read_classes(folder / "classes.txt")
     paths = {split: _source(folder, split) for split in SPLITS}

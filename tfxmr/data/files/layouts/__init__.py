@@ -35,11 +35,14 @@ def find(data_dir: Place, layout: str | None = None, columns: Iterable[str] = ()
       InputError: there is no such folder, or it cannot be read as that layout.
     """
     path = pathlib.Path(data_dir or "").expanduser()
-    if not data_dir or not path.exists() or not (path.is_dir() or path.is_file()):
-        raise InputError(
-            f"--data_dir={data_dir} is no folder and no file of a table. Name a folder with <split>/<class>/<id>.jpg "
-            f"and <id>.txt, or a table ({', '.join(tables.SUFFIXES)}) with the columns image and text"
-        )
+    named = (
+        f"a folder with <split>/<class>/<id>.jpg and <id>.txt, or a table ({', '.join(tables.SUFFIXES)}) with the "
+        "columns image and text"
+    )
+    if not data_dir:
+        raise InputError(f"--data_dir=DIR is missing: name {named}")
+    if not (path.is_dir() or path.is_file()):
+        raise InputError(f"--data_dir={data_dir} is no folder and no file of a table. Name {named}")
     asked = Asked(str(data_dir), named_columns(columns))
     try:
         return LAYOUTS[layout or _seen(path)](path, asked)

@@ -151,7 +151,7 @@ def _decoded(path: pathlib.Path) -> tuple[str, str]:
 
 def _delimited(path: pathlib.Path, text: str, encoding: str, asked: Asked) -> Table:
     """Reads CSV and its like; what stands between the columns is found by the first line."""
-    first = next((line for line in io.StringIO(text) if line.strip()), "")
+    first = next((line for line in io.StringIO(text, newline=None) if line.strip()), "")
     if not first:
         raise InputError(f"--data_dir={path}: is empty; its first line names the columns, such as image,text")
     headers = {delimiter: _fields(first, delimiter) for delimiter in DELIMITERS}
@@ -175,7 +175,10 @@ def _delimited(path: pathlib.Path, text: str, encoding: str, asked: Asked) -> Ta
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
-    fields = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    try:
+        fields = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:  # a line feed of old Macs in a text, or a field beyond csv's limit: no line that names columns
+        fields = [line]
     return [name.strip().strip("'") for name in fields]
 
 

@@ -38,13 +38,12 @@ class Part:
         """The bytes of the image; raises BadItem."""
         try:
             with open(place(root, self.file), "rb") as file:
+                if self.start + self.size > os.fstat(file.fileno()).st_size:  # a size that is only claimed
+                    raise BadItem("cut off archive", str(self))
                 file.seek(self.start)
-                content = file.read(self.size)
+                return file.read(self.size)
         except OSError as error:
             raise BadItem("unreadable file", f"{self.file} ({error})") from error
-        if len(content) < self.size:
-            raise BadItem("cut off archive", str(self))
-        return content
 
 
 def fits(path: pathlib.Path) -> bool:
@@ -121,7 +120,7 @@ def _samples(
             # An archive ends with blocks of zeros; tarfile takes one that was cut off for finished.
             if shard.stat().st_size - archive.offset < tarfile.BLOCKSIZE:
                 problems.append(("cut off or damaged archive", name))
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as error:  # the last by a size of 2^63
         problems.append(("cut off or damaged archive", f"{name} ({error})"))
     if sample:
         yield key, sample
