@@ -1,6 +1,8 @@
 """What several tests share: small made-up data, and the real Wikipedia files where they are present."""
 import gc
+import os
 import pathlib
+import tempfile
 
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.normalisation import normalise_features
 from tfxmr.engine import memory
 
+# No test fills or finds the cache of whoever runs it; commands that tests start inherit it.
+_CACHE = tempfile.TemporaryDirectory()
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 REAL = pathlib.Path(__file__).parents[2] / "shared/data/wikipedia"
 
 

@@ -13,7 +13,7 @@ import tfxmr_flags.tuning
 from absl import flags as absl_flags
 from tfxmr_flags import declared, parsing, recipes
 
-from tfxmr.commands import cite, compare, completion, describe, encode, evaluate, export, index, search
+from tfxmr.commands import cache, cite, compare, completion, describe, encode, evaluate, export, index, search
 from tfxmr.core import registry
 from tfxmr.extraction import catalogue
 
@@ -63,9 +63,9 @@ def check(command, *arguments):
         assert files or not flags, f"{flags}: no flags of compare"
         for file in files:
             settings_of([f"--flagfile={file}", *flags])
-    elif command in ("cite", "encode", "export", "index", "search"):
+    elif command in ("cache", "cite", "encode", "export", "index", "search"):
         define = {"encode": encode.define, "export": export.define_all, "index": index.define, "search": search.define,
-                  "cite": cite.define}
+                  "cache": cache.define, "cite": cite.define}
         parsing.parse(command, arguments, define[command])
     else:
         # Words alone: names that there are, of completion a shell (and a file that its script goes to).

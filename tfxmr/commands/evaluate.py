@@ -90,7 +90,7 @@ def _transfer(arguments: Sequence[str]) -> None:
     if dataset.has_media and transfer.made_of_media(encoder):
         called = place_name(asked.dataset, asked.features or asked.data_dir)
         data = dataclasses.replace(dataset.items(asked), title=asked.dataset_name or called)
-        data = transfer.described(encoder, data, dataset.reader(asked))
+        data = transfer.described(encoder, data, dataset.reader(asked), asked.cache_dir)
     else:
         data = transfer.taken(encoder, asked.load_data())
     if not values["protocol"].present:

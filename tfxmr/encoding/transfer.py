@@ -6,18 +6,22 @@ from typing import Any
 import numpy as np
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.files import Place
 from tfxmr.data import MultiModalData
 from tfxmr.data.multimodal import Split
 from tfxmr.encoding.encoder import Encoder
+from tfxmr.extraction import describing
+from tfxmr.extraction.reading import Reader
 
 
-def described(encoder: Encoder, data: MultiModalData, read: Any) -> MultiModalData:
+def described(encoder: Encoder, data: MultiModalData, read: Reader, cache_dir: Place = None) -> MultiModalData:
     """Items with the features that the run's own chain makes of their media: its vocabulary, not one fitted on them.
 
     Args:
       encoder: Encoder.
       data: MultiModalData, of which labels, ids and class names are used.
       read: function (modality, ids) -> media.
+      cache_dir: folder of what is kept of features that are fitted to no data; the option of that name.
 
     Returns:
       MultiModalData, raw features of the views that the encoder reads.
@@ -25,7 +29,7 @@ def described(encoder: Encoder, data: MultiModalData, read: Any) -> MultiModalDa
     Raises:
       InputError: an image or text is missing or cannot be encoded.
     """
-    splits = {name: _described(encoder, split, data.repeated, read) for name, split in data.splits.items()}
+    splits = {name: _described(encoder, split, data.repeated, read, cache_dir) for name, split in data.splits.items()}
     facts = {view: encoder.facts["features"].get(view, {}) for view in encoder.views}
     return dataclasses.replace(data, splits=splits, features=facts, recipes={}, tables={}, vocabularies={})
 
@@ -47,7 +51,9 @@ def taken(encoder: Encoder, data: MultiModalData) -> MultiModalData:
     return data
 
 
-def _described(encoder: Encoder, split: Split, repeated: Sequence[str], read: Any) -> Split:
+def _described(
+    encoder: Encoder, split: Split, repeated: Sequence[str], read: Reader, cache_dir: Place
+) -> Split:
     features: dict[str, Any] = {}
     for modality in encoder.modalities:
         ids = split.ids.get(modality)
@@ -57,10 +63,9 @@ def _described(encoder: Encoder, split: Split, repeated: Sequence[str], read: An
         if modality in repeated:  # an image of five sentences is described once
             first, rows = split.items_of(modality)
             ids = [ids[i] for i in first]
-        media = list(read(modality, ids))
-        if lost := next((id_ for id_, medium in zip(ids, media, strict=True) if medium is None), None):
-            raise InputError(f"there is no {modality} of item {lost!r}")
-        features |= {view: x[rows] for view, x in encoder.features(modality, media, strict=False).items()}
+        for view in encoder.views_of(modality):
+            made = describing.described(encoder.recipe(view), modality, ids, read, cache_dir)
+            features[view] = made[rows] if modality in repeated else made
     kept = split.only(encoder.modalities)
     return dataclasses.replace(kept, features={view: features[view] for view in sorted(features, key=_order(encoder))})
 

@@ -7,7 +7,7 @@ are listed in every command, and a builder is imported when it is needed.
 import dataclasses
 import importlib
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,9 @@ from tfxmr.data.files import layouts
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.splits import OFFICIAL, SplitRule
 from tfxmr.extraction import outside
+from tfxmr.extraction.reading import Reader
 
 CHOICES = ("image_features", "text_features", "text_items")  # flags of which a data set lists what it takes
-# (modality, ids) -> of each item uint8 (height, width, 3) or str, as the modality is, or None where there is none
-Reader = Callable[[str, Sequence[str]], Iterable[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +53,10 @@ class MediaOptions(Settings):
     columns: tuple[str, ...] = setting(
         (), "--dataset=folder: columns of your table that have other names than image, text, class, split and id, such "
         "as image=filename,text=caption.",
+    )
+    cache_dir: Place = setting(
+        None, "Folder in which features that take long are kept for the next command, see `tfxmr cache`; none keeps "
+        "nothing. Default: tfxmr in $XDG_CACHE_HOME or ~/.cache.", affects="nothing",
     )
 
 
@@ -210,7 +213,10 @@ class Dataset:
         request = self.chosen(request)
         self.check_split(request.split)
         make = outside.arrays if outside.names(request) else type(self).arrays
-        return self.finished(make(self, request), request, self.fitted_on)
+        data = make(self, request)
+        if "sizes" in data.split_facts:  # it is `divided`
+            request = dataclasses.replace(request, split=OFFICIAL)
+        return self.finished(data, request, self.fitted_on)
 
     def items(self, request: Request) -> MultiModalData:
         """As `load`, of which labels, ids and class names are used alone: arrays may have no columns.
@@ -252,6 +258,18 @@ class Dataset:
         valid = ("official", *self.resplits, *self.splits)
         if split.name not in valid:
             raise InputError(f"--split={split.name}: dataset {self.name} has {', '.join(valid)}")
+
+    def divided(self, data: MultiModalData, request: Request, fitted_on: str) -> MultiModalData:
+        """Data without features yet, divided as the request says, so that these are fitted on its training items.
+
+        Args:
+          data: as `listed` gives it.
+          request: as `chosen` gives it.
+          fitted_on: the items that the features will be fitted on, in words.
+        """
+        data = request.split.apply(data, published=self.splits)
+        facts = {"features_fitted_on": fitted_on} if "features_fitted_on" in data.split_facts else {}
+        return dataclasses.replace(data, split_facts=data.split_facts | facts)
 
     def finished(self, data: MultiModalData, request: Request, fitted_on: str = "") -> MultiModalData:
         """Arrays of this data set, divided as the request says, with class embeddings where there are some.

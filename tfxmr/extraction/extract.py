@@ -1,4 +1,5 @@
 """From media to a feature folder: streaming, and after a kill from the block that was not finished."""
+import functools
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ from tfxmr.data.files.npz import ROW
 from tfxmr.data.memmap import blocks
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.views import modality_of
-from tfxmr.extraction import catalogue
+from tfxmr.extraction import ahead, catalogue
 from tfxmr.extraction.dataset import Reader, Request
 from tfxmr.extraction.shards import BLOCK, Shards
 from tfxmr.extraction.store import SCRATCH, FeatureStore
@@ -239,27 +240,44 @@ def _fill(
 
         def rows_from(done: int) -> Iterator[tuple[np.ndarray, bytes]]:
             progress.update(done)
-            for start in range(done, len(ids), size):
-                contents = _contents(read, view, ids[start : start + size])
-                stop = start + len(contents)
-                rows = made.rows(split, view, start, stop) if made else feature.transform(contents)
+            modality, maker = modality_of(view), _Ready(made, split, view, done) if made else feature
+            refuse = functools.partial(_refuse, modality)
+            for rows, contents in ahead.rows(maker, read, modality, ids[done:], size, refuse):
                 yield rows, b"".join(_bytes(content) for content in contents)
-                progress.update(stop)
+                done += len(contents)
+                progress.update(done)
 
         store.fill(split, view, *_array(feature, len(ids)), rows_from)
+
+
+class _Ready:
+    """The rows that are made elsewhere, from row `start` on, as a feature gives them."""
+
+    def __init__(self, made: Shards, split: str, view: str, start: int) -> None:
+        self._made, self._where, self._start = made, (split, view), start
+
+    def transform(self, media: Sequence[Any]) -> np.ndarray:
+        """The next rows, one a medium."""
+        start, self._start = self._start, self._start + len(media)
+        return self._made.rows(*self._where, start, self._start)
 
 
 def _contents(read: Reader, view: str, ids: Sequence[str]) -> list:
     """The media of some items; raises InputError if there is none of one."""
     modality = modality_of(view)
-    contents = list(read(modality, ids))
+    contents = [medium for block in ahead.media(read, modality, ids, max(1, len(ids))) for medium, _ in block]
     for id_, content in zip(ids, contents, strict=True):
         if content is None:
-            raise InputError(
-                f"there is no {modality} of item {id_!r}: give the folder of the official files, with their images and "
-                "texts, as --manual_dir (--data_dir for --dataset=folder)"
-            )
+            _refuse(modality, id_)
     return contents
+
+
+def _refuse(modality: str, id_: str) -> None:
+    """Raises InputError on an item without a medium."""
+    raise InputError(
+        f"there is no {modality} of item {id_!r}: give the folder of the official files, with their images and "
+        "texts, as --manual_dir (--data_dir for --dataset=folder)"
+    )
 
 
 def _bytes(content: str | np.ndarray) -> bytes:

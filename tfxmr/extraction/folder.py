@@ -2,14 +2,14 @@
 import collections
 import dataclasses
 import functools
-import hashlib
 import pathlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfxmr.core import display
 from tfxmr.core.errors import InputError
@@ -20,7 +20,9 @@ from tfxmr.data.files.layouts import Found
 from tfxmr.data.files.media_files import Item, Problem
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.extraction.dataset import Dataset, Preview, Reader, Request
-from tfxmr.features.image.descriptor import Descriptor, image_descriptor
+from tfxmr.extraction.describing import Described, describe
+from tfxmr.extraction.reading import OneByOne
+from tfxmr.features.image.descriptor import Descriptor
 from tfxmr.features.text.bag_of_words import KINDS, TextVectorizer, warn_of_phrases, warn_of_unknown
 
 NAMED = 3  # items named for each kind of problem
@@ -41,13 +43,15 @@ class Folder(Dataset):
 
     def arrays(self, request: Request) -> MultiModalData:
         """Describes the items by features that need no training but a vocabulary, of the training texts."""
-        data, read = self.listed(request), self.reader(request)
+        data, described, row_of = self._looked_through(request, Descriptor())
+        data = self.divided(data, request, self.fitted_on)
+        read = self.reader(request)
         texts = {name: list(read("text", split.ids["text"])) for name, split in data.splits.items()}
         vectorizer = TextVectorizer(request.text_features, min_documents=1).fit(texts["train"])
+        described.tell(f"images ({request.image_features})")
         splits = {}
         for name, split in data.splits.items():
-            names = split.distinct(data.repeated).ids["image"]
-            images: Any = image_descriptor(read("image", names))
+            images: Any = described.rows[[row_of[id_] for id_ in split.distinct(data.repeated).ids["image"]]]
             if data.repeated:
                 images = memmap.repeat(images, split.items_of("image")[1])
             features = {"image": images, "text": vectorizer.transform(texts[name])}
@@ -70,17 +74,29 @@ class Folder(Dataset):
         Raises:
           InputError: bad items, no training items, or a class without any.
         """
+        return self._looked_through(request, _Size())[0]
+
+    def _looked_through(self, request: Request, feature: Any) -> tuple[MultiModalData, Described, dict[str, int]]:
+        """As `listed`, and in the same pass the images by a feature: (data, Described, id of an image -> its row)."""
         data_dir = request.data_dir
         found = _find(request)
         _tell(f"--data_dir={data_dir}: {found.told}")
-        problems = found.problems
-        good, twins = _usable(found)
+        images = list({item.image: item for item in found.items}.values())
+        described = describe(feature, "image", images, len(images), functools.partial(_content, found.root),
+                             lambda item, held: media_files.decoded(held, item), request.cache_dir)
+        good, twins, problems = _usable(found, images, described)
         if twins:
             _tell(f"--data_dir={data_dir}: {_told(twins)}")
         if request.text_items == "joined":
             good = list({item.id: dataclasses.replace(item, number=None) for item in good}.values())
         if problems:
             _report(data_dir, problems, len(good), request.bad_items)
+        data = self._listed(request, good, dict(collections.Counter(kind for kind, _ in problems)))
+        return data, described, {item.id: row for row, item in enumerate(images)}
+
+    def _listed(self, request: Request, good: Sequence[Item], counts: dict[str, int]) -> MultiModalData:
+        """The items that can be used as data without columns; `counts` are of the problems by kind."""
+        data_dir = request.data_dir
         if not any(item.split == "train" for item in good):
             raise InputError(f"--data_dir={data_dir}: no usable item trains; put items into train/ (CSV: split train)")
         classes = sorted({item.class_name for item in good if item.split == "train" and item.class_name is not None})
@@ -98,7 +114,6 @@ class Folder(Dataset):
                 pairs = Split.of_pairs(empty, labels)
                 ids = {"image": [item.id for item in members], "text": [item.text_id for item in members]}
                 splits[name] = dataclasses.replace(pairs, ids=ids)
-        counts = dict(collections.Counter(kind for kind, _ in problems))
         data = MultiModalData(
             self.name, splits, classes, repeated=("image",) if any(item.number is not None for item in good) else (),
             features={m: {"source": str(data_dir), "skipped": counts} for m in ("image", "text")},
@@ -142,20 +157,16 @@ class Folder(Dataset):
         for item in found.items:
             of_image.setdefault(item.id, []).append(item)
 
-        def read(modality: str, ids: Sequence[str]) -> Iterator[Any]:
-            for id_ in ids:
-                same = of_image.get(id_) or by_id.get(id_)
-                try:
-                    if same is None:
-                        yield None
-                    elif modality == "image":
-                        yield media_files.read_image(root, same[0])
-                    else:
-                        yield "\n".join(_texts(root, same))
-                except media_files.BadItem:
-                    yield None
+        def content(modality: str, id_: str) -> bytes | str | None:
+            same = of_image.get(id_) or by_id.get(id_)
+            if same is None:
+                return None
+            return media_files.image_bytes(root, same[0]) if modality == "image" else "\n".join(_texts(root, same))
 
-        return read
+        def decoded(modality: str, id_: str, held: bytes | str) -> Any:
+            return held if isinstance(held, str) else media_files.decoded(held, (of_image.get(id_) or by_id[id_])[0])
+
+        return OneByOne(content, decoded)
 
     def places(self, modality: str, ids: Sequence[str], request: Request) -> list[pathlib.Path | None]:
         """Where images lie, and texts but those of a table."""
@@ -201,33 +212,49 @@ def _find(request: Request) -> Found:
     return layouts.find(request.data_dir, request.layout, request.columns)
 
 
-def _usable(found: Found) -> tuple[list[Item], list[tuple[Item, Item]]]:
-    """The items whose image and text can be read; an image of several texts is read once. Adds to the problems.
+class _Size:
+    """The height and width of an image, which it has if it can be decoded; as a feature, see `describe`."""
+
+    name, view, fitted, labels_used, alone, dtype, dim = "size", "", False, False, True, np.int32, 2
+    rule = {"rule": "height and width in pixels"}
+
+    def transform(self, images: Sequence[NDArray]) -> NDArray:
+        """Returns int32 (n, 2)."""
+        return np.array([image.shape[:2] for image in images], np.int32)
+
+
+def _content(root: pathlib.Path, item: Item) -> bytes:
+    return media_files.image_bytes(root, item)
+
+
+def _usable(
+    found: Found, images: Sequence[Item], described: Described,
+) -> tuple[list[Item], list[tuple[Item, Item]], list[Problem]]:
+    """The items whose image and text can be read.
+
+    Args:
+      found: the items.
+      images: the first item of each image.
+      described: of these images.
 
     Returns:
-      (the items; of each image whose file has the same bytes as an earlier one's the items (earlier, this)).
+      (the items; of each image whose file has the same bytes as an earlier one's the items (earlier, this); all
+      problems, with those of the layout.)
     """
-    good, twins = [], []
+    good, twins, problems = [], [], list(found.problems)
     of_image: dict[Any, list[Problem]] = {}
     first: dict[bytes, Item] = {}
+    for row, (item, key) in enumerate(zip(images, described.keys, strict=True)):
+        of_image[item.image] = [described.bad[row].args] if row in described.bad else []
+        problems.extend(of_image[item.image])
+        if key and (earlier := first.setdefault(key, item)) is not item:
+            twins.append((earlier, item))
     for item in found.items:
-        if item.image not in of_image:
-            content = b""
-            try:
-                content = media_files.image_bytes(found.root, item)
-                media_files.decoded(content, item)
-                of_image[item.image] = []
-            except media_files.BadItem as error:
-                of_image[item.image] = [error.args]
-            found.problems.extend(of_image[item.image])
-            earlier = first.setdefault(hashlib.sha256(content).digest(), item)
-            if content and earlier is not item:
-                twins.append((earlier, item))
         bad_text = _problem(media_files.read_text, found.root, item)
-        found.problems.extend(bad_text)
+        problems.extend(bad_text)
         if not of_image[item.image] and not bad_text:
             good.append(item)
-    return good, twins
+    return good, twins, problems
 
 
 def _told(twins: Sequence[tuple[Item, Item]]) -> str:

@@ -67,7 +67,8 @@ class DataOptions(Request):
             kept = data.labels_of(self.classes, "--classes")
             data = data.of_classes(kept)
             called += f", {len(kept)} classes" if own_name else ""
-        data = dataclasses.replace(data, title=called, source=second.load_data(self.views) if second else None)
+        source = second.load_data(self.views, self.cache_dir) if second else None
+        data = dataclasses.replace(data, title=called, source=source)
         domains.refuse_leaks(data, self.allow_leaks)
         data = data.only(self.modalities) if self.modalities else data
         return data.as_instances() if self.instances else data
@@ -103,8 +104,8 @@ class SecondDomain(Settings):
         (), "Names or zero-based labels of the classes of the second domain that are taken; default: all."
     )
 
-    def load_data(self, views: Sequence[str] = ()) -> MultiModalData | None:
-        """Loads the second domain with the views that are wanted; None without one.
+    def load_data(self, views: Sequence[str] = (), cache_dir: Place = None) -> MultiModalData | None:
+        """Loads the second domain with the views that are wanted; None without one. `cache_dir` as of the first.
 
         Raises:
           InputError: flags of a second domain without --source_dataset, or the data set cannot be loaded.
@@ -117,7 +118,9 @@ class SecondDomain(Settings):
             return None
         asked = {name.removeprefix("source_"): value for name, value in own.items() if name != "source_classes"}
         try:
-            source = catalogue.load(self.source_dataset, **asked, allow_leaks=True, views=views, split=TRAINING_ITEMS)
+            source = catalogue.load(
+                self.source_dataset, **asked, allow_leaks=True, views=views, split=TRAINING_ITEMS, cache_dir=cache_dir
+            )
         except InputError as error:
             own_flags = re.sub(rf"--(?=(dataset|{'|'.join(asked)})\b)", "--source_", str(error))
             raise InputError(f"the second domain: {own_flags}") from error

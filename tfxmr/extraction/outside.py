@@ -1,17 +1,13 @@
 """Data sets with media, described in loading by what comes from elsewhere, KIND:PLACE or MODULE:FUNCTION."""
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tfxmr.core.errors import InputError
-from tfxmr.core.progress import Progress
+from tfxmr.core.files import Place
 from tfxmr.data import memmap
 from tfxmr.data.multimodal import MultiModalData, Split
+from tfxmr.extraction.describing import described
 
-BLOCK = {"image": 16, "text": 256}  # items in memory at once, as of `tfxmr extract`
+MODALITIES = ("image", "text")
 
 
 def is_one(flag: str, name: str) -> bool:
@@ -25,7 +21,7 @@ def is_one(flag: str, name: str) -> bool:
 
 def names(request: Any) -> dict[str, str]:
     """Modality -> the feature from elsewhere that a tfxmr.extraction.Request asks for."""
-    asked = {m: getattr(request, f"{m}_features") for m in BLOCK}
+    asked = {m: getattr(request, f"{m}_features") for m in MODALITIES}
     return {m: name for m, name in asked.items() if name and is_one(f"{m}_features", name)}
 
 
@@ -44,10 +40,10 @@ def arrays(dataset: Any, request: Any) -> MultiModalData:
     own = {f"{m}_features": next(iter(getattr(dataset, f"{m}_features")), None) for m in asked}
     plain = dataclasses.replace(request, **own)
     # Other vectors and views are the data set's own.
-    whole = len(asked) == len(BLOCK) and not request.views
-    data = dataset.listed(plain) if whole else dataset.arrays(plain)
+    whole = len(asked) == len(MODALITIES) and not request.views
+    data = dataset.divided(dataset.listed(plain), request, "nothing") if whole else dataset.arrays(plain)
     read = dataset.reader(request)
-    splits = {name: _described(data, name, split, features, read) for name, split in data.splits.items()}
+    splits = _described(data, features, read, request.cache_dir)
     facts = {m: {**data.features.get(m, {}), "name": f.name, **f.rule} for m, f in features.items()}
     return dataclasses.replace(
         data, splits=splits, features=data.features | facts, recipes={**data.recipes, **features},
@@ -66,26 +62,15 @@ def _made(modality: str, name: str) -> Any:
     return texts.make(name, TextOptions())
 
 
-def _described(data: MultiModalData, name: str, split: Split, features: dict[str, Any], read: Any) -> Split:
-    """A split with the vectors of some features in the place of its own; an image of several texts once."""
-    distinct, found = split.distinct(data.repeated), dict(split.features)
+def _described(data: MultiModalData, features: dict[str, Any], read: Any, cache_dir: Place) -> dict[str, Split]:
+    """The splits with the vectors of some features in the place of their own; an image of several texts once."""
+    distinct = {name: split.distinct(data.repeated) for name, split in data.splits.items()}
+    found = {name: dict(split.features) for name, split in data.splits.items()}
     for m, feature in features.items():
-        rows: Any = _rows(feature, m, name, distinct.ids[m], read)
-        found[m] = memmap.repeat(rows, split.items_of(m)[1]) if m in data.repeated else rows
-    return dataclasses.replace(split, features=found)
-
-
-def _rows(feature: Any, modality: str, split: str, ids: Sequence[str], read: Any) -> NDArray:
-    """The vectors of items by their ids, (n, d)."""
-    rows = np.zeros((len(ids), feature.dim), feature.dtype)
-    with Progress(f"{split} {modality} {feature.name}", "item", len(ids)) as progress:
-        for start in range(0, len(ids), BLOCK[modality]):
-            chosen = ids[start : start + BLOCK[modality]]
-            media = list(read(modality, chosen))
-            for id_, medium in zip(chosen, media, strict=True):
-                if medium is None:
-                    raise InputError(f"there is no {modality} of item {id_!r}: name the folder of the media by "
-                                     "--data_dir")
-            rows[start : start + len(media)] = feature.transform(media)
-            progress.update(start + len(media))
-    return rows
+        ids = [id_ for part in distinct.values() for id_ in part.ids[m]]
+        rows, stop = described(feature, m, ids, read, cache_dir), 0
+        for name, split in data.splits.items():
+            start, stop = stop, stop + len(distinct[name].ids[m])
+            own: Any = rows[start:stop]
+            found[name][m] = memmap.repeat(own, split.items_of(m)[1]) if m in data.repeated else own
+    return {name: dataclasses.replace(split, features=found[name]) for name, split in data.splits.items()}

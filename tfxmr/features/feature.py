@@ -16,6 +16,9 @@ class Feature(Protocol):
       view: which view of its modality it makes: "" the default one, a vector; "regions", "pixels", "words" others.
       dtype: of the rows.
       dim: d of a vector, (places, d) of a map, (T,) of word numbers; known once it is fitted.
+
+    A feature may say further: `alone = True`, a row is the same to the bit whatever else is given at once, and threads
+    may make them; and `prepared(medium)`, what a thread does for one medium before `transform` is given it.
     """
 
     name: str

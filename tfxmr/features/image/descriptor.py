@@ -84,6 +84,7 @@ class Descriptor:
     """descriptor: `image_descriptor` as an image feature; it needs no weights."""
 
     name, view, fitted, labels_used, dtype = "descriptor", "", False, False, np.float32
+    alone = True
     dim: int | tuple[int, ...] = DIM
     rule = {"rule": "HOG and a colour thumbnail"}
     transform = staticmethod(image_descriptor)

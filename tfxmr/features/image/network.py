@@ -99,6 +99,10 @@ class ImageNetwork:
         """Returns float32 (n, d), or (n, places, channels), of n images, uint8 (height, width, 3)."""
         return in_batches(self.network, self.inputs(images))
 
+    def prepared(self, image: NDArray) -> NDArray:
+        """An image at the network's size, of which `transform` makes the same row."""
+        return resize(image, self.side)
+
     def state(self) -> State:
         """What makes the same rows of new images, see `tfxmr.features.Feature`.
 

@@ -35,6 +35,7 @@ class OnnxImages:
 
     kind = "onnx_images"
     fitted = labels_used = False
+    alone = True
     view, dtype = "", np.float32
 
     def __init__(self, name: str) -> None:

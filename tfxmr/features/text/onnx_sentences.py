@@ -31,6 +31,7 @@ class OnnxSentences(TextFeature):
     """
 
     kind, fitted = "onnx_sentences", False
+    alone = True
     dim: int
 
     def __init__(self, name: str, options: TextOptions) -> None:
