@@ -43,7 +43,7 @@ SMALL, MANY = 2**24, 32  # bytes of a file that is worth joining to others, and 
 RESERVE = 2**30  # bytes that stay free on the disk: a run needs room for what cannot be made again so easily
 LEFT = 3600.0  # seconds after which a file that nobody has finished is taken for what a killed process has left
 # Of other packages than these, such as those of a function of one's own, the row of a known item tells.
-PACKAGES = ("keras", "numpy", "onnxruntime", "pillow", "scikit-image", "tensorflow", "tokenizers")
+PACKAGES = ("keras", "keras-hub", "numpy", "onnxruntime", "pillow", "scikit-image", "tensorflow", "tokenizers")
 ROWS, KEYS = ".rows.npy", ".keys.npy"
 
 
