@@ -224,9 +224,8 @@ def test_named_columns_follow_the_media(tmp_path):
                  "--text_features=tfidf30", "--min_documents=1", f"--out={features}"]) == 0
     data = tfxmr.extraction.load("features", features=features)
     assert media(data, "test", "image", [0])[0].shape == (64, 64, 3)
-    with pytest.warns(UserWarning, match="fitted"):
-        assert main(["train", "--dataset=folder", f"--data_dir={path}", named, *divide, "--components=2",
-                     f"--run_dir={tmp_path / 'run'}"]) == 0
+    assert main(["train", "--dataset=folder", f"--data_dir={path}", named, *divide, "--components=2",
+                 f"--run_dir={tmp_path / 'run'}"]) == 0
     assert main(["train", "--dataset=features", f"--features={features}", "--components=2", f"--run_dir={tmp_path / 'run2'}"]) == 0
     for run in ("run", "run2"):
         shown = Media(encoding.load(tmp_path / run))
