@@ -82,6 +82,7 @@ def test_a_batch_cut_to_few_items_is_no_configuration():
         run("dscmr", x, (0.2, 0.2), flag="labels_per_class", batch_size=batch) | {"training_items": {"image": items}}
         for x, batch, items in (("5", 45, 45), ("10", 90, 90), ("0", 100, 720))
     ]
+    assert list(lines(draw(found[:2], "labels_per_class").axes[0])) == ["dscmr"]  # though none has the whole batch
     assert list(lines(draw(found, "labels_per_class").axes[0])) == ["dscmr"]
     found[1]["training_items"]["image"] = 100  # a batch of 90 of 100 items was given
     assert len(lines(draw(found, "labels_per_class").axes[0])) == 2
@@ -98,13 +99,21 @@ def test_the_panel_keeps_its_height():
 
 
 def test_many_lines():
-    """Guards against a legend that is wider than its panel, which the layout then presses to nothing."""
+    """Guards against a legend in each panel that presses it to nothing, notes that it covers, and lines beyond the axis."""
     found = [
-        run("mhtn", x, (i / 40, i / 50), seed=seed, dataset=dataset, similarity=f"with a setting of its own number {i}")
+        run("mhtn", x, (i / 40, i / 50), seed=seed, dataset=dataset, similarity=f"with a setting of its own number {i}",
+            protocol={"held_out": i % 2 / 10})
         for i in range(18) for x in ("0.1", "0.3", "0.5") for seed in (0, 1) for dataset in ("scenes", "wikipedia")
     ]
     figure = draw(found)
     assert drawn.faults(figure, least=1.7) == [] and len(figure.axes) == 2
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == 19 and legend.get_title().get_text().startswith("(a) held_out 0.1 instead of 0.0")
+    assert [axis.get_legend() for axis in figure.axes] == [None, None] and figure._supxlabel is None
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["scenes", "wikipedia"]
+    for axis in figure.axes:
+        low, high = axis.get_xlim()
+        assert all(low < x < high for points in lines(axis).values() for x in points[:, 0])
 
 
 def test_groups_of_classes():

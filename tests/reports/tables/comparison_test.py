@@ -170,6 +170,16 @@ def test_what_older_versions_held_out():
     assert marks(new, run("b", 0, (0.3, 0.3)))[1] == "a  held_out 0.0 instead of 0.1"
 
 
+def test_a_batch_that_data_cut_is_no_configuration():
+    """Guards against a row for each seed, whose drawn classes leave fewer training items than the default batch."""
+    cut = [run("dcca", seed, (0.2, 0.5), batch_size=size) | {"training_items": {"image": items, "text": items}}
+           for seed, (size, items) in enumerate(((500, 1296), (432, 432), (144, 144)))]
+    assert [len(runs) for runs in comparison.repeats(cut, IGNORED).values()] == [3]
+    given = [result | {"training_items": {"image": 400}} for result in cut]
+    assert len(comparison.repeats(given, IGNORED)) == 3
+    assert len(comparison.repeats([result | {"model": "gone"} for result in cut], IGNORED)) == 3
+
+
 def test_repeats_are_compared_as_a_whole():
     """Guards against marks on equal sets of halves, in whatever order and by whatever seeds, and none on other sets."""
     halves = [["art"], ["sport"], ["music"]]
@@ -177,9 +187,9 @@ def test_repeats_are_compared_as_a_whole():
     b = [run("b", 7 - seed, (0.2, 0.5), protocol={"unseen": halves[seed]}) for seed in range(3)]
     assert marks(*a, *b) == (["", ""], "")
     found, notes = marks(*a, *b[:2])
-    assert found == ["", "a"] and notes == "a  unseen 2 different ones instead of 3 different ones"
+    assert found == ["", "a"] and notes == "a  unseen 2 values instead of 3 values (2 the same)"
     found, notes = marks(*a, b[2])
-    assert found == ["", "a"] and notes == "a  unseen music instead of 3 different ones"
+    assert found == ["", "a"] and notes == "a  unseen music instead of 3 values (1 the same)"
     # A closed-form method has one run where a network has many, by the same protocol.
     assert marks(run("cca", 0, (0.2, 0.5)), *(run("b", seed, (0.2, 0.5)) for seed in range(3))) == (["", ""], "")
 

@@ -7,7 +7,8 @@ from tfxmr.reports.tables import differences
 @pytest.mark.parametrize("here, there, said", [
     ([{"cut": "50", "ties": "index"}], [{"cut": "none", "ties": "group"}], "cut 50 instead of none; ties index instead of group"),
     ([{"a": "1"}, {"a": "2"}], [{"a": "2"}, {"a": "1"}], ""),  # whatever the order of the repeats
-    ([{"a": "1"}, {"a": "2"}], [{"a": "1"}], "a 2 different ones instead of 1"),
+    ([{"a": "1"}, {"a": "2"}], [{"a": "1"}], "a 2 values instead of 1 (1 the same)"),
+    ([{"a": "1"}, {"a": "2"}], [{"a": "3"}, {"a": "4"}], "a 2 values instead of 2 values (none the same)"),
     ([{}], [{"a": "1"}], "a not stated instead of 1"), ([{"b": "1"}], [{}], "b 1 instead of not stated"), ([{}], [{}], ""),
 ])
 def test_facts(here, there, said):

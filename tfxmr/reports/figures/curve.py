@@ -16,7 +16,8 @@ Lines = dict[tuple[str, str], dict[str, list[Results]]]  # (name, data set) -> {
 Points = dict[int, list[tuple[float, float]]]  # place on the axis -> (mAP, chance) of each run
 Panel = tuple[str, str, str]  # data set, metric, classes
 
-APART = 0.05  # between two lines at the same value, of the way to the next value: bars must not cover each other
+MOST = 8  # lines in a legend above each panel
+APART, ALL_APART = 0.05, 0.6  # between two lines at the same value, and all of them, of the way to the next value
 
 
 @style.styled
@@ -41,7 +42,7 @@ def draw(
     Raises:
       InputError: no run has the flag, it is a seed, all have one value of it or no mAP, or labels do not fit.
     """
-    lines = _lines(_with_batches_as_given(results), x, ignore)
+    lines = _lines(results, x, ignore)
     names = list(dict.fromkeys(name for name, _ in lines))
     given = labels or names
     if len(given) != len(names) or len(set(given)) < len(given):
@@ -57,40 +58,32 @@ def draw(
     if not panels:
         raise InputError("--run_dir: these runs have no mAP to draw; give runs on data with classes")
     figure, axes = style.panels(len(panels), _title(results), panel=1.8)
+    apart = min(APART, ALL_APART / len(names))  # bars must not cover each other
     for axis, (panel, drawn) in zip(axes, panels.items(), strict=True):
         for number, name in enumerate(names):
             if name in drawn:
-                _line(axis, drawn[name], shown[name], number, APART * (number - (len(names) - 1) / 2))
+                _line(axis, drawn[name], shown[name], number, apart * (number - (len(names) - 1) / 2))
         _chance(axis, drawn.values())
         axis.set(xlabel=x, ylabel=f"{panel[1]} (0 to 1)", ymargin=0.1, xlim=(-0.4, len(values) - 0.6))
         axis.set_xticks(range(len(values)), [factors.choice(x, value) or value for value in values])
         axis.set_ylim(bottom=0)
         style.fit_ticks(axis, names=True)
-        style.legend_above(axis, _heading(panel, list(panels)))
-    style.set_notes(figure, [f"({letter}) {note}" for note, letter in notes.items()])
+        if len(names) <= MOST:
+            style.legend_above(axis, _heading(panel, list(panels)))
+        else:
+            axis.set_title(_heading(panel, list(panels)), loc="left", fontweight="bold")
+    told = [f"({letter}) {note}" for note, letter in notes.items()]
+    if len(names) > MOST:  # once for all panels, as wide as the figure
+        entries = dict(entry for axis in axes for entry in zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+        style.legend_below(figure, entries.values(), notes=told)
+    else:
+        style.set_notes(figure, told)
     return {"curve": figure}
-
-
-def _with_batches_as_given(results: Sequence[Results]) -> list[Results]:
-    """The results; of a batch that was cut to all training items, the flag has the method's largest, as it was given.
-
-    Else a method would have a line of its own for each number of labels that is less than its batch.
-    """
-    def size(result: Results) -> float:
-        return factors.number(factors.flag_value("batch_size", result["flags"].get("batch_size")))
-
-    largest: dict[str, Results] = {}  # method -> its run with the largest batch
-    for result in results:
-        if size(result) > size(largest.setdefault(result["model"], result)):
-            largest[result["model"]] = result
-    return [
-        r | {"flags": r["flags"] | {"batch_size": largest[r["model"]]["flags"]["batch_size"]}}
-        if size(r) in r.get("training_items", {}).values() else r for r in results
-    ]
 
 
 def _lines(results: Sequence[Results], x: str, ignore: Collection[str]) -> Lines:
     """{(name, data set): {value of the flag: its runs}}, the repeats of everything but the flag."""
+    results = [comparison.as_asked(result) for result in results]
     known = dict.fromkeys(name for result in results for name in result["flags"])
     axes = [name for name in known if name not in (*ignore, *comparison.REPEATS)]
     if x not in axes:

@@ -243,21 +243,25 @@ def legend_above(axes: Axes, heading: str | None = None) -> None:
     _room(figure, "\n".join([title, *shown[::columns]]).split("\n"), size)
 
 
-def legend_below(figure: Figure, handles: Iterable[Artist], handle: float = texts.HANDLE) -> None:
+def legend_below(
+    figure: Figure, handles: Iterable[Artist], handle: float = texts.HANDLE, notes: Sequence[str] = (),
+) -> None:
     """Sets one legend for all panels of a figure below them, in as many columns as its width has room for.
 
     Args:
       figure: with the panels.
       handles: lines or the like, with labels.
       handle: width of each, in letters' sizes.
+      notes: lines above the entries, in place of those of `set_notes`, which would stand in the same place.
     """
     handles, size = list(handles), RC["legend.fontsize"]
     columns, shown = texts.columns([str(h.get_label()) for h in handles], size, figure.get_figwidth() - 0.2, handle)
+    told = [line for note in notes for line in _broken(figure, note, NOTE_SIZE, "    ")]
     figure.legend(
         handles, shown, loc="outside lower center", ncols=columns, columnspacing=texts.GAP, handlelength=handle,
-        handletextpad=texts.AFTER,
+        handletextpad=texts.AFTER, title="\n".join(told) or None, title_fontsize=NOTE_SIZE, alignment="left",
     )
-    _room(figure, "\n".join(shown[::columns]).split("\n"), size)
+    _room(figure, [*told, *"\n".join(shown[::columns]).split("\n")], size)
 
 
 def line_style(index: int) -> dict[str, Any]:

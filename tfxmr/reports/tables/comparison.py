@@ -1,10 +1,13 @@
 """Many runs in one table: means and deviations over repeats, marks where runs differ, exact tests between methods."""
 import dataclasses
+import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from tfxmr.core import registry
+from tfxmr.core.errors import InputError
 from tfxmr.evaluation import checks
 from tfxmr.evaluation.statistics import bonferroni_threshold, holm, mean_and_deviation, runs_needed, wilcoxon
 from tfxmr.reports.tables import differences
@@ -37,7 +40,7 @@ def repeats(results: Sequence[Results], ignore: Collection[str] = ()) -> dict[tu
     """
     groups: dict[tuple, Runs] = {}
     for result, dataset in zip(results, differences.data_sets(results), strict=True):
-        flags = {n: f for n, f in result["flags"].items() if n not in (*REPEATS, *ignore)}
+        flags = {n: f for n, f in as_asked(result)["flags"].items() if n not in (*REPEATS, *ignore)}
         key = result["model"], dataset, tuple(sorted(flags.items())), _features(result)
         # a flag that decides nothing is none: older results lack it
         of_labels = REPEATS[1:] if "labels_per_class" in result["protocol"] else REPEATS[1:-1]
@@ -57,6 +60,28 @@ def repeats(results: Sequence[Results], ignore: Collection[str] = ()) -> dict[tu
             varying += [f"{m}={text}" for m, text in features if any((m, text) not in other[3] for other in peers)]
         labels[" ".join([model, *varying]), dataset] = runs
     return labels
+
+
+def as_asked(result: Results) -> Results:
+    """A result with the batch that was asked for: of a default that was cut to all training items, the default.
+
+    Else repeats would be configurations of their own, whose drawn classes or labels give other numbers of items.
+    """
+    size = result["flags"].get("batch_size", "").partition("=")[2]
+    items = result.get("training_items", {}).values()
+    default = _default_batch(result["model"]) if size.isdecimal() and int(size) in items else 0
+    if not default or default <= int(size):
+        return result
+    return result | {"flags": result["flags"] | {"batch_size": f"--batch_size={default}"}}
+
+
+@functools.cache
+def _default_batch(model: str) -> int:
+    """The batch that a method declares; 0 of one without batches, or that is no longer there."""
+    try:
+        return getattr(registry.outline(model).Settings(), "batch_size", 0)
+    except InputError:
+        return 0
 
 
 def _features(result: Results) -> tuple[tuple[str, str], ...]:

@@ -32,18 +32,20 @@ def between(here: Sequence[Mapping[str, str]], there: Sequence[Mapping[str, str]
       here, there: lists of dicts, name -> text, one a repeat.
 
     Returns:
-      "cut 50 instead of none; ties index instead of group"; "" if none differs.
+      "cut 50 instead of none; unseen 2 values instead of 10 values (2 the same)"; "" if none differs.
     """
     notes = []
     for name in dict.fromkeys(name for facts in (*there, *here) for name in facts):
         own, other = (list(dict.fromkeys(facts.get(name, UNSTATED) for facts in side)) for side in (here, there))
         if set(own) != set(other):
-            notes.append(f"{name} {_several(own)} instead of {_several(other)}")
+            same = len({*own} & {*other})
+            shared = f" ({same or 'none'} the same)" if len(own) + len(other) > 2 else ""
+            notes.append(f"{name} {_several(own)} instead of {_several(other)}{shared}")
     return "; ".join(notes)
 
 
 def _several(texts: Sequence[str]) -> str:
-    return texts[0] if len(texts) == 1 else f"{len(texts)} different ones"
+    return texts[0] if len(texts) == 1 else f"{len(texts)} values"
 
 
 def of_protocols(here: Sequence[Results], there: Sequence[Results]) -> str:

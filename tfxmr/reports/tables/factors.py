@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from tfxmr.core.errors import InputError
-from tfxmr.reports.tables.comparison import REPEATS
+from tfxmr.reports.tables.comparison import REPEATS, as_asked
 from tfxmr.reports.tables.formats import Row
 from tfxmr.reports.tables.rows import results_rows
 from tfxmr.runs.results import Results
@@ -33,6 +33,7 @@ def rows_of(results: Sequence[Results], ignore: Collection[str] = ()) -> list[Ro
     Raises:
       InputError: results of unlike protocols, which do not compare.
     """
+    results = [as_asked(result) for result in results]
     measured, footnotes = results_rows(results)
     if footnotes:
         notes = "; ".join(line.split(maxsplit=1)[1] for line in footnotes.splitlines())
