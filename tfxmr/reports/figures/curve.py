@@ -74,7 +74,8 @@ def draw(
             axis.set_title(_heading(panel, list(panels)), loc="left", fontweight="bold")
     told = [f"({letter}) {note}" for note, letter in notes.items()]
     if len(names) > MOST:  # once for all panels, as wide as the figure
-        entries = dict(entry for axis in axes for entry in zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+        drawn_by = [axis.get_legend_handles_labels() for axis in axes]
+        entries = {label: handle for found in drawn_by for handle, label in zip(*found, strict=True)}
         style.legend_below(figure, entries.values(), notes=told)
     else:
         style.set_notes(figure, told)

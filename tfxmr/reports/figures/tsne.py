@@ -1,5 +1,6 @@
 """t-SNE maps of the test items: before, in each modality's original features; after, in the common representation."""
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import threadpoolctl
@@ -29,7 +30,7 @@ def draw(
     """Draws the maps side by side, as figure 4 of Wu et al., Pattern Recognition 2020; colour is class.
 
     The marker is modality. The common representation is L2-normalised where the protocol compares by cosine.
-    Each class's name stands where its items lie closest.
+    Each class's name stands where its items lie closest, or its number as in the legend, where there is no room.
 
     Args:
       data: MultiModalData with the features as loaded.
@@ -77,6 +78,7 @@ def draw(
     )
     told = f"test items: {shares}; colour: class; perplexity {perplexity:g}"
     figure, axes = style.panels(len(maps), f"{title}\n{told}", columns=3, panel=HEIGHT)
+    numbered = False
     for panel, (heading, parts) in zip(axes, maps.items(), strict=True):
         points = embed(np.concatenate(list(parts.values())), perplexity, seed)
         classes = np.concatenate([labels[m] for m in parts])
@@ -85,9 +87,10 @@ def draw(
             marker = _marker(m, test.modalities)
             panel.scatter(part[:, 0], part[:, 1], s=5, c=faces, marker=marker, linewidths=0, label=m)
         panel.margins(0.1)
-        _names(panel, points, classes, names)
+        numbered |= _names(panel, points, classes, names)
         panel.set(title=heading, xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)", xticks=[], yticks=[])
-    entries = [(names[c] + "*" * (c in protocol.unseen), "o", colours[c]) for c in np.unique(classes)]
+    shown = [f"{c} {name}" if numbered and data.class_names else name for c, name in enumerate(names)]
+    entries = [(shown[c] + "*" * (c in protocol.unseen), "o", colours[c]) for c in np.unique(classes)]
     entries += [(m, _marker(m, test.modalities), "0.5") for m in test.modalities]
     entries += [("* unseen class", "", "black")] * bool(protocol.unseen)
     handles = [Line2D([], [], linestyle="", marker=marker, color=c, label=name) for name, marker, c in entries]
@@ -126,10 +129,14 @@ def _marker(modality: str, modalities: Sequence[str]) -> str:
     return style.MARKERS[modalities.index(modality) % len(style.MARKERS)]
 
 
-def _names(panel: Axes, points: NDArray, labels: NDArray, names: Sequence[str]) -> None:
+def _names(panel: Axes, points: NDArray, labels: NDArray, names: Sequence[str]) -> bool:
     """Writes each class's name, or its beginning, at its item with the closest neighbours of its class that has room.
 
-    A class without such an item has its name in the legend alone.
+    Where no item of a class has room for its name, its number stands there, or beside with a line to the closest item:
+    colours alone do not tell twenty classes apart.
+
+    Returns:
+      Whether there are numbers.
     """
     outline = [patheffects.withStroke(linewidth=1.5, foreground="white")]
     grid = panel.get_subplotspec()
@@ -137,19 +144,46 @@ def _names(panel: Axes, points: NDArray, labels: NDArray, names: Sequence[str]) 
     low, high = np.transpose([panel.get_xlim(), panel.get_ylim()])
     unit = (high - low) / np.multiply(texts.POINTS, inches)  # of the axes, a point
     taken: list[tuple[NDArray, NDArray]] = []  # (centre, half size) of the names so far
-    for c in np.unique(labels):
-        own = points[labels == c]
-        distances = np.linalg.norm(own[:, None] - own, axis=2)
-        order = np.argsort(np.sort(distances, axis=1)[:, : len(own) // 3 + 1].sum(axis=1), kind="stable")
+
+    def free(places: NDArray, half: NDArray) -> NDArray | None:
+        return next((
+            p for p in places if ((p - half >= low) & (p + half <= high)).all()
+            and not any((abs(p - q) < half + h).all() for q, h in taken)
+        ), None)
+
+    found = np.unique(labels)
+    closest = {c: _by_closeness(points[labels == c]) for c in found}
+    lacking = []
+    for c in found:
         (name,) = texts.wrap(names[c], NAME_SIZE, LONGEST, lines=1) or [""]
         half = unit * (texts.width(name, NAME_SIZE) / 2 + 1, 0.65 * NAME_SIZE)
-        free = (
-            p for p in own[order] if ((p - half >= low) & (p + half <= high)).all()
-            and not any((abs(p - q) < half + h).all() for q, h in taken)
-        )
-        place = next(free, None)
+        place = free(closest[c], half)
+        if place is None:
+            lacking.append(c)
+        else:
+            taken.append((place, half))
+            _write(panel, place, name, path_effects=outline)
+    cells = np.stack(np.meshgrid(*np.linspace(low, high, 25)[1:-1].T), axis=-1).reshape(-1, 2)
+    for c in lacking:
+        half = unit * (texts.width(str(c), NAME_SIZE) / style.BOLD / 2 + 1, 0.65 * NAME_SIZE)
+        own = closest[c]
+        around = cells[np.linalg.norm((cells - own[0]) / unit, axis=1).argsort(kind="stable")]
+        place = free(np.concatenate([own, around]), half)
         if place is not None:
             taken.append((place, half))
-            x, y = place.tolist()
-            text = panel.text(x, y, name, fontsize=NAME_SIZE, ha="center", va="center", path_effects=outline)
-            text.set_in_layout(False)  # it has room in the panel, which is not to make more
+            _write(panel, place, str(c), path_effects=outline, fontweight="bold")
+            line = np.transpose([place, own[0]])
+            panel.plot(*line, color="black", linewidth=0.4, zorder=0.5, scalex=False, scaley=False)
+    return bool(lacking)
+
+
+def _by_closeness(points: NDArray) -> NDArray:
+    """The points of a class, first those whose third of the class is nearest."""
+    distances = np.sort(np.linalg.norm(points[:, None] - points, axis=2), axis=1)
+    return points[np.argsort(distances[:, : len(points) // 3 + 1].sum(axis=1), kind="stable")]
+
+
+def _write(panel: Axes, place: NDArray, text: str, **looks: Any) -> None:
+    x, y = place.tolist()
+    written = panel.text(x, y, text, fontsize=NAME_SIZE, ha="center", va="center", **looks)
+    written.set_in_layout(False)  # it has room in the panel, which is not to make more
