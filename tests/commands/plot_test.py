@@ -101,7 +101,7 @@ def test_a_second_domain_that_was_moved(capsys, workplace, tmp_path):
     ]) == 0
     (tmp_path / "source").rename(tmp_path / "moved")
     figure = ["--figure=precision_recall", f"--run_dir={tmp_path}/run"]
-    assert f"--data_dir={tmp_path}/source is no folder" in refusal(capsys, *figure)
+    assert f"--source_data_dir={tmp_path}/source is no folder" in refusal(capsys, *figure)
     paths(capsys, *figure, f"--source_data_dir={tmp_path}/moved")
 
 

@@ -12,6 +12,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 
 from tfxmr import evaluation
 from tfxmr.baselines.cca import CCA, CCASettings
+from tfxmr.baselines.kcca import KCCASettings
 from tfxmr.core.errors import InputError
 from tfxmr.data import Split
 from tfxmr.evaluation import protocol
@@ -67,7 +68,7 @@ def search_real(method, settings, what, data, rule, folder, options=OPTIONS, **m
 
 
 @pytest.mark.parametrize("kind", ["grid", "one_factor"])
-def test_the_same_settings_are_trained_once(kind, data, tmp_path):
+def test_the_same_settings_are_trained_once(kind, make_data, tmp_path):
     """Guards against an automatic width of 10 and the width 10 as two trainings of one configuration; each has its row."""
     trained, told = [], []
 
@@ -80,6 +81,7 @@ def test_the_same_settings_are_trained_once(kind, data, tmp_path):
         for name in names:
             tuner.tune(*arguments, RunOptions(), runner=made_up, only=name)
 
+    data = make_data(dims={"image": 30, "text": 20}, classes=6, train=60, test=24)
     rule = protocol.make("zero_shot", data)  # 3 of the 6 classes train
     what = Search({"components": (0, 5, 10), "ridge": (0.1, 0.5)}, kind)
     arguments = [CCA, CCASettings(ridge=0.1), what, data, rule, tmp_path / "search"]
@@ -95,6 +97,21 @@ def test_the_same_settings_are_trained_once(kind, data, tmp_path):
     arguments[-1] = tmp_path / "at_once"
     assert tuner.tune(*arguments, RunOptions(), runner=made_up, at_once=at_once) == found
     assert len(told) == 1 and len(told[0]) == what.count - len(twins)
+
+
+def test_widths_beyond_the_features_are_trained_once(data, tmp_path):
+    """Guards against 20, 30 and 50 components of a feature of 4 columns as three trainings of one model."""
+    trained = []
+
+    def made_up(method_class, settings, data, rule, run_dir, options, flags):
+        trained.append(settings.components)
+        return {"validation_mAP": 0.5, "selected_step": None, "seconds": 1.0}
+
+    what = Search({"components": (2, 4, 20, 30, 50)}, "grid")
+    found = tuner.tune(CCA, CCASettings(), what, data, protocol.make("standard", data), tmp_path, RunOptions(), runner=made_up)
+    assert trained == [2, 4] and [t["seconds"] for t in found] == [1.0, 1.0, 0.0, 0.0, 0.0]
+    assert found[-1]["message"] == "the same settings on these data as of trial 0002"
+    assert KCCASettings(components=20).resolved(6, widths=[4]).components == 20  # of a kernel's space
 
 
 def test_settings_that_stand_for_a_choice():

@@ -2,6 +2,7 @@
 import dataclasses
 import inspect
 import math
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -43,10 +44,10 @@ class CommonSpaceSettings(BaselineSettings):
         """The width that is wanted for training data, before any feature's width limits it."""
         return self.resolved(data.num_classes, data.instances).components
 
-    def resolved(self, num_classes: int, instances: bool = False) -> Self:
-        """With the width that 0 stands for."""
+    def resolved(self, num_classes: int, instances: bool = False, widths: Sequence[int] = ()) -> Self:
+        """With the width that 0 stands for, and none beyond the narrower feature's."""
         automatic = 10 if instances else 10 * math.ceil(num_classes / 10)
-        return dataclasses.replace(self, components=self.components or automatic)
+        return dataclasses.replace(self, components=min([self.components or automatic, *widths]))
 
 
 class Baseline(Trained, sklearn.base.BaseEstimator):

@@ -1,7 +1,7 @@
 """Kernel canonical correlation analysis (Akaho 2001; Hardoon et al., Neural Computation 2004)."""
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
@@ -36,6 +36,10 @@ class KCCASettings(CommonSpaceSettings):
         3000, "Training items at most whose span holds the directions; of more items, so many are drawn.", minimum=2
     )
     landmark_seed: int = setting(0, "Seed of that draw.", minimum=0)
+
+    def resolved(self, num_classes: int, instances: bool = False, widths: Sequence[int] = ()) -> Self:
+        """As of other methods, but for the features' widths: a kernel's space is as wide as there are landmarks."""
+        return super().resolved(num_classes, instances)
 
 
 class KCCA(PairBaseline):

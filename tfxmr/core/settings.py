@@ -12,7 +12,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.names import meant
@@ -191,12 +191,13 @@ class Settings:
         for field in options(type(self)).values():
             check(field, getattr(self, field.name))
 
-    def resolved(self, num_classes: int, instances: bool = False) -> typing.Self:
+    def resolved(self, num_classes: int, instances: bool = False, widths: Sequence[int] = ()) -> typing.Self:
         """The settings with what stands for a choice of the method's, such as an automatic width, replaced by it.
 
         Args:
           num_classes: of the training items.
           instances: whether the data have no classes.
+          widths: of the features, where they limit a setting.
         """
         return self
 

@@ -1,7 +1,7 @@
 """Corr-AE: correspondence autoencoders (Feng et al., ACM MM 2014)."""
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 import keras
@@ -45,7 +45,7 @@ class CorrAESettings(DeepNetSettings):
     rbm_count_units: int = changed(0)
     rbm_batch_size: int = changed(500)
 
-    def resolved(self, num_classes: int = 0, instances: bool = False) -> Self:
+    def resolved(self, num_classes: int = 0, instances: bool = False, widths: Sequence[int] = ()) -> Self:
         """With the paper's alpha, for which 0 stands."""
         return dataclasses.replace(self, alpha=self.alpha or PAPER_ALPHA[self.variant])
 

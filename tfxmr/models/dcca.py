@@ -1,5 +1,6 @@
 """DCCA: deep canonical correlation analysis (Andrew et al., ICML 2013)."""
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
@@ -54,7 +55,7 @@ class DCCASettings(OptimizerSettings):
     )
     components: int = setting(0, "Directions that the linear CCA on top keeps; 0: all.", minimum=0)
 
-    def resolved(self, num_classes: int = 0, instances: bool = False) -> Self:
+    def resolved(self, num_classes: int = 0, instances: bool = False, widths: Sequence[int] = ()) -> Self:
         """With as many directions as there are, for which 0 stands."""
         return dataclasses.replace(self, components=min(self.components or self.units[-1], self.units[-1]))
 

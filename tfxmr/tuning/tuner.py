@@ -111,9 +111,10 @@ def tune(
         oracle = oracles.make(what.kind, what.grid, settings, what.count, options.seed, scratch)
         default = centre(what.grid, settings)
         classes = data.num_classes - len(protocol.unseen)
+        widths = [dim for dim in needed(method_class, data, settings).dims.values() if isinstance(dim, int)]
         trials = _search(
             folder, start, what, oracle, default, lambda t: write(folder.path, t, what, flags), at_once,
-            lambda trial, before: _twin(trial, before, settings, classes, data.instances),
+            lambda trial, before: _twin(trial, before, settings, classes, data.instances, widths),
         )
         if ended := [trial for trial in trials if trial["status"] != "running"]:
             write(folder.path, ended, what, flags)
@@ -196,17 +197,19 @@ def _search(
     return trials
 
 
-def _twin(trial: Trial, before: Sequence[Trial], settings: RunSettings, classes: int, instances: bool) -> Trial | None:
+def _twin(
+    trial: Trial, before: Sequence[Trial], settings: RunSettings, classes: int, instances: bool, widths: Sequence[int],
+) -> Trial | None:
     """The first of the trials before one whose settings come to the same as its own; None if there is none.
 
     Args:
       trial: that has not ended.
       before: those before it.
       settings: those that are not searched.
-      classes, instances: of the training items, see Settings.resolved.
+      classes, instances, widths: of the training items, see Settings.resolved.
     """
     def taken(values: Mapping[str, Any]) -> RunSettings:
-        return dataclasses.replace(settings, **values).resolved(classes, instances)
+        return dataclasses.replace(settings, **values).resolved(classes, instances, widths)
 
     try:
         own = taken(trial["values"])
