@@ -263,10 +263,11 @@ def suitable(values: flags.FlagValues) -> list[str]:
     """
     data = catalogue.get(values.dataset).preview(Request(
         data_dir=values.data_dir, features=values.features, layout=values.layout, columns=tuple(values.columns or ()),
+        class_separator=values.class_separator,
     ))
     if values.instances:
-        data = dataclasses.replace(data, class_vectors=False, instances=True)
-    if values.word_vectors or data.class_vectors:
+        data = dataclasses.replace(data, class_vectors=False, instances=True, multi_label=False)
+    if (values.word_vectors or data.class_vectors) and not data.multi_label:
         return []
     paired = not data.modalities or {"image", "text"} <= set(data.modalities)
     method = "sm" if not data.instances else "cca" if paired else "corr_ae"

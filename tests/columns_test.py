@@ -86,7 +86,7 @@ def test_one_method_in_full(terminal):
         "paper      Hotelling 1936; Rasiwasia et al., ACM MM 2010",
         "modalities any two; two at a time",
         "views      one vector an item",
-        "classes    seen and unseen ones (zero-shot)",
+        "classes    seen and unseen ones (zero-shot); one or several an item",
         "settings   4; `tfxmr train --model=cca --help` lists them",
         "provenance textbook",
     ]

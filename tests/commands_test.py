@@ -54,6 +54,7 @@ def test_lists(capsys):
     assert columns["cca"][1:5] == ["1936", "any two", "matrices", "zero-shot"] and "Rasiwasia" in columns["cca"][5]
     cbt = ["2018", "any two", "image image.regions text text.words", "zero-shot", "Qi and Peng, IJCAI 2018; RCBT: IEEE TCSVT 2020"]
     assert columns["cbt"][1:7] == [*cbt, "docs/methods/cbt.md"]
+    assert (columns["cbt"][-1], columns["cca"][-1]) == ("one", "one or several")
     assert main(["datasets"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines} >= {"scenes", "wikipedia", "npz"}

@@ -131,6 +131,26 @@ class NegatedTriplet(Sound):
         return {"triplet": -super().compute_losses(batch, step)["triplet"]}
 
 
+@breaks(testing.knows_its_labels, "OneClass says multi_label = True, and cannot train on items of several classes")
+class OneClass(Sound):
+    multi_label = True
+
+
+@breaks(testing.knows_its_labels, "FirstClass does not learn items of several classes: image->text goes .*one of an item's classes")
+class FirstClass(Sound):
+    multi_label = True
+
+    def compute_losses(self, batch, step):
+        return super().compute_losses(batch | {"label": tf.argmax(tf.ones_like(batch["label"]), axis=-1)}, step)
+
+
+@breaks(testing.knows_its_labels, "Unsaid takes items of several classes, and says multi_label = False")
+class Unsaid(Sound):
+    @classmethod
+    def check_labels(cls, data, name):
+        pass
+
+
 class Ascending(DeepSM):
     def minimise(self, player, losses, tape):
         player, losses, gradients = super().minimise(player, losses, tape)

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from tfxmr import evaluation
 from tfxmr.baselines.base import Baseline
-from tfxmr.core.errors import NotFinite
+from tfxmr.core.classes import vectors
+from tfxmr.core.errors import InputError, NotFinite
 from tfxmr.data import MultiModalData, Split
 from tfxmr.data.views import modality_of, ordered
 from tfxmr.engine import sampling
@@ -182,7 +183,7 @@ def keeps_all(
 
 def rules_of(method_class: MethodClass) -> tuple[Callable[..., None], ...]:
     """The rules, functions of this module, that a method is held to; a closed-form one has no steps to check."""
-    closed_form = (reads_only_its_views, is_seeded, drops_out_in_training_alone, learns)
+    closed_form = (reads_only_its_views, is_seeded, drops_out_in_training_alone, learns, knows_its_labels)
     return RULES if issubclass(method_class, Method) else closed_form
 
 
@@ -218,6 +219,69 @@ def learns(
             f"{name} does not learn: {task} goes {value:.2f} of the way from chance to an mAP of 1{untrained}, and "
             f"must go {least:.2f} on easy data. Is a loss ascended, or its sign or a label mistaken? If it "
             "only needs more, give settings: steps=..., learning_rate=..."
+        )
+
+
+def several_classes(data: MultiModalData, seed: int = 0) -> MultiModalData:
+    """Items of one or two classes: each with another one of its split, as the sum of vectors, and sentences joined.
+
+    Args:
+      data: of one class an item, such as `easy_data`.
+      seed: of the draw of the others.
+    """
+    rng, splits = np.random.default_rng(seed), {}
+    for name, split in data.splits.items():
+        other = split.take(rng.integers(len(split), size=len(split)))
+        features = {view: _together(split.features[view], other.features[view]) for view in data.views}
+        labels = {m: vectors(split.labels[m], data.num_classes) + vectors(other.labels[m], data.num_classes) > 0
+                  for m in data.modalities}
+        splits[name] = dataclasses.replace(split, features=features, labels=labels)
+    return dataclasses.replace(data, splits=splits)
+
+
+def _together(a: NDArray, b: NDArray) -> NDArray:
+    if a.dtype != np.int32:
+        return a + b
+    words = np.concatenate([a, b], axis=1)  # the zeros of the padding go to the end
+    return np.take_along_axis(words, np.argsort(words == 0, axis=1, kind="stable"), axis=1)
+
+
+def knows_its_labels(
+    method_class: MethodClass, data: MultiModalData | None = None, least: float = 0.3, **settings: Any
+) -> None:
+    """Raises AssertionError unless a method that is `multi_label` learns items of several classes, and another refuses.
+
+    Items match that share a class; see docs/metrics.md.
+
+    Args:
+      method_class: of a method.
+      data: of several classes an item; None: `several_classes` of `easy_data`.
+      least: share of the way from chance to an mAP of 1 that each task goes.
+      **settings: as of `learns`.
+    """
+    name, made = method_class.__name__, quick(method_class, **LEARNING | settings)
+    data = data or several_classes(easy_data(method_class, 240, 90, 12, settings=made))
+    if not method_class.multi_label:
+        try:
+            job.needed(method_class, data, made)
+        except InputError as error:
+            assert "several" in str(error), f"{name} refuses items of several classes for another reason: {error}"
+            return
+        raise AssertionError(f"{name} takes items of several classes, and says multi_label = False")
+    rule = protocol.make("standard", data, method_similarity=method_class.similarity_name())
+    data, training = job.prepare(job.needed(method_class, data, made), rule, made, run.RunOptions())
+    try:
+        method = method_class.of(training, made, 0)
+        _train(method, training) if isinstance(method, Method) else method.learn(training)
+    except Exception as error:
+        raise AssertionError(
+            f"{name} says multi_label = True, and cannot train on items of several classes: {error}. Labels are (B, C) "
+            "of 0 and 1 then: see label_vectors and share_class of tfxmr.engine.losses, vectors of tfxmr.core.classes"
+        ) from error
+    for task, value in _scores(method, data, training, rule).items():
+        assert value >= least, (
+            f"{name} does not learn items of several classes: {task} goes {value:.2f} of the way from chance to an mAP "
+            f"of 1, and must go {least:.2f}. Does it take one of an item's classes for all of them?"
         )
 
 
@@ -492,7 +556,7 @@ def _encodes(encode: Callable, data: MultiModalData) -> None:
 
 RULES = (
     reads_only_its_views, is_seeded, descends, changes_only_its_networks, stays_where_it_does_not_train,
-    drops_out_in_training_alone, resumes, learns,
+    drops_out_in_training_alone, resumes, learns, knows_its_labels,
 )
 
 

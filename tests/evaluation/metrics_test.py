@@ -78,7 +78,7 @@ def test_mean_by_class():
     assert list(metrics.mean_by_class([0.5, 1], ["b", "a"])) == ["a", "b"]
     with pytest.raises(ValueError, match="NaN"):
         metrics.mean_by_class([0.2, np.nan], [0, 1])
-    with pytest.raises(ValueError, match="must both be"):
+    with pytest.raises(ValueError, match="one row a query"):
         metrics.mean_by_class([0.2, 0.3], [0])
 
 

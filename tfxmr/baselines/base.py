@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, setting
 from tfxmr.data import normalisation
+from tfxmr.data.labels import class_sets, without_class
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.evaluation.retriever import Retriever, Trained
 
@@ -108,8 +109,8 @@ class Baseline(Trained, sklearn.base.BaseEstimator):
 
         Args:
           *views: a matrix (n, d) for each modality.
-          labels: (n,) class of each item, numbers or words; needed by methods that learn from classes. They also decide
-            the default width of a common space.
+          labels: (n,) class of each item, numbers or words; or 0/1 (n, C) for items of several classes. Methods that
+            learn from classes need them, and they decide the default width of a common space.
 
         Returns:
           self.
@@ -174,10 +175,20 @@ class Baseline(Trained, sklearn.base.BaseEstimator):
                 raise InputError(f"{name} learns from classes; give fit(..., labels=y), y (n,) the class of each item")
             split = Split.of_pairs(features, np.arange(len(features["view1"])))
             return MultiModalData("given as arrays", {"train": split}, [], instances=True)
+        if (sets := class_sets(np.asarray(labels))) is not None:
+            return self._of_several(features, sets)
         labels = sklearn.utils.validation.column_or_1d(labels)
         sklearn.utils.multiclass.check_classification_targets(labels)
         classes, numbers = np.unique(labels, return_inverse=True)
         return MultiModalData("given as arrays", {"train": Split.of_pairs(features, numbers)}, list(map(str, classes)))
+
+    def _of_several(self, features: dict[str, NDArray], sets: NDArray[np.bool_]) -> MultiModalData:
+        """Plain arrays of items with classes (n, C) as data; those of one class each have its number."""
+        if wrong := without_class(sets):
+            raise InputError(f"labels {wrong}")
+        labels = sets.argmax(axis=1) if (sets.sum(axis=1) == 1).all() else sets
+        split = Split.of_pairs(features, labels)
+        return MultiModalData("given as arrays", {"train": split}, list(map(str, range(sets.shape[1]))))
 
     @property
     def transductive(self) -> bool:

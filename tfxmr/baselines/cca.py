@@ -76,6 +76,7 @@ class CCA(PairBaseline, LinearBaseline):
     }
     """
     provenance = "textbook"
+    multi_label = True  # it looks at no class
     linear = ("mean", "weights")
 
     def check(self, data: MultiModalData) -> None:

@@ -49,6 +49,7 @@ class CFA(PairBaseline, LinearBaseline):
     }
     """
     provenance = "90 %: no code is public"
+    multi_label = True  # it looks at no class
     linear = ("mean", "weights")
 
     def learn(self, data: MultiModalData) -> Self:

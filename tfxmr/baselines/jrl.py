@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tfxmr.baselines._linear import Regression, cross, project
 from tfxmr.baselines.base import BaselineSettings, LinearBaseline
+from tfxmr.core.classes import vectors
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import setting
 from tfxmr.data.multimodal import MultiModalData
@@ -55,17 +56,18 @@ class JRL(LinearBaseline):
     min over P_m:  gamma sum_m ||P_m||_2,1 + sigma sum_m tr(P_m' Z_m' L_m Z_m P_m)
                    + lambda_pair sum_{a<b} ||X_a P_a - X_b P_b||_F^2 + mu sum_m ||X_m P_m - Y||_F^2
 
-    Y is one-hot (n, C), Z are the items of X and, if transductive, those that are searched. L = I - D^-1/2 K D^-1/2,
-    where K_ij = 1 / (1 + exp ||z_i - z_j||) for all pairs, and D counts the neighbours: j where i is among the nearest
-    of j or j of i, an item itself excluded. With D_m = diag 1 / (2 ||p_i||) and all projections of the iterate before,
-    an update is
+    Y (n, C) is one-hot, or has a 1 for each of an item's classes, Z are the items of X and, if transductive, those that
+    are searched. L = I - D^-1/2 K D^-1/2, where K_ij = 1 / (1 + exp ||z_i - z_j||) for all pairs, and D counts the
+    neighbours: j where i is among the nearest of j or j of i, an item itself excluded. With D_m = diag 1 / (2 ||p_i||)
+    and all projections of the iterate before, an update is
 
     P_m = (gamma D_m + sigma Z'LZ + (lambda_pair pairs_m + mu) X'X)^-1 X' (lambda_pair sum_b X_b P_b + mu Y)
 
     where b runs over the pairs_m modalities that m is paired with.
 
     An item's posterior is the vote of the nearest training items of all modalities in the common space, weighted by
-    1 / (1 + exp distance); the similarity of two items is the dot product of their posteriors.
+    1 / (1 + exp distance), where one of several classes votes for each in equal shares; the similarity of two items is
+    the dot product of their posteriors.
 
     Known from the authors' code, whose choices are the defaults. Differs from it: it is always --transductive; and the
     queries never search themselves. Its K and D are of different graphs, so that L may have eigenvalues below 0 where
@@ -101,7 +103,7 @@ class JRL(LinearBaseline):
     """
     provenance = "the authors' code"
     default_similarity = "dot"
-    supervised = True
+    supervised = multi_label = True
 
     @property
     def transductive(self) -> bool:
@@ -125,7 +127,7 @@ class JRL(LinearBaseline):
         extra = unlabelled if self.transductive and unlabelled else {}
         partners = {m: [b for b in group if b != m] for group in train.groups for m in group}
         views = {m: _View(train.features[m], extra.get(m), len(partners[m]), self.settings) for m in data.modalities}
-        labels = {m: np.eye(data.num_classes)[train.labels[m]] for m in data.modalities}
+        labels = {m: vectors(train.labels[m], data.num_classes) for m in data.modalities}
         start = np.random.default_rng(self.settings.init_seed)
         weights = {m: start.random((d, data.num_classes)) for m, d in data.dims.items()}
         self.objectives_ = np.zeros(0)
@@ -141,7 +143,8 @@ class JRL(LinearBaseline):
         for m in views:
             self.keep(m, weights=kept[m])
         self.training_ = np.concatenate([project(train.features[m], kept[m]) for m in views])
-        self.training_labels_ = np.concatenate([labels[m] for m in views])
+        shares = [labels[m] / np.maximum(labels[m].sum(axis=1, keepdims=True), 1) for m in views]
+        self.training_labels_ = np.concatenate(shares)
         return self
 
     def _objective(

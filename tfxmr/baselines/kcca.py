@@ -87,6 +87,7 @@ class KCCA(PairBaseline):
     }
     """
     provenance = "textbook"
+    multi_label = True  # it looks at no class
 
     def learn(self, data: MultiModalData) -> Self:
         """Learns both functions from the pairs of the training split. Returns self."""

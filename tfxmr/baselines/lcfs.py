@@ -6,6 +6,7 @@ import numpy as np
 
 from tfxmr.baselines._linear import Regression, project
 from tfxmr.baselines.base import BaselineSettings, LinearBaseline
+from tfxmr.core.classes import vectors
 from tfxmr.core.settings import setting
 from tfxmr.data.multimodal import MultiModalData
 
@@ -32,8 +33,9 @@ class LCFS(LinearBaseline):
     min over U_m:  1/2 sum_m ||X_m U_m - Y||_F^2 + lambda_sparse sum_m ||U_m||_2,1
                    + lambda_rank ||[X_1 U_1, X_2 U_2 ...]||_*
 
-    Y is one-hot (n, C). Both norms are smoothed, sum_i (||u_i||^2 + e^2)^1/2 and tr (A A' + e^2 I)^1/2 for the matrix A
-    of all projections; with R = diag (||u_i||^2 + e^2)^-1/2 and S = (A A' + e^2 I)^1/2 of the iterate before, each step
+    Y (n, C) is one-hot, or has a 1 for each of an item's classes. Both norms are smoothed, sum_i (||u_i||^2 + e^2)^1/2
+    and tr (A A' + e^2 I)^1/2 for the matrix A of all projections; with R = diag (||u_i||^2 + e^2)^-1/2 and
+    S = (A A' + e^2 I)^1/2 of the iterate before, each step
 
     (X_m' X_m + lambda_sparse R_m + lambda_rank X_m' S^-1 X_m) U_m = X_m' Y
 
@@ -69,13 +71,13 @@ class LCFS(LinearBaseline):
     }
     """
     provenance = "90 %: no code is public"
-    pairs = supervised = True
+    pairs = supervised = multi_label = True
 
     def learn(self, data: MultiModalData) -> Self:
         """Learns one projection a modality from the training split. Returns self."""
         self.check(data)
         train = data.splits["train"]
-        targets = np.eye(data.num_classes)[train.labels[data.modalities[0]]]
+        targets = vectors(train.labels[data.modalities[0]], data.num_classes)
         views = {m: Regression(train.features[m]) for m in data.modalities}
         weights = {m: views[m].solve(targets, np.full(d, self.settings.lambda_sparse)) for m, d in data.dims.items()}
         for _ in range(self.settings.iterations):

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tfxmr.baselines._linear import Regression, project
 from tfxmr.baselines.base import BaselineSettings, LinearBaseline
+from tfxmr.core.classes import vectors
 from tfxmr.core.settings import setting
 from tfxmr.data.multimodal import MultiModalData
 
@@ -31,10 +32,11 @@ class LGCFL(LinearBaseline):
 
     min over W_m, b_m, M_m >= 0:  sum_m  1/2 ||X_m W_m + 1 b_m' - (Y + B * M_m)||_F^2 + penalty sum_g ||W_m,g||_F
 
-    Y is one-hot (n, C), B is 1 where Y is and -1 elsewhere, * multiplies the entries, and W_m,g are the rows of `group`
-    neighbouring features. In turn: W by weighting row i with 1 / ||W_g(i)|| of the round before, b by the mean of what
-    is left, and M = max(0, B * (X W + 1 b' - Y)). Features wider than many are solved in the dimension of the items
-    (tfxmr.baselines._linear.Regression). Retrieval compares X W + 1 b' by cosine.
+    Y (n, C) is one-hot, or has a 1 for each of an item's classes, B is 1 where Y is and -1 elsewhere, * multiplies the
+    entries, and W_m,g are the rows of `group` neighbouring features. In turn: W by weighting row i with 1 / ||W_g(i)||
+    of the round before, b by the mean of what is left, and M = max(0, B * (X W + 1 b' - Y)). Features wider than many
+    are solved in the dimension of the items (tfxmr.baselines._linear.Regression). Retrieval compares X W + 1 b' by
+    cosine.
 
     LGCFL-style: no code is public, and this formula is the paper's with a provenance of 45 %. The dragged targets are
     those of Xiang et al., IEEE TNNLS 2012. Modalities never meet in training, so they need not be paired.
@@ -66,7 +68,7 @@ class LGCFL(LinearBaseline):
     }
     """
     provenance = "45 %: no code is public"
-    supervised = True
+    supervised = multi_label = True
     linear = ("weights", "bias")
 
     def learn(self, data: MultiModalData) -> Self:
@@ -74,7 +76,7 @@ class LGCFL(LinearBaseline):
         self.check(data)
         train = data.splits["train"]
         for m in data.modalities:
-            weights, bias = self._regress(train.features[m], np.eye(data.num_classes)[train.labels[m]])
+            weights, bias = self._regress(train.features[m], vectors(train.labels[m], data.num_classes))
             self.keep(m, weights=weights, bias=bias)
         return self
 

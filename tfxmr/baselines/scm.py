@@ -42,7 +42,7 @@ class SCM(PairBaseline):
     paper = "Rasiwasia et al., ACM MM 2010"
     citation = SM.citation  # of one paper
     provenance = "textbook; the published figures are met"
-    supervised = True
+    supervised = multi_label = True
 
     def check(self, data: MultiModalData) -> None:
         """Raises InputError if `data` are no pairs of two modalities that vary, or there is a single class."""

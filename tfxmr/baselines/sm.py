@@ -29,6 +29,9 @@ class SM(LinearBaseline):
 
     min over W, b:  - sum over items of log softmax(x W + b)_label + penalty / 2 ||W||^2
 
+    Of items of several classes each class c has a logistic regression of its own, of the items that have it against the
+    rest: - sum over items of log sigma(+-(x w_c + b_c)) + penalty / 2 ||w_c||^2.
+
     Retrieval compares the probabilities by cosine. Modalities never meet in training, so they need not be paired.
 
     Example, of the upper and the lower halves of handwritten digits: find the lower halves of the same digit.
@@ -58,7 +61,7 @@ class SM(LinearBaseline):
     }
     """
     provenance = "textbook; the published figures are met"
-    supervised = True
+    supervised = multi_label = True
     linear = ("weights", "bias")
 
     def check(self, data: MultiModalData) -> None:
@@ -72,7 +75,12 @@ class SM(LinearBaseline):
         """Fits one classifier a modality on the training split. Returns self."""
         self.check(data)
         train = data.splits["train"]
+        self._note(data.multi_label)
         for m in data.modalities:
+            if data.multi_label:
+                weights, bias = self._one_against_rest(train.features[m], train.labels[m])
+                self.keep(m, weights=weights, bias=bias)
+                continue
             # Of two classes scikit-learn keeps the difference of logits alone; its square is twice ||W||^2.
             two = len(np.unique(train.labels[m])) == 2
             solver = sklearn.linear_model.LogisticRegression(
@@ -85,6 +93,33 @@ class SM(LinearBaseline):
             self.keep(m, weights=weights, bias=bias)
         return self
 
+    def _note(self, several: bool) -> None:
+        """Notes for `represent` that items have several classes."""
+        if several:
+            self.multi_label_ = np.array(True)
+        elif hasattr(self, "multi_label_"):  # of a fit before
+            del self.multi_label_
+
+    def _one_against_rest(self, x: NDArray, labels: NDArray[np.bool_]) -> tuple[NDArray, NDArray]:
+        """(W (d, C), b (C,)) of a logistic regression for each class; of one that all items have, or none, b alone."""
+        weights, bias = np.zeros((x.shape[1], labels.shape[1])), np.zeros(labels.shape[1])
+        x = x.astype(np.float64)
+        for c, truth in enumerate(labels.T):
+            if truth.all() or not truth.any():
+                bias[c] = scipy.special.logit((truth.sum() + 0.5) / (len(truth) + 1))
+                continue
+            solver = sklearn.linear_model.LogisticRegression(
+                C=1 / self.settings.penalty, max_iter=self.settings.iterations
+            ).fit(x, truth)
+            weights[:, c], bias[c] = solver.coef_[0], solver.intercept_[0]
+        return weights, bias
+
     def represent(self, modality: str, features: NDArray) -> NDArray:
-        """Maps features (n, d) to class probabilities (n, C)."""
-        return scipy.special.softmax(super().represent(modality, features), axis=1)
+        """Maps features (n, d) to class probabilities (n, C), which add up to 1 unless items have several classes."""
+        logits = super().represent(modality, features)
+        return scipy.special.expit(logits) if self.by_class else scipy.special.softmax(logits, axis=1)
+
+    @property
+    def by_class(self) -> bool:
+        """True if it was fitted to items of several classes: each class has a probability of its own."""
+        return bool(getattr(self, "multi_label_", False))

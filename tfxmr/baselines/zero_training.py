@@ -55,7 +55,7 @@ class ZeroTraining(Baseline):
     """
     provenance = "the definition: cosine similarity of the given embeddings"
     least_modalities = 2
-    one_space = True
+    one_space = multi_label = True
 
     def check(self, data: MultiModalData) -> None:
         """Raises InputError if the modalities' features have different widths."""

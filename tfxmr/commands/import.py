@@ -11,7 +11,7 @@ from absl.flags import FlagValues
 from numpy.typing import NDArray
 from tfxmr_flags import parsing
 
-from tfxmr.core import display
+from tfxmr.core import classes, display
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file, write_text
 from tfxmr.data.files import matrix_files, npz, word_tables
@@ -65,6 +65,8 @@ def main(arguments: Sequence[str]) -> None:
     by_name = f"{len(names)} classes, by their names in the files"
     labels = f"labels counted from {base} in the files" if names == known else by_name
     train = checked["train"]
+    if classes.several(train.labels[train.modalities[0]]):
+        labels = "matrices of labels, several classes an item"
     without = next((m for m in train.modalities if m not in train.features), "image")
     remedy = f"to train others, name a matrix of vectors of each modality, too, such as --array=train/{without}=NAME"
     display.say_next(labels, hint(store.path, train.views, remedy=remedy))

@@ -53,7 +53,7 @@ def show(facts: Mapping[str, str]) -> None:
 
 def details(name: str, method: type[Any]) -> dict[str, str]:
     """Label -> text of all that is said of a method, its name and title first."""
-    _, year, modalities, views, classes, paper, page, provenance = _row(name, method)
+    _, year, modalities, views, _, paper, page, provenance, labels = _row(name, method)
     path = importlib.util.find_spec(method.__module__).origin  # type: ignore[union-attr]
     title = (ast.get_docstring(ast.parse(pathlib.Path(str(path)).read_text(encoding="utf-8"))) or "").splitlines()[0]
     settings = len(dataclasses.fields(method.Settings))
@@ -62,7 +62,7 @@ def details(name: str, method: type[Any]) -> dict[str, str]:
         "paper": paper,
         "modalities": f"{modalities}; {'two' if method.most_modalities == 2 else 'two or more'} at a time",
         "views": "one vector an item" if views == "matrices" else ", ".join(views.split()),
-        "classes": "seen and unseen ones (zero-shot)" if classes == "zero-shot" else "seen ones alone",
+        "classes": f"seen {'and unseen ones (zero-shot)' if method.zero_shot else 'ones alone'}; {labels} an item",
         "settings": f"{settings}; `tfxmr train --model={name} --help` lists them",
         "provenance": provenance,
         "page": "" if page == "-" else page,
@@ -81,6 +81,7 @@ def _row(name: str, method: type[Any]) -> tuple[str, ...]:
         method.paper,
         page if (ROOT / page).is_file() else "-",
         method.provenance,
+        "one or several" if method.multi_label else "one",
     )
 
 

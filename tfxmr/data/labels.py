@@ -1,4 +1,4 @@
-"""Labels as others store them: class numbers, class names, one-hot rows or columns."""
+"""Labels as others store them: class numbers, class names, one-hot rows or columns, matrices of 0 and 1."""
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +24,33 @@ def one_hot(labels: NDArray) -> NDArray | None:
     return None
 
 
+def class_sets(labels: NDArray, items: int | None = None) -> NDArray[np.bool_] | None:
+    """Which classes each item has, of a matrix of 0 and 1, or of -1 and 1; None if the array is none.
+
+    Args:
+      labels: an array; a vector that is stored as a matrix, (n, 1) or (1, n), is none.
+      items: n; of (C, n) the columns are the items then. None: the rows are.
+
+    Returns:
+      bool (n, C), or None.
+
+    >>> class_sets(np.array([[1, 1], [-1, 1], [1, -1]]), items=2).tolist()
+    [[True, False, True], [True, True, False]]
+    """
+    if labels.ndim != 2 or min(labels.shape) < 2 or not _marks(labels):
+        return None
+    return (labels.T if items == labels.shape[1] != len(labels) else labels) > 0
+
+
+def without_class(sets: NDArray[np.bool_]) -> str:
+    """What is wrong if an item of sets (n, C) has no class, and what to do; "" if each has one."""
+    empty = np.flatnonzero(~sets.any(axis=1))
+    if not len(empty):
+        return ""
+    return (f"has {len(empty)} items without a class, first in row {empty[0]}. Drop these items, or give them a "
+            "class of their own.")
+
+
 def _marks(labels: NDArray) -> bool:
     """True if an array says by 0 and 1, or by -1 and 1, which classes an item has."""
     return labels.dtype.kind in "biuf" and any(np.isin(labels, values).all() for values in ((0, 1), (-1, 1)))
@@ -47,11 +74,5 @@ def advice(labels: NDArray) -> str:
             return (f"Row {broken[0]} holds {labels.ravel()[broken[0]]}, which is no class number; drop the items "
                     "without a class.")
         return "Use .ravel()." if labels.ndim > 1 else "Use .astype('int32')."
-    if one_hot(labels) is not None:
-        return f"It is one-hot: use .argmax(axis={1 if ((labels == 1).sum(axis=1) == 1).all() else 0})."
-    if labels.ndim == 2 and _marks(labels):
-        several = (labels == 1).sum(axis=1)
-        row = np.flatnonzero(several != 1)[0]
-        return (f"Row {row} has {several[row]} classes, and one label an item is needed: drop the items of no "
-                "class or of several, or choose one class of each, and store its number.")
-    return "One label an item is needed: store its class number, counted from 0."
+    return ("Store each item's class number, counted from 0; or of items of several classes a matrix (n, classes) of 0 "
+            "and 1.")

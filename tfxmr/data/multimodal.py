@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tfxmr.core import classes as class_labels
 from tfxmr.core.errors import InputError
 from tfxmr.data import memmap, views
 from tfxmr.data.views import modality_of, ordered
@@ -18,7 +19,8 @@ class Split:
     Attributes:
       features: view -> float32 (n_m, d), (n_m, places, d) or int32 (n_m, T), see tfxmr.data.views: an array or
         tfxmr.data.memmap.MappedMatrix. A modality has one view or more; n_m is one number for all of them.
-      labels: modality -> int32 (n_m,), zero-based class of each item.
+      labels: modality -> int32 (n_m,), zero-based class of each item; or bool (n_m, C), which classes each item has,
+        where an item may have several: in all modalities and splits alike. See tfxmr.core.classes.
       ids: modality -> n_m strings that name the items; modalities without names are skipped.
       unpaired: modalities whose items have no counterpart in another modality, even if the labels agree.
     """
@@ -34,11 +36,11 @@ class Split:
 
         Args:
           features: view -> (n, ...); whole numbers become tokens, except in a default view.
-          labels: (n,), shared by all modalities.
+          labels: (n,), or of several classes an item 0/1 (n, C); shared by all modalities.
           ids: n names shared by all modalities, or None.
         """
         names = ordered({modality_of(view) for view in features})
-        labels = np.asarray(labels, np.int32)
+        labels = class_labels.as_labels(labels)
         return cls(
             features={view: views.typed(view, features[view]) for view in ordered(features)},
             labels={m: labels for m in names},
@@ -85,7 +87,7 @@ class Split:
         Args:
           names: the classes' names in label order; without them the message gives the label.
         """
-        classes = {m: set(self.labels[m].tolist()) for m in self.modalities}
+        classes = {m: set(class_labels.present(self.labels[m])) for m in self.modalities}
         for m in self.modalities:
             lacking = sorted(set().union(*classes.values()) - classes[m])
             if lacking:
@@ -110,8 +112,9 @@ class Split:
         return orders
 
     def of_classes(self, classes: Iterable[int]) -> "Split":
-        """Keeps the items whose label is in `classes` (any iterable of ints); labels are not renumbered."""
-        keep = {m: np.flatnonzero(np.isin(self.labels[m], sorted(classes))) for m in self.modalities}
+        """Keeps the items that have one of `classes` (any iterable of ints); labels are not renumbered."""
+        wanted = set(classes)
+        keep = {m: np.flatnonzero(class_labels.having(self.labels[m], wanted)) for m in self.modalities}
         return self.take(keep)
 
     def take(self, rows: Any) -> "Split":
@@ -246,7 +249,13 @@ class MultiModalData:
         """C: the number of class names, or else one more than the largest label."""
         if self.class_names:
             return len(self.class_names)
-        return 1 + max(int(labels.max()) for s in self.splits.values() for labels in s.labels.values())
+        every = [labels for s in self.splits.values() for labels in s.labels.values()]
+        return every[0].shape[1] if self.multi_label else 1 + max(int(labels.max()) for labels in every)
+
+    @property
+    def multi_label(self) -> bool:
+        """True if items may have several classes: labels are bool (n, C), and items match that share a class."""
+        return class_labels.several(next(iter(next(iter(self.splits.values())).labels.values())))
 
     def only(self, modalities: Sequence[str]) -> "MultiModalData":
         """Keeps some modalities. Raises InputError if it has not got one, or for fewer than two."""
@@ -299,14 +308,12 @@ class MultiModalData:
         )
 
     def of_classes(self, classes: Iterable[int]) -> "MultiModalData":
-        """The items of some classes (labels), which are numbered anew in their order."""
-        kept = sorted(set(classes))
-        number = np.full(self.num_classes, -1, np.int32)
-        number[kept] = np.arange(len(kept))
-        splits = {}
+        """The items of some classes (labels), which are numbered anew in their order; other classes are forgotten."""
+        kept, total, splits = sorted(set(classes)), self.num_classes, {}
         for name, split in self.splits.items():
             split = split.of_classes(kept)
-            splits[name] = dataclasses.replace(split, labels={m: number[y] for m, y in split.labels.items()})
+            labels = {m: class_labels.renumbered(y, kept, total) for m, y in split.labels.items()}
+            splits[name] = dataclasses.replace(split, labels=labels)
         return dataclasses.replace(
             self, splits=splits, class_names=[self.class_names[c] for c in kept] if self.class_names else [],
             class_embeddings=None if self.class_embeddings is None else self.class_embeddings[kept],

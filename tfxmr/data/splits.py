@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxmr.core import classes
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, seed_setting, setting
 from tfxmr.data import memmap
@@ -228,7 +229,7 @@ def class_counts(data: MultiModalData) -> str:
     for name, split in data.splits.items():
         for group in split.groups:
             title = name if split.paired else f"{name} {'+'.join(group)}"
-            columns[title] = np.bincount(split.labels[group[0]], minlength=data.num_classes)
+            columns[title] = classes.counts(split.labels[group[0]], data.num_classes)
     names = data.class_names or [f"class {c}" for c in range(data.num_classes)]
     width = max(map(len, names))
     lines = [" " * width + "".join(f"  {title}" for title in columns)]
@@ -300,7 +301,8 @@ def _check(data: MultiModalData, drawn: bool) -> None:
     untrained = []
     for m in data.modalities:
         trained, tested = (
-            set(data.splits[part].labels[m].tolist()) if part in data.splits else set() for part in ("train", "test")
+            set(classes.present(data.splits[part].labels[m])) if part in data.splits else set()
+            for part in ("train", "test")
         )
         if tested - trained and not data.instances:
             lacking = ", ".join(str(data.class_names[c] if data.class_names else c) for c in sorted(tested - trained))

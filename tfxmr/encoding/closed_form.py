@@ -46,7 +46,8 @@ def _(method: ZeroTraining, modality: str, rows: tf.Tensor) -> tf.Tensor:
 
 @represent.register
 def _(method: SM, modality: str, rows: tf.Tensor) -> tf.Tensor:
-    return tf.nn.softmax(linear(method, modality, rows))
+    logits = linear(method, modality, rows)
+    return tf.nn.sigmoid(logits) if method.by_class else tf.nn.softmax(logits)
 
 
 @represent.register

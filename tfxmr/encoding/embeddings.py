@@ -9,6 +9,7 @@ import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from tfxmr.core import classes
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import read_json, replacing, to_json, write_text
 from tfxmr.data import MultiModalData
@@ -123,14 +124,14 @@ def _items(
     """The columns of each item, in the order of the vectors."""
     every = [name for split in splits.values() for name in split.ids.get(modality, ())]
     unique = len(set(every)) == len(every)  # an id may stand in two splits
-    unseen = set(protocol.unseen)
+    names = () if data.instances else data.class_names
     for name, split in splits.items():
-        ids = split.ids.get(modality)
-        for row, label in enumerate(split.labels[modality].tolist()):
+        ids, labels = split.ids.get(modality), split.labels[modality]
+        of_unseen = classes.having(labels, protocol.unseen).tolist()
+        for row, number in enumerate(classes.numbers(labels)):
             own = ids[row] if ids else str(row)
             yield {
                 "id": own if ids and unique else f"{name}/{own}", "name": own, "split": name, "row": row,
-                "label": label,
-                "class": data.class_names[label] if data.class_names and not data.instances else str(label),
-                "seen": label not in unseen, "pair": f"{name}/{row}" if name in paired else None,
+                "label": number, "class": classes.name(labels[row], names), "seen": not of_unseen[row],
+                "pair": f"{name}/{row}" if name in paired else None,
             }

@@ -84,7 +84,8 @@ def semantic_discrimination(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
     Args:
       logits: (M, B, C), the classifier's output on each modality.
-      labels: int (B,), classes 0..C-1.
+      labels: int (B,), classes 0..C-1; or of several classes an item float (B, C) of 0 and 1, whose cross-entropy is
+        the mean over them.
 
     Returns:
       (B,), at least 0; M ln C at equal logits.
@@ -92,8 +93,32 @@ def semantic_discrimination(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     >>> round(float(semantic_discrimination(tf.zeros((2, 1, 4)), [3])[0]), 4)  # 2 ln 4
     2.7726
     """
+    labels = tf.convert_to_tensor(labels)
+    if labels.shape.rank == 2:
+        shares = tf.broadcast_to(tf.math.divide_no_nan(labels, tf.reduce_sum(labels, -1, True)), tf.shape(logits))
+        return tf.reduce_sum(tf.nn.softmax_cross_entropy_with_logits(shares, logits), axis=0)
     labels = tf.broadcast_to(labels, tf.shape(logits)[:2])
     return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), axis=0)
+
+
+def label_vectors(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
+    """Label vectors float (B, C) of labels int (B,), one-hot; those of items of several classes, (B, C), are such.
+
+    >>> label_vectors(tf.constant([1]), 3).numpy().tolist()
+    [[0.0, 1.0, 0.0]]
+    """
+    return labels if len(labels.shape) == 2 else tf.one_hot(labels, num_classes)
+
+
+def share_class(labels: tf.Tensor) -> tf.Tensor:
+    """Which items of a batch match, bool (B, B): of labels int (B,) the equal ones, of (B, C) those that share a class.
+
+    >>> share_class(tf.constant([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0]])).numpy()[1].tolist()
+    [True, True, False]
+    """
+    if len(labels.shape) == 2:
+        return tf.matmul(labels, labels, transpose_b=True) > 0
+    return labels[:, None] == labels[None, :]
 
 
 def squared_distances(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

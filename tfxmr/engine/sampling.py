@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfxmr.core.classes import several
 from tfxmr.core.errors import InputError
 from tfxmr.data.memmap import MappedMatrix
 from tfxmr.data.multimodal import MultiModalData, Split
@@ -51,7 +52,8 @@ def batches(
 
     Returns:
       tf.data.Dataset of dicts: view -> (B, ...) of the view's type, and "label" -> int32 (B,), the class of each row
-      in every modality; perhaps "wrong" and "source", dicts of the same kind.
+      in every modality, or of items of several classes float32 (B, C) of 0 and 1; perhaps "wrong" and "source", dicts
+      of the same kind.
 
     Raises:
       InputError: a modality has no item of a class, or there is one class alone and two are to be drawn.
@@ -114,7 +116,10 @@ def _drawer(
     groups = [[m] for m in reversed(split.modalities)] if sampler == "repaired" else split.groups
     groups = sorted(groups, key=lambda group: -len(split.labels[group[0]]))  # stable: the first of equals leads
     gather = {view: _gather(split.features[view]) for view in split.views}
-    same_class = [_same_class(split.labels[group[0]]) for group in groups]
+    labels = split.labels[groups[0][0]]
+    if several(labels) and (len(groups) > 1 or sampler != "items"):
+        raise InputError("items of several classes are drawn in pairs, and not joined or told apart by class")
+    same_class = [] if several(labels) else [_same_class(split.labels[group[0]]) for group in groups]
 
     def items(rows: list[tf.Tensor], label: tf.Tensor) -> dict[str, Any]:
         rows_of = {m: r for group, r in zip(groups, rows, strict=True) for m in group}
@@ -123,11 +128,12 @@ def _drawer(
 
     if sampler == "classes":
         return _by_classes(split, batch_size, seed, same_class, items)
-    labels, numbers = tf.constant(split.labels[groups[0][0]]), tf.range(len(split))
-    other_class = _other_class(split.labels[groups[0][0]]) if sampler == "contrasted" else None
+    known = tf.constant(labels.astype(np.float32) if several(labels) else labels)
+    numbers = tf.range(len(split))
+    other_class = _other_class(labels) if sampler == "contrasted" else None
 
     def joined(row: tf.Tensor, state: tf.Tensor) -> dict[str, Any]:
-        label = tf.gather(labels, row)
+        label = tf.gather(known, row)
         others = [pick(label, randomness.fold_in(state, i)) for i, pick in enumerate(same_class[1:])]
         return items([row, *others], label)
 

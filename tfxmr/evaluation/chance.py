@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from tfxmr.evaluation import checks
 from tfxmr.evaluation.ranking import check, is_relevant
 
+BLOCK = 16  # different queries whose relevant items are counted at once
+
 
 @dataclasses.dataclass(frozen=True)
 class RandomRanking:
@@ -42,9 +44,12 @@ def random_ranking(query_labels: ArrayLike, gallery_labels: ArrayLike, own: bool
     query_labels, gallery_labels = checks.labels(query_labels, gallery_labels)
     own = checks.truth("own", own)
     patterns, counts = np.unique(query_labels, axis=0, return_counts=True)
-    numbers = [int(is_relevant(patterns[i : i + 1], gallery_labels).sum()) for i in range(len(patterns))]
+    if patterns.ndim == 2:
+        patterns, gallery_labels = patterns.astype(np.float32), gallery_labels.astype(np.float32)
+    blocks = [patterns[i : i + BLOCK] for i in range(0, len(patterns), BLOCK)]
+    numbers = np.concatenate([is_relevant(block, gallery_labels).sum(axis=1) for block in blocks])
     # A query without any label is not even relevant to itself.
-    relevant, of_number = np.unique(np.maximum(np.array(numbers) - own, 0), return_inverse=True)
+    relevant, of_number = np.unique(np.maximum(numbers - own, 0), return_inverse=True)
     return RandomRanking(len(gallery_labels) - own, relevant, np.bincount(of_number, weights=counts))
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.evaluation import checks, order
+from tfxmr.evaluation.chance import random_ranking
 from tfxmr.evaluation.metrics import eleven_point_of
 from tfxmr.evaluation.ranking import check, is_relevant, over_queries
 from tfxmr.evaluation.similarity import Similarity
@@ -56,7 +57,7 @@ def chance_curve(
     Args:
       kind: as in `mean_curve`.
       query_labels, gallery_labels: (Q,) and (G,) ints, or 0/1 (Q, L) and (G, L).
-      draws: rankings drawn for each number of relevant items that occurs.
+      draws: rankings drawn for each number of relevant items that occurs; of several labels an item, as many in all.
       seed: of the draws.
 
     Returns:
@@ -72,10 +73,14 @@ def chance_curve(
     _check(kind)
     draws, rng = checks.whole("draws", draws), np.random.default_rng(checks.whole("seed", seed, 0))
     query_labels, gallery_labels = checks.labels(query_labels, gallery_labels)
-    patterns, queries = np.unique(query_labels, axis=0, return_counts=True)
-    size = len(gallery_labels)
-    relevant = is_relevant(patterns, gallery_labels).sum(axis=1)
-    curves = []
+    size, curves = len(gallery_labels), []
+    if query_labels.ndim == 1:
+        patterns, queries = np.unique(query_labels, return_counts=True)
+        relevant = is_relevant(patterns, gallery_labels).sum(axis=1)
+    else:  # many more numbers of relevant items than there are classes: each has fewer of the draws
+        drawn = random_ranking(query_labels, gallery_labels)
+        relevant, queries = drawn.relevant, drawn.queries
+        draws = max(1, min(draws, draws * query_labels.shape[1] // len(relevant)))
     for count in relevant:
         ranks = (np.sort(rng.choice(size, count, replace=False)) + 1 for _ in range(draws))
         curves.append(np.mean([_curve(kind, np.arange(1, count + 1), r) for r in ranks], axis=0))

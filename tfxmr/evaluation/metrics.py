@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tfxmr.core import classes
 from tfxmr.evaluation import checks
 
 LARGEST = 1e150  # the product of two such numbers is finite
@@ -118,7 +119,7 @@ def mean_by_class(values: ArrayLike, labels: ArrayLike) -> dict[Any, float]:
 
     Args:
       values: (Q,), no NaN.
-      labels: (Q,), the queries' classes.
+      labels: (Q,), the queries' classes; or 0/1 (Q, C), of several classes: a query counts for each of its own.
 
     Returns:
       {label: mean}, labels ascending.
@@ -130,9 +131,10 @@ def mean_by_class(values: ArrayLike, labels: ArrayLike) -> dict[Any, float]:
     if np.isnan(values).any():
         raise ValueError("values holds NaN; take out queries that do not count before averaging")
     labels, _ = checks.labels(labels, labels)
-    if values.shape != labels.shape:
-        raise ValueError(f"values {values.shape} and labels {labels.shape} must both be (Q,)")
-    return {label.item(): float(values[labels == label].mean()) for label in np.unique(labels)}
+    if len(values) != len(labels):
+        raise ValueError(f"values {values.shape} and labels {labels.shape} must have one row a query")
+    labels = classes.as_labels(labels) if classes.several(labels) else labels
+    return {label: float(values[having].mean()) for label, having in classes.members(labels)}
 
 
 def harmonic_mean(seen: float, unseen: float) -> float:

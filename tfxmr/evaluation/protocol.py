@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxmr.core import classes as class_labels
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, seed_setting, setting
 from tfxmr.evaluation.ranking import DENOMINATORS, NO_RELEVANT, TIES
@@ -72,8 +73,9 @@ class ProtocolOptions(UnseenOptions):
         "zero_shot",
         "zero_shot: train on seen classes, query test items against training items within the unseen and within the "
         "seen classes; generalised: the same queries, each against the training items of all classes; standard: train "
-        "on all, query test against test, the default for data without word vectors of the class names (unless unseen "
-        "classes are asked for). The others reproduce what the published code of that name does.",
+        "on all, query test against test, the default for data without word vectors of the class names and for several "
+        "classes an item (unless unseen classes are asked for). The others reproduce what the published code of that "
+        "name does.",
         choices=tuple(PRESETS), affects="scoring",
     )
     labels_per_class: int = setting(
@@ -141,8 +143,8 @@ class Task:
       query_rows: (Q,).
       gallery_split: split that is searched.
       gallery_rows: modality -> (G_m,).
-      query_labels: (Q,).
-      gallery_labels: (G,), the modalities' after each other.
+      query_labels: (Q,), or of several classes an item bool (Q, C).
+      gallery_labels: (G,) or (G, C), the modalities' after each other.
       query_ids, gallery_ids: (Q,) and (G,) names of the items where a query could find itself, which is not ranked
         then; else None.
     """
@@ -239,13 +241,11 @@ class Protocol:
                 f"({data.size('validation')}), which is used; omit the flag, or give --validation_fraction=0"
             )
         seen = [c for c in range(data.num_classes) if c not in self.unseen]
-        renumber = np.full(data.num_classes, -1, np.int32)
-        renumber[seen] = np.arange(len(seen), dtype=np.int32)
         splits = {}
         for name in ("train", "validation"):
             if name in data.splits:
                 kept = data.splits[name].of_classes(seen)
-                labels = {m: renumber[kept.labels[m]] for m in kept.modalities}
+                labels = {m: class_labels.renumbered(y, seen, data.num_classes) for m, y in kept.labels.items()}
                 splits[name] = dataclasses.replace(kept, labels=labels)
         if self.labels_per_class:
             names = [data.class_names[c] if data.class_names else str(c) for c in seen]
@@ -323,7 +323,7 @@ def _rows(split: Any, classes: Any, repeated: Sequence[str]) -> dict[str, NDArra
     found = {}
     for m in split.modalities:
         rows = split.items_of(m)[0] if m in repeated else np.arange(len(split.labels[m]))
-        found[m] = rows[np.isin(split.labels[m][rows], sorted(classes))]
+        found[m] = rows[class_labels.having(split.labels[m][rows], classes)]
     return found
 
 
@@ -333,6 +333,9 @@ def _names(modality: str, rows: NDArray) -> list[str]:
 
 def few(split: Any, count: int, seed: int, names: Any) -> Any:
     """Draws `count` items of each class of a split, of each modality where they are no pairs.
+
+    Items of several classes count for each of them: of each class the first `count` of one random order are taken, so
+    that a class may have more.
 
     Args:
       split: Split.
@@ -349,15 +352,13 @@ def few(split: Any, count: int, seed: int, names: Any) -> Any:
     rng, rows = np.random.default_rng(seed), {}
     for m, order in split.permute(rng).items():
         labels = split.labels[m][order]
-        sorted_rows = order[np.argsort(labels, kind="stable")]
-        counts = np.bincount(labels, minlength=len(names))
+        counts = class_labels.counts(labels, len(names))
         if (counts < count).any():
             c = int(np.argmin(counts))
             raise InputError(
                 f"--labels_per_class={count}: class {names[c]} has {counts[c]} training {m} items; give that at most"
             )
-        firsts = np.cumsum(counts) - counts
-        rows[m] = np.sort(np.concatenate([sorted_rows[first : first + count] for first in firsts]))
+        rows[m] = np.unique(np.concatenate([order[having][:count] for _, having in class_labels.members(labels)]))
     return split.take(rows)
 
 
@@ -396,7 +397,8 @@ def hold_out(split: Any, fraction: float, seed: int, repeated: Sequence[str] = (
             rest[m], held[m] = (np.flatnonzero(np.isin(items, part)) for part in (rest[m], held[m]))
         elif not split.paired:
             labels = split.labels[m]
-            missed = ~np.isin(labels[held[m]], labels[rest[m]])
+            lost = set(class_labels.present(labels)).difference(class_labels.present(labels[rest[m]]))
+            missed = class_labels.having(labels[held[m]], lost)
             rest[m], held[m] = np.sort(np.append(rest[m], held[m][missed])), held[m][~missed]
     return split.take(rest), split.take(held)
 
@@ -444,6 +446,11 @@ def make(
     if data.instances:
         raise InputError(
             f"--protocol={name}: dataset {data.name} has no classes, each item is found by its counterpart alone; use "
+            "--protocol=standard"
+        )
+    if data.multi_label:
+        raise InputError(
+            f"--protocol={name}: items of dataset {data.name} have several classes, seen and unseen ones at once; use "
             "--protocol=standard"
         )
     classes = range(data.num_classes)

@@ -170,6 +170,8 @@ def over_queries(
     query_labels, gallery_labels = checks.labels(query_labels, gallery_labels, num_queries, gallery_size)
     if query_labels.ndim == 1:
         query_labels, gallery_labels = _codes(query_labels, gallery_labels)
+    else:  # once, as products of floats are fast
+        query_labels, gallery_labels = (labels.astype(np.float32) for labels in (query_labels, gallery_labels))
     names, gallery_names = checks.ids(query_ids, num_queries, gallery_ids, gallery_size)
     codes = None if names is None or gallery_names is None else _codes(names, gallery_names)
 
@@ -202,7 +204,7 @@ def is_relevant(query_labels: NDArray, gallery_labels: NDArray) -> NDArray[np.bo
     """bool (q, G): equal labels, or a label in common."""
     if query_labels.ndim == 1:
         return query_labels[:, None] == gallery_labels
-    return (query_labels.astype(np.float32) @ gallery_labels.T.astype(np.float32)) > 0
+    return (query_labels.astype(np.float32, copy=False) @ gallery_labels.T.astype(np.float32, copy=False)) > 0
 
 
 def _codes(query: NDArray | list[str], gallery: NDArray | list[str]) -> tuple[NDArray, NDArray]:

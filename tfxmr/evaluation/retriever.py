@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxmr.core import registry
 from tfxmr.core.errors import InputError
 
 OWN = "own"  # the similarity of a protocol that leaves the comparison to the method
@@ -90,6 +91,7 @@ class Trained:
       joint: True: one model of all modalities, also without --joint; else of more than two a model a pair.
       one_space: True if it takes features of one space alone, which others have trained: all modalities as wide.
       pairs: True if it learns from items that all of its modalities share.
+      multi_label: True if it takes items of several classes: it learns from sets of classes, or from none at all.
       default_similarity: name of a similarity of two vectors, unless the protocol or --similarity says it; else cosine.
       similarity, context, points, carried, captions, drawings: None, or methods of the class, and whole_gallery: see
         Retriever.
@@ -103,6 +105,7 @@ class Trained:
     joint = False
     one_space = False
     pairs = False
+    multi_label = False
     default_similarity: str | None = None
     similarity: Any = None
     context: Any = None
@@ -122,6 +125,22 @@ class Trained:
         """Whether it learns from pairs with these settings: `pairs`, unless a method overrides it."""
         return cls.pairs
 
+    @classmethod
+    def check_labels(cls, data: Any, name: str) -> None:
+        """Raises InputError if items of `data`, or of its second domain, have several classes and the method takes one.
+
+        Args:
+          data: MultiModalData.
+          name: of the method, for the message.
+        """
+        several = next((part for part in (data, data.source) if part is not None and part.multi_label), None)
+        if several is not None and not cls.multi_label:
+            others = ", ".join(other for other, method in registry.methods() if method.multi_label)
+            raise InputError(
+                f"{name} learns from one class an item, and items of dataset {several.shown} have several; take one of "
+                f"--model={others}"
+            )
+
     def check_modalities(self, data: Any, name: str) -> None:
         """Raises InputError if `data` lack modalities or pairs that this method needs, or have more than it takes.
 
@@ -129,6 +148,7 @@ class Trained:
           data: the training data, MultiModalData.
           name: of the method, for the message.
         """
+        self.check_labels(data, name)
         data.require(self.modalities, name)
         found = data.modalities
         if len(found) < self.least_modalities:

@@ -58,6 +58,10 @@ class MediaOptions(Settings):
         None, "Folder in which features that take long are kept for the next command, see `tfxmr cache`; none keeps "
         "nothing. Default: tfxmr in $XDG_CACHE_HOME or ~/.cache.", affects="nothing",
     )
+    class_separator: str = setting(
+        "", "--dataset=folder: what stands between the classes of an item that has several, where they are one text, "
+        "such as |; lists are read without it. Default: nothing, a text is one class.",
+    )
 
 
 def reading(noted: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,11 +109,13 @@ class Preview:
       class_vectors: True if it brings word vectors of its class names.
       instances: True if it has no classes.
       modalities: their names; () where the files do not tell, or cannot be read.
+      multi_label: True if items have several classes.
     """
 
     class_vectors: bool = False
     instances: bool = False
     modalities: tuple[str, ...] = ()
+    multi_label: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

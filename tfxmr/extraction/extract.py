@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tfxmr.core import classes as class_labels
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place, digest_file
 from tfxmr.core.progress import Progress
@@ -94,6 +95,9 @@ def extract(
     Raises:
       InputError: media that are missing, or a folder with other features.
     """
+    if data.multi_label and (taught := next((f.name for f in features.values() if f.labels_used), None)):
+        raise InputError(f"{taught} learns by one class an item, and items of {data.name} have several; take features "
+                         "that need no labels (without --finetune)")
     classes = [c for c in range(data.num_classes) if c not in unseen]
     modalities = list(dict.fromkeys(map(modality_of, features)))
     fitted = {v: _fit(feature, v, data, read, fit_on, corpus, classes) for v, feature in features.items()}
@@ -196,12 +200,12 @@ def _read_corpus(path: str | os.PathLike) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _of_classes(parts: Iterable[Split], view: str, classes: Iterable[int]) -> tuple[list[str], list[int]]:
+def _of_classes(parts: Iterable[Split], view: str, classes: Iterable[int]) -> tuple[list[str], list[Any]]:
     """(Ids, labels) of the items of some classes in some splits."""
-    modality = modality_of(view)
-    pairs = [(i, int(y)) for part in parts for i, y in zip(part.ids[modality], part.labels[modality], strict=True)]
-    chosen = set(classes)
-    return [i for i, y in pairs if y in chosen], [y for _, y in pairs if y in chosen]
+    m, wanted = modality_of(view), [*classes]
+    rows = [(part, np.flatnonzero(class_labels.having(part.labels[m], wanted)).tolist()) for part in parts]
+    return ([part.ids[m][row] for part, own in rows for row in own],
+            [label for part, own in rows for label in class_labels.numbers(part.labels[m][own])])
 
 
 def _train(
@@ -288,6 +292,6 @@ def _digests(data: MultiModalData, modalities: Iterable[str]) -> dict[str, str]:
     """Split -> digest of its items' names and labels."""
     found = {}
     for name, split in data.splits.items():
-        listed = {m: [split.ids[m], split.labels[m].tolist()] for m in modalities}
+        listed = {m: [split.ids[m], class_labels.numbers(split.labels[m])] for m in modalities}
         found[name] = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
     return found

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxmr.core import display
+from tfxmr.core.classes import SEPARATOR
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.data import memmap
@@ -80,7 +81,7 @@ class Folder(Dataset):
         """As `listed`, and in the same pass the images by a feature: (data, Described, id of an image -> its row)."""
         data_dir = request.data_dir
         found = _find(request)
-        _tell(f"--data_dir={data_dir}: {found.told}")
+        _tell(f"--data_dir={data_dir}: {found.told}{_of_several(found, request)}")
         images = list({item.image: item for item in found.items}.values())
         described = describe(feature, "image", images, len(images), functools.partial(_content, found.root),
                              lambda item, held: media_files.decoded(held, item), request.cache_dir)
@@ -99,19 +100,23 @@ class Folder(Dataset):
         data_dir = request.data_dir
         if not any(item.split == "train" for item in good):
             raise InputError(f"--data_dir={data_dir}: no usable item trains; put items into train/ (CSV: split train)")
-        classes = sorted({item.class_name for item in good if item.split == "train" and item.class_name is not None})
-        strange = sorted({f"{i.class_name!r} ({i.split})" for i in good if i.class_name not in classes})
+        classes = sorted({name for item in good if item.split == "train" for name in item.classes})
+        strange = sorted({f"{name!r} ({item.split})" for item in good for name in item.classes if name not in classes})
         if classes and strange:
             raise InputError(
                 f"--data_dir={data_dir}: no item trains class {', '.join(strange)}; add some, or omit it"
             )
-        splits = {}
+        several, splits = any(len(item.classes) > 1 for item in good), {}
+        if several and (barred := next((name for name in classes if SEPARATOR in name), None)):
+            raise InputError(
+                f"--data_dir={data_dir}: class {barred!r} holds {SEPARATOR!r}, which stands between the classes of an "
+                f"item; rename it, or say --class_separator={SEPARATOR!r} if it is several"
+            )
         for name in media_files.SPLITS:
             members = [item for item in good if item.split == name]
             if members:
                 empty = {m: np.zeros((len(members), 0), np.float32) for m in ("image", "text")}
-                labels = [classes.index(item.class_name) if item.class_name is not None else 0 for item in members]
-                pairs = Split.of_pairs(empty, labels)
+                pairs = Split.of_pairs(empty, _labels(members, classes, several))
                 ids = {"image": [item.id for item in members], "text": [item.text_id for item in members]}
                 splits[name] = dataclasses.replace(pairs, ids=ids)
         data = MultiModalData(
@@ -142,7 +147,8 @@ class Folder(Dataset):
     def preview(self, request: Request) -> Preview:
         """Whether there are classes, by the layout and the columns of tables; nothing where that cannot be told."""
         try:
-            return Preview(instances=not _find(request).has_classes)
+            found = _find(request)
+            return Preview(instances=not found.has_classes, multi_label=found.multi_label)
         except InputError:
             return Preview()
 
@@ -208,8 +214,28 @@ def _texts(root: pathlib.Path, same: Sequence[Item]) -> list[str]:
     return texts
 
 
+def _of_several(found: Found, request: Request) -> str:
+    """That items have several classes, or how it is said if they may have; in words after others, or ""."""
+    if found.multi_label:
+        return "; items have several classes"
+    barred = any(SEPARATOR in name for item in found.items for name in item.classes)
+    ask = barred and not request.class_separator
+    return f"; if {SEPARATOR!r} in a class stands between several, say --class_separator={SEPARATOR!r}" if ask else ""
+
+
+def _labels(members: Sequence[Item], classes: Sequence[str], several: bool) -> np.ndarray:
+    """Labels of items, int (n,), zeros of data without classes; bool (n, C) if items have several."""
+    number = {name: c for c, name in enumerate(classes)}
+    if not several:
+        return np.array([number[item.classes[0]] if item.classes else 0 for item in members])
+    labels = np.zeros((len(members), len(classes)), bool)
+    for row, item in enumerate(members):
+        labels[row, [number[name] for name in item.classes]] = True
+    return labels
+
+
 def _find(request: Request) -> Found:
-    return layouts.find(request.data_dir, request.layout, request.columns)
+    return layouts.find(request.data_dir, request.layout, request.columns, request.class_separator)
 
 
 class _Size:

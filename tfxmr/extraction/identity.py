@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from tfxmr.core import classes
 from tfxmr.data import memmap
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.views import modality_of
@@ -68,7 +69,7 @@ def _ids(data: MultiModalData, modality: str) -> list[bytes]:
 
 
 def _classes(data: MultiModalData, modality: str) -> list[bytes]:
-    labels = np.concatenate([split.labels[modality] for split in data.splits.values()]).tolist()
+    labels = np.concatenate([split.labels[modality] for split in data.splits.values()])
     if data.instances:  # a label is the number of an item, which another order of the items changes
         return [b""] * len(labels)
-    return [str(data.class_names[label] if data.class_names else label).encode() for label in labels]
+    return [classes.name(label, data.class_names).encode() for label in labels]

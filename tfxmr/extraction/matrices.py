@@ -1,7 +1,10 @@
 """One's own data that are arrays already: `--dataset=npz --data_dir=DIR` and `--dataset=features --features=DIR`."""
+import contextlib
 import dataclasses
 import pathlib
 import zipfile
+
+import numpy as np
 
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import feature_folder, npz
@@ -19,8 +22,9 @@ class Npz(Dataset):
 
     def preview(self, request: Request) -> Preview:
         """Looks at the names of the arrays."""
-        arrays = _array_names(pathlib.Path(request.data_dir or "").expanduser())
-        return Preview(False, npz.without_labels(arrays), npz.modalities_of(arrays))
+        folder = pathlib.Path(request.data_dir or "").expanduser()
+        arrays = _array_names(folder)
+        return Preview(False, npz.without_labels(arrays), npz.modalities_of(arrays), _of_several(folder))
 
 
 class Features(Dataset):
@@ -53,7 +57,19 @@ class Features(Dataset):
         owner = catalogue.find(manifest["dataset"]) or self
         vectors = "class_embeddings" in manifest or owner.class_vectors
         instances = bool(manifest.get("instances")) or npz.without_labels(_array_names(folder))
-        return Preview(vectors, instances, tuple(manifest["modalities"]))
+        return Preview(vectors, instances, tuple(manifest["modalities"]), _of_several(folder))
+
+
+def _of_several(folder: pathlib.Path) -> bool:
+    """True if the labels of the training split in a folder are a matrix (n, C), by their header alone."""
+    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
+        if (folder / "train").is_dir():
+            return np.load(folder / "train/label.npy", mmap_mode="r", allow_pickle=False).ndim == 2
+        with zipfile.ZipFile(folder / "train.npz") as archive, archive.open("label.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            return len(read(file)[0]) == 2
+    return False
 
 
 def _array_names(folder: pathlib.Path) -> tuple[str, ...]:

@@ -96,6 +96,7 @@ class SecondDomain(Settings):
     source_features: str | None = _second("features")
     source_layout: str | None = _second("layout")
     source_columns: tuple[str, ...] = _second("columns")
+    source_class_separator: str = _second("class_separator")
     source_text_items: str | None = _second("text_items")
     source_bad_items: str = _second("bad_items")
     source_image_features: str | None = _second("image_features")

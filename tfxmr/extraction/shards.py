@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxmr.core import classes
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file, read_json, replacing, to_json, write_text
 from tfxmr.data.files import states
@@ -128,7 +129,7 @@ class Shards:
             states.write(self.path / STATES, view, *feature.state())
             for name, split in splits.items():
                 ids, labels = split.ids[modality_of(view)], split.labels[modality_of(view)]
-                items.setdefault(name, {})[view] = [list(ids), labels.tolist()]
+                items.setdefault(name, {})[view] = [list(ids), classes.numbers(labels)]
                 self._shards[name, view] = divided(name, view, len(ids), self._count)
         write_text(self.path / "items.json", to_json(items))
         every = [shard for of_view in self._shards.values() for shard in of_view]
@@ -221,16 +222,17 @@ def _reader(dataset: str, asked: str) -> Callable[[str, Sequence[str]], Iterable
     return catalogue.get(dataset).reader(Request(**json.loads(asked)))
 
 
-def write(path: pathlib.Path, shard: Shard, ids: Sequence[str], labels: Sequence[int], rows: NDArray) -> None:
-    """Writes a shard as Parquet: row, id, label, split, and vector, the row's numbers one after another."""
+def write(path: pathlib.Path, shard: Shard, ids: Sequence[str], labels: Sequence[Any], rows: NDArray) -> None:
+    """Writes a shard as Parquet: row, id, label or list of labels, split, and vector, the row's numbers in order."""
     import pyarrow
     from pyarrow import parquet
 
     flat = pyarrow.array(rows.reshape(-1))
     width = int(np.prod(rows.shape[1:]))
+    kind = pyarrow.list_(pyarrow.int64()) if labels and isinstance(labels[0], list) else pyarrow.int64()
     table = pyarrow.table({
         "row": pyarrow.array(range(shard.start, shard.stop), pyarrow.int64()),
-        "id": pyarrow.array(ids, pyarrow.string()), "label": pyarrow.array(labels, pyarrow.int64()),
+        "id": pyarrow.array(ids, pyarrow.string()), "label": pyarrow.array(labels, kind),
         "split": pyarrow.array([shard.split] * len(ids), pyarrow.string()),
         "vector": pyarrow.FixedSizeListArray.from_arrays(flat, width),
     })

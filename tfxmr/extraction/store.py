@@ -21,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 
 from tfxmr import __version__
-from tfxmr.core import locks, registry
+from tfxmr.core import classes, locks, registry
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import read_json, to_json, write_bytes, write_text
 from tfxmr.data.files import feature_folder, filling
@@ -109,9 +109,16 @@ class FeatureStore:
     def put_items(
         self, split: str, labels: Mapping[str, Any], ids: Mapping[str, Sequence[str]], class_names: Sequence[str]
     ) -> None:
-        """Writes what is no matrix: labels, rows (name of array -> (n,)), ids (modality -> n names), class names."""
+        """Writes what is no matrix of features: labels, rows, ids and class names.
+
+        Args:
+          split: its name.
+          labels: name of an array of labels or rows -> (n,), or of several classes an item bool (n, C).
+          ids: modality -> n names.
+          class_names: of all classes.
+        """
         for name, values in labels.items():
-            self.put(f"{split}/{name}", np.asarray(values, np.int32))
+            self.put(f"{split}/{name}", classes.as_labels(values))
         write_text(self.path / split / feature_folder.IDS, to_json(ids))
         self.name_classes(class_names)
 

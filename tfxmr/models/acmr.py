@@ -89,6 +89,8 @@ class ACMR(Adversarial):
     through a reversed gradient times lambda_adv (and the schedule). Retrieval compares v and t by cosine; the
     authors' own metric is --protocol=acmr@50.
 
+    Of items of several classes, j is of i's class if they share one, and L_imd is the mean over an item's classes.
+
     Uncertain: the paper sums L_imi over triplets (i, j, k), here each i's are averaged; how it picks them (it sorts
     distances) is not clear. Its best alpha, beta and k are not known here. beta, the margin and the share of the
     negatives (1 : 5) are the code's, like its tanh after every layer, widths, Adam and linear D. alpha and gamma are
@@ -127,7 +129,7 @@ class ACMR(Adversarial):
         "imi": "L_imi, inter-modal invariance", "imd": "L_imd, intra-modal discrimination", "reg": "L_reg, weights",
         "adv": "L_adv, modality",
     }
-    zero_shot = True
+    zero_shot = multi_label = True
     least_modalities = most_modalities = 2
     least_classes = 2
 
@@ -203,7 +205,7 @@ def structure(v: tf.Tensor, t: tf.Tensor, labels: tf.Tensor, negatives: float, m
 
     Args:
       v, t: (B, d).
-      labels: (B,).
+      labels: (B,), or of several classes an item (B, C).
       negatives: weight of the distances to other classes, >= 0.
       margin: distance beyond which these are let go, >= 0.
 
@@ -211,7 +213,7 @@ def structure(v: tf.Tensor, t: tf.Tensor, labels: tf.Tensor, negatives: float, m
       A scalar.
     """
     distances = losses.row_distances(v[:, None], t[None])  # (B, B): row i of v, column j of t
-    same = tf.cast(labels[:, None] == labels[None, :], distances.dtype)
+    same = tf.cast(losses.share_class(labels), distances.dtype)
     loss = 0.0
     for d in (distances, tf.transpose(distances)):
         loss += tf.reduce_sum(d * same, axis=1) / tf.reduce_sum(same, axis=1)
@@ -227,14 +229,14 @@ def released_triplet(
 
     Args:
       v, t: the projected items of the two `modalities`, (B, d).
-      batch: modality -> (B, d_m), and "label" -> (B,).
+      batch: modality -> (B, d_m), and "label" -> (B,) or (B, C).
       margin: of the hinges.
       modalities: v's and t's.
 
     Returns:
       A scalar.
     """
-    other = batch["label"][:, None] != batch["label"][None, :]
+    other = ~losses.share_class(batch["label"])
     positive, loss = tf.nn.l2_loss(v - t), 0.0
     for own, opposite, modality in ((v, t, modalities[0]), (t, v, modalities[1])):
         rows = tf.math.l2_normalize(batch[modality], -1)
@@ -244,7 +246,7 @@ def released_triplet(
 
 
 def released_simple(v: tf.Tensor, t: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """The released code's "simple" loss of v and t (B, d) with labels (B,), a scalar, wrong distances included."""
+    """The released code's "simple" loss, a scalar, wrong distances included: v, t (B, d), labels (B,) or (B, C)."""
     wrong = tf.reduce_sum(v, axis=1)[:, None] - tf.matmul(v, t, transpose_b=True) + tf.reduce_sum(t, axis=1)[None]
-    other = tf.cast(labels[:, None] != labels[None, :], wrong.dtype)
+    other = tf.cast(~losses.share_class(labels), wrong.dtype)
     return tf.sqrt(2 * tf.nn.l2_loss(v - t) + 1e-12) + 0.02 * tf.reduce_mean(tf.nn.relu(0.1 - other * wrong))

@@ -24,7 +24,8 @@ from tfxmr.engine.optimizers import SGD, Adam, ByStages, BySteps, RMSprop
 from tfxmr.evaluation.retriever import Retriever, Trained
 
 Array: TypeAlias = NDArray | MappedMatrix
-Batch: TypeAlias = dict[str, Any]  # view -> (B, ...), "label" -> int32 (B,); "wrong" and "source" -> Batch
+# view -> (B, ...), "label" -> int32 (B,), or of items of several classes float32 (B, C); "wrong" and "source" -> Batch
+Batch: TypeAlias = dict[str, Any]
 Features: TypeAlias = tf.Tensor | dict[str, tf.Tensor]  # (B, d); of a method that names its inputs view -> (B, ...)
 Losses: TypeAlias = dict[str, tf.Tensor]  # name -> scalar
 Networks: TypeAlias = dict[str, keras.layers.Layer]  # name -> layer
@@ -272,7 +273,14 @@ class Method(Trained, KerasMethod):
     def check(self, data: MultiModalData) -> None:
         """Raises InputError if the method cannot train on `data`."""
         self.check_modalities(data, self.name)
-        data.splits["train"].require_classes(data.class_names)
+        train = data.splits["train"]
+        train.require_classes(data.class_names)
+        if data.multi_label and not train.paired:
+            raise InputError(
+                f"{self.name}: items of several classes are trained on in pairs, and those of dataset {data.name} "
+                f"share no rows but within {' | '.join('+'.join(g) for g in train.groups)}; choose --modalities, or "
+                "--model=sm"
+            )
         if data.num_classes < self.least_classes:
             raise InputError(f"{self.name} needs two or more training classes")
         if self.needs_class_embeddings and data.class_embeddings is None:
@@ -407,7 +415,7 @@ class Method(Trained, KerasMethod):
         The base applies an update before it asks for the next, so a later loss sees the new weights.
 
         Args:
-          batch: modality -> (B, d), and "label" -> int32 (B,).
+          batch: modality -> (B, d), and "label" -> int32 (B,); if `multi_label`, perhaps float32 (B, C).
           step: Step.
         """
         with tf.GradientTape() as tape:

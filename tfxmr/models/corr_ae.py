@@ -88,6 +88,7 @@ class CorrAE(DeepNet):
     }
     """
     provenance = "a public configuration; pre-training is --rbm_pretrain"
+    multi_label = True  # it looks at no class
     zero_shot = True
     least_modalities = 2
 

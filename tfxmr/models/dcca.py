@@ -90,6 +90,7 @@ class DCCA(Method):
     zero_shot = True
     least_modalities = most_modalities = 2
     pairs = True
+    multi_label = True  # it looks at no class
 
     def check(self, data: MultiModalData) -> None:
         """Raises InputError if the data are no pairs of two modalities, or the features of one do not vary."""

@@ -66,7 +66,8 @@ class DSCMR(Method):
     over all weights. Retrieval compares m by cosine. For images and texts J2 has the terms of images with images,
     images with texts and texts with texts, and J3 one; the sums over more modalities are this project's.
 
-    As in the authors' code, the norms are not squared and p has no softmax.
+    As in the authors' code, the norms are not squared and p has no softmax. Of items of several classes y_n has a 1 for
+    each, and S_uv is 1 if u and v share one; their code counts how many they share.
 
     Differs from the authors' code: the best epoch is chosen on validation items, where the code chooses it on the test
     items, so that its published values are optimistic; batches are drawn at random, where its loader does not
@@ -90,7 +91,7 @@ class DSCMR(Method):
     loss_names = {
         "j1": "J1, label space", "j2": "J2, common space", "j3": "J3, between modalities",
     }
-    zero_shot = True
+    zero_shot = multi_label = True
 
     def make_networks(self, data: Shapes) -> Networks:
         """Builds each modality's own layers, the shared linear layer and the classifier."""
@@ -108,8 +109,8 @@ class DSCMR(Method):
         labels = batch["label"]
         common = tf.stack([self.embed(m, batch[m]) for m in self.dims])  # (M, B, d)
         predicted = self.networks["classifier"](common)  # (M, B, C)
-        truth = tf.one_hot(labels, self.num_classes)
-        same = tf.cast(labels[:, None] == labels[None, :], tf.float32)
+        truth = losses.label_vectors(labels, self.num_classes)
+        same = tf.cast(losses.share_class(labels), tf.float32)
         every = range(len(self.dims))
         j2 = [likelihood(common[a], common[b], same) for a, b in itertools.combinations_with_replacement(every, 2)]
         j3 = [tf.reduce_mean(losses.row_distances(common[a], common[b])) for a, b in itertools.combinations(every, 2)]

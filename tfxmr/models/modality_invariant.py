@@ -143,6 +143,7 @@ class ModalityInvariant(Adversarial):
     modalities = ("image", "text")
     inputs = ("image", WORDS)
     pairs = True
+    multi_label = True  # it looks at no class
     takes_items = True
     torch_epsilon = True
     zero_shot = True

@@ -55,6 +55,8 @@ class SDML(Method):
 
     so that modalities may be added, removed or trained on other machines. Retrieval compares z by cosine.
 
+    Of items of several classes y has a 1 for each: z is drawn to the middle of their anchors.
+
     The unit-norm reconstruction can reach unit-norm features alone (--feature_norm=l2); --nonormalise_decoder
     leaves it as it is. Hidden layers have ReLU.
 
@@ -78,7 +80,7 @@ class SDML(Method):
     """
     provenance = "the authors' code"
     torch_epsilon = True
-    zero_shot = True
+    zero_shot = multi_label = True
 
     def check(self, data: MultiModalData) -> None:
         """Raises InputError if there are more classes than orthogonal anchors."""
@@ -120,13 +122,13 @@ class SDML(Method):
             yield self.minimise(m, loss, tape)
 
     def losses_of(self, modality: str, features: tf.Tensor, labels: tf.Tensor) -> Losses:
-        """The weighted losses of features (B, d) of a modality with labels (B,), name -> scalar."""
+        """The weighted losses of features (B, d) of a modality with labels (B,) or (B, C), name -> scalar."""
         alpha = self.settings.alpha
         z = self.embed(modality, features)
         made = self.networks[f"decoder_{modality}"](z)
         if self.settings.normalise_decoder:
             made = tf.math.l2_normalize(made, -1)
-        truth = tf.one_hot(labels, self.anchors.shape[1])
+        truth = losses.label_vectors(labels, self.anchors.shape[1])
         return {
             "reconstruction": alpha * tf.reduce_mean(losses.row_distances(made, features)),
             "anchors": (1 - alpha) * tf.reduce_mean(losses.row_distances(tf.matmul(z, self.anchors), truth)),

@@ -175,6 +175,7 @@ def named(
 ) -> MultiModalData:
     """As `needed`, which reads nothing."""
     wanted, name = method_class.modalities, registry.name_of(method_class)
+    method_class.check_labels(data, name)
     if len(data.modalities) > method_class.most_modalities:
         wanted = next(iter(pairs(method_class, settings or method_class.Settings(), data)), ())
     data = data.only(wanted) if wanted and set(wanted) < set(data.modalities) else data

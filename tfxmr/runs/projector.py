@@ -13,6 +13,7 @@ from google.protobuf import text_format
 from PIL import Image, ImageDraw, ImageFont
 from tensorboard.plugins.projector import EmbeddingInfo, ProjectorConfig, SpriteMetadata
 
+from tfxmr.core import classes
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import write_bytes, write_text
 from tfxmr.data import MultiModalData
@@ -50,9 +51,10 @@ def write(
             return
         found.append(np.asarray(made, np.float32))
         names = split.ids.get(m) or range(len(split.labels[m]))
-        for row, (name, label) in enumerate(zip(names, split.labels[m].tolist(), strict=True)):
-            group = "unseen" if label in unseen else "seen"
-            rows.append((data.class_names[label] if data.class_names else str(label), m, group, "test", str(name)))
+        of_unseen = classes.having(split.labels[m], unseen)
+        for row, (name, label) in enumerate(zip(names, split.labels[m], strict=True)):
+            group = "unseen" if of_unseen[row] else "seen"
+            rows.append((classes.name(label, data.class_names), m, group, "test", str(name)))
             items.append((m, row))
     points = np.concatenate(found)
     kept = np.arange(len(points))

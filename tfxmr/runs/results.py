@@ -103,6 +103,8 @@ def describe(data: MultiModalData, protocol: Protocol, training: MultiModalData 
     lines.append(f"protocol   {', '.join([protocol.name, *_unusual(protocol, facts)])}")
     if protocol.unseen:
         lines.append(f"unseen     {', '.join(map(str, facts['unseen']))}")
+    if data.multi_label:
+        lines.append("metrics    an item is relevant if it shares a class with the query: items have several")
     if data.instances:
         lines.append("metrics    hit@k: a counterpart is among the first k, R@k of papers on images and sentences")
     return "\n".join(lines)

@@ -4,6 +4,7 @@ import dataclasses
 import numpy as np
 
 from tfxmr import evaluation
+from tfxmr.core import classes
 from tfxmr.core.settings import Settings
 from tfxmr.data import MultiModalData, Split
 from tfxmr.evaluation.protocol import Protocol, Task
@@ -39,7 +40,7 @@ def held_out(protocol: Protocol, settings: Settings, data: MultiModalData, optio
     if options.validation_fraction or "validation" in data.splits or not needed:
         return options.validation_fraction
     labels = data.splits["train"].labels.values()
-    smallest = min(len(of_modality) - np.isin(of_modality, protocol.unseen).sum() for of_modality in labels)
+    smallest = min(len(of_modality) - classes.having(of_modality, protocol.unseen).sum() for of_modality in labels)
     return max(SHARE, 1 / max(1, int(smallest)))
 
 

@@ -125,12 +125,12 @@ def test_class_names_as_labels():
 @pytest.mark.parametrize("stored, message", [
     (np.array([1.5]), "holds 1.5"), (np.array([0.0, np.nan]), "holds nan"), (np.array([1e300]), "holds 1e"),
     (np.array([2**63], np.uint64), "holds 9223372036854775808"), (np.array([np.inf]), "holds inf"),
-    (np.array([[1, 1, 0], [0, 1, 0]]), "Row 0 has 2 classes, and one label an item is needed"),
-    (np.array([[0, 0, 0], [0, 1, 1]]), "Row 0 has 0 classes"), (np.array([[1, 2], [3, 4]]), "One label an item is needed"),
+    (np.array([[0, 0, 0], [0, 1, 1]]), "train/label has 1 items without a class, first in row 0. Drop"),
+    (np.array([[1, 2], [3, 4]]), "Store each item's class number, counted from 0; or of items of several classes"),
     (np.array(1), "has type int64 and shape"), (np.array([1j]), "Store one class number an item"),
 ])  # fmt: skip
 def test_refuses_labels(stored, message):
-    """Guards against classes made of what is no class number: of NaN, of 1e300, of several labels an item."""
+    """Guards against classes made of what is no class number: of NaN, of 1e300, of items without a class."""
     with pytest.raises(InputError, match=message):
         matrix_files.tidy_labels({"train": {"label": stored}})
 

@@ -4,7 +4,6 @@ import pytest
 
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import npz
-from tfxmr.data.labels import advice as label_advice
 from tfxmr.engine import sampling
 from tfxmr.evaluation import protocol
 
@@ -115,10 +114,11 @@ def test_optional_parts(folder):
     ({"label": np.zeros(4)}, "Use .astype('int32')"),
     ({"label": np.array([0, 1, np.nan, 0])}, "Row 2 holds nan, which is no class number"),
     ({"label": np.zeros((4, 1), int)}, "Use .ravel()."),
-    ({"label": np.eye(4)[[0, 1, 0, 1]]}, "It is one-hot: use .argmax(axis=1)."),
-    ({"label": np.eye(3)[[0, 1, 0, 1]].T}, "It is one-hot: use .argmax(axis=0)."),
-    ({"label": 2 * np.eye(3)[[0, 1, 0, 1]] - 1}, "It is one-hot: use .argmax(axis=1)."),
-    ({"label": np.array([[0, 1], [1, 1], [1, 0], [1, 0]])}, "Row 1 has 2 classes, and one label an item is needed"),
+    ({"label": np.eye(4)[[0, 1, 0, 1]]}, "array 'label' has 4 columns, expected 2: a class for each line of classes.txt."),
+    ({"label": np.eye(2)[[0, 1, 0, 1]].T}, "has 4 columns, expected 2: a class for each line of classes.txt. Turn it with .T"),
+    ({"label": np.array([[0, 1], [1, 1], [1, 0], [0, 0]])}, "array 'label' has 1 items without a class, first in row 3"),
+    ({"label": np.array([[0, 1], [1, 1], [1, 0], [1, 0]])}, "the labels are of different kinds"),
+    ({"label": np.array([[0, 1], [1, 2], [1, 0], [1, 0]])}, "or of items of several classes a matrix (n, classes) of 0 and 1"),
     ({"label": np.array(["a", "b", "a", "b"])}, "numpy.unique(numpy.concatenate([train, test]), return_inverse=True)"),
     ({"label": np.array([0, 1, 0, 1j])}, "Store one class number an item"),
     ({"image": np.ones((3, 4))}, "has 3 rows, expected 4: one an entry of 'label'. Turn it with .T"),
@@ -231,15 +231,6 @@ def test_labels_counted_from_one(folder, recwarn):
         np.savez(folder / f"{split}.npz", **arrays(2, label=np.array([1, 2])))
     with pytest.warns(UserWarning, match="subtract 1 from all"):
         npz.load(folder)
-
-
-@pytest.mark.parametrize("labels, classes", [
-    (np.eye(4)[[0, 3, 1]], [0, 3, 1]), (np.eye(3)[[0, 2, 1, 1]], [0, 2, 1, 1]),
-])  # fmt: skip
-def test_advice_on_labels_is_right(labels, classes):
-    """Guards against advice that makes other labels than were meant, as .ravel() of one-hot rows did."""
-    advice = label_advice(labels)
-    assert eval("labels" + advice[advice.index(".argmax"):].rstrip("."), {"labels": labels}).tolist() == classes
 
 
 def test_empty_split(folder):

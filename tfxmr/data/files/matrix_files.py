@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import archive, sandbox, word_tables
 from tfxmr.data.files.sandbox import Unusable
-from tfxmr.data.labels import advice, one_hot
+from tfxmr.data.labels import advice, class_sets, one_hot, without_class
 from tfxmr.data.views import modality_of
 
 Arrays = dict[str, NDArray | Unusable]  # name -> what stands there
@@ -263,10 +263,11 @@ def _refuse_leaks(sources: Mapping[str, Source]) -> None:
 
 
 def tidy_labels(splits: Splits, base: int | None = None, names: Sequence[str] = ()) -> tuple[int, Sequence[str]]:
-    """Makes the label arrays of all splits zero-based whole numbers (n,); changes `splits`.
+    """Makes the label arrays of all splits zero-based whole numbers (n,), or bool (n, C); changes `splits`.
 
     Args:
-      splits: split -> (array name -> array); labels (n,), (n, 1) or (1, n), numbers or class names, or one-hot.
+      splits: split -> (array name -> array); labels (n,), (n, 1) or (1, n), numbers or class names; or matrices of 0
+        and 1, or -1 and 1, of the classes of each item, one-hot or, in any of them, several.
       base: number of the first class; None takes 1 if the smallest number of all is 1, else 0.
       names: the classes in label order, or none: class names in the place of numbers then stand in order of the
         alphabet.
@@ -275,12 +276,22 @@ def tidy_labels(splits: Splits, base: int | None = None, names: Sequence[str] = 
       (the base, the class names, or `names` where the labels are numbers).
 
     Raises:
-      InputError: labels that are no whole numbers of 32 bits or known names, or several or none an item.
+      InputError: labels that are no whole numbers of 32 bits or known names, or an item without a class.
     """
     labels = [(split, name) for split, arrays in splits.items() for name in arrays if name.partition("_")[0] == "label"]
     texts = [(split, name) for split, name in labels if splits[split][name].dtype.kind == "U"]
     if texts:
         return 0, _number_names(splits, texts, labels, names)
+    sets = {
+        (split, name): found for split, name in labels
+        if (found := class_sets(splits[split][name], _items(splits[split], name))) is not None
+    }
+    if len(sets) == len(labels) and any((found.sum(axis=1) != 1).any() for found in sets.values()):
+        for (split, name), found in sets.items():
+            if wrong := without_class(found):
+                raise InputError(f"array {split}/{name} {wrong}")
+            splits[split][name] = found
+        return 0, names
     counted = []  # labels that have a first number; one-hot ones have none
     for split, name in labels:
         classes = one_hot(splits[split][name])
@@ -293,6 +304,13 @@ def tidy_labels(splits: Splits, base: int | None = None, names: Sequence[str] = 
     for classes in counted:
         classes -= base
     return base, names
+
+
+def _items(arrays: Mapping[str, NDArray], label: str) -> int | None:
+    """The number of items that a label array of a split is of: `label` or `label_MODALITY`; None if nothing tells."""
+    modality = label.partition("_")[2]
+    views = [name for name in arrays if name.partition("_")[0] not in ("label", "id")]
+    return next((len(arrays[view]) for view in views if not modality or modality_of(view) == modality), None)
 
 
 def _number_names(

@@ -35,7 +35,7 @@ class Item:
     Attributes:
       id: of the image: "train/cat/001", or in a table the image's path or its id there.
       split: "train", "validation" or "test".
-      class_name: the class; None of data without classes.
+      classes: names of its classes, one or more; () of data without.
       image: path of the image file, relative to the root; or where inside a file it is.
       text: the text, or None if it stands in `text_file`.
       text_file: path of the text file, relative to the root, or None.
@@ -45,7 +45,7 @@ class Item:
 
     id: str
     split: str
-    class_name: str | None
+    classes: tuple[str, ...]
     image: str | Inside
     text: str | None = None
     text_file: str | None = None

@@ -1,4 +1,5 @@
 """The user's own feature matrices: `--dataset=npz --data_dir=DIR`."""
+import dataclasses
 import os
 import pathlib
 import warnings
@@ -8,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxmr.core import classes
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import archive, word_tables
-from tfxmr.data.labels import advice
+from tfxmr.data.labels import advice, class_sets, without_class
 from tfxmr.data.memmap import MappedMatrix, blocks, repeat
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.views import NAME, dim, is_default, modality_of, ordered
@@ -27,7 +29,8 @@ def load(data_dir: str | os.PathLike | None) -> MultiModalData:
     Each .npz file holds one matrix (n, d) of finite real numbers a modality, named as the modality (`image`,
     `text`, `video`, `audio`, `shape3d` or any other name), `label` (n,) of zero-based ints, and perhaps `id`
     (n,) of strings. Row n of every matrix is the same item. `classes.txt` has one class name a line, in label
-    order, UTF-8.
+    order, UTF-8. Items of several classes have a matrix `label` (n, C) of 0 and 1, in all splits and modalities; if
+    every item has one class, it is read as their numbers.
 
     A modality whose items are not those of the others has labels of its own: beside the matrix `video` (n_v, d)
     stand `label_video` (n_v,) and perhaps `id_video` (n_v,). Its rows then belong to no row of another modality,
@@ -67,17 +70,19 @@ def load(data_dir: str | os.PathLike | None) -> MultiModalData:
     tables, vocabularies = word_tables.read(folder, views_of(arrays["train"]))
     sizes = word_tables.sizes(tables, vocabularies, folder)
     splits = {split: split_of(paths[split], found, class_names, sizes) for split, found in arrays.items()}
+    splits = of_one_class(paths, splits)
     repeated = {split: tuple(sorted(n.removeprefix(ROW) for n in found if n.startswith(ROW)))
                 for split, found in arrays.items()}
     items = sum(len(split.labels[group[0]]) for split in splits.values() for group in split.groups)
     for name, part in splits.items():
         for m, labels in part.labels.items():
-            if not class_names and labels.max() >= items:
+            if not class_names and not classes.several(labels) and labels.max() >= items:
                 array = f"label_{m}" if m in part.unpaired else "label"
                 raise InputError(
                     f"{folder / name}.npz: array {array!r} holds {labels.max()}, expected less than the number of "
                     f"items, {items}: labels count the classes from 0. Renumber them, or add classes.txt.")
-    if not class_names and min(labels.min() for s in splits.values() for labels in s.labels.values()) == 1:
+    numbered = [y for s in splits.values() for y in s.labels.values() if not classes.several(y)]
+    if not class_names and numbered and min(labels.min() for labels in numbered) == 1:
         # Not refused: a class without items does no harm but to the class split by parity and to one output.
         warnings.warn(f"{folder}: the labels of all splits begin at 1, and are taken to lack class 0. If they "
                       "count from 1, subtract 1 from all.", stacklevel=2)
@@ -203,6 +208,30 @@ def split_of(
     return Split(features, labels, ids, tuple(own))
 
 
+def of_one_class(places: dict[str, Any], splits: dict[str, Split]) -> dict[str, Split]:
+    """Labels of all splits alike: as class numbers if they are matrices of which every item has one class.
+
+    Args:
+      places: split -> what messages call it.
+      splits: split -> Split.
+
+    Raises:
+      InputError: some labels are (n,) and others (n, C), or of another number of classes.
+    """
+    every = [(places[name], m, labels) for name, split in splits.items() for m, labels in split.labels.items()]
+    widths = {labels.shape[1:] for _, _, labels in every}
+    if len(widths) > 1:
+        told = ", ".join(f"{path} {m} {labels.shape}" for path, m, labels in every)
+        raise InputError(f"the labels are of different kinds: {told}. Give all as class numbers (n,), or all as (n, "
+                         "classes) of 0 and 1 with the same classes.")
+    if widths == {()} or not all((labels.sum(axis=1) == 1).all() for _, _, labels in every):
+        return splits
+    return {
+        name: dataclasses.replace(split, labels={m: y.argmax(axis=1).astype(np.int32) for m, y in split.labels.items()})
+        for name, split in splits.items()
+    }
+
+
 def check_widths(places: dict[str, Any], splits: dict[str, Split]) -> dict[str, Any]:
     """Raises InputError if the splits have other modalities or widths than the training split.
 
@@ -254,9 +283,12 @@ def _read_arrays(path: Any) -> dict[str, Any]:
     return archive.read_npz(path)
 
 
-def _check_labels(path: Any, name: str, labels: NDArray, class_names: Sequence[str]) -> NDArray:
-    """Returns the labels as int32 (n,)."""
+def _check_labels(path: Any, name: str, labels: Any, class_names: Sequence[str]) -> NDArray:
+    """Returns the labels as int32 (n,), or of several classes an item as bool (n, C)."""
     what = f"{path}: array {name!r}"
+    labels = np.asarray(labels[:]) if labels.ndim == 2 else labels  # one of whole numbers may have stayed in its file
+    if (sets := class_sets(labels)) is not None:
+        return _check_sets(what, sets, class_names)
     if labels.ndim != 1:
         raise InputError(f"{what} has shape {labels.shape}, expected (n,). {advice(labels)}")
     if labels.dtype.kind not in "iu":
@@ -272,6 +304,17 @@ def _check_labels(path: Any, name: str, labels: NDArray, class_names: Sequence[s
     if high > np.iinfo(np.int32).max:
         raise InputError(f"{what} holds {high}, expected zero-based class numbers that fit in 32 bits.")
     return labels.astype(np.int32)
+
+
+def _check_sets(what: str, labels: NDArray[np.bool_], class_names: Sequence[str]) -> NDArray[np.bool_]:
+    """Returns the classes of items of several, bool (n, C), or raises InputError."""
+    if class_names and labels.shape[1] != len(class_names):
+        turned = " Turn it with .T: its columns are the items." if len(labels) == len(class_names) else ""
+        raise InputError(f"{what} has {labels.shape[1]} columns, expected {len(class_names)}: a class for each line of "
+                         f"classes.txt.{turned}")
+    if wrong := without_class(labels):
+        raise InputError(f"{what} {wrong}")
+    return labels
 
 
 def _check_rows(path: Any, name: str, rows: NDArray, size: int, num_items: int | None = None) -> NDArray:

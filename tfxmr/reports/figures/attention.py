@@ -76,7 +76,7 @@ def _figure(
              for query, items in zip(chosen, found, strict=True) for item in items]
     images, texts = ([next(item for item in pair if item[1] == m) for pair in pairs] for m in ("image", "text"))
     carried = carry(*(features_of(prepared, items) for items in (images, texts)))
-    correct = (ranking.gallery_labels[found] == ranking.query_labels[chosen][:, None]).ravel()
+    correct = np.concatenate([ranking.right(query, items) for query, items in zip(chosen, found, strict=True)])
     for n, (image, text, right) in enumerate(zip(images, texts, correct, strict=True)):
         row, place = divmod(n, count)
         mark, colour = examples.MARKS[bool(right)]

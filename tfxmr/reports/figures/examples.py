@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tfxmr.core import classes as class_labels
 from tfxmr.core.errors import InputError
 from tfxmr.data import MultiModalData
 from tfxmr.evaluation.protocol import Protocol
@@ -77,12 +78,12 @@ def pick(
 
 
 def choose(labels: NDArray, count: int, rng: np.random.Generator) -> list[int]:
-    """Draws `count` of the items with labels (n,), of different classes as far as there are; list of indices."""
+    """Draws `count` items with labels (n,) or (n, C), of different classes as far as there are; list of indices."""
     order = rng.permutation(len(labels))
-    turn = np.empty(len(labels), int)  # how many of its class come before an item
-    for c in np.unique(labels):
-        own = order[labels[order] == c]
-        turn[own] = np.arange(len(own))
+    turn = np.zeros(len(labels), int)  # how many of its class come before an item
+    for _, having in class_labels.members(labels):
+        own = order[having[order]]
+        turn[own] = np.maximum(turn[own], np.arange(len(own)))
     return order[np.argsort(turn[order], kind="stable")][:count].tolist()
 
 
@@ -114,8 +115,9 @@ def _figure(
     for row, query, items in zip(cells, chosen, found, strict=True):
         label = ranking.query_labels[query]
         cell(row[0], shown[ranking.query_items[query]], f"query\n{class_of(data, label)}", "black")
+        right = ranking.right(query, items)
         for place, (axes, item) in enumerate(zip(row[1:], items, strict=True), 1):
-            mark, colour = MARKS[bool(ranking.gallery_labels[item] == label)]
+            mark, colour = MARKS[bool(right[place - 1])]
             heading = f"{place} {mark}\n{class_of(data, ranking.gallery_labels[item])}"
             cell(axes, shown[ranking.gallery_items[item]], heading, colour)
     return figure
@@ -172,6 +174,6 @@ def _names(data: MultiModalData, items: Iterable[Item]) -> list[str]:
     return [names(data, split, modality, [row])[0] for split, modality, row in items]
 
 
-def class_of(data: MultiModalData, label: int) -> str:
-    """What a figure calls a label: the class's name, or its number."""
-    return data.class_names[label] if data.class_names else f"{'item' if data.instances else 'class'} {label}"
+def class_of(data: MultiModalData, label: Any) -> str:
+    """What a figure calls a label, int or bool (C,): the names of its classes, or their numbers."""
+    return class_labels.name(label, data.class_names, "item " if data.instances else "class ")

@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from tfxmr.data import MultiModalData
 from tfxmr.evaluation.protocol import Protocol
+from tfxmr.evaluation.ranking import is_relevant
 from tfxmr.evaluation.retrieval import Representations
 from tfxmr.evaluation.retriever import Retriever
 
@@ -25,7 +27,7 @@ class Ranking:
       classes: "seen", "unseen" or "all".
       query, gallery: representations (Q, k), (G, k), normalised as the protocol says; or Rows and Gallery.
       similarity: how they are compared, as tfxmr.evaluation.similarity.scorer takes it.
-      query_labels, gallery_labels: (Q,), (G,).
+      query_labels, gallery_labels: (Q,), (G,); or of several classes an item bool (Q, C), (G, C).
       query_items, gallery_items: list of Q and of G (split, modality, row).
     """
 
@@ -38,6 +40,10 @@ class Ranking:
     gallery_labels: NDArray
     query_items: list[Item]
     gallery_items: list[Item]
+
+    def right(self, query: int, items: NDArray) -> NDArray[np.bool_]:
+        """Which gallery items (k,), of their indices, are relevant to a query of its index."""
+        return is_relevant(self.query_labels[[query]], self.gallery_labels[items])[0]
 
 
 def rankings(

@@ -50,6 +50,11 @@ def draw(
     """
     if data.instances:
         raise InputError(f"--figure=tsne: shows classes, and dataset {data.name} has none; draw --figure=examples")
+    if data.multi_label:
+        raise InputError(
+            f"--figure=tsne: its colour is the class, and items of dataset {data.name} have several; draw "
+            "--figure=examples"
+        )
     test, ready = (part.splits["test"].distinct(data.repeated) for part in (data, prepared))
     counts = test.permute(np.random.default_rng(seed))
     rows = {m: np.sort(order[:items]) for m, order in counts.items()}

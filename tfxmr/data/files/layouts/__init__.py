@@ -20,13 +20,16 @@ SIGNS = (
 )
 
 
-def find(data_dir: Place, layout: str | None = None, columns: Iterable[str] = ()) -> Found:
+def find(
+    data_dir: Place, layout: str | None = None, columns: Iterable[str] = (), class_separator: str = "",
+) -> Found:
     """Lists the items that a folder or a file names, without reading images.
 
     Args:
       data_dir: the folder or the file.
       layout: one of LAYOUTS; None looks which one it is.
       columns: parts "image=filename", which column of a table is which; others are found by their names.
+      class_separator: what stands between several classes in a cell of text; "": nothing, it is one.
 
     Returns:
       Found.
@@ -43,7 +46,7 @@ def find(data_dir: Place, layout: str | None = None, columns: Iterable[str] = ()
         raise InputError(f"--data_dir=DIR is missing: name {named}")
     if not (path.is_dir() or path.is_file()):
         raise InputError(f"--data_dir={data_dir} is no folder and no file of a table. Name {named}")
-    asked = Asked(str(data_dir), named_columns(columns))
+    asked = Asked(str(data_dir), named_columns(columns), class_separator)
     try:
         return LAYOUTS[layout or _seen(path)](path, asked)
     except OSError as error:  # a folder that cannot be listed

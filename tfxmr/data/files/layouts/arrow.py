@@ -38,5 +38,5 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
             found.extend(tables.meanings(table, columns, split))
     if not found:
         raise InputError(f"--data_dir={path}: holds no row in any .arrow file; {remedy}")
-    items, problems = rows.items(found, "class" in columns)
+    items, problems = rows.items(found, "class" in columns, asked)
     return Found(path, items, problems, "arrow", f"a data set saved by save_to_disk, {rows.told(columns)}")

@@ -71,7 +71,7 @@ def _items(root: pathlib.Path, file: pathlib.Path, split: str, problems: list[Pr
         own = list(dict.fromkeys(captions.get(entry["id"], ())))  # some annotators wrote the same
         if not own:
             problems.append(("image without a text", f"{file.name}: {name}"))
-        items += [Item(name, split, None, name, text, number=n if len(own) > 1 else None) for n, text in enumerate(own)]
+        items += [Item(name, split, (), name, text, number=n if len(own) > 1 else None) for n, text in enumerate(own)]
     lost = captions.keys() - ids
     problems += [("text without an image", f"{file.name}: image_id {i}") for i in sorted(map(str, lost))]
     return rows.below(_folder(root, file, items), items)

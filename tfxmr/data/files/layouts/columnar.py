@@ -129,8 +129,16 @@ def _class_names(schema: Any) -> dict[str, list[str]]:
     """Column -> names of its classes, as Hugging Face notes them in the schema."""
     noted = (schema.metadata or {}).get(b"huggingface") if schema is not None else None
     features = json.loads(noted).get("info", {}).get("features", {}) if noted else {}
-    return {name: facts["names"] for name, facts in features.items() if isinstance(facts, dict) and facts.get("names")}
+    found = {}
+    for name, facts in features.items():
+        facts = facts[0] if isinstance(facts, list) and facts else facts  # [FACTS], and {"feature": FACTS}, are lists
+        facts = facts.get("feature", facts) if isinstance(facts, dict) else {}
+        if isinstance(facts, dict) and facts.get("names"):
+            found[name] = facts["names"]
+    return found
 
 
 def _named(value: Any, names: list[str] | None) -> Any:
+    if names and isinstance(value, list):
+        return [_named(part, names) for part in value]
     return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value

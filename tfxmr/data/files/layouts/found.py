@@ -19,10 +19,12 @@ class Asked:
     Attributes:
       data_dir: as it was given, for messages.
       columns: meaning, one of MEANINGS -> the column that was named for it.
+      class_separator: what stands between the classes of an item where they are one text; "": there is one class.
     """
 
     data_dir: str
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    class_separator: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,12 @@ class Found:
     @property
     def has_classes(self) -> bool:
         """True if the items have classes."""
-        return any(item.class_name is not None for item in self.items)
+        return any(item.classes for item in self.items)
+
+    @property
+    def multi_label(self) -> bool:
+        """True if an item has several classes."""
+        return any(len(item.classes) > 1 for item in self.items)
 
 
 def inside(path: pathlib.Path, root: pathlib.Path) -> bool:

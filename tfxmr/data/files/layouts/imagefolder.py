@@ -33,7 +33,7 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
             found.append((f"{folder / file.name} {where}", row and _placed(row, folder)))
     if not told:
         return _of_classes(path)
-    items, problems = rows.items(found, "class" in columns)
+    items, problems = rows.items(found, "class" in columns, asked)
     return Found(path, items, problems, "imagefolder", told)
 
 
@@ -73,7 +73,7 @@ def _images(path: pathlib.Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _of_classes(path: pathlib.Path) -> Found:
-    items = [Item(image, split, name, image, name.replace("_", " ")) for split, name, image in _images(path)]
+    items = [Item(image, split, (name,), image, name.replace("_", " ")) for split, name, image in _images(path)]
     if not items:
         raise InputError(
             f"--data_dir={path}: holds no {' or '.join(METADATA)}, and no image in <class>/ or <split>/<class>/"

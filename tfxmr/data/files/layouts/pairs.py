@@ -61,6 +61,6 @@ def _of_class(root: pathlib.Path, split: str, name: str, problems: list[Problem]
     problems += [("text without an image", f"{where}/{stem}.txt") for stem in sorted(texts - images.keys())]
     problems += [("image without a text", f"{where}/{images[s]}") for s in sorted(images.keys() - texts)]
     return {
-        stem: Item(f"{where}/{stem}", split, name, f"{where}/{images[stem]}", text_file=f"{where}/{stem}.txt")
+        stem: Item(f"{where}/{stem}", split, (name,), f"{where}/{images[stem]}", text_file=f"{where}/{stem}.txt")
         for stem in images.keys() & texts
     }

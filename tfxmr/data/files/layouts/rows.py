@@ -1,7 +1,10 @@
 """Rows of a table, wherever it stands, as Items: which column is which, and several sentences of one image."""
+import ast
+import contextlib
 import dataclasses
 import os
 import pathlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +25,7 @@ assert tuple(NAMES) == MEANINGS
 SPLIT_NAMES = {name: name for name in SPLITS} | {
     "training": "train", "val": "validation", "valid": "validation", "dev": "validation", "testing": "test",
 }
+LIST = re.compile(r"\s*\[.*\]\s*", re.DOTALL)  # of classes in a cell of text, as pandas and JSON write one
 LOOKED = 200  # images by which the folder that they stand in is found
 Row = tuple[str, Mapping[str, Any] | None]  # (where, meaning -> value); None: it is malformed
 
@@ -72,12 +76,13 @@ def told(columns: Mapping[str, str]) -> str:
     return f"columns {', '.join(parts)}{none}"
 
 
-def items(rows: Iterable[Row], classes: bool) -> tuple[list[Item], list[Problem]]:
+def items(rows: Iterable[Row], classes: bool, asked: Asked) -> tuple[list[Item], list[Problem]]:
     """The Items of a table: an image has one for each of its sentences.
 
     Args:
       rows: of the table, in order; without a split they train.
       classes: whether each row must have a class.
+      asked: says what stands between several classes of an item.
 
     Returns:
       (items in the order of their images' first rows, problems).
@@ -86,7 +91,8 @@ def items(rows: Iterable[Row], classes: bool) -> tuple[list[Item], list[Problem]
     problems: list[Problem] = []
     for where, row in rows:
         values = row or {}
-        class_name, split, own_id = (_plain(values.get(name)) for name in ("class", "split", "id"))
+        split, own_id = (_plain(values.get(name)) for name in ("split", "id"))
+        own_classes = _classes(values.get("class"), asked.class_separator) if classes else ()
         image = values.get("image")
         if not isinstance(image, Inside):
             image = _plain(image)
@@ -94,13 +100,13 @@ def items(rows: Iterable[Row], classes: bool) -> tuple[list[Item], list[Problem]
         if part is None:
             problems.append(("malformed line", f"{where} (split {split!r}; {', '.join(SPLITS)} are known)"))
             continue
-        if row is None or not image or (classes and not class_name):
+        if row is None or not image or (classes and not own_classes):
             problems.append(("malformed line", where))
             continue
         others = found.setdefault(image, [])
         for text in _texts(values.get("text")):
-            item = Item(own_id or str(image), part, class_name if classes else None, image, text)
-            if others and (others[0].split, others[0].class_name) != (item.split, item.class_name):
+            item = Item(own_id or str(image), part, own_classes, image, text)
+            if others and (others[0].split, others[0].classes) != (item.split, item.classes):
                 problems.append(("image in two splits or classes", f"{where}: {image}"))
             elif any(other.text == text for other in others):
                 problems.append(("duplicate line", f"{where}: {image}, with the same text"))
@@ -111,6 +117,17 @@ def items(rows: Iterable[Row], classes: bool) -> tuple[list[Item], list[Problem]
 
 def _plain(value: Any) -> str:
     return "" if value is None else str(value).strip()
+
+
+def _classes(value: Any, separator: str) -> tuple[str, ...]:
+    """The classes of a cell, by alphabet: those of a list, of a text that is one, or of a text with separators."""
+    if isinstance(value, str) and (listed := LIST.fullmatch(value)):
+        with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):  # it is the name of a class
+            value = ast.literal_eval(listed[0].strip())  # of strings and numbers alone; JSON's lists of them, too
+    if isinstance(value, str) and separator:
+        value = value.split(separator)
+    parts = value if isinstance(value, list | tuple) else [value]
+    return tuple(sorted({_plain(part) for part in parts} - {""}))
 
 
 def _texts(value: Any) -> list[str]:

@@ -55,7 +55,7 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
         told = told or f"{', '.join(name.name for _, name in files)}: {table.told}, {rows.told(columns)}"
         before = f"{file.name} " if len(files) > 1 else ""
         found.extend((before + where, row) for where, row in meanings(table, columns, split))
-    items, problems = rows.items(found, "class" in columns)
+    items, problems = rows.items(found, "class" in columns, asked)
     folder = rows.folder_of_images(root, items)
     told += f"; images in {folder}/" if folder else ""
     return Found(root, rows.below(folder, items), problems, "table", told)

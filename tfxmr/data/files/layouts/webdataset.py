@@ -72,7 +72,7 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
             elif row:
                 problems.append(("image without a text" if "image" in row else "text without an image", where))
     classes = any((row or {}).get("class") is not None for _, row in found)
-    items, more = rows.items(found, classes)
+    items, more = rows.items(found, classes, asked)
     columns = {"image": "image", "text": "text"} | ({"class": "class"} if classes else {})
     return Found(root, items, problems + more, "webdataset", f"{len(shards)} tar files, {rows.told(columns)}")
 
