@@ -1,6 +1,7 @@
 """Tests of the ways in which people keep images and texts: what is found by looking, told, counted and refused."""
 import io
 import json
+import os
 import tarfile
 import warnings
 from unittest import mock
@@ -442,3 +443,24 @@ def test_an_arrow_file_that_is_written_anew_is_read_anew(tmp_path):
     file.write_bytes((tmp_path / "new").read_bytes())
     found = layouts.find(tmp_path / "hf")
     assert len(found.items) == 12 and found.items[0].text == "a cat 20" and found.items[0].image.read(found.root) == jpeg_bytes(20)
+
+
+def test_a_table_is_read_once_in_a_command_while_it_is_as_it_was(tmp_path):
+    """Guards against a table of a million lines that is parsed again by each part of a command; and against the old lines
+    of one that has been written since, to the same length and time."""
+    path = table(images(tmp_path), "a.csv", rows())
+    for place in (path, path.parent):
+        os.utime(place, ns=(1, 1))
+    with mock.patch.object(layouts, "YOUNG", -10**10), mock.patch.object(layouts.tables, "read", wraps=layouts.tables.read) as read:
+        request = Request(path, split=SplitRule("random", 1, ("0.5", "0", "0.5")))
+        assert FOLDER.preview(request).instances
+        data = FOLDER.load(request)
+        FOLDER.media("image", data.splits["test"].ids["image"][:1], request)
+        assert read.call_count == 1
+        state = path.stat()
+        path.write_text(path.read_text().replace("sits", "lies"))
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+        assert any("lies" in item.text for item in layouts.find(path).items) and read.call_count == 2
+    with mock.patch.object(layouts.tables, "read", wraps=layouts.tables.read) as read:
+        path.write_text(path.read_text().replace("lies", "sits"))
+        assert layouts.find(path) == layouts.find(path) and read.call_count == 2  # it was written just now

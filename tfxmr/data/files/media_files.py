@@ -28,7 +28,7 @@ class Inside(typing.Protocol):
         ...
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)  # of which there may be a million
 class Item:
     """An image with its text.
 

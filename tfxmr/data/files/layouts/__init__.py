@@ -1,6 +1,9 @@
 """The ways in which people keep images and texts on a disk: a file each, of which each gives the same Items."""
+import os
 import pathlib
+import time
 from collections.abc import Iterable
+from typing import Any
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
@@ -18,6 +21,8 @@ SIGNS = (
     ("arrow", arrow.fits), ("webdataset", webdataset.fits), ("imagefolder", imagefolder.fits), ("coco", coco.fits),
     ("pairs", pairs.fits), ("table", tables.fits), ("imagefolder", imagefolder.of_classes),
 )
+YOUNG = 10**9  # nanoseconds
+_last: dict[str, tuple[Any, Any, Found]] = {}  # the last one that was read: a command asks for it several times
 
 
 def find(
@@ -32,7 +37,7 @@ def find(
       class_separator: what stands between several classes in a cell of text; "": nothing, it is one.
 
     Returns:
-      Found.
+      Found, which nobody is to change: of the same files, as they were, it is the same one again.
 
     Raises:
       InputError: there is no such folder, or it cannot be read as that layout.
@@ -47,10 +52,27 @@ def find(
     if not (path.is_dir() or path.is_file()):
         raise InputError(f"--data_dir={data_dir} is no folder and no file of a table. Name {named}")
     asked = Asked(str(data_dir), named_columns(columns), class_separator)
+    wanted = os.path.abspath(path), layout, asked
     try:
-        return LAYOUTS[layout or _seen(path)](path, asked)
+        if (last := _last.get("found")) and last[0] == wanted and last[1] == _state(path, last[2].files):
+            return last[2]
+        _last.clear()  # before another one takes as much memory
+        began = time.time_ns()
+        found = LAYOUTS[layout or _seen(path)](path, asked)
+        state = _state(path, found.files)
     except OSError as error:  # a folder that cannot be listed
         raise InputError(f"--data_dir={data_dir}: cannot be read ({error}); make it readable") from error
+    # What was written just now may be written again without a later time.
+    if found.files and all(max(times) < began - YOUNG for _, times in state):
+        _last["found"] = wanted, state, found
+    return found
+
+
+def _state(path: pathlib.Path, files: Iterable[pathlib.Path]) -> list[tuple[tuple[int, ...], tuple[int, int]]]:
+    """What tells whether files, and the folders in which they and tables are looked for, are as they were."""
+    folders = {path, path / "annotations", path / "data", *(file.parent for file in files)}
+    states = [place.stat() for place in [*sorted(folders), *files] if place.exists()]
+    return [((s.st_dev, s.st_ino, s.st_size), (s.st_mtime_ns, s.st_ctime_ns)) for s in states]
 
 
 def _seen(path: pathlib.Path) -> str:

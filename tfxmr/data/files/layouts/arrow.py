@@ -28,8 +28,10 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
         folders = [(str(read_json(path / STATE, remedy).get("_split") or ""), path)]
     found: list[Row] = []
     columns: dict[str, str] = {}
+    files: list[pathlib.Path] = [path / name for name in (SPLITS, STATE) if (path / name).is_file()]
     for split, folder in folders:
         for file in sorted(file for file in folder.glob("*.arrow") if inside(file, path)):
+            files.append(file)
             names, held = columnar.rows(file, path)
             if names:
                 columns = rows.columns_of(names, dataclasses.replace(asked, data_dir=str(file)))
@@ -39,4 +41,5 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
     if not found:
         raise InputError(f"--data_dir={path}: holds no row in any .arrow file; {remedy}")
     items, problems = rows.items(found, "class" in columns, asked)
-    return Found(path, items, problems, "arrow", f"a data set saved by save_to_disk, {rows.told(columns)}")
+    told = f"a data set saved by save_to_disk, {rows.told(columns)}"
+    return Found(path, items, problems, "arrow", told, tuple(files))

@@ -40,7 +40,8 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
     problems: list[Problem] = []
     for split, file in zip(splits, files, strict=True):
         items += _items(root, file, split, problems)
-    return Found(root, items, problems, "coco", f"{told}; no classes, so each image is found by its own texts (hit@k)")
+    told += "; no classes, so each image is found by its own texts (hit@k)"
+    return Found(root, items, problems, "coco", told, tuple(files))
 
 
 def _files(path: pathlib.Path) -> list[pathlib.Path]:
@@ -62,6 +63,8 @@ def _items(root: pathlib.Path, file: pathlib.Path, split: str, problems: list[Pr
         captions.setdefault(entry["image_id"], []).append(" ".join(caption.split()))
     items: list[Item] = []
     ids: set[Any] = set()
+    names = [entry.get("file_name") for entry in found["images"] if isinstance(entry, dict)]
+    folder = _folder(root, file, [name for name in names if isinstance(name, str) and rows.is_safe(name)])
     for entry in found["images"]:
         name = entry.get("file_name") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not isinstance(entry.get("id"), int | str) or entry["id"] in ids:
@@ -71,19 +74,22 @@ def _items(root: pathlib.Path, file: pathlib.Path, split: str, problems: list[Pr
         own = list(dict.fromkeys(captions.get(entry["id"], ())))  # some annotators wrote the same
         if not own:
             problems.append(("image without a text", f"{file.name}: {name}"))
-        items += [Item(name, split, (), name, text, number=n if len(own) > 1 else None) for n, text in enumerate(own)]
+        image = f"{folder}/{name}" if folder else name
+        several = len(own) > 1
+        items += [Item(name, split, (), image, text, number=n if several else None) for n, text in enumerate(own)]
     lost = captions.keys() - ids
     problems += [("text without an image", f"{file.name}: image_id {i}") for i in sorted(map(str, lost))]
-    return rows.below(_folder(root, file, items), items)
+    return items
 
 
-def _folder(root: pathlib.Path, file: pathlib.Path, items: list[Item]) -> str:
+def _folder(root: pathlib.Path, file: pathlib.Path, names: list[str]) -> str:
     """The folder of the images: val2017/ of captions_val2017.json, perhaps in images/, or any that holds some."""
     name = file.stem.removeprefix(START)
     for folder in (name, f"images/{name}", "images"):
-        if any(os.path.exists(root / folder / str(item.image)) for item in items if rows.is_safe(str(item.image))):
+        place = os.path.join(root, folder)
+        if os.path.isdir(place) and any(os.path.exists(os.path.join(place, image)) for image in names):
             return folder
-    return rows.folder_of_images(root, items)
+    return rows.folder_of_images(root, names)
 
 
 def _read(file: pathlib.Path) -> dict[str, list]:

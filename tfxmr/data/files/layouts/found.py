@@ -37,6 +37,8 @@ class Found:
       problems: pairs (kind of problem, what) of the things that are no item.
       layout: its name, as `--layout` takes it.
       told: how it was read, in a line.
+      files: those that were read, of a layout that need not be looked for again while these and the folders that they
+        stand in are as they were; () of others.
     """
 
     root: pathlib.Path
@@ -44,6 +46,7 @@ class Found:
     problems: list[Problem]
     layout: str
     told: str
+    files: tuple[pathlib.Path, ...] = ()
 
     @property
     def has_classes(self) -> bool:

@@ -34,7 +34,7 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
     if not told:
         return _of_classes(path)
     items, problems = rows.items(found, "class" in columns, asked)
-    return Found(path, items, problems, "imagefolder", told)
+    return Found(path, items, problems, "imagefolder", told, tuple(file for _, file in _metadata(path)))
 
 
 def _metadata(path: pathlib.Path) -> list[tuple[pathlib.Path, pathlib.Path]]:

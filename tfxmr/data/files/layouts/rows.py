@@ -2,6 +2,7 @@
 import ast
 import contextlib
 import dataclasses
+import itertools
 import os
 import pathlib
 import re
@@ -153,9 +154,9 @@ def _named(found: Mapping[Any, list[Item]], problems: list[Problem]) -> list[Ite
     return kept
 
 
-def folder_of_images(root: pathlib.Path, items: Sequence[Item]) -> str:
+def folder_of_images(root: pathlib.Path, images: Iterable[str | Inside]) -> str:
     """The folder below `root` in which the images stand, "" for itself: tables often hold bare file names."""
-    names = [item.image for item in items[:LOOKED] if isinstance(item.image, str) and is_safe(item.image)]
+    names = [image for image in itertools.islice(images, LOOKED) if isinstance(image, str) and is_safe(image)]
     if not names or any(os.path.exists(root / name) for name in names):
         return ""
     folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False))
@@ -171,4 +172,5 @@ def below(folder: str, items: Sequence[Item]) -> list[Item]:
 
 def is_safe(name: str) -> bool:
     """True of a relative path without `..` or a null byte, which may be looked for."""
-    return not os.path.isabs(name) and ".." not in pathlib.PurePath(name).parts and "\0" not in name
+    upwards = ".." in name and ".." in pathlib.PurePath(name).parts  # that most have no dots at all is known sooner
+    return not os.path.isabs(name) and not upwards and "\0" not in name

@@ -56,9 +56,9 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
         before = f"{file.name} " if len(files) > 1 else ""
         found.extend((before + where, row) for where, row in meanings(table, columns, split))
     items, problems = rows.items(found, "class" in columns, asked)
-    folder = rows.folder_of_images(root, items)
+    folder = rows.folder_of_images(root, (item.image for item in items))
     told += f"; images in {folder}/" if folder else ""
-    return Found(root, rows.below(folder, items), problems, "table", told)
+    return Found(root, rows.below(folder, items), problems, "table", told, tuple(file for _, file in files))
 
 
 def meanings(table: Table, columns: dict[str, str], split: str = "") -> Iterator[Row]:

@@ -74,7 +74,8 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
     classes = any((row or {}).get("class") is not None for _, row in found)
     items, more = rows.items(found, classes, asked)
     columns = {"image": "image", "text": "text"} | ({"class": "class"} if classes else {})
-    return Found(root, items, problems + more, "webdataset", f"{len(shards)} tar files, {rows.told(columns)}")
+    told = f"{len(shards)} tar files, {rows.told(columns)}"
+    return Found(root, items, problems + more, "webdataset", told, tuple(file for _, file in shards))
 
 
 def _shards(path: pathlib.Path) -> list[tuple[str, pathlib.Path]]:
