@@ -41,6 +41,8 @@ bench: $(READY)  ## times what must be fast, half an hour on an idle machine
 	$(BIN)/python benchmarks/ranking.py --items=100000 --sample=2048
 	$(BIN)/python benchmarks/closed_form.py --items=2173
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/decoding.py
+	$(BIN)/python benchmarks/decoding.py --features=MobileNetV2
 	$(BIN)/python benchmarks/training_step.py --torch_python=$(TORCH_PYTHON)
 
 engines:  ## runs Beam, Slurm and Milvus, half an hour; what cannot be had here is skipped, and it says why

@@ -1,5 +1,7 @@
 """Tests of image files: every kind that a user may have becomes RGB, every damaged one is refused."""
+import concurrent.futures
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -85,3 +87,24 @@ def test_refuses_decompression_bombs(limit, monkeypatch):
     with pytest.raises(InputError, match=f"more pixels than the limit of {limit}"):
         decode(encoded(Image.new("RGB", (10, 10)), "PNG"), "bomb.png")
     assert image_files.FORMATS  # the limit is read at each call, not at import
+
+
+def test_threads_decode_without_a_filter_of_warnings_for_all(monkeypatch):
+    """Guards against a filter that one thread sets for a while, and another finds or loses: an image that is too large
+    is taken, or warnings are errors ever after."""
+    small, large = (io.BytesIO() for _ in range(2))
+    Image.new("L", (40, 40)).save(small, "PNG")
+    Image.new("L", (60, 60)).save(large, "PNG")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
+    before = list(warnings.filters)
+
+    def refused(number):
+        try:
+            image_files.decode((large if number % 2 else small).getvalue(), "x.png")
+        except InputError:
+            return True
+        return False
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(refused, range(400))) == [False, True] * 200
+    assert warnings.filters == before

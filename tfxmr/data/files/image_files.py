@@ -13,6 +13,8 @@ from tfxmr.core.errors import InputError
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")  # no format whose reader runs another program
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+# `decode` refuses these. Threads call it, so that a filter that is set there for a while would be set for all of them.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 MAX_SIDE = 1024  # pixels; larger images are reduced to it, so that a batch of them fits into memory
 
 
@@ -53,16 +55,16 @@ def encode(content: bytes, name: str) -> bytes:
 def _decode(content: bytes, name: str) -> tuple[NDArray, bool]:
     """(uint8 (height, width, 3), whether it is a JPEG that needs no more than decoding)."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                image.load()
-                plain = image.format == "JPEG" and image.mode in ("RGB", "L") and max(image.size) <= MAX_SIDE
-                plain = plain and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-                upright = _to_8_bits(ImageOps.exif_transpose(image))
-                upright.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
-                return np.asarray(_to_rgb(upright)), plain
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+                raise Image.DecompressionBombError
+            image.load()
+            plain = image.format == "JPEG" and image.mode in ("RGB", "L") and max(image.size) <= MAX_SIDE
+            plain = plain and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+            upright = _to_8_bits(ImageOps.exif_transpose(image))
+            upright.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+            return np.asarray(_to_rgb(upright)), plain
+    except Image.DecompressionBombError as error:
         raise InputError(
             f"{name}: has more pixels than the limit of {Image.MAX_IMAGE_PIXELS:,}; save it smaller"
         ) from error
