@@ -291,7 +291,7 @@ def test_messages(capsys, planted, tmp_path):
         capsys, "describe", "--dataset=npz", where, "--items_only")
     assert f"--out={tmp_path}: is a folder; give a file, such as --out={tmp_path}/card.html" in refusal(
         capsys, "describe", "--dataset=npz", f"--data_dir={tmp_path}/none", f"--out={tmp_path}")
-    assert main(["describe", "--dataset=npz", where, "--format=html", f"--out={tmp_path}/new/card.html"]) == 0
+    assert main(["describe", "--dataset=npz", where, f"--out={tmp_path}/new/card.html"]) == 0  # by its ending
     assert (tmp_path / "new/card.html").read_text().startswith("<!doctype html>")
     assert "--near" in refusal(capsys, "describe", "--dataset=npz", where, "--near=2")
     assert "none" in refusal(capsys, "describe", "--dataset=npz", f"--data_dir={tmp_path}/none")

@@ -46,7 +46,11 @@ class CommonSpaceSettings(BaselineSettings):
         return self.resolved(data.num_classes, data.instances).components
 
     def resolved(self, num_classes: int, instances: bool = False, widths: Sequence[int] = ()) -> Self:
-        """With the width that 0 stands for, and none beyond the narrower feature's."""
+        """With the width that 0 stands for, and none beyond the narrower feature's.
+
+        Args:
+          num_classes, instances, widths: as of tfxmr.core.settings.Settings.resolved.
+        """
         automatic = 10 if instances else 10 * math.ceil(num_classes / 10)
         return dataclasses.replace(self, components=min([self.components or automatic, *widths]))
 

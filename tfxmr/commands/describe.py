@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.out is None and options.format == "text":
         writing.print_text(made)
         return
-    text = {"text": writing.to_text, "json": writing.to_json, "html": writing.to_html}[options.format](made)
+    text = {"text": writing.to_text, "json": writing.to_json, "html": writing.to_html}[str(options.format)](made)
     if options.out is None:
         print(text)
     else:

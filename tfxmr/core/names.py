@@ -38,3 +38,17 @@ def meant(name: str, known: Iterable[str], before: str = "") -> str:
     """
     found = [f"{before}{other}" for other in closest(name, known)]
     return f" (did you mean {' or '.join(found)}?)" if found else ""
+
+
+def format_of(path: str | None, formats: Iterable[str]) -> str:
+    """The format that a file's ending names.
+
+    >>> format_of("card.html", ("text", "html")), format_of(None, ("text",)), format_of("a.txt", ("text", "html"))
+    ('html', 'text', 'text')
+
+    Args:
+      path: of the file; None: what is made is printed.
+      formats: those that there are, "text" among them, which any other ending stands for.
+    """
+    ending = (path or "").rpartition(".")[2].lower()
+    return ending if ending in formats else "text"

@@ -95,8 +95,8 @@ class SplitRule(Settings):
         """Raises InputError if a dataset (its name) with these splits has no test items, nor gets some by this rule."""
         if "test" not in splits and not self.sizes:
             raise InputError(
-                f"--split={self.name}: dataset {name} has no test items; divide its items, for instance with "
-                "--split=random --split_sizes=0.8,0,0.2"
+                f"dataset {name} has no test items; divide its items, for instance with --split=random "
+                "--split_sizes=0.8,0,0.2, or name those that test in a column or folder of the split"
             )
 
     def apply(self, data: MultiModalData, fitted_on: str = "", published: Sequence[str] = ()) -> MultiModalData:

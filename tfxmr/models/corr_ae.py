@@ -46,7 +46,11 @@ class CorrAESettings(DeepNetSettings):
     rbm_batch_size: int = changed(500)
 
     def resolved(self, num_classes: int = 0, instances: bool = False, widths: Sequence[int] = ()) -> Self:
-        """With the paper's alpha, for which 0 stands."""
+        """With the paper's alpha, for which 0 stands.
+
+        Args:
+          num_classes, instances, widths: as of tfxmr.core.settings.Settings.resolved; they decide nothing here.
+        """
         return dataclasses.replace(self, alpha=self.alpha or PAPER_ALPHA[self.variant])
 
 

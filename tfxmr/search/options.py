@@ -2,6 +2,7 @@
 import dataclasses
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.names import format_of
 from tfxmr.core.settings import Settings, setting
 
 FORMATS = ("text", "json", "html")
@@ -89,8 +90,9 @@ class SearchOptions(Settings):
         affects="nothing",
     )
     k: int = setting(10, "How many items are found.", minimum=1, affects="nothing")
-    format: str = setting(
-        "text", "How the answer is printed; html: a page in one file, --out.", choices=FORMATS, affects="nothing"
+    format: str | None = setting(
+        None, "How the answer is printed; html: a page in one file, --out; default: by the ending of --out, else text.",
+        choices=FORMATS, affects="nothing",
     )
     out: str | None = setting(None, "File that gets the answer; default: it is printed.", affects="nothing")
     web: bool = setting(
@@ -118,8 +120,9 @@ class SearchOptions(Settings):
     )
 
     def __post_init__(self) -> None:
-        """Raises InputError for questions that are none."""
+        """Raises InputError for questions that are none; the format becomes that of the file for None."""
         super().__post_init__()
+        object.__setattr__(self, "format", self.format or format_of(self.out, FORMATS))
         if not self.run_dir and not self.index:
             raise InputError("--run_dir=RUN is missing: name the folder of the finished run that searches")
         if len(self.run_dir) > 1 and not (self.web and len(self.run_dir) == 2):

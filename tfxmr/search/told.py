@@ -55,7 +55,7 @@ def notes(answer: Answer) -> list[str]:
     if answer.pair_rank is not None:
         lines.append(f"its pair: rank {answer.pair_rank:,} of {answer.searched:,}")
     if answer.query.item is None and answer.hits:
-        lines.append("what is right is not known of an own query")
+        lines.append("what is relevant to a query of your own is not known")
     if "class" in answer.where:
         lines.append("no AP, since --class chooses what is found")
     if answer.usual is not None:
