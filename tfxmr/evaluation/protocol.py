@@ -453,9 +453,21 @@ def make(
             f"--protocol={name}: items of dataset {data.name} have several classes, seen and unseen ones at once; use "
             "--protocol=standard"
         )
-    classes = range(data.num_classes)
+    unseen, class_split = _unseen(data, class_split, unseen_classes, class_seed, unseen_share)
+    if not 0 < len(unseen) < data.num_classes - 1:
+        raise InputError(
+            f"--protocol={name}: {len(unseen)} of {data.num_classes} classes would be unseen; at least one must "
+            "be unseen and two seen (--class_split, --unseen_share, --unseen_classes)"
+        )
+    return Protocol(name, unseen=unseen, class_split=class_split, **fields)
+
+
+def _unseen(
+    data: Any, class_split: str, unseen_classes: Sequence, class_seed: int, unseen_share: float,
+) -> tuple[tuple[int, ...], str]:
+    """(The unseen classes, how they were chosen in words); arguments as of `make`."""
     if class_split == "parity":
-        chosen: Iterable[int] = [c for c in classes if UNSEEN_SHARES[unseen_share](c)]
+        chosen: Iterable[int] = [c for c in range(data.num_classes) if UNSEEN_SHARES[unseen_share](c)]
     elif class_split == "random":
         count = int(unseen_share * data.num_classes + 1e-9)  # 0.7 x 90 is 62.99...
         chosen = np.random.default_rng(class_seed).permutation(data.num_classes)[:count]
@@ -464,13 +476,7 @@ def make(
         chosen = data.labels_of(unseen_classes, "--unseen_classes")
     if unseen_share != 0.5:
         class_split += f", share {unseen_share}"
-    unseen = tuple(sorted({int(c) for c in chosen}))
-    if not 0 < len(unseen) < data.num_classes - 1:
-        raise InputError(
-            f"--protocol={name}: {len(unseen)} of {data.num_classes} classes would be unseen; at least one must "
-            "be unseen and two seen (--class_split, --unseen_share, --unseen_classes)"
-        )
-    return Protocol(name, unseen=unseen, class_split=class_split, **fields)
+    return tuple(sorted({int(c) for c in chosen})), class_split
 
 
 def _check_folds(folds: int, data: Any) -> None:

@@ -71,38 +71,43 @@ def run(
         fitting.learn(method, job, tracking.Tracker())
         return None
     with job.open(), following(job, *others) as tracker:
-        training = fitting.learn(method, job, tracker)
-        retriever = method.retriever(job.training)
-        results = {
-            "model": registry.name_of(method_class),
-            "dataset": job.data.shown,
-            "seed": options.seed,
-            **training,
-            "training_items": training_items(job.training),
-            "protocol": job.protocol.facts(job.data),
-            **measured(method, retriever, job),
-            "flags": job.flags,
-            "versions": versions(),
-            "features": job.manifest,
-            "data": job.digests,
-        }
-        if options.test:  # a trial of a search keeps nothing of the kind
-            places = {name: job.flags.get(name, "").partition("=")[2] or None for name in ("data_dir", "manual_dir")}
-            projector.write(
-                job.folder.path, retriever, job.data, job.protocol.unseen, options.seed, places,
-                records=method_class.strategies,  # a closed form runs without TensorFlow, and in seconds
+        return _trained(method, job, tracker)
+
+
+def _trained(method: Any, job: Job, tracker: tracking.Tracker) -> dict[str, Any]:
+    """Trains and measures a method, and leaves in the run's folder what it keeps, the results last. Returns these."""
+    training = fitting.learn(method, job, tracker)
+    retriever = method.retriever(job.training)
+    results = {
+        "model": registry.name_of(job.method_class),
+        "dataset": job.data.shown,
+        "seed": job.options.seed,
+        **training,
+        "training_items": training_items(job.training),
+        "protocol": job.protocol.facts(job.data),
+        **measured(method, retriever, job),
+        "flags": job.flags,
+        "versions": versions(),
+        "features": job.manifest,
+        "data": job.digests,
+    }
+    if job.options.test:  # a trial of a search keeps nothing of the kind
+        places = {name: job.flags.get(name, "").partition("=")[2] or None for name in ("data_dir", "manual_dir")}
+        projector.write(
+            job.folder.path, retriever, job.data, job.protocol.unseen, job.options.seed, places,
+            records=job.method_class.strategies,  # a closed form runs without TensorFlow, and in seconds
+        )
+        if job.options.keep_encoder:
+            target = job.folder.path / encoding.folder.NAME
+            encoding.write(
+                target, method, job.data, job.training, job.protocol, results, job.options.keep_embeddings
             )
-            if job.options.keep_encoder:
-                target = job.folder.path / encoding.folder.NAME
-                encoding.write(
-                    target, method, job.data, job.training, job.protocol, results, job.options.keep_embeddings
-                )
-        step = results.get("selected_step", results["steps"])
-        for path in ("flags.cfg", "features_manifest.json", f"{encoding.folder.NAME}/README.md"):
-            if (job.folder.path / path).exists():
-                tracker.artefact(job.folder.path / path)
-        tracker.end(step, final(retriever, job, results), results)
-        job.folder.write_results(results)
+    step = results.get("selected_step", results["steps"])
+    for path in ("flags.cfg", "features_manifest.json", f"{encoding.folder.NAME}/README.md"):
+        if (job.folder.path / path).exists():
+            tracker.artefact(job.folder.path / path)
+    tracker.end(step, final(retriever, job, results), results)
+    job.folder.write_results(results)
     return results
 
 
