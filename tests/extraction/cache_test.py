@@ -235,6 +235,16 @@ def test_second_command_decodes_nothing(root, kept, monkeypatch, capsys):
         load(root, "none", split=RANDOM)
 
 
+def test_classes_that_nothing_trains_are_refused_before_images_are_read(root, kept, monkeypatch):
+    """Guards against a refusal after an hour of describing, of what the table said at once."""
+    (root / "train/b").rename(root / "b")
+    (root / "test").mkdir()
+    (root / "b").rename(root / "test/b")
+    monkeypatch.setattr("tfxmr.data.files.media_files.image_bytes", None)
+    with pytest.raises(InputError, match="no item trains class 'b'"):
+        load(root, kept)
+
+
 def test_same_name_other_content(root, kept, capsys):
     """Guards against rows by a file's name, size or time."""
     load(root, kept, split=RANDOM)

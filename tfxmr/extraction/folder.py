@@ -82,6 +82,8 @@ class Folder(Dataset):
         data_dir = request.data_dir
         found = _find(request)
         _tell(f"--data_dir={data_dir}: {found.told}{_of_several(found, request)}")
+        if found.items:  # before the long work: that some cannot be used mends nothing
+            _classes(data_dir, found.items)
         images = list({item.image: item for item in found.items}.values())
         described = describe(feature, "image", images, len(images), functools.partial(_content, found.root),
                              lambda item, held: media_files.decoded(held, item), request.cache_dir)
@@ -97,15 +99,7 @@ class Folder(Dataset):
 
     def _listed(self, request: Request, good: Sequence[Item], counts: dict[str, int]) -> MultiModalData:
         """The items that can be used as data without columns; `counts` are of the problems by kind."""
-        data_dir = request.data_dir
-        if not any(item.split == "train" for item in good):
-            raise InputError(f"--data_dir={data_dir}: no usable item trains; put items into train/ (CSV: split train)")
-        classes = sorted({name for item in good if item.split == "train" for name in item.classes})
-        strange = sorted({f"{name!r} ({item.split})" for item in good for name in item.classes if name not in classes})
-        if classes and strange:
-            raise InputError(
-                f"--data_dir={data_dir}: no item trains class {', '.join(strange)}; add some, or omit it"
-            )
+        data_dir, classes = request.data_dir, _classes(request.data_dir, good)
         several, splits = any(len(item.classes) > 1 for item in good), {}
         if several and (barred := next((name for name in classes if SEPARATOR in name), None)):
             raise InputError(
@@ -281,6 +275,17 @@ def _usable(
         if not of_image[item.image] and not bad_text:
             good.append(item)
     return good, twins, problems
+
+
+def _classes(data_dir: Place, items: Sequence[Item]) -> list[str]:
+    """The classes of the training items, by alphabet; raises InputError if nothing trains, or one of them not."""
+    if not any(item.split == "train" for item in items):
+        raise InputError(f"--data_dir={data_dir}: no usable item trains; put items into train/ (CSV: split train)")
+    classes = {name for item in items if item.split == "train" for name in item.classes}
+    strange = sorted({f"{name!r} ({item.split})" for item in items for name in item.classes if name not in classes})
+    if classes and strange:
+        raise InputError(f"--data_dir={data_dir}: no item trains class {', '.join(strange)}; add some, or omit it")
+    return sorted(classes)
 
 
 def _told(twins: Sequence[tuple[Item, Item]]) -> str:
