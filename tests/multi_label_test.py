@@ -1,4 +1,5 @@
 """Items of several classes, from files as people have them to tables and a search."""
+import dataclasses
 import io
 import json
 import tarfile
@@ -7,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import tfxmr
@@ -14,8 +16,10 @@ from tfxmr import testing
 from tfxmr.__main__ import main
 from tfxmr.baselines.cca import CCA
 from tfxmr.baselines.sm import SM
+from tfxmr.core import registry
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import npz
+from tfxmr.encoding import export
 from tfxmr.extraction import Request
 from tfxmr.extraction.folder import FOLDER
 from tfxmr.runs import job
@@ -205,6 +209,20 @@ def test_plain_arrays():
         SM().fit(x, y, labels=labels)
 
 
+@pytest.mark.parametrize("name", ["sm", "scm"])
+def test_probabilities_by_class_are_kept(tmp_path, name):
+    """Guards against a trained method that is loaded, or exported, as one of classes that exclude each other."""
+    data = easy(registry.get(name), train=60, test=40)
+    run = tfxmr.train(name, data, tmp_path / "run", protocol="standard")
+    x = data.splits["test"].features["image"]
+    made = run.encoder.encode_features("image", x)
+    assert made.shape == (40, 6) and not np.allclose(made.sum(axis=1), 1) and (made >= 0).all() and (made <= 1).all()
+    (_,) = export.write(run.path / "encoder", ["savedmodel"])
+    loaded = tf.saved_model.load(run.path / "encoder/saved_model")
+    (found,) = loaded.signatures["encode_image"](features=tf.constant(x)).values()
+    np.testing.assert_allclose(found, made, atol=1e-9)
+
+
 def test_a_class_of_all_or_of_no_item():
     """Guards against a solver that is asked to tell one class, and against a probability of exactly 0 or 1."""
     labels = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 0], [1, 0, 0]], bool)
@@ -214,7 +232,7 @@ def test_a_class_of_all_or_of_no_item():
     assert (made[:, 0] > 0.85).all() and (made[:, 2] < 0.15).all() and (made[:, 1] > 0.5).tolist() == labels[:, 1].tolist()
 
 
-def test_from_files_to_a_search(tmp_path, capsys):
+def test_from_files_to_a_table(tmp_path, capsys):
     """Trains, tells chance and classes, and evaluates again."""
     folder, run = write_npz(tmp_path / "npz", data := easy(SM, train=60, test=40)), tmp_path / "run"
     common = ["--dataset=npz", f"--data_dir={folder}"]
@@ -229,6 +247,24 @@ def test_from_files_to_a_search(tmp_path, capsys):
     assert "class 3" in capsys.readouterr().out
 
 
+def test_search_and_card(tmp_path, capsys):
+    """Finds by one class of several, marks what shares one, and says what is in the data."""
+    folder, run = write_npz(tmp_path / "npz", easy(SM, train=60, test=40)), tmp_path / "run"
+    common = ["--dataset=npz", f"--data_dir={folder}"]
+    assert main(["train", "--model=sm", *common, f"--run_dir={run}"]) == 0
+    capsys.readouterr()
+    assert main(["search", f"--run_dir={run}", "--item=image:test/0", "--class=class 2", "--k=9", "--format=json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["hits"] and all("class 2" in hit["class"].split("|") for hit in found["hits"])
+    assert main(["search", f"--run_dir={run}", "--item=image:test/0", "--k=9", "--format=json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    own = set(found["query"]["item"]["class"].split("|"))
+    assert [hit["right"] for hit in found["hits"]] == [bool(own & set(hit["class"].split("|"))) for hit in found["hits"]]
+    assert main(["describe", *common]) == 0
+    told = capsys.readouterr().out
+    assert "Classes an item" in told and "learns from one class an item" in told
+
+
 def test_other_methods_are_refused_before_any_work(tmp_path, capsys):
     """One line that names the methods that do; no folder of a run is begun."""
     folder = write_npz(tmp_path / "npz", easy(SM, train=60, test=40))
@@ -241,10 +277,6 @@ def test_other_methods_are_refused_before_any_work(tmp_path, capsys):
 
 def test_unpaired_items_of_several_classes(make_data):
     """Methods that learn by pairs of modalities refuse them; SM and JRL, whose modalities never meet, do not."""
-    import dataclasses
-
-    from tfxmr.core import registry
-
     data = easy(SM, train=60, test=40)
     splits = {name: dataclasses.replace(split, unpaired=("text",)) for name, split in data.splits.items()}
     data = dataclasses.replace(data, splits=splits)

@@ -113,7 +113,8 @@ def test_a_source_is_laid_out_as_any_data_set(places, tmp_path, capsys):
 
 def test_a_source_takes_what_a_data_set_takes():
     """Guards against an option of how data are read that a second domain lacks."""
-    own = {f"source_{name}" for name in options(Request)} - {"source_word_vectors", "source_allow_leaks"}
+    shared = {"source_word_vectors", "source_allow_leaks", "source_cache_dir"}  # that both domains have
+    own = {f"source_{name}" for name in options(Request)} - shared
     assert own | {"source_dataset", "source_classes"} == set(options(SecondDomain))
 
 

@@ -33,7 +33,8 @@ def answers(uri, similarity):
     def check():
         queries = np.vstack([rng.standard_normal((6, 24)), rows[0][1][:2], np.zeros((1, 24))])
         for where in (None, {"modality": ["text"]}, {"class": ["boat"]}, {"class": "boat", "split": ["test", "none"]},
-                      {"media": ["3.jpg", "7.jpg"]}, {"id": [rows[0][0][0]]}, {"class": ["car"]}):
+                      {"media": ["3.jpg", "7.jpg"]}, {"id": [rows[0][0][0]]}, {"class": ["car"]},
+                      {"class": ["bo_t", "big bus"]}, {"class": "bird|bus|bo_t"}, {"class": ["bo%t"]}):
             assert index.count(where) == len(plain.chosen(where)), where
             for k in (1, 10, 400):
                 made.assert_equal(index.search(queries, k, where), plain.search(queries, k, where))

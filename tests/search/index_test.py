@@ -370,7 +370,7 @@ def test_info_and_items(tmp_path, rng):
         "columns": ["class", "media", "split", "text"], "encoder": "5e1f" * 16, "dimensions": 8, "similarity": "cosine",
     }
     found = opened.items({"modality": "text", "class": "bird"})
-    assert set(found.columns["modality"]) == {"text"} and set(found.columns["class"]) == {"bird"}
+    assert set(found.columns["modality"]) == {"text"} and set(found.columns["class"]) == {"bird", "bird|bus|bo_t"}
     assert found.vectors.shape == (len(found.ids), 8) and found.columns["media"] == [None] * len(found.ids)
 
 

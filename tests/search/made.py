@@ -16,7 +16,7 @@ def items(rng, count, dimensions=8, modality="image", start=0):
         vectors[1] = 0
     ids = [f"{modality}/{(i * 7919) % 100003:06d}" for i in range(start, start + count)]
     return ids, vectors, {
-        "class": [("boat", "bird", "bus")[i % 3] for i in range(count)],
+        "class": [("boat", "bird", "bus", "boat|big bus", "bird|bus|bo_t", "bo%t")[i % 6] for i in range(count)],
         "split": ["test" if i % 2 else "train" for i in range(count)],
         "media": [None if i % 4 == 0 else f"{i}.jpg" for i in range(count)],
     }
@@ -40,8 +40,12 @@ class Plain:
         return wide.astype(np.float32).astype(np.float64)
 
     def chosen(self, where):
-        return {key: row for key, row in self.rows.items()
-                if all(row[1].get(c) in ([v] if isinstance(v, str) else v) for c, v in (where or {}).items())}
+        def has(values, column, wanted):
+            own = values.get(column)
+            every = {own, *own.split("|")} if column == "class" and own else {own}  # of several, each
+            return not every.isdisjoint([wanted] if isinstance(wanted, str) else wanted)
+
+        return {key: row for key, row in self.rows.items() if all(has(row[1], c, v) for c, v in (where or {}).items())}
 
     def delete(self, where):
         gone = self.chosen(where)

@@ -90,6 +90,8 @@ def write(
         "seed": results["seed"], "versions": results["versions"],
         "files": {str(path.relative_to(folder)): digest_file(path) for path in sorted(folder.rglob("*.*"))},
     }
+    if data.multi_label:
+        facts["multi_label"] = True
     write_text(folder / FACTS, to_json(facts))
     if keep_embeddings:
         embeddings.write(folder, load(folder), data, protocol)

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 Where = Mapping[str, Sequence[str]]  # column -> the values of which an item must have one
+# The column of the classes of an item, of which there may be several, with tfxmr.core.classes.SEPARATOR between them:
+# it has each of them, and all together, as a value.
+SETS = "class"
 Columns = Mapping[str, Sequence[str | None]]  # column -> a value for each item; None where it has none
 
 

@@ -172,7 +172,8 @@ class Index:
         Args:
           vectors: (Q, d) queries, as the encoder gives them.
           k: how many items are wanted, at least 1.
-          where: column -> the value, or values of which an item must have one; "modality" and "id" are columns, too.
+          where: column -> the value, or values of which an item must have one; "modality" and "id" are columns, too. An
+            item of several classes, "boat|sea", has each of them as its "class", and both together.
             None searches all.
 
         Returns:

@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxmr.core.classes import SEPARATOR
 from tfxmr.core.errors import InputError
-from tfxmr.search.engine import Columns, Engine, Facts, Found, Items, Where
+from tfxmr.search.engine import SETS, Columns, Engine, Facts, Found, Items, Where
 from tfxmr.search.ranking import exact_scores, slack
 
 COLLECTION = "tfxmr"
@@ -216,7 +217,8 @@ class MilvusEngine(Engine):
             if name not in known and self._modalities:
                 raise InputError(f"{self._uri}: has no column {name!r}; it has {', '.join(sorted(known))}")
             field = name if name in ("id", "modality") else f"c_{name}"
-            parts.append(f"{field} in {json.dumps(list(values), ensure_ascii=False)}")
+            asked = f"{field} in {json.dumps(list(values), ensure_ascii=False)}"
+            parts.append(f"({asked} or {_among(field, values)})" if name == SETS and values else asked)
         return " and ".join(parts)
 
     def add(self, modality: str, ids: list[str], vectors: NDArray, columns: Columns) -> int:
@@ -379,6 +381,14 @@ class _Cause(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keeps a record's error."""
         self.error = record.exc_info[1] if record.exc_info else self.error
+
+
+def _among(field: str, values: Sequence[str]) -> str:
+    """Milvus' expression for one of some values that stands with others in a field, SEPARATOR between them."""
+    plain = [re.sub(r"([\\%_])", r"\\\1", value) for value in values]
+    bar = SEPARATOR
+    patterns = [p for v in plain for p in (f"{v}{bar}%", f"%{bar}{v}", f"%{bar}{v}{bar}%")]
+    return " or ".join(f"{field} like {json.dumps(pattern, ensure_ascii=False)}" for pattern in patterns)
 
 
 def _key(modality: str, name: str) -> str:

@@ -83,7 +83,9 @@ class SearchOptions(Settings):
     find: tuple[str, ...] = setting(
         (), "Modalities that are searched, or any; default: all but the query's.", affects="nothing"
     )
-    classes: tuple[str, ...] = setting((), "Finds items of these classes alone.", affects="nothing", flag="class")
+    classes: tuple[str, ...] = setting(
+        (), "Finds items of these classes alone; of several classes an item has each.", affects="nothing", flag="class"
+    )
     split: tuple[str, ...] = setting((), "Finds items of these splits alone, such as test.", affects="nothing")
     seen: str | None = setting(
         None, "Finds items of classes that were seen in training alone (yes), or unseen (no).", choices=("yes", "no"),

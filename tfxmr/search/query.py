@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxmr import encoding
+from tfxmr.core.classes import SEPARATOR
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.encoding import Encoder
@@ -49,7 +50,7 @@ class Hit:
       ties: (first, last) of the ranks that have this score.
       id, modality, score: of the item.
       columns: of the index.
-      right: whether its class is the query's; None where nobody knows.
+      right: whether its class is the query's, or of several it shares one; None where nobody knows.
       pair: whether it is the query's own counterpart.
     """
 
@@ -191,7 +192,7 @@ class Searcher:
         own = (ids == item.get("id", "")) & (columns["modality"] == item.get("modality"))  # it is no answer to itself
         kept = np.flatnonzero(~own & (ids != ""))  # "" where an approximate index found fewer
         ids, scores, columns = ids[kept], scores[kept], {name: v[kept] for name, v in columns.items()}
-        right = columns["class"] == item["class"] if known and "class" in columns else None
+        right = self._right(str(item["class"]), columns["class"]) if known and "class" in columns else None
         facts: dict[str, Any] = {"classes": self.classes}
         if ranked and right is not None and len(ids):
             blank = np.zeros((1, 1)), np.zeros((len(ids), 1)), [1]
@@ -210,6 +211,13 @@ class Searcher:
     def classes(self) -> bool:
         """See Answer."""
         return self.encoder is None or not self.encoder.facts.get("instances")
+
+    def _right(self, own: str, found: NDArray) -> NDArray[np.bool_]:
+        """Which classes of items (n,), None where there is none, match a query's: equal ones, or of several a part."""
+        if self.encoder is not None and not self.encoder.facts.get("multi_label"):
+            return found == own
+        wanted = {*own.split(SEPARATOR)}
+        return np.array([name is not None and not wanted.isdisjoint(name.split(SEPARATOR)) for name in found], bool)
 
     def _encoded(self, modality: str, medium: Medium) -> NDArray:
         if self.encoder is None:

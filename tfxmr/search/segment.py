@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 
+from tfxmr.core.classes import SEPARATOR
 from tfxmr.core.errors import InputError
-from tfxmr.search.engine import Columns, Where
+from tfxmr.search.engine import SETS, Columns, Where
 
 FEW = 32  # rows that are read one by one: setting up Arrow's `take` costs half a millisecond
 
@@ -125,6 +126,8 @@ class Segment:
         codes, place = self._encoded(name)
         wanted = np.zeros(len(place) + 1, bool)  # the last one for -1, no value
         wanted[[place[value] for value in values if value in place]] = True
+        if name == SETS:
+            wanted[[code for value, code in place.items() if not {*values}.isdisjoint(value.split(SEPARATOR))]] = True
         return wanted[codes]
 
     def _encoded(self, name: str) -> tuple[NDArray, dict[str, int]]:

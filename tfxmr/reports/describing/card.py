@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tfxmr.core import classes
 from tfxmr.core.errors import InputError
 from tfxmr.core.progress import Progress
 from tfxmr.data import MultiModalData, views
@@ -26,6 +27,7 @@ Row = dict[str, Any]
 UNEQUAL = 3  # times as many items in the largest class as in the smallest: from there on it is told
 COMMON = 0.1  # share of near duplicates from which on a view tells items badly apart, and finds no copies
 MANY = 10  # and so many of them
+TOGETHER = 10  # pairs of classes that are told
 FEW = 10  # columns of a view so narrow that unrelated items come near each other in it
 
 
@@ -159,7 +161,7 @@ def _classes(card: Card, data: MultiModalData) -> None:
     for name, split in data.splits.items():
         for group in split.groups:
             title = name if split.paired else f"{name} {'+'.join(group)}"
-            counts[title] = np.bincount(split.labels[group[0]], minlength=data.num_classes)
+            counts[title] = classes.counts(split.labels[group[0]], data.num_classes)
     rows = [{"class": _class_name(data, c), **{title: int(n[c]) for title, n in counts.items()}}
             for c in range(data.num_classes)]
     summary = []
@@ -178,6 +180,33 @@ def _classes(card: Card, data: MultiModalData) -> None:
             )
     card.add("balance", "Balance of classes", summary, "As even classes: exp of the entropy of the classes' shares.")
     card.add("classes", "Items by class", rows)
+    if data.multi_label:
+        _several(card, data)
+
+
+def _several(card: Card, data: MultiModalData) -> None:
+    """How many classes items have, and which classes stand together most often."""
+    card.facts.append("Items have several classes, and match if they share one, which raises chance.")
+    rows, together = [], np.zeros((data.num_classes, data.num_classes), int)
+    for name, split in data.splits.items():
+        for group in split.groups:
+            labels = split.labels[group[0]]
+            each = labels.sum(axis=1)
+            rows.append({
+                "items": name if split.paired else f"{name} {'+'.join(group)}", "mean": round(float(each.mean()), 2),
+                "median": float(np.median(each)), "most": int(each.max()), "of one class": int((each == 1).sum()),
+                "different sets": len(np.unique(labels, axis=0)),
+            })
+            if name == "train":
+                together += labels.T.astype(int) @ labels.astype(int)
+    card.add("classes_each", "Classes an item", rows)
+    of_class = np.diag(together)
+    pairs = sorted(itertools.combinations(range(data.num_classes), 2), key=lambda pair: -together[pair])
+    card.add("together", "Classes that stand together", [
+        {"class": _class_name(data, a), "with": _class_name(data, b), "training items": int(together[a, b]),
+         "of the rarer one's": round(float(together[a, b] / min(of_class[a], of_class[b])), 2)}
+        for a, b in pairs[:TOGETHER] if together[a, b]
+    ], f"The {TOGETHER} most frequent pairs.")
 
 
 def _ids(card: Card, data: MultiModalData) -> None:
@@ -406,6 +435,6 @@ def _uses(
     card.commands += fitting.commands(flags, name, rows, data.instances)
     if data.instances:
         card.facts.append("Methods that learn from classes and fit all the same take each item for a class of its own.")
-    if data.class_embeddings is None and not data.instances:
+    if data.class_embeddings is None and not (data.instances or data.multi_label):
         card.facts.append("There are no word vectors of the class names: methods that map into their space, and so "
                           "classify what they never saw, need --word_vectors=FILE.")

@@ -2,6 +2,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+from tfxmr.core.classes import SEPARATOR
 from tfxmr.core.errors import InputError
 from tfxmr.search.index import Index
 from tfxmr.search.page.upload import Upload
@@ -124,6 +125,7 @@ def choices(index: Index, class_names: list[str]) -> dict[str, list[str]]:
         wanted = {"class": class_names, "split": SPLITS, "seen": ("yes", "no")}
         found = {name: [v for v in wanted[name] if name == "class" or index.count({name: v})] for name in names}
     order = {name: place for place, name in enumerate(map(str, class_names))}
-    if "class" in found:
+    if "class" in found:  # each class of items of several
+        found["class"] = [*{p for v in found["class"] for p in ([v] if v in order else v.split(SEPARATOR))}]
         found["class"] = sorted(found["class"], key=lambda name: (order.get(name, len(order)), name))
     return {name: values for name, values in found.items() if 1 < len(values) <= LISTED}
