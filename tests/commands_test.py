@@ -62,7 +62,7 @@ def test_lists(capsys):
 
 
 def test_unknown_names(capsys):
-    assert "unknown command 'trian' (did you mean train?); there are cite, compare, completion, datasets" in refusal(capsys, "trian")
+    assert "unknown command 'trian' (did you mean train?); there are cache, cite, compare, completion, datasets" in refusal(capsys, "trian")
     assert "--model=svm: no such method (did you mean sm" in refusal(capsys, "train", "--model=svm")
     assert "--dataset=wiki (did you mean wikipedia?): choose one of " in refusal(capsys, "train", "--dataset=wiki")
     assert "--sed: no flag of `tfxmr train` (did you mean --seed?)" in refusal(capsys, "train", "--sed=1")
@@ -95,7 +95,7 @@ def test_missing_npz(capsys, train, folder, tmp_path):
     (folder / "test.npz").unlink()
     message = refusal(capsys, *train)
     assert f"{folder}/test.npz is missing. Write it with numpy.savez" in message
-    assert "--data_dir=None is no folder" in refusal(capsys, "train", "--dataset=npz", "--run_dir=x", "--model=cca")
+    assert "--data_dir=DIR is missing" in refusal(capsys, "train", "--dataset=npz", "--run_dir=x", "--model=cca")
     message = refusal(capsys, "prepare", "--dataset=npz", f"--data_dir={tmp_path}/none")
     assert f"--data_dir={tmp_path}/none is no folder. Name the one with train.npz and test.npz" in message
     assert not (tmp_path / "run").exists()

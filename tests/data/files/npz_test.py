@@ -274,5 +274,5 @@ def test_damaged_files(folder):
 
 
 def test_no_folder(tmp_path):
-    assert "--data_dir=None is no folder" in refusal(None)
+    assert "--data_dir=DIR is missing" in refusal(None)
     assert "nowhere is no folder" in refusal(tmp_path / "nowhere")

@@ -53,7 +53,7 @@ def columns_of(names: Sequence[str], asked: Asked) -> dict[str, str]:
             )
     lacking = [meaning for meaning in ("image", "text") if meaning not in found]
     if lacking:
-        free = [name for name in names if name not in found.values()]
+        free = [name for name in names if name not in found.values() and name.isprintable()]
         example = ",".join(f"{meaning}={free[n] if n < len(free) else 'NAME'}" for n, meaning in enumerate(lacking))
         raise InputError(
             f"--data_dir={asked.data_dir}: lacks the column {', '.join(lacking)}; its columns are "
