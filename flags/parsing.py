@@ -264,6 +264,8 @@ def suitable(values: flags.FlagValues) -> list[str]:
     data = catalogue.get(values.dataset).preview(Request(
         data_dir=values.data_dir, features=values.features, layout=values.layout, columns=tuple(values.columns or ()),
         class_separator=values.class_separator,
+        audio_features=values.audio_features, video_features=values.video_features,
+        model3d_features=values.model3d_features,
     ))
     if values.instances:
         data = dataclasses.replace(data, class_vectors=False, instances=True, multi_label=False)

@@ -156,7 +156,7 @@ def known_flags(models):
     known = {"flagfile", "recipe", "help", "helpfull", "print_config", *FOREIGN}
     for model in models:
         known |= set(parsing.parse_run("train", [f"--model={model}"])[0])
-    for define in (cite.define, compare.define, describe.define, encode.define, evaluate.define, export.define, index.define, search.define,
+    for define in (cache.define, cite.define, compare.define, describe.define, encode.define, evaluate.define, export.define, index.define, search.define,
                    tfxmr_flags.data.define, tfxmr_flags.features.define_extract, tfxmr_flags.features.define_import,
                    tfxmr_flags.figures.define, tfxmr_flags.tuning.define):
         values = absl_flags.FlagValues()

@@ -5,7 +5,9 @@ Networks are narrower and steps fewer where they train. tests/docs_test.py parse
 import pathlib
 import re
 import shlex
+import wave
 
+import numpy as np
 import pytest
 from PIL import Image
 from tfxmr_datasets.scenes import generator
@@ -54,6 +56,15 @@ def workplace(tmp_path_factory):
                 item = generator.example(split, label, n)
                 Image.fromarray(item["image"]).save(place / f"{n:03}.jpg")
                 (place / f"{n:03}.txt").write_text(item["text"])
+    for number, path in enumerate(sorted((folder / "PICTURES").glob("*/*/*.txt"))):
+        place = folder / "RECORDINGS" / path.relative_to(folder / "PICTURES")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(path.read_text())
+        sound = np.random.default_rng(number).integers(-9999, 9999, 2000, np.int16)
+        for name in (place.with_suffix(".wav"), folder / "new.wav"):
+            with wave.open(str(name), "wb") as file:
+                file.setparams((1, 2, 8000, 0, "NONE", ""))
+                file.writeframes(sound.tobytes())
     lines = [f"{path.relative_to(folder)},{sentence.strip()}" for path in sorted(folder.glob("PICTURES/*/*/*.jpg"))
              for sentence in path.with_suffix(".txt").read_text().replace(",", "").split(".") if sentence.strip()]
     (folder / "CAPTIONS.csv").write_text("\n".join(["image,caption", *dict.fromkeys(lines)]))

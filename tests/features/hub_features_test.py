@@ -3,6 +3,8 @@ import importlib.util
 import io
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -210,6 +212,16 @@ def test_refusals(presets, tmp_path):
     shutil.copytree(presets / "vit", tmp_path / "cut")
     (tmp_path / "cut/model.weights.h5").write_bytes(b"no weights")
     says("finds no network in this preset", images.make, tmp_path / "cut")
+
+
+def test_what_is_refused_waits_for_no_tensorflow(tmp_path):
+    code = ("import sys; from tfxmr.__main__ import main; "
+            "assert main(['train', '--model=cca', '--protocol=standard', '--dataset=folder', '--data_dir=.', "
+            "'--text_features=hub:no/folder', '--run_dir=run']) == 2; "
+            "assert not {'tensorflow', 'keras'} & {*sys.modules}")
+    (tmp_path / "items.csv").write_text("image,text,split\na.jpg,a,train\nb.jpg,b,test\n")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert not done.returncode and "--text_features=hub:no/folder: there is no such folder" in done.stderr, done.stderr
 
 
 def test_a_name_is_downloaded_once_it_is_asked_for(presets, monkeypatch, tmp_path):

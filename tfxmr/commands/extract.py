@@ -1,6 +1,7 @@
 """Makes features of a dataset's images and texts, in a feature folder for --dataset=features; resumes after a kill."""
 import pathlib
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import tfxmr_flags.features
@@ -14,7 +15,7 @@ from tfxmr.data.files import feature_folder, layouts
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.splits import SplitRule
 from tfxmr.evaluation.protocol import UnseenOptions
-from tfxmr.extraction import beam, extract
+from tfxmr.extraction import beam, extract, several_media
 from tfxmr.extraction.dataset import MediaOptions
 from tfxmr.extraction.engine_options import EngineOptions
 from tfxmr.extraction.shards import Shards
@@ -46,12 +47,15 @@ def main(arguments: Sequence[str]) -> None:
     if flags.image_layer and len(flags.image_features) > 1:
         several = ",".join(flags.image_features)
         raise InputError(f"--image_layer={flags.image_layer}: goes with one network, not --image_features={several}")
-    text = extract.by_view("text", (by_name.make(name, options) for name in flags.text_features))
-    image = extract.by_view("image", (
-        images_by_name.make(name, flags.image_layer, flags.image_weights, flags.seed, tuning)
-        for name in flags.image_features
-    ))
-    features = image | text
+    features: dict[str, Any] = {}  # of the modalities that there are: a folder may hold texts and sounds alone
+    if "image" in data.modalities:
+        features |= extract.by_view("image", (
+            images_by_name.make(name, flags.image_layer, flags.image_weights, flags.seed, tuning)
+            for name in flags.image_features
+        ))
+    if "text" in data.modalities:
+        features |= extract.by_view("text", (by_name.make(name, options) for name in flags.text_features))
+    features |= several_media.measured(several_media.own_features(flags), data, read)
     unseen = tfxmr_flags.features.unseen(flags, data, features)
     made = None
     if engine.engine == "beam":

@@ -50,12 +50,12 @@ def opened(options: SearchOptions, run_dir: str) -> Searcher:
 
 
 def queries(options: SearchOptions, searcher: Searcher) -> list[Query]:
-    """What the flags ask, in order: sentences, images, items. Raises InputError for an item that is not there."""
+    """What the flags ask, in order: sentences, files, items. Raises InputError for an item that is not there."""
     if not searcher.modalities:
         uri = searcher.index.uri
         raise InputError(f"{uri}: holds no items yet; fill it: tfxmr index --run_dir=RUN --to={uri}")
     found = [searcher.text(sentence) for sentence in options.text]
-    found += [searcher.image(path, path) for path in options.image]
+    found += [searcher.file(m, path, path) for m, paths in options.files.items() for path in paths]
     for asked in options.item:
         modality, colon, name = asked.partition(":")
         if colon and modality in searcher.modalities:

@@ -14,6 +14,7 @@ from PIL import Image
 from tfxmr.core.errors import InputError
 from tfxmr.data import normalisation
 from tfxmr.data.files import image_files
+from tfxmr.data.files.media_files import FILES
 from tfxmr.data.views import modality_of
 from tfxmr.evaluation.retriever import OWN, Retriever
 
@@ -92,9 +93,9 @@ class Encoder:
         """Maps raw media to what retrieval compares.
 
         Args:
-          modality: "image" or "text".
+          modality: one of `modalities`.
           media: n sentences; or n images, each a path, a file's content as bytes, pixels uint8 (height, width, 3), or
-            of Pillow.
+            of Pillow; or the paths of n files of sounds, videos or 3D shapes.
 
         Returns:
           (n, k); or name -> (n, ...) of a method that compares several arrays by itself, for which `points` gives
@@ -250,7 +251,9 @@ class Encoder:
         return rows
 
     def _read(self, modality: str, item: Medium, number: int) -> Any:
-        """A text, or an image as uint8 (height, width, 3). Raises InputError that names the item."""
+        """A text, an image as uint8 (height, width, 3), or a file's path. Raises InputError that names the item."""
+        if modality in FILES:
+            return _file(modality, item, number)
         if modality != "image":
             if not isinstance(item, str):
                 raise InputError(f"{modality} {number + 1} is a {type(item).__name__}; give sentences as str")
@@ -273,6 +276,16 @@ class Encoder:
             return image_files.decode(path.read_bytes(), str(path))
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}); give the path of an image") from error
+
+
+def _file(modality: str, item: Any, number: int) -> pathlib.Path:
+    """The absolute path of a file that a function of the user's own describes; raises InputError if there is none."""
+    if not isinstance(item, str | os.PathLike):
+        raise InputError(f"{modality} {number + 1} is a {type(item).__name__}; give the path of a file")
+    path = pathlib.Path(item).expanduser().absolute()
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; give the path of {modality} {number + 1}")
+    return path
 
 
 def finite(rows: NDArray) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """What the items of a run look like and say, to show beside their vectors; from the data set, while it is there."""
 import functools
 import io
+import mimetypes
 import os
 import pathlib
 import warnings
@@ -14,6 +15,7 @@ from PIL import Image
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.data.files import image_files
+from tfxmr.data.files.media_files import FILES
 from tfxmr.encoding.encoder import Encoder
 
 CACHED = 4096  # media in memory
@@ -61,8 +63,17 @@ class Media:
         return None if image is None else jpeg(image, side)
 
     def file(self, columns: Mapping[str, Any], modality: str) -> tuple[bytes, str] | None:
-        """(Content, MIME type) of an item that a browser plays; None: no data set of this version has such files."""
-        return None
+        """(Content, MIME type) of an item's file that a browser plays; None of others, or if it is gone."""
+        if modality not in FILES:
+            return None
+        path = self._medium(modality, str(columns.get("name")))
+        kind = mimetypes.guess_type(path.name)[0] if isinstance(path, pathlib.Path) else None
+        if kind is None or not kind.startswith(("audio/", "video/")):
+            return None
+        try:
+            return path.read_bytes(), kind
+        except OSError:
+            return None
 
     def prepare(self) -> None:
         """Imports the data set's reader, which the first medium would else wait for."""

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 import tfxmr
 from tfxmr.core import display, locks
 from tfxmr.core.errors import InputError
-from tfxmr.core.files import Place, explain, replacing, to_json, write_text
+from tfxmr.core.files import Place, digest_file, explain, replacing, to_json, write_text
 
 OFF = "none"
 LIMIT = 20 * 2**30  # bytes; what was not used for longest goes first
@@ -57,6 +57,8 @@ def folder(place: Place = None) -> pathlib.Path | None:
 
 def keeps(feature: Any) -> bool:
     """Whether a feature learns of no items or classes, so that a row is of its item alone, and what it is is known."""
+    if not getattr(feature, "cached", True):
+        return False
     known = getattr(feature, "rule", {}).get("module_sha256", "") is not None  # of a function without a file
     return known and not getattr(feature, "fitted", True) and not getattr(feature, "labels_used", True)
 
@@ -102,8 +104,10 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
-def key_of(content: bytes | str | NDArray) -> bytes:
+def key_of(content: bytes | str | NDArray | pathlib.Path) -> bytes:
     """The key of an item: of a file's bytes, of a text, or of decoded media; which one it is tells, too."""
+    if isinstance(content, pathlib.Path):
+        return bytes.fromhex(digest_file(content))
     if isinstance(content, np.ndarray):
         digest = hashlib.sha256(f"array {content.dtype} {content.shape}\n".encode())
         digest.update(np.ascontiguousarray(content).data)

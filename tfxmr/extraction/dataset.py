@@ -16,6 +16,7 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.core.settings import Settings, setting
 from tfxmr.data.files import layouts
+from tfxmr.data.files.media_files import FILES
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.splits import OFFICIAL, SplitRule
 from tfxmr.extraction import outside
@@ -54,6 +55,16 @@ class MediaOptions(Settings):
         (), "--dataset=folder: columns of your table that have other names than image, text, class, split and id, such "
         "as image=filename,text=caption.",
     )
+    audio_features: str | None = setting(
+        None, "--dataset=folder: MODULE:FUNCTION of your own that describes sounds, which then belong to the items: it "
+        f"is given the paths of some files ({', '.join(FILES['audio'])}), and returns a vector each."
+    )
+    video_features: str | None = setting(
+        None, f"Likewise, of videos ({', '.join(FILES['video'])})."
+    )
+    model3d_features: str | None = setting(
+        None, f"Likewise, of 3D shapes ({', '.join(FILES['shape3d'])})."
+    )
     cache_dir: Place = setting(
         None, "Folder in which features that take long are kept for the next command, see `tfxmr cache`; none keeps "
         "nothing. Default: tfxmr in $XDG_CACHE_HOME or ~/.cache.", affects="nothing",
@@ -65,9 +76,10 @@ class MediaOptions(Settings):
 
 
 def reading(noted: Mapping[str, Any]) -> dict[str, Any]:
-    """The options `layout` and `columns` as they are noted beside places of media, columns with commas between them."""
+    """The options READ_AS as they are noted beside places of media, columns with commas between them."""
     columns = str(noted.get("columns", ""))
-    return {"layout": noted.get("layout"), "columns": tuple(columns.split(",")) if columns else ()}
+    found = {name: noted.get(name) for name in layouts.READ_AS}
+    return found | {"columns": tuple(columns.split(",")) if columns else ()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +148,7 @@ class Dataset:
       instances: True if it has no classes.
       slow_features: True if its features are made in loading, of all images: `tfxmr prepare` does without them.
       records: True if images and texts are read from TFDS's records: by TensorFlow, which passes through all of them.
+      files: modalities whose files it may hold, for functions of the user's own to describe.
     """
 
     name: str
@@ -151,6 +164,7 @@ class Dataset:
     instances: bool = False
     slow_features: bool = False
     records: bool = False
+    files: tuple[str, ...] = ()
 
     # What a subclass fills.
 
@@ -256,6 +270,10 @@ class Dataset:
             raise InputError(
                 f"--dataset={self.name} --features={request.features}: --features=DIR goes with --dataset=features"
             )
+        for m, flag in layouts.FLAGS.items():
+            if (value := getattr(request, flag)) and m not in self.files:
+                raise InputError(f"--{flag}={value}: dataset {self.name} has no {m} files; omit this flag, or take "
+                                 "--dataset=folder --data_dir=DIR")
         filled["views"] = tuple(view for view in request.views if view in self.views)
         return dataclasses.replace(request, **filled)
 

@@ -34,8 +34,8 @@ def by_view(modality: str, features: Iterable[Any]) -> dict[str, Any]:
     """View -> the feature that makes it; the view of a vector is called as its modality is.
 
     Args:
-      modality: "image" or "text".
-      features: image or text features, or an iterator that makes them one by one.
+      modality: its name.
+      features: of it, or an iterator that makes them one by one.
 
     Raises:
       InputError: there is none, or two make the same view.
@@ -284,7 +284,9 @@ def _refuse(modality: str, id_: str) -> None:
     )
 
 
-def _bytes(content: str | np.ndarray) -> bytes:
+def _bytes(content: str | np.ndarray | pathlib.Path) -> bytes:
+    if isinstance(content, pathlib.Path):
+        return digest_file(content).encode()
     return content.encode() if isinstance(content, str) else repr(content.shape).encode() + content.tobytes()
 
 

@@ -17,9 +17,10 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.data import memmap
 from tfxmr.data.files import layouts, media_files
-from tfxmr.data.files.layouts import Found
+from tfxmr.data.files.layouts import Found, Piece, Several
 from tfxmr.data.files.media_files import Item, Problem
 from tfxmr.data.multimodal import MultiModalData, Split
+from tfxmr.extraction import several_media
 from tfxmr.extraction.dataset import Dataset, Preview, Reader, Request
 from tfxmr.extraction.describing import Described, describe
 from tfxmr.extraction.reading import OneByOne
@@ -40,10 +41,15 @@ class Folder(Dataset):
 
     text_items="sentences" makes each of several texts of an image an item of its own, paired with that image
     (MultiModalData.repeated); "joined" makes them one text, each on a line.
+
+    Sounds, videos and 3D shapes that the request describes belong to the items, too: tfxmr.extraction.several_media.
     """
 
     def arrays(self, request: Request) -> MultiModalData:
         """Describes the items by features that need no training but a vocabulary, of the training texts."""
+        if several_media.wanted(request):
+            data = self.divided(self.listed(request), request, self.fitted_on)
+            return several_media.arrays(data, self.reader(request), request)
         data, described, row_of = self._looked_through(request, Descriptor())
         data = self.divided(data, request, self.fitted_on)
         read = self.reader(request)
@@ -75,12 +81,22 @@ class Folder(Dataset):
         Raises:
           InputError: bad items, no training items, or a class without any.
         """
-        return self._looked_through(request, _Size())[0]
+        return self._several(request) if several_media.wanted(request) else self._looked_through(request, _Size())[0]
+
+    def _several(self, request: Request) -> MultiModalData:
+        """As `listed`, of items with sounds, videos or 3D shapes."""
+        several_media.own_features(request)  # which there are, before all files are read
+        found = several_media.find(request)
+        _tell(f"--data_dir={request.data_dir}: {found.told}{_of_several(found, request)}")
+        good, problems = several_media.usable(found, request.text_items)
+        if problems:
+            _report(request.data_dir, problems, len(good), request.bad_items)
+        return self._listed(request, good, dict(collections.Counter(kind for kind, _ in problems)), found.modalities)
 
     def _looked_through(self, request: Request, feature: Any) -> tuple[MultiModalData, Described, dict[str, int]]:
         """As `listed`, and in the same pass the images by a feature: (data, Described, id of an image -> its row)."""
         data_dir = request.data_dir
-        found = _find(request)
+        found = layouts.find(data_dir, request.layout, request.columns, request.class_separator)
         _tell(f"--data_dir={data_dir}: {found.told}{_of_several(found, request)}")
         if found.items:  # before the long work: that some cannot be used mends nothing
             _classes(data_dir, found.items)
@@ -97,7 +113,10 @@ class Folder(Dataset):
         data = self._listed(request, good, dict(collections.Counter(kind for kind, _ in problems)))
         return data, described, {item.id: row for row, item in enumerate(images)}
 
-    def _listed(self, request: Request, good: Sequence[Item], counts: dict[str, int]) -> MultiModalData:
+    def _listed(
+        self, request: Request, good: Sequence[Item | Piece], counts: dict[str, int],
+        modalities: Sequence[str] = ("image", "text"),
+    ) -> MultiModalData:
         """The items that can be used as data without columns; `counts` are of the problems by kind."""
         data_dir, classes = request.data_dir, _classes(request.data_dir, good)
         several, splits = any(len(item.classes) > 1 for item in good), {}
@@ -109,16 +128,17 @@ class Folder(Dataset):
         for name in media_files.SPLITS:
             members = [item for item in good if item.split == name]
             if members:
-                empty = {m: np.zeros((len(members), 0), np.float32) for m in ("image", "text")}
+                empty = {m: np.zeros((len(members), 0), np.float32) for m in modalities}
                 pairs = Split.of_pairs(empty, _labels(members, classes, several))
-                ids = {"image": [item.id for item in members], "text": [item.text_id for item in members]}
+                ids = {m: [item.text_id if m == "text" else item.id for item in members] for m in modalities}
                 splits[name] = dataclasses.replace(pairs, ids=ids)
+        repeated = tuple(m for m in modalities if m != "text") if any(i.number is not None for i in good) else ()
         data = MultiModalData(
-            self.name, splits, classes, repeated=("image",) if any(item.number is not None for item in good) else (),
-            features={m: {"source": str(data_dir), "skipped": counts} for m in ("image", "text")},
+            self.name, splits, classes, repeated=repeated,
+            features={m: {"source": str(data_dir), "skipped": counts} for m in modalities},
         )
         # As which layout and columns these media are read again, by commands that are told no more than a folder.
-        how = {"layout": request.layout or "", "columns": ",".join(request.columns)}
+        how = {name: getattr(request, name) for name in layouts.READ_AS} | {"columns": ",".join(request.columns)}
         data = dataclasses.replace(data, media_places={name: value for name, value in how.items() if value})
         return data if classes else data.as_instances()
 
@@ -134,7 +154,8 @@ class Folder(Dataset):
 
     def _refuse_undivided(self, request: Request) -> None:
         found = _find(request)
-        if found.items and not any(item.split == "test" for item in found.items):
+        splits = {item.split for item in found.items}
+        if splits and "test" not in splits:
             _tell(f"--data_dir={request.data_dir}: {found.told}")
             request.split.require_test(self.name, ())
 
@@ -142,7 +163,8 @@ class Folder(Dataset):
         """Whether there are classes, by the layout and the columns of tables; nothing where that cannot be told."""
         try:
             found = _find(request)
-            return Preview(instances=not found.has_classes, multi_label=found.multi_label)
+            several = found.modalities if isinstance(found, Several) else ()
+            return Preview(instances=not found.has_classes, multi_label=found.multi_label, modalities=several)
         except InputError:
             return Preview()
 
@@ -150,7 +172,9 @@ class Folder(Dataset):
         """Looks the folder through but once; without --data_dir there is nothing."""
         if not request.data_dir:
             return lambda modality, ids: [None] * len(ids)
-        found = _find(request)
+        if several_media.wanted(request):
+            return several_media.Reader(several_media.find(request))
+        found = layouts.find(request.data_dir, request.layout, request.columns, request.class_separator)
         root = found.root
         by_id = {item.text_id: [item] for item in found.items}
         of_image: dict[str, list] = {}
@@ -172,7 +196,10 @@ class Folder(Dataset):
         """Where images lie, and texts but those of a table."""
         if not request.data_dir:
             return [None] * len(ids)
-        found = _find(request)
+        if several_media.wanted(request):
+            read = several_media.Reader(several_media.find(request))
+            return [read.place(modality, id_) for id_ in ids]
+        found = layouts.find(request.data_dir, request.layout, request.columns, request.class_separator)
         if modality == "image":
             names = {item.id: item.image for item in found.items if isinstance(item.image, str)}
         else:
@@ -192,6 +219,7 @@ FOLDER = Folder(
     image_features=("descriptor",),
     text_features=KINDS,
     text_items=("sentences", "joined"),
+    files=tuple(layouts.FLAGS),
     fitted_on="text: vocabulary and word weights on the training texts; image: on nothing",
 )
 
@@ -208,7 +236,7 @@ def _texts(root: pathlib.Path, same: Sequence[Item]) -> list[str]:
     return texts
 
 
-def _of_several(found: Found, request: Request) -> str:
+def _of_several(found: Found | Several, request: Request) -> str:
     """That items have several classes, or how it is said if they may have; in words after others, or ""."""
     if found.multi_label:
         return "; items have several classes"
@@ -217,7 +245,7 @@ def _of_several(found: Found, request: Request) -> str:
     return f"; if {SEPARATOR!r} in a class stands between several, say --class_separator={SEPARATOR!r}" if ask else ""
 
 
-def _labels(members: Sequence[Item], classes: Sequence[str], several: bool) -> np.ndarray:
+def _labels(members: Sequence[Item | Piece], classes: Sequence[str], several: bool) -> np.ndarray:
     """Labels of items, int (n,), zeros of data without classes; bool (n, C) if items have several."""
     number = {name: c for c, name in enumerate(classes)}
     if not several:
@@ -228,7 +256,9 @@ def _labels(members: Sequence[Item], classes: Sequence[str], several: bool) -> n
     return labels
 
 
-def _find(request: Request) -> Found:
+def _find(request: Request) -> Found | Several:
+    if several_media.wanted(request):
+        return several_media.find(request)
     return layouts.find(request.data_dir, request.layout, request.columns, request.class_separator)
 
 
@@ -277,7 +307,7 @@ def _usable(
     return good, twins, problems
 
 
-def _classes(data_dir: Place, items: Sequence[Item]) -> list[str]:
+def _classes(data_dir: Place, items: Sequence[Item | Piece]) -> list[str]:
     """The classes of the training items, by alphabet; raises InputError if nothing trains, or one of them not."""
     if not any(item.split == "train" for item in items):
         raise InputError(f"--data_dir={data_dir}: no usable item trains; put items into train/ (CSV: split train)")

@@ -5,7 +5,7 @@ from typing import Any
 from tfxmr.core.files import Place
 from tfxmr.data import memmap
 from tfxmr.data.multimodal import MultiModalData, Split
-from tfxmr.extraction.describing import described
+from tfxmr.extraction import describing
 
 MODALITIES = ("image", "text")
 
@@ -36,21 +36,21 @@ def arrays(dataset: Any, request: Any) -> MultiModalData:
       InputError: the features cannot be made, or an item has no medium.
     """
     asked = names(request)
-    features = {m: _made(m, name) for m, name in asked.items()}  # before the long work, since it may raise
+    features = {m: made(m, name) for m, name in asked.items()}  # before the long work, since it may raise
     own = {f"{m}_features": next(iter(getattr(dataset, f"{m}_features")), None) for m in asked}
     plain = dataclasses.replace(request, **own)
     # Other vectors and views are the data set's own.
     whole = len(asked) == len(MODALITIES) and not request.views
     data = dataset.divided(dataset.listed(plain), request, "nothing") if whole else dataset.arrays(plain)
     read = dataset.reader(request)
-    splits = _described(data, features, read, request.cache_dir)
+    splits = described(data, features, read, request.cache_dir)
     facts = {m: {**data.features.get(m, {}), "name": f.name, **f.rule} for m, f in features.items()}
     return dataclasses.replace(
         data, splits=splits, features=data.features | facts, recipes={**data.recipes, **features},
     )
 
 
-def _made(modality: str, name: str) -> Any:
+def made(modality: str, name: str) -> Any:
     """The feature of a name; raises InputError if it makes no vectors."""
     if modality == "image":
         from tfxmr.features.image import by_name as images
@@ -62,13 +62,13 @@ def _made(modality: str, name: str) -> Any:
     return texts.make(name, TextOptions())
 
 
-def _described(data: MultiModalData, features: dict[str, Any], read: Any, cache_dir: Place) -> dict[str, Split]:
+def described(data: MultiModalData, features: dict[str, Any], read: Any, cache_dir: Place) -> dict[str, Split]:
     """The splits with the vectors of some features in the place of their own; an image of several texts once."""
     distinct = {name: split.distinct(data.repeated) for name, split in data.splits.items()}
     found = {name: dict(split.features) for name, split in data.splits.items()}
     for m, feature in features.items():
         ids = [id_ for part in distinct.values() for id_ in part.ids[m]]
-        rows, stop = described(feature, m, ids, read, cache_dir), 0
+        rows, stop = describing.described(feature, m, ids, read, cache_dir), 0
         for name, split in data.splits.items():
             start, stop = stop, stop + len(distinct[name].ids[m])
             own: Any = rows[start:stop]

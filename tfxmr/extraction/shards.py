@@ -24,6 +24,7 @@ from tfxmr.core import classes
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file, read_json, replacing, to_json, write_text
 from tfxmr.data.files import states
+from tfxmr.data.files.media_files import FILES
 from tfxmr.data.multimodal import Split
 from tfxmr.data.views import modality_of
 from tfxmr.extraction import catalogue
@@ -34,7 +35,7 @@ DEFAULT = 16  # shards of each view and split
 STATES = "preprocessing"
 REMEDY = "move the folder of shards elsewhere, and the same command makes it anew"
 PLACES = ("data_dir", "manual_dir")
-BLOCK = {"image": 16, "text": 256}  # items that a feature is given at once
+BLOCK = {"image": 16, "text": 256} | dict.fromkeys(FILES, 16)  # items that a feature is given at once
 Engine = Callable[[Sequence[str], str], None]  # has shards of these names made in a folder
 
 

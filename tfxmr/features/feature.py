@@ -18,7 +18,8 @@ class Feature(Protocol):
       dim: d of a vector, (places, d) of a map, (T,) of word numbers; known once it is fitted.
 
     A feature may say further: `alone = True`, a row is the same to the bit whatever else is given at once, and threads
-    may make them; and `prepared(medium)`, what a thread does for one medium before `transform` is given it.
+    may make them; and `prepared(medium)`, what a thread does for one medium before `transform` is given it; and
+    `cached = False`, more decides its rows than is known, so that they are not kept for other commands.
     """
 
     name: str

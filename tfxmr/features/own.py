@@ -1,10 +1,12 @@
-"""Features by the user's own function: `--image_features=my_module:function`, `--text_features=my_module:function`.
+"""Features by the user's own function: `--image_features=my_module:function`, likewise of every other modality.
 
-The function takes a list of n items, images as uint8 arrays (height, width, 3) or texts as str, and returns real
-numbers (n, d), of any n, the same d always; a row is to depend on its item alone. It is given some at a time, and first
-of all one probe, a grey image or the text "a", which says how wide it is.
+The function takes a list of n items, images as uint8 arrays (height, width, 3), texts as str, sounds, videos and 3D
+shapes as the paths of their files, and returns real numbers (n, d), of any n, the same d always; a row is to depend on
+its item alone. It is given some at a time, and first of all one item that says how wide it is: a grey image, the text
+"a", or the first file.
 """
 import inspect
+import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,26 +25,30 @@ class Function:
     """A function of the user's own, whose rows are checked.
 
     Args:
-      modality: "image" or "text".
+      modality: its name.
       name: MODULE:FUNCTION, where the current folder is importable as for `python -m`.
+      dim: d, where it is known; None: by the first call.
+      flag: that names the function; None: MODALITY_features.
 
     Attributes:
-      dim: d.
+      dim: d; None before the first call.
       rule: JSON facts for the manifest: the name, the digest of the module's file, its `__version__` if it has one.
 
     Raises:
       InputError: there is no such function, it fails, or what it returns are no such rows.
     """
 
-    def __init__(self, modality: str, name: str) -> None:
-        self._flag = f"--{modality}_features={name}"
-        module, function = outside.module_of(f"{modality}_features", name, EXAMPLE)
+    def __init__(self, modality: str, name: str, dim: int | None = None, flag: str | None = None) -> None:
+        flag = flag or f"{modality}_features"
+        self._flag = f"--{flag}={name}"
+        module, function = outside.module_of(flag, name, EXAMPLE)
         found = getattr(module, function, None)
         if not callable(found):
             raise InputError(f"{self._flag}: {module.__name__} has no function {function}")
         self._function: Callable[[list[Any]], Any] = found
-        self.dim: int | None = None
-        self.dim = self([PROBES[modality]]).shape[1]
+        self.dim = dim
+        if modality in PROBES:
+            self([PROBES[modality]])
         file = inspect.getsourcefile(module)
         self.rule: dict[str, Any] = {"function": name, "module_sha256": digest_file(file) if file else None}
         if version := getattr(module, "__version__", None):
@@ -58,7 +64,8 @@ class Function:
             raise
         except Exception as error:  # it is its author's, and may raise whatever it likes
             what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise InputError(f"{self._flag}: the function fails on {len(items)} items ({what}); mend it") from error
+            on = self._culprit(items) or f"{len(items)} items"
+            raise InputError(f"{self._flag}: the function fails on {on} ({what}); mend it") from error
         expected = f"({len(items)}, {self.dim or 'd'})"
         if rows.ndim != 2 or len(rows) != len(items) or rows.dtype.kind not in "iuf" or rows.shape[1] != (
             self.dim or rows.shape[1] or 1
@@ -69,7 +76,19 @@ class Function:
             )
         if not np.isfinite(rows := rows.astype(np.float32)).all():
             raise InputError(f"{self._flag}: the function returns NaN or infinite values; return finite ones")
+        self.dim = rows.shape[1]
         return rows
+
+    def _culprit(self, items: Sequence[Any]) -> str:
+        """The first file on which the function fails by itself; "" if there is none, or items are no files."""
+        for item in items if isinstance(items[0], pathlib.Path) else ():
+            try:
+                self._function([item])
+            except MemoryError:
+                raise
+            except Exception:  # as above
+                return str(item)
+        return ""
 
 
 def same(made: Any, facts: Mapping[str, Any]) -> Any:

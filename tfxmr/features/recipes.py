@@ -14,6 +14,7 @@ KINDS = {  # beside tfxmr.features.image.descriptor.DESCRIPTORS
     "network": "image.network:ImageNetwork", "onnx_images": "image.onnx_network:OnnxImages",
     "hub_images": "image.hub_images:HubImages", "hub_sentences": "text.hub_sentences:HubSentences",
     "onnx_sentences": "text.onnx_sentences:OnnxSentences", "own_images": "image.own_images:OwnImages",
+    "own_files": "own_files:OwnFiles",
     "own_sentences": "text.own_sentences:OwnSentences",
     "vectorizer": "text.bag_of_words:TextVectorizer", "word_counts": "text.word_counts:WordCounts",
     "doc2vec": "text.doc2vec:DocumentVectors", "word2vec": "text.word_sequences:MeanWordVectors",

@@ -76,6 +76,9 @@ class SearchOptions(Settings):
     image: tuple[str, ...] = setting(
         (), "Asks by this image file; given again, by each.", affects="nothing", repeated=True
     )
+    audio: tuple[str, ...] = setting((), "Likewise by this audio file.", affects="nothing", repeated=True)
+    video: tuple[str, ...] = setting((), "Likewise by this video file.", affects="nothing", repeated=True)
+    model3d: tuple[str, ...] = setting((), "Likewise by this file of a 3D shape.", affects="nothing", repeated=True)
     item: tuple[str, ...] = setting(
         (), "Asks by the item of the index of this id; given again, by each. MODALITY:ID where two modalities have it.",
         affects="nothing", repeated=True,
@@ -131,14 +134,19 @@ class SearchOptions(Settings):
             raise InputError(f"--run_dir={','.join(self.run_dir)}: name one run; with --web also two")
         if len(self.run_dir) > 1 and self.index:
             raise InputError("--index: goes with one --run_dir")
-        asked = bool(self.text or self.image or self.item)
+        asked = bool(self.text or self.image or self.item or any(self.files.values()))
         if asked == self.web:
             raise InputError(
-                "--web: serves a page for questions; omit --text, --image and --item" if asked else
+                "--web: serves a page for questions; omit --text, --image, --item and other questions" if asked else
                 "ask something: --text=SENTENCE, --image=FILE or --item=ID; or take --web, a page to search with"
             )
         if self.format == "html" and not self.out:
             raise InputError("--format=html: name the file that it is written to, --out=answer.html")
+
+    @property
+    def files(self) -> dict[str, tuple[str, ...]]:
+        """Modality -> files of it that are asked by."""
+        return {"image": self.image, "audio": self.audio, "video": self.video, "shape3d": self.model3d}
 
     @property
     def where(self) -> dict[str, list[str]]:

@@ -142,7 +142,11 @@ class Searcher:
 
     def image(self, image: Medium, shown: str = "your image") -> Query:
         """Asks by an image of one's own, as Encoder.encode takes one. Raises InputError as that."""
-        return Query("image", self._encoded("image", image), shown if isinstance(image, bytes) else str(image))
+        return self.file("image", image, shown)
+
+    def file(self, modality: str, file: Medium, shown: str) -> Query:
+        """Asks by a file of one's own, of any modality, as Encoder.encode takes one. Raises InputError as that."""
+        return Query(modality, self._encoded(modality, file), shown if isinstance(file, bytes) else str(file))
 
     def item(self, modality: str, id_: str) -> Query:
         """Asks by an item of the index. Raises InputError if it is not there."""

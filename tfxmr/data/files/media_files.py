@@ -12,6 +12,14 @@ from tfxmr.data.files import image_files
 
 SPLITS = ("train", "validation", "test")
 Problem = tuple[str, str]  # (its kind, what it is about)
+# Files of each modality that a function of the user's own describes -> what their names end with.
+FILES = {
+    "audio": (".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"),
+    "video": (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v"),
+    "shape3d": (".obj", ".off", ".ply", ".stl", ".glb", ".gltf"),
+}
+KINDS = {suffix: kind for kind, suffixes in {"image": image_files.SUFFIXES, "text": (".txt",), **FILES}.items()
+         for suffix in suffixes}
 MAX_TEXT = 2**24  # bytes; a longer text is no description of an image
 
 
@@ -56,6 +64,15 @@ class Item:
     def text_id(self) -> str:
         """The name of the text: its own, or that of the image, with the number of several: "cat/001.jpg#2"."""
         return self.text_name or (self.id if self.number is None else f"{self.id}#{self.number}")
+
+
+def kind_of_file(name: str) -> str:
+    """The modality of a file by what its name ends with; "" of others.
+
+    >>> kind_of_file("train/bell/1.WAV"), kind_of_file("1.jpg"), kind_of_file("1.txt"), kind_of_file("1.json")
+    ('audio', 'image', 'text', '')
+    """
+    return KINDS.get(os.path.splitext(name)[1].lower(), "")
 
 
 def read_text(root: pathlib.Path, item: Item) -> str:

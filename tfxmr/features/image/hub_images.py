@@ -2,7 +2,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,6 +54,7 @@ class HubImages:
 
     def _tower(self, whole: Any) -> tuple[Any, str]:
         """(keras.Model from images to vectors, where these are taken)."""
+        keras = self.preset.module("keras")  # imported here, so that what is refused does not wait for it
         inputs = hub_preset.inputs_of(whole)
         if "images" not in inputs or len(inputs["images"].shape) != 4:
             raise self.preset.refusal(whole)

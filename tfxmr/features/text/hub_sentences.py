@@ -2,7 +2,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,6 +50,7 @@ class HubSentences(TextFeature):
     def _found(self, models: Any) -> tuple[Any, Any, Any, str]:
         """(The whole network, keras.Model from tokens to vectors, preprocessor, where these are taken)."""
         preset, task = self.preset, self.preset.folder / hub_preset.TASK
+        keras = preset.module("keras")  # imported here, so that what is refused does not wait for it
         if task.is_file() and str(read_json(task, "get the preset anew").get("class_name")).endswith("TextEmbedder"):
             embedder = preset.read(models.TextEmbedder.from_preset, "TextEmbedder", dtype="float32")
             pooling = f"{getattr(embedder, 'pooling_mode', 'own')}, as its TextEmbedder"

@@ -2,15 +2,16 @@
 import os
 import pathlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
-from tfxmr.data.files.layouts import arrow, coco, imagefolder, pairs, tables, webdataset
-from tfxmr.data.files.layouts.found import READ_AS, Asked, Found, named_columns
+from tfxmr.data.files.layouts import arrow, coco, imagefolder, pairs, several, tables, webdataset
+from tfxmr.data.files.layouts.found import FLAGS, READ_AS, Asked, Found, named_columns
+from tfxmr.data.files.layouts.several import Piece, Several
 
-__all__ = ["LAYOUTS", "READ_AS", "Asked", "Found", "find"]
+__all__ = ["FLAGS", "LAYOUTS", "READ_AS", "Asked", "Found", "Piece", "Several", "find", "find_several"]
 
 LAYOUTS = {
     "pairs": pairs.find, "table": tables.find, "imagefolder": imagefolder.find, "arrow": arrow.find, "coco": coco.find,
@@ -42,16 +43,11 @@ def find(
     Raises:
       InputError: there is no such folder, or it cannot be read as that layout.
     """
-    path = pathlib.Path(data_dir or "").expanduser()
-    named = (
-        f"a folder with <split>/<class>/<id>.jpg and <id>.txt, or a table ({', '.join(tables.SUFFIXES)}) with the "
-        "columns image and text"
-    )
-    if not data_dir:
-        raise InputError(f"--data_dir=DIR is missing: name {named}")
-    if not (path.is_dir() or path.is_file()):
-        raise InputError(f"--data_dir={data_dir} is no folder and no file of a table. Name {named}")
-    asked = Asked(str(data_dir), named_columns(columns), class_separator)
+    path, asked = _place(data_dir), Asked(str(data_dir), named_columns(columns), class_separator)
+    for meaning in asked.columns:
+        if meaning in FLAGS:
+            raise InputError(f"--columns={meaning}={asked.columns[meaning]}: goes with --{FLAGS[meaning]}="
+                             "my_module:function, which describes these files; add that, or omit it")
     wanted = os.path.abspath(path), layout, asked
     try:
         if (last := _last.get("found")) and last[0] == wanted and last[1] == _state(path, last[2].files):
@@ -66,6 +62,31 @@ def find(
     if found.files and all(max(times) < began - YOUNG for _, times in state):
         _last["found"] = wanted, state, found
     return found
+
+
+def find_several(
+    data_dir: Place, layout: str | None, columns: Iterable[str], class_separator: str, wanted: Sequence[str],
+) -> Several:
+    """As `find`, with the files of further modalities, `wanted`, which belong to the items."""
+    path, asked = _place(data_dir), Asked(str(data_dir), named_columns(columns), class_separator)
+    try:
+        return several.find(path, asked, layout, wanted)
+    except OSError as error:
+        raise InputError(f"--data_dir={data_dir}: cannot be read ({error}); make it readable") from error
+
+
+def _place(data_dir: Place) -> pathlib.Path:
+    """The path of a folder or file; raises InputError if there is none."""
+    path = pathlib.Path(data_dir or "").expanduser()
+    named = (
+        f"a folder with <split>/<class>/<id>.jpg and <id>.txt, or a table ({', '.join(tables.SUFFIXES)}) with the "
+        "columns image and text"
+    )
+    if not data_dir:
+        raise InputError(f"--data_dir=DIR is missing: name {named}")
+    if not (path.is_dir() or path.is_file()):
+        raise InputError(f"--data_dir={data_dir} is no folder and no file of a table. Name {named}")
+    return path
 
 
 def _state(path: pathlib.Path, files: Iterable[pathlib.Path]) -> list[tuple[tuple[int, ...], tuple[int, int]]]:

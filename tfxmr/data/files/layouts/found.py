@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.names import meant
-from tfxmr.data.files.media_files import Item, Problem
+from tfxmr.data.files.media_files import FILES, Item, Problem
 
-READ_AS = ("layout", "columns")  # options by which the same folder is read again
+FLAGS = {"audio": "audio_features", "video": "video_features", "shape3d": "model3d_features"}  # by which files are read
+assert FLAGS.keys() == FILES.keys()
+READ_AS = ("layout", "columns", *FLAGS.values())  # options by which the same folder is read again
 MEANINGS = ("image", "text", "class", "split", "id")  # what a column of a table may hold
 
 
@@ -59,6 +61,17 @@ class Found:
         return any(len(item.classes) > 1 for item in self.items)
 
 
+def left_out(path: pathlib.Path, modality: str, count: int) -> str:
+    """What is said of files that nothing describes, and the flag by which they are items.
+
+    Args:
+      path: of the folder or table.
+      modality: of the files, one of FLAGS.
+      count: how many there are.
+    """
+    return f"{path}: holds {count:,} {modality} files, which --{FLAGS[modality]}=my_module:function describes"
+
+
 def inside(path: pathlib.Path, root: pathlib.Path) -> bool:
     """True of a plain file that no symbolic link leads out of the folder `root`."""
     return path.is_file() and pathlib.Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
@@ -69,9 +82,10 @@ def named_columns(columns: Iterable[str]) -> dict[str, str]:
     found = {}
     for part in columns:
         meaning, _, column = (side.strip() for side in part.partition("="))
-        if meaning not in MEANINGS or not column:
+        if meaning not in (*MEANINGS, *FILES) or not column:
+            names = (*MEANINGS, *FILES)
             raise InputError(
-                f"--columns={part}{meant(meaning, MEANINGS)}: give {', '.join(MEANINGS)}=NAME OF THE COLUMN, such as "
+                f"--columns={part}{meant(meaning, names)}: give {', '.join(names)}=NAME OF THE COLUMN, such as "
                 "--columns=image=filename,text=caption"
             )
         found[meaning] = column

@@ -1,4 +1,5 @@
 """Hugging Face's imagefolder: images with `metadata.csv`, .jsonl or .parquet, or in a folder for each class."""
+import collections
 import dataclasses
 import os
 import pathlib
@@ -8,9 +9,9 @@ from typing import Any
 from tfxmr.core.errors import InputError
 from tfxmr.data.files import image_files
 from tfxmr.data.files.layouts import rows, tables
-from tfxmr.data.files.layouts.found import Asked, Found, inside
+from tfxmr.data.files.layouts.found import Asked, Found, inside, left_out
 from tfxmr.data.files.layouts.rows import SPLIT_NAMES, Row
-from tfxmr.data.files.media_files import Item
+from tfxmr.data.files.media_files import FILES, Item, kind_of_file
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
@@ -79,4 +80,7 @@ def _of_classes(path: pathlib.Path) -> Found:
             f"--data_dir={path}: holds no {' or '.join(METADATA)}, and no image in <class>/ or <split>/<class>/"
         )
     told = "images in a folder for each class and no texts: the name of the class is the text of each"
-    return Found(path, items, [], "imagefolder", told)
+    folders = sorted({os.path.dirname(str(item.image)) for item in items})
+    kinds = collections.Counter(kind_of_file(file) for folder in folders for file in os.listdir(path / folder))
+    said = [left_out(path, m, kinds[m]) for m in FILES if kinds[m]]
+    return Found(path, items, [], "imagefolder", "; ".join([told, *said]))

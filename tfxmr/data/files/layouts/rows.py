@@ -11,7 +11,7 @@ from typing import Any
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.names import meant
-from tfxmr.data.files.layouts.found import MEANINGS, Asked
+from tfxmr.data.files.layouts.found import FLAGS, MEANINGS, Asked
 from tfxmr.data.files.media_files import SPLITS, Inside, Item, Problem
 
 # What people call these columns, the likeliest first; letters of either case.
@@ -58,6 +58,8 @@ def columns_of(names: Sequence[str], asked: Asked) -> dict[str, str]:
         raise InputError(
             f"--data_dir={asked.data_dir}: lacks the column {', '.join(lacking)}; its columns are "
             f"{', '.join(names)!r}. Say which one holds what, such as --columns={example}"
+            + "".join(f"; its {name} are described by --{FLAGS[name]}=my_module:function" for name in names
+                      if name in FLAGS)
         )
     return found
 
@@ -73,7 +75,8 @@ def recognised(names: Sequence[str], asked: Asked) -> dict[str, str]:
 def told(columns: Mapping[str, str]) -> str:
     """The columns in words: "image=filename, text; no class, so that each image is found by its own texts"."""
     parts = [meaning if columns[meaning] == meaning else f"{meaning}={columns[meaning]}" for meaning in columns]
-    none = "" if "class" in columns else "; no column class, so each image is found by its own texts (hit@k)"
+    what = "each image is found by its own texts" if {*FLAGS}.isdisjoint(columns) else "items are found by counterparts"
+    none = "" if "class" in columns else f"; no column class, so {what} (hit@k)"
     return f"columns {', '.join(parts)}{none}"
 
 
@@ -93,7 +96,7 @@ def items(rows: Iterable[Row], classes: bool, asked: Asked) -> tuple[list[Item],
     for where, row in rows:
         values = row or {}
         split, own_id = (_plain(values.get(name)) for name in ("split", "id"))
-        own_classes = _classes(values.get("class"), asked.class_separator) if classes else ()
+        own_classes = classes_of(values.get("class"), asked.class_separator) if classes else ()
         image = values.get("image")
         if not isinstance(image, Inside):
             image = _plain(image)
@@ -120,8 +123,13 @@ def _plain(value: Any) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _classes(value: Any, separator: str) -> tuple[str, ...]:
-    """The classes of a cell, by alphabet: those of a list, of a text that is one, or of a text with separators."""
+def classes_of(value: Any, separator: str) -> tuple[str, ...]:
+    """The classes of a cell, by alphabet: those of a list, of a text that is one, or of a text with separators.
+
+    Args:
+      value: of the cell.
+      separator: what stands between classes of a text; "": nothing, it is one.
+    """
     if isinstance(value, str) and (listed := LIST.fullmatch(value)):
         with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):  # it is the name of a class
             value = ast.literal_eval(listed[0].strip())  # of strings and numbers alone; JSON's lists of them, too

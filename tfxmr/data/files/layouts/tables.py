@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tfxmr.core.errors import InputError
-from tfxmr.data.files import image_files
+from tfxmr.data.files import image_files, media_files
 from tfxmr.data.files.layouts import columnar, rows
-from tfxmr.data.files.layouts.found import Asked, Found, inside
+from tfxmr.data.files.layouts.found import Asked, Found, inside, left_out
 from tfxmr.data.files.layouts.rows import Row
 
 TEXT = (".csv", ".tsv", ".txt")
@@ -56,6 +56,8 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
         before = f"{file.name} " if len(files) > 1 else ""
         found.extend((before + where, row) for where, row in meanings(table, columns, split))
     items, problems = rows.items(found, "class" in columns, asked)
+    if items and (kind := media_files.kind_of_file(str(items[0].image))) in media_files.FILES:
+        raise InputError(f"--data_dir={left_out(path, kind, len({item.image for item in items}))}")
     folder = rows.folder_of_images(root, (item.image for item in items))
     told += f"; images in {folder}/" if folder else ""
     return Found(root, rows.below(folder, items), problems, "table", told, tuple(file for _, file in files))
