@@ -429,6 +429,10 @@ def test_webdataset_with_a_size_that_is_only_claimed(tmp_path, size):
     content[148:156] = b"%06o\0 " % sum(content[:512])
     (tmp_path / "a.tar").write_bytes(content)
     assert any("archive" in kind for kind, _ in layouts.find(tmp_path).problems)
+    content[156:157], content[148:156] = b"L", b" " * 8  # a long name, which tarfile reads whole
+    content[148:156] = b"%06o\0 " % sum(content[:512])
+    (tmp_path / "a.tar").write_bytes(content)
+    assert any("archive" in kind for kind, _ in layouts.find(tmp_path).problems)
     with pytest.raises(BadItem, match="cut off"):
         webdataset.Part("a.tar", "x.png", 512, 2**40).read(tmp_path)
 

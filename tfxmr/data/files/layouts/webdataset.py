@@ -1,5 +1,6 @@
 """WebDataset: tar files with `<id>.jpg` and `<id>.txt`, `<id>.json` or `<id>.cls`, of which nothing is unpacked."""
 import dataclasses
+import io
 import json
 import os
 import pathlib
@@ -88,6 +89,16 @@ def _shards(path: pathlib.Path) -> list[tuple[str, pathlib.Path]]:
                    if inside(file, path)]
 
 
+class _Bounded(io.FileIO):
+    """A tar file of which no piece longer than a text is read at once: tarfile reads names as long as they claim."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file; raises tarfile.ReadError."""
+        if size is not None and size > MAX_TEXT:
+            raise tarfile.ReadError(f"a header claims {size} bytes")
+        return super().read(size) or b""
+
+
 def _samples(
     root: pathlib.Path, shard: pathlib.Path, problems: list[Problem],
 ) -> Iterator[tuple[str, dict[str, Part | bytes]]]:
@@ -95,7 +106,7 @@ def _samples(
     key, sample = "", {}  # type: tuple[str, dict[str, Part | bytes]]
     name = os.path.relpath(shard, root)
     try:
-        with tarfile.open(shard, "r:") as archive:
+        with _Bounded(shard) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
                 folder, _, base = member.name.rpartition("/")
                 stem, _, suffix = base.partition(".")
@@ -116,8 +127,8 @@ def _samples(
                     if member.size > MAX_TEXT:
                         problems.append(("text is too long", f"{name}/{member.name}"))
                         continue
-                    file = archive.extractfile(member)
-                    sample[suffix] = file.read() if file else b""
+                    content = archive.extractfile(member)
+                    sample[suffix] = content.read() if content else b""
             # An archive ends with blocks of zeros; tarfile takes one that was cut off for finished.
             if shard.stat().st_size - archive.offset < tarfile.BLOCKSIZE:
                 problems.append(("cut off or damaged archive", name))
