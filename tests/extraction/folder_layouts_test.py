@@ -364,6 +364,29 @@ def test_coco(tmp_path, capfd):
     assert len(found.items) == 9 and {item.split for item in found.items} == {"train"}  # for --split=random
 
 
+def test_coco_objects_as_classes(tmp_path):
+    """The categories of instances_*.json make images of several classes; one without an object is counted."""
+    (tmp_path / "annotations").mkdir()
+    categories = [{"id": 3, "name": "cat", "supercategory": "animal"}, {"id": 17, "name": "dog"}]
+    for split, numbers in (("train", range(8)), ("val", range(8, 12))):
+        captions(tmp_path, split, numbers)
+        objects = [{"id": 9 * n + k, "image_id": n, "category_id": c, "bbox": [1, 2, 3, 4]}
+                   for n in numbers if n != 5 for k, c in enumerate((3, 3, 17) if n % 2 else (17,))]  # fmt: skip
+        table(tmp_path, f"annotations/instances_{split}2017.json", json.dumps({"images": [], "annotations": objects, "categories": categories}))
+    asked = {"data_dir": tmp_path, "columns": ("class=instances",)}
+    with pytest.raises(InputError, match=r"image without a class: 1, such as captions_train2017.json: 005.png"):
+        tfxmr.extraction.load("folder", **asked)
+    with pytest.warns(UserWarning, match="image without a class"):
+        data = tfxmr.extraction.load("folder", bad_items="skip", **asked)
+    assert data.multi_label and data.class_names == ["cat", "dog"] and data.repeated == ("image",)
+    assert data.splits["test"].labels["text"].tolist() == [[False, True]] * 2 + [[True, True]] * 2 + [[False, True]] * 2 + [[True, True]] * 3
+    with pytest.raises(InputError, match="--columns=class=label: captions have no columns; give class=instances"):
+        layouts.find(tmp_path, columns=("class=label",))
+    (tmp_path / "annotations/instances_val2017.json").unlink()
+    with pytest.raises(InputError, match="--columns=class=instances: there is no .*instances_val2017.json"):
+        layouts.find(tmp_path, columns=("class=instances",))
+
+
 @pytest.mark.parametrize("content, message", [
     ("{", "cannot be read as JSON"), ("[]", "holds no lists"), ('{"images": [], "annotations": 3}', "holds no lists"),
 ])  # fmt: skip

@@ -176,4 +176,5 @@ def _names(data: MultiModalData, items: Iterable[Item]) -> list[str]:
 
 def class_of(data: MultiModalData, label: Any) -> str:
     """What a figure calls a label, int or bool (C,): the names of its classes, or their numbers."""
-    return class_labels.name(label, data.class_names, "item " if data.instances else "class ")
+    told = class_labels.name(label, data.class_names, "item " if data.instances else "class ")
+    return told.replace(class_labels.SEPARATOR, ", ") if np.ndim(label) else told  # lines are broken at spaces

@@ -11,9 +11,10 @@ from tfxmr.data.files.layouts.tables import split_of
 from tfxmr.data.files.media_files import Item, Problem
 
 START = "captions_"
+OBJECTS = "instances"  # --columns=class=instances: the classes of an image are the categories of what is in it
 MAX_BYTES = 2**31
 # Of files of hundreds of megabytes, only what is used is kept in memory.
-_USED = {"images", "annotations", "id", "image_id", "file_name", "caption"}
+_USED = {"images", "annotations", "id", "image_id", "file_name", "caption", "categories", "category_id", "name"}
 
 
 def fits(path: pathlib.Path) -> bool:
@@ -24,8 +25,12 @@ def fits(path: pathlib.Path) -> bool:
 def find(path: pathlib.Path, asked: Asked) -> Found:
     """The items of such a folder, or of one file; raises InputError.
 
-    Without captions of test items those of `val` test, as MSCOCO's do, whose test captions are not public.
+    Without captions of test items those of `val` test, as MSCOCO's do, whose test captions are not public. With
+    --columns=class=instances the categories in `instances_<split>.json`, beside each file, are the images' classes.
     """
+    if (column := asked.columns.get("class", OBJECTS)) != OBJECTS:
+        raise InputError(f"--columns=class={column}: captions have no columns; give class={OBJECTS}, for the "
+                         f"categories of {OBJECTS}_*.json, or omit it")
     files = _files(path)
     if not files:
         raise InputError(f"--data_dir={path}: holds no {START}*.json, at its top or in annotations/")
@@ -39,8 +44,10 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
     items: list[Item] = []
     problems: list[Problem] = []
     for split, file in zip(splits, files, strict=True):
-        items += _items(root, file, split, problems)
-    told += "; no classes, so each image is found by its own texts (hit@k)"
+        items += _items(root, file, split, problems, _classes(root, file) if "class" in asked.columns else None)
+    told += f"; classes of {OBJECTS}_*.json" if "class" in asked.columns else (
+        "; no classes, so each image is found by its own texts (hit@k)")
+    files += [_objects(file) for file in files] if "class" in asked.columns else []
     return Found(root, items, problems, "coco", told, tuple(files))
 
 
@@ -51,8 +58,33 @@ def _files(path: pathlib.Path) -> list[pathlib.Path]:
                  if (found := sorted(file for file in folder.glob(f"{START}*.json") if inside(file, path)))), [])
 
 
-def _items(root: pathlib.Path, file: pathlib.Path, split: str, problems: list[Problem]) -> list[Item]:
-    """The items of a file, in the order of its images."""
+def _objects(file: pathlib.Path) -> pathlib.Path:
+    return file.with_name(f"{OBJECTS}_{file.name.removeprefix(START)}")
+
+
+def _classes(root: pathlib.Path, file: pathlib.Path) -> dict[Any, tuple[str, ...]]:
+    """Number of an image -> names of the categories of the objects in it, of the file beside one of captions."""
+    place = _objects(file)
+    if not inside(place, root):
+        raise InputError(f"--columns=class={OBJECTS}: there is no {place}; put it there, or omit the flag")
+    found = _read(place)
+    names = {entry["id"]: str(entry["name"]) for entry in found.get("categories", ()) if _has(entry, "id", "name")}
+    sets: dict[Any, set[str]] = {}
+    for entry in found["annotations"]:
+        if _has(entry, "image_id", "category_id") and entry["category_id"] in names:
+            sets.setdefault(entry["image_id"], set()).add(names[entry["category_id"]])
+    return {image: tuple(sorted(own)) for image, own in sets.items()}
+
+
+def _has(entry: Any, *keys: str) -> bool:
+    return isinstance(entry, dict) and all(isinstance(entry.get(key), int | str) for key in keys)
+
+
+def _items(
+    root: pathlib.Path, file: pathlib.Path, split: str, problems: list[Problem],
+    classes: dict[Any, tuple[str, ...]] | None = None,
+) -> list[Item]:
+    """The items of a file, in the order of its images; `classes`, number of an image -> its classes, or None."""
     found = _read(file)
     captions: dict[Any, list[str]] = {}
     for entry in found["annotations"]:
@@ -74,9 +106,14 @@ def _items(root: pathlib.Path, file: pathlib.Path, split: str, problems: list[Pr
         own = list(dict.fromkeys(captions.get(entry["id"], ())))  # some annotators wrote the same
         if not own:
             problems.append(("image without a text", f"{file.name}: {name}"))
+        own_classes = () if classes is None else classes.get(entry["id"], ())
+        if classes is not None and not own_classes:
+            problems.append(("image without a class", f"{file.name}: {name}"))
+            continue
         image = f"{folder}/{name}" if folder else name
         several = len(own) > 1
-        items += [Item(name, split, (), image, text, number=n if several else None) for n, text in enumerate(own)]
+        items += [Item(name, split, own_classes, image, text, number=n if several else None)
+                  for n, text in enumerate(own)]
     lost = captions.keys() - ids
     problems += [("text without an image", f"{file.name}: image_id {i}") for i in sorted(map(str, lost))]
     return items
@@ -99,6 +136,7 @@ def _read(file: pathlib.Path) -> dict[str, list]:
         found = json.loads(file.read_bytes(), object_hook=lambda e: {k: v for k, v in e.items() if k in _USED})
     except (ValueError, OSError, RecursionError) as error:
         raise InputError(f"--data_dir={file}: cannot be read as JSON ({error}); copy it again") from error
-    if not isinstance(found, dict) or not all(isinstance(found.get(k), list) for k in ("images", "annotations")):
+    lists = ("images", "annotations", *({"categories"} & found.keys() if isinstance(found, dict) else ()))
+    if not isinstance(found, dict) or not all(isinstance(found.get(key), list) for key in lists):
         raise InputError(f"--data_dir={file}: holds no lists 'images' and 'annotations'; is it a file of captions?")
     return found
