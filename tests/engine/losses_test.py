@@ -216,6 +216,9 @@ def test_cross_entropies_by_a_slow_loop(rng):
     logits = rng.normal(size=(3, 5, 4))
     expected = [sum(minus_log_softmax(logits[m, u], labels[u]) for m in range(3)) for u in range(5)]
     np.testing.assert_allclose(losses.semantic_discrimination(logits.astype("f"), labels), expected, rtol=1e-5)
+    sets = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 1], [0, 1, 1, 0]], "f")  # of several classes their mean
+    expected = [sum(np.mean([minus_log_softmax(logits[m, u], c) for c in np.flatnonzero(sets[u])]) for m in range(3)) for u in range(5)]
+    np.testing.assert_allclose(losses.semantic_discrimination(logits.astype("f"), sets), expected, rtol=1e-5)
     logits = rng.normal(size=(3, 5, 3))
     expected = [sum(minus_log_softmax(logits[m, u], m) for m in range(3)) for u in range(5)]
     np.testing.assert_allclose(losses.modality_classification(logits.astype("f")), expected, rtol=1e-5)

@@ -54,6 +54,14 @@ def test_structure_by_a_slow_loop(points):
             far = [max(0, 2.5 - gap(anchors[i], others[k])) for k in range(6) if labels[k] != labels[i]]
             expected += sum(near) / len(near) + 0.3 * sum(far) / len(far)
     assert float(structure(v, t, labels, 0.3, 2.5)) == pytest.approx(expected, rel=1e-5)
+    sets = np.array([[1, 1, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 1], [1, 0, 0]], "f")  # a class in common is enough
+    expected = 0.0
+    for anchors, others in ((v, t), (t, v)):
+        for i in range(6):
+            near = [gap(anchors[i], others[j]) for j in range(6) if any(sets[j] * sets[i])]
+            far = [max(0, 2.5 - gap(anchors[i], others[k])) for k in range(6) if not any(sets[k] * sets[i])]
+            expected += sum(near) / len(near) + 0.3 * sum(far) / len(far)
+    assert float(structure(v, t, sets, 0.3, 2.5)) == pytest.approx(expected, rel=1e-5)
     alone = float(structure(v, t, np.zeros(6, int), 0.3, 2.5))  # no item of another class: no negatives, no NaN
     assert alone == pytest.approx(float(structure(v, t, np.zeros(6, int), 0.0, 2.5)))
 

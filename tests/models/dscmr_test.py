@@ -29,12 +29,17 @@ def test_parameter_counts_at_paper_widths():
     assert len(model.variables_of("joint")) == 8
 
 
-@pytest.mark.parametrize("dims", [DIMS, THREE], ids=["two modalities", "three"])
-def test_terms_by_a_slow_loop(dims):
+SETS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [0, 1, 1], [0, 0, 1], [1, 0, 1]], "f")
+
+
+@pytest.mark.parametrize("dims, several", [(DIMS, False), (THREE, False), (DIMS, True)], ids=["two modalities", "three", "several classes"])
+def test_terms_by_a_slow_loop(dims, several):
     """Guards a squared norm, a softmax, a term of J2 that is missing or there twice, and every weight."""
     model = make_model(dims, alpha=0.3, beta=0.7)
     batch = first_batch(model.dims)
-    labels, common, found = batch["label"].numpy(), {}, dict.fromkeys(("j1", "j2", "j3"), 0.0)
+    truth = SETS if several else np.eye(3)[batch["label"].numpy()]
+    batch |= {"label": tf.constant(SETS)} if several else {}
+    common, found = {}, dict.fromkeys(("j1", "j2", "j3"), 0.0)
     for m in dims:
         own, bias = weights(model, f"own_{m}")
         kernel, shift = weights(model, "common")
@@ -42,14 +47,14 @@ def test_terms_by_a_slow_loop(dims):
     kernel, bias = weights(model, "classifier")
     for n in range(8):
         for m in dims:
-            found["j1"] += math.sqrt(sum((common[m][n] @ kernel + bias - np.eye(3)[labels[n]]) ** 2)) / 8
+            found["j1"] += math.sqrt(sum((common[m][n] @ kernel + bias - truth[n]) ** 2)) / 8
         for a, b in itertools.combinations(dims, 2):
             found["j3"] += 0.7 * math.sqrt(sum((common[a][n] - common[b][n]) ** 2)) / 8
     for a, b in itertools.combinations_with_replacement(dims, 2):
         for u, v in itertools.product(range(8), repeat=2):
             x, y = common[a][u], common[b][v]
             theta = x @ y / (np.linalg.norm(x) * np.linalg.norm(y)) / 2
-            found["j2"] += 0.3 * (math.log(1 + math.exp(theta)) - (labels[u] == labels[v]) * theta) / 64
+            found["j2"] += 0.3 * (math.log(1 + math.exp(theta)) - any(truth[u] * truth[v]) * theta) / 64
     assert {name: float(v) for name, v in model.compute_losses(batch, model.present_step()).items()} == pytest.approx(found, rel=1e-5)
 
 

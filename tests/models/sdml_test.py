@@ -60,21 +60,23 @@ def run(weights, x):
     return x @ kernel + bias
 
 
-@pytest.mark.parametrize("normalised", [True, False])
-def test_losses_by_a_slow_loop(normalised):
+@pytest.mark.parametrize("normalised, several", [(True, False), (False, False), (True, True)])
+def test_losses_by_a_slow_loop(normalised, several):
     """Guards a squared norm, the two shares, and the decoder's input (z of length 1) and output (the code's quirk)."""
     model = make_model(alpha=0.3, normalise_decoder=normalised)
     batch = first_batch(model.dims)
+    labels = batch["label"].numpy()
+    truth = np.maximum(np.eye(3)[labels], np.eye(3)[labels[::-1]]).astype("f") if several else np.eye(3)[labels]
     for m in DIMS:
         expected = {"reconstruction": 0.0, "anchors": 0.0}
-        for x, label in zip(batch[m].numpy(), batch["label"].numpy(), strict=True):
+        for x, y in zip(batch[m].numpy(), truth, strict=True):
             z = run(weights(model, f"encoder_{m}"), x)
             z /= np.linalg.norm(z)
             made = run(weights(model, f"decoder_{m}"), z)
             made /= np.linalg.norm(made) if normalised else 1
             expected["reconstruction"] += 0.3 * math.sqrt(sum((made - x) ** 2)) / 8
-            expected["anchors"] += 0.7 * math.sqrt(sum((z @ model.anchors.numpy() - np.eye(3)[label]) ** 2)) / 8
-        found = model.losses_of(m, batch[m], batch["label"])
+            expected["anchors"] += 0.7 * math.sqrt(sum((z @ model.anchors.numpy() - y) ** 2)) / 8
+        found = model.losses_of(m, batch[m], tf.constant(truth) if several else batch["label"])
         assert {name: float(v) for name, v in found.items()} == pytest.approx(expected, rel=1e-5)
 
 
