@@ -101,6 +101,9 @@ class SecondDomain(Settings):
     source_bad_items: str = _second("bad_items")
     source_image_features: str | None = _second("image_features")
     source_text_features: str | None = _second("text_features")
+    source_audio_features: str | None = _second("audio_features")
+    source_video_features: str | None = _second("video_features")
+    source_model3d_features: str | None = _second("model3d_features")
     source_classes: tuple[str, ...] = setting(
         (), "Names or zero-based labels of the classes of the second domain that are taken; default: all."
     )
