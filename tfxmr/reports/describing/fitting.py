@@ -93,6 +93,8 @@ def _refusal(name: str, method: type[Any], data: MultiModalData, protocol: Proto
     settings = method.Settings()
     if data.instances and getattr(method, "supervised", False):
         return "learns from classes, of which there are none"
+    if data.multi_label and not method.multi_label:  # without the names of others, which stand in this table
+        return "learns from one class an item"
     if job.one_a_pair(method, settings, data):
         chosen = job.pairs(method, settings, data)
         refused = [(pair, why) for pair in chosen if (why := _refusal(name, method, data.only(pair), protocol))]
