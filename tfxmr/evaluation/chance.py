@@ -44,10 +44,13 @@ def random_ranking(query_labels: ArrayLike, gallery_labels: ArrayLike, own: bool
     query_labels, gallery_labels = checks.labels(query_labels, gallery_labels)
     own = checks.truth("own", own)
     patterns, counts = np.unique(query_labels, axis=0, return_counts=True)
-    if patterns.ndim == 2:
+    if patterns.ndim == 1:  # counted, not compared: without classes there are as many patterns as images
+        values, sizes = np.unique(np.concatenate((patterns, gallery_labels)), return_counts=True)
+        numbers = sizes[np.searchsorted(values, patterns)] - 1
+    else:
         patterns, gallery_labels = patterns.astype(np.float32), gallery_labels.astype(np.float32)
-    blocks = [patterns[i : i + BLOCK] for i in range(0, len(patterns), BLOCK)]
-    numbers = np.concatenate([is_relevant(block, gallery_labels).sum(axis=1) for block in blocks])
+        blocks = [patterns[i : i + BLOCK] for i in range(0, len(patterns), BLOCK)]
+        numbers = np.concatenate([is_relevant(block, gallery_labels).sum(axis=1) for block in blocks])
     # A query without any label is not even relevant to itself.
     relevant, of_number = np.unique(np.maximum(numbers - own, 0), return_inverse=True)
     return RandomRanking(len(gallery_labels) - own, relevant, np.bincount(of_number, weights=counts))
