@@ -391,6 +391,7 @@ def test_refusals(media, tmp_path, capsys):
         (["--image_features=resnet"], "--image_features=resnet: there is no such feature"),
         (["--text_features=bert"], "--text_features=bert: there is no such feature"),
         (["--fit_on=validation"], "there is no split validation"),
+        (["--image_features=descriptor", "--memory=9"], "--image_features=descriptor takes images one by one: omit it"),
     ):
         assert run(media, tmp_path / "out", *arguments) == 2
         assert message in capsys.readouterr().err

@@ -179,6 +179,9 @@ def test_restored(presets, tmp_path, modality, name):
     make, media, flag = ((lambda folder: images.make(f"hub:{folder}"), IMAGES, "image_weights") if modality == "image"
                          else (sentences, TEXTS, "word_vectors"))
     feature = make(tmp_path / "p" / name)
+    if modality == "image":
+        feature.hold(64)  # more images at once, which a state keeps
+        assert feature.batch == feature.rule["batch"] > 16
     facts, arrays = json.loads(json.dumps(feature.state()[0])), feature.state()[1]
     np.testing.assert_array_equal(restored(facts, arrays).transform(media), feature.transform(media))
     (tmp_path / "p").rename(tmp_path / "moved")

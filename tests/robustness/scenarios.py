@@ -84,7 +84,7 @@ def preload():
         importlib.import_module(name)
     from tfxmr.core import registry
     from tfxmr.encoding import stream
-    from tfxmr.extraction import extract
+    from tfxmr.extraction import shards
     from tfxmr.search import building
 
     for name in registry.names():
@@ -92,7 +92,7 @@ def preload():
     from tfxmr_datasets.scenes import scenes_dataset_builder
 
     scenes_dataset_builder.ITEMS_PER_CLASS = {"train": 5, "test": 2}
-    extract.BLOCK = dict.fromkeys(extract.BLOCK, 4)
+    shards.BLOCK = dict.fromkeys(shards.BLOCK, 4)
     stream.BLOCK.update(images=4, features=64)
     building.BLOCK = 16
     gc.freeze()  # or every collection of a fork would go through, and copy, all that was imported

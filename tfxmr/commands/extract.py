@@ -50,9 +50,12 @@ def main(arguments: Sequence[str]) -> None:
     features: dict[str, Any] = {}  # of the modalities that there are: a folder may hold texts and sounds alone
     if "image" in data.modalities:
         features |= extract.by_view("image", (
-            images_by_name.make(name, flags.image_layer, flags.image_weights, flags.seed, tuning)
+            images_by_name.make(name, flags.image_layer, flags.image_weights, flags.seed, tuning, flags.memory)
             for name in flags.image_features
         ))
+    if flags.memory and not any(hasattr(feature, "hold") for feature in features.values()):
+        raise InputError(f"--memory={flags.memory}: goes with a network of keras.applications or hub:PRESET; "
+                         f"--image_features={','.join(flags.image_features)} takes images one by one: omit it")
     if "text" in data.modalities:
         features |= extract.by_view("text", (by_name.make(name, options) for name in flags.text_features))
     features |= several_media.measured(several_media.own_features(flags), data, read)

@@ -21,7 +21,7 @@ from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.views import modality_of
 from tfxmr.extraction import ahead, catalogue
 from tfxmr.extraction.dataset import Reader, Request
-from tfxmr.extraction.shards import BLOCK, Shards
+from tfxmr.extraction.shards import Shards, block
 from tfxmr.extraction.store import SCRATCH, FeatureStore
 from tfxmr.features import word_vectors
 from tfxmr.features.text import base
@@ -239,7 +239,7 @@ def _fill(
 
     Media are read even where their rows are made elsewhere, since the manifest has their digest.
     """
-    size = BLOCK[modality_of(view)]
+    size = block(view, feature)
     with Progress(f"{split} {view} {feature.name}", "item", len(ids)) as progress:
 
         def rows_from(done: int) -> Iterator[tuple[np.ndarray, bytes]]:

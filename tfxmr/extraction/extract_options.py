@@ -52,6 +52,10 @@ class ExtractOptions(MediaOptions, FolderOptions):
         "imagenet", "Weights of the network: imagenet (Keras downloads them), a file (.h5, .keras, .npz), or none "
         "(random, for tests).",
     )
+    memory: int = setting(
+        0, "MiB for the images in a network at once, beside its weights: it takes the largest power of two of them "
+        "that fits, up to 1,024, such as --memory=8192 on a GPU; 0: 16 images. Rows differ by rounding.", minimum=0,
+    )
     text_features: tuple[str, ...] = setting(("doc2vec",), f"Text features: {by_name.NAMES}. {SEVERAL}")
     text_corpus: str | None = setting(
         None, "UTF-8 file, a text a line, on which text features are fitted, not on the dataset's."

@@ -56,13 +56,19 @@ class Shard:
     stop: int
 
 
-def divided(split: str, view: str, count: int, shards: int) -> list[Shard]:
+def block(view: str, feature: Any) -> int:
+    """Items that a feature is given at once: those of BLOCK, or more where its network takes more."""
+    return max(BLOCK[modality_of(view)], getattr(feature, "batch", 0))
+
+
+def divided(split: str, view: str, count: int, shards: int, size: int = BLOCK["image"]) -> list[Shard]:
     """The shards of so many rows. They begin where a block does, so that a network is given what it is given locally.
 
     >>> [(shard.start, shard.stop) for shard in divided("train", "image", 100, 3)]
     [(0, 32), (32, 64), (64, 100)]
+    >>> [(shard.start, shard.stop) for shard in divided("train", "image", 100, 3, size=64)]
+    [(0, 0), (0, 64), (64, 100)]
     """
-    size = BLOCK[modality_of(view)]
     ends = [min(count, -(-count // size) * number // shards * size) for number in range(shards)] + [count]
     return [
         Shard(f"{split}.{view}-{number:05d}-of-{shards:05d}", split, view, ends[number], ends[number + 1])
@@ -131,7 +137,7 @@ class Shards:
             for name, split in splits.items():
                 ids, labels = split.ids[modality_of(view)], split.labels[modality_of(view)]
                 items.setdefault(name, {})[view] = [list(ids), classes.numbers(labels)]
-                self._shards[name, view] = divided(name, view, len(ids), self._count)
+                self._shards[name, view] = divided(name, view, len(ids), self._count, block(view, feature))
         write_text(self.path / "items.json", to_json(items))
         every = [shard for of_view in self._shards.values() for shard in of_view]
         write_text(self.path / "shards.json", to_json([dataclasses.astuple(shard) for shard in every]))
@@ -180,9 +186,10 @@ def make(name: str, folder: str) -> None:
     feature = _feature(folder, shard.view)
     read_items = _reader(job["dataset"], json.dumps(job["asked"]))
     blocks, bad = [], []
-    for start in range(0, len(ids), BLOCK[modality]):
+    size = block(shard.view, feature)
+    for start in range(0, len(ids), size):
         media = []
-        for id_ in ids[start : start + BLOCK[modality]]:
+        for id_ in ids[start : start + size]:
             medium, reason = _medium(read_items, modality, id_)
             media.append(medium)
             bad += [(shard.split, shard.view, id_, reason)] if reason else []

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tfxmr.core.errors import InputError
+from tfxmr.features.image import batches
 from tfxmr.features.image import network as image_network
 from tfxmr.features.image.network import ImageNetwork, resize
 
@@ -108,3 +109,32 @@ def test_named_layers_are_those_of_keras():
     shapes = {name: network.get_layer(layer).output.shape[1:] for name, (_, layer) in image_network.LAYERS.items()}
     assert shapes["vgg19_fc7"] == shapes["vgg19_fc6"] == (4096,) and shapes["vgg19_pool5"] == (7, 7, 512)
     assert np.allclose(keras.applications.vgg19.preprocess_input(np.zeros((1, 1, 3))), [-103.939, -116.779, -123.68])
+
+
+def test_as_many_as_memory_holds(monkeypatch):
+    """Guards against a batch that the memory does not hold, one that no state keeps, and one image padded to hundreds."""
+    plain_one, found = (ImageNetwork("TinyVGG", "fc2", "none", seed=3) for _ in range(2))
+    # 8 x 8 x 3 going into the convolution and 6 x 6 x 4 coming out are the most at once: 768 + 576 bytes.
+    assert batches.bytes_alive(found.network) == 1344
+    found.hold(1)
+    assert found.batch == found.rule["batch"] == 256  # 2^20 / (1.7 x 1344) = 458
+    pictures = [np.roll(PIXELS, n, axis=0) for n in range(20)]
+    rows = found.transform(pictures)
+    np.testing.assert_allclose(rows, plain_one.transform(pictures), rtol=1e-5, atol=1e-4)
+    again = ImageNetwork.of_state(*found.state())
+    assert again.rule == found.rule and np.array_equal(again.transform(pictures), rows)
+    seen = []
+    again.network.predict_on_batch = lambda inputs: seen.append(len(inputs)) or np.zeros((len(inputs), 5))
+    for count in (1, 20, 300):
+        again.transform(pictures[:1] * count)
+    assert seen == [16, 32, 256, 256]
+    monkeypatch.setattr(batches, "MIB", 1000)
+    with pytest.raises(InputError, match="--memory=2: TinyVGG takes 3 MiB for one image, beside its weights"):
+        found.hold(2)
+
+
+@pytest.mark.parametrize("batch", [0, 4096, "16", True])
+def test_a_damaged_batch(batch):
+    facts, arrays = ImageNetwork("TinyVGG", "fc2", "none").state()
+    with pytest.raises(ValueError, match="its batch is"):
+        ImageNetwork.of_state({**facts, "rule": {**facts["rule"], "batch": batch}}, arrays)

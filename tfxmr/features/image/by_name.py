@@ -8,8 +8,19 @@ from tfxmr.features.image.fine_tuning_options import FineTuning
 
 def make(
     name: str, layer: str | None = None, weights: str = "imagenet", seed: int = 0, tuning: FineTuning | None = None,
+    memory: int = 0,
 ) -> Any:
-    """The image feature of a name, fine-tuned by a FineTuning; see tfxmr.features.image.network and fine_tuning."""
+    """The image feature of a name, fine-tuned by a FineTuning; see tfxmr.features.image.network and fine_tuning.
+
+    A network takes as many images at once as `memory` MiB hold (0: 16); other features take them one by one.
+    """
+    made = _make(name, layer, weights, seed, tuning)
+    if memory and hasattr(made, "hold"):
+        made.hold(memory)
+    return made
+
+
+def _make(name: str, layer: str | None, weights: str, seed: int, tuning: FineTuning | None) -> Any:
     if name in DESCRIPTORS or ":" in name:
         if tuning and tuning.finetune:
             raise InputError(f"--finetune={tuning.finetune}: --image_features={name} has no weights to be trained here")

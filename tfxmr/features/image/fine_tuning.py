@@ -52,7 +52,7 @@ class FineTunedNetwork(ImageNetwork):
             network = keras.Model(self.trunk.input, below)
             self.frozen = types.SimpleNamespace(
                 name="below the trained layers", dim=network.output_shape[1], dtype=np.float32,
-                transform=lambda images: in_batches(network, self.inputs(images)),
+                transform=lambda images: in_batches(network, self.inputs(images), self.batch),
             )
         trained = {id(variable) for layer in self._trained for variable in layer.variables}
         self._learned = {n: v for n, v in enumerate(self.network.variables) if id(v) in trained}

@@ -9,8 +9,8 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.features import hub_preset
 from tfxmr.features.feature import State
+from tfxmr.features.image import batches
 
-BATCH = 16  # images at once
 CONVERSION = ("image_size", "interpolation", "antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio", "scale",
               "offset")
 
@@ -34,6 +34,7 @@ class HubImages:
     kind = "hub_images"
     fitted = labels_used = False
     view, dtype = "", np.float32
+    batch = batches.BATCH
 
     def __init__(self, name: str) -> None:
         self.preset = preset = hub_preset.Preset("image", name)
@@ -72,11 +73,16 @@ class HubImages:
             pooled, pooling = keras.ops.mean(output, axis=tuple(range(1, len(output.shape) - 1))), "mean"
         return keras.Model({"images": inputs["images"]}, pooled), pooling
 
+    def hold(self, memory: int) -> None:
+        """As of tfxmr.features.image.network.ImageNetwork."""
+        self.batch = self.rule["batch"] = batches.within(self._network, memory, self.name)
+
     def transform(self, images: Sequence[NDArray]) -> NDArray:
         """Returns float32 (n, d) of n images, uint8 (height, width, 3)."""
         if not len(images):
             return np.zeros((0, self.dim), np.float32)
-        return hub_preset.in_batches(self._network, {"images": self.inputs(images)}, BATCH)
+        size = batches.padded(self.batch, len(images))
+        return hub_preset.in_batches(self._network, {"images": self.inputs(images)}, size)
 
     def inputs(self, images: Sequence[NDArray]) -> NDArray:
         """What the network takes for n images, uint8 (height, width, 3): float32 (n, ...), each converted by itself.
@@ -95,4 +101,7 @@ class HubImages:
         image_weights: Place = None,
     ) -> Self:
         """The feature, of the preset or a copy of it; see `tfxmr.features.restored`."""
-        return hub_preset.remade(cls, facts, image_weights, "image_weights")
+        held = {key: value for key, value in facts["rule"].items() if key != "batch"}
+        made = hub_preset.remade(cls, {**facts, "rule": held}, image_weights, "image_weights")
+        made.rule, made.batch = dict(facts["rule"]), batches.of_rule(facts["rule"])
+        return made

@@ -17,9 +17,9 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.data.files import archive
 from tfxmr.features.feature import State, floats_of
+from tfxmr.features.image import batches
 from tfxmr.features.image.descriptor import DESCRIPTORS
 
-BATCH = 16  # images at once; always that many, so that a row never depends on how many there are
 LAYERS = {  # name -> (network, layer)
     "vgg19_fc7": ("VGG19", "fc2"), "vgg19_fc6": ("VGG19", "fc1"), "vgg19_pool5": ("VGG19", "block5_pool"),
     "vgg16_fc7": ("VGG16", "fc2"), "vgg16_fc6": ("VGG16", "fc1"), "vgg16_pool5": ("VGG16", "block5_pool"),
@@ -53,6 +53,7 @@ class ImageNetwork:
       view: "" for a vector, "regions" for a map.
       dim: d of a vector, (places, channels) of a map.
       network: keras.Model from images to vectors or maps.
+      batch: images at once.
       trunk: keras.Model from images to what goes into the network's last layer with weights, if `whole`.
 
     Raises:
@@ -61,6 +62,7 @@ class ImageNetwork:
 
     fitted = labels_used = False
     dtype = np.float32
+    batch = batches.BATCH
 
     def __init__(
         self, name: str, layer: str | None = None, weights: str = "imagenet", seed: int = 0, whole: bool = False,
@@ -73,7 +75,7 @@ class ImageNetwork:
         full = _build(build, network, weights)
         self.side = full.input_shape[1] or SIDE
         layer, output = _output(full, layer or own_layer)
-        shape = keras.Model(full.input, output).compute_output_shape((BATCH, self.side, self.side, 3))[1:]
+        shape = keras.Model(full.input, output).compute_output_shape((1, self.side, self.side, 3))[1:]
         places = math.prod(shape[:-1])  # one place, as of a network that has averaged them, is none
         self.view = "regions" if places > 1 else ""
         self.dim: int | tuple[int, ...] = (places, shape[-1]) if places > 1 else shape[-1]
@@ -95,9 +97,16 @@ class ImageNetwork:
             "weights_sha256": weights_sha256(self.network),
         }
 
+    def hold(self, memory: int) -> None:
+        """Takes as many images at once as an amount of memory holds, MiB beside the weights; see `batches.within`.
+
+        Rows may differ in their last bits from those of another batch, so that it stands in the rule.
+        """
+        self.batch = self.rule["batch"] = batches.within(self.network, memory, self.name)
+
     def transform(self, images: Sequence[NDArray]) -> NDArray:
         """Returns float32 (n, d), or (n, places, channels), of n images, uint8 (height, width, 3)."""
-        return in_batches(self.network, self.inputs(images))
+        return in_batches(self.network, self.inputs(images), self.batch)
 
     def prepared(self, image: NDArray) -> NDArray:
         """An image at the network's size, of which `transform` makes the same row."""
@@ -136,6 +145,7 @@ class ImageNetwork:
             variables[number].assign(floats_of(arrays, name, len(variables[number].shape)))
             made._learned[number] = variables[number]
         made.rule = dict(facts["rule"])
+        made.batch = batches.of_rule(made.rule)
         return made
 
     def inputs(self, images: Sequence[NDArray]) -> NDArray:
@@ -146,12 +156,15 @@ class ImageNetwork:
         return self._preprocess(batch)
 
 
-def in_batches(network: keras.Model, inputs: NDArray) -> NDArray:
-    """Float32 (n, ...): a network's outputs for inputs (n, ...), BATCH at a time and always that many."""
-    rows = []
-    for start in range(0, len(inputs), BATCH):
-        chosen = inputs[start : start + BATCH]
-        padding = [(0, BATCH - len(chosen))] + [(0, 0)] * (chosen.ndim - 1)
+def in_batches(network: keras.Model, inputs: NDArray, batch: int = batches.BATCH) -> NDArray:
+    """Float32 (n, ...): a network's outputs for inputs (n, ...), `batch` at a time and always that many.
+
+    Of few inputs a larger batch than 16 is cut, see `batches.padded`.
+    """
+    rows, batch = [], batches.padded(batch, len(inputs))
+    for start in range(0, len(inputs), batch):
+        chosen = inputs[start : start + batch]
+        padding = [(0, batch - len(chosen))] + [(0, 0)] * (chosen.ndim - 1)
         activations = network.predict_on_batch(np.pad(chosen, padding))
         rows.append(np.asarray(activations, np.float32)[: len(chosen)])
     return np.concatenate(rows)
