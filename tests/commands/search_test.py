@@ -186,7 +186,7 @@ def test_refusals_of_deletions(arguments, message, capsys, tmp_path, monkeypatch
     (["--item=nobody"], "--item=nobody: the index holds no image item of this id"),
     (["--text=red", "--find=audio"], "--find=audio: the index holds image, text"),
     (["--text=red", "--format=html"], "--out=answer.html"),
-    (["--text=red", "--web"], "omit --text, --image and --item"),
+    (["--text=red", "--web"], "omit --text, --image, --item and other questions"),
     (["--text=red", "--index=nothing"], "nothing: holds no index; make one: tfxmr index --run_dir=RUN --to=nothing"),
 ])
 def test_refusals(arguments, message, place, capsys):
