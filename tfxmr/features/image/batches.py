@@ -50,7 +50,7 @@ def bytes_alive(network: Any) -> int:
     """Bytes of the tensors that are alive at once, at most, while a network (keras.Model) maps one item.
 
     Its graph is gone through operation by operation; a tensor lives from the one that makes it to the last that takes
-    it. Weights are left out.
+    it. Weights do not count.
     """
     import keras
     import tensorflow as tf  # here, so that what is refused does not wait for it
