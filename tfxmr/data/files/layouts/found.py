@@ -3,6 +3,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.names import meant
@@ -29,8 +30,28 @@ class Asked:
     class_separator: str = ""
 
 
+class OfClasses:
+    """What is asked of the classes of items that were listed.
+
+    Attributes:
+      items: each with its `classes`, a tuple of names.
+    """
+
+    items: Any
+
+    @property
+    def has_classes(self) -> bool:
+        """True if the items have classes."""
+        return any(item.classes for item in self.items)
+
+    @property
+    def multi_label(self) -> bool:
+        """True if an item has several classes."""
+        return any(len(item.classes) > 1 for item in self.items)
+
+
 @dataclasses.dataclass(frozen=True)
-class Found:
+class Found(OfClasses):
     """The items that a folder or a file names, of which none has been read.
 
     Attributes:
@@ -49,16 +70,6 @@ class Found:
     layout: str
     told: str
     files: tuple[pathlib.Path, ...] = ()
-
-    @property
-    def has_classes(self) -> bool:
-        """True if the items have classes."""
-        return any(item.classes for item in self.items)
-
-    @property
-    def multi_label(self) -> bool:
-        """True if an item has several classes."""
-        return any(len(item.classes) > 1 for item in self.items)
 
 
 def left_out(path: pathlib.Path, modality: str, count: int) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tfxmr.core.errors import InputError
 from tfxmr.data.files.layouts import pairs, rows, tables
-from tfxmr.data.files.layouts.found import FLAGS, Asked
+from tfxmr.data.files.layouts.found import FLAGS, Asked, OfClasses
 from tfxmr.data.files.media_files import FILES, SPLITS, Item, Problem, kind_of_file
 from tfxmr.data.views import MODALITIES
 
@@ -56,7 +56,7 @@ class Piece:
 
 
 @dataclasses.dataclass(frozen=True)
-class Several:
+class Several(OfClasses):
     """The items of several media that a folder or a table names, of which no medium has been read.
 
     Attributes:
@@ -72,16 +72,6 @@ class Several:
     items: list[Piece]
     problems: list[Problem]
     told: str
-
-    @property
-    def has_classes(self) -> bool:
-        """True if the items have classes."""
-        return any(item.classes for item in self.items)
-
-    @property
-    def multi_label(self) -> bool:
-        """True if an item has several classes."""
-        return any(len(item.classes) > 1 for item in self.items)
 
 
 def find(path: pathlib.Path, asked: Asked, layout: str | None, wanted: Sequence[str]) -> Several:
