@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
+from tfxmr.core.wording import agreeing, counted
 from tfxmr.data.files import archive, image_files
 
 MAX_NAMED = 20  # missing files are named up to here and counted beyond: there may be 100,000 of them
@@ -159,8 +160,8 @@ class Files:
             more = len(absent) - MAX_NAMED
             lines = [*absent[:MAX_NAMED], *([f"... and {more} more"] if more > 0 else [])]
             raise InputError(
-                f"{self.dataset}: {len(absent)} file(s) missing. Put them into the folder {self.place} (flag "
-                "--manual_dir):\n  " + "\n  ".join(lines)
+                f"{self.dataset}: {counted(len(absent), 'file')} missing. Put {agreeing(len(absent), 'it', 'them')} "
+                f"into the folder {self.place} (flag --manual_dir):\n  " + "\n  ".join(lines)
             )
         return [file for file in found if file is not None]
 

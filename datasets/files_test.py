@@ -41,7 +41,7 @@ def test_require(tmp_path):
     with pytest.raises(InputError) as error:
         files.Files("d", tmp_path, tmp_path).require(*names)
     lines = str(error.value).splitlines()
-    assert lines[0] == f"d: 31 file(s) missing. Put them into the folder {tmp_path} (flag --manual_dir):"
+    assert lines[0] == f"d: 31 files missing. Put them into the folder {tmp_path} (flag --manual_dir):"
     assert lines[1:3] == ["  a", "  0.jpg"] and lines[-1] == "  ... and 11 more"
 
 

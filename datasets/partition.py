@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 
 
 def draw(names: Iterable[str], counts: Mapping[str, int], seed: int) -> dict[str, list[str]]:
@@ -25,7 +26,7 @@ def draw(names: Iterable[str], counts: Mapping[str, int], seed: int) -> dict[str
     """
     names = list(names)
     if sum(counts.values()) != len(names):
-        raise InputError(f"{len(names)} items to divide, expected {' + '.join(map(str, counts.values()))}")
+        raise InputError(f"{counted(len(names), 'item')} to divide, expected {' + '.join(map(str, counts.values()))}")
     order = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
     parts, start = {}, 0
     for part, count in counts.items():
@@ -49,8 +50,8 @@ def check(dataset: str, splits: Mapping[str, Sequence], sizes: Mapping[str, int 
     for split, names in splits.items():
         if (len(names) != sizes[split]) if sizes[split] is not None else not names:
             raise InputError(
-                f"{dataset}: found {len(names)} items of split {split}, expected {sizes[split] or 'some'}. Copy its "
-                "list or annotation file again."
+                f"{dataset}: found {counted(len(names), 'item')} of split {split}, expected {sizes[split] or 'some'}. "
+                "Copy its list or annotation file again."
             )
         for name in names:
             if name in where:

@@ -25,7 +25,7 @@ def test_check():
     partition.check("d", {"train": ["a", "b"], "test": ["c"]}, {"train": 2, "test": None})
     with pytest.raises(InputError, match="d: item 'b' stands twice, in split train and in test"):
         partition.check("d", {"train": ["a", "b"], "test": ["b"]}, {"train": 2, "test": 1})
-    with pytest.raises(InputError, match="d: found 1 items of split test, expected 2"):
+    with pytest.raises(InputError, match="d: found 1 item of split test, expected 2"):
         partition.check("d", {"train": ["a", "b"], "test": ["c"]}, {"train": 2, "test": 2})
     with pytest.raises(InputError, match="d: found 0 items of split test, expected some"):
         partition.check("d", {"test": []}, {"test": None})

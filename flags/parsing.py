@@ -14,6 +14,7 @@ from tfxmr.core import registry, settings
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import explain
 from tfxmr.core.names import closest, meant
+from tfxmr.core.wording import counted
 from tfxmr.evaluation.protocol import UnseenOptions
 from tfxmr.extraction import Request, catalogue
 from tfxmr.runs import options
@@ -249,7 +250,7 @@ def _some(names: list[str], model: str) -> str:
     if len(names) <= 4:
         return ", ".join(names)
     alike = sorted(names, key=lambda name: -difflib.SequenceMatcher(None, name, model).ratio())
-    return f"{', '.join(alike[:2])} and {len(names) - 2} others"
+    return f"{', '.join(alike[:2])} and {counted(len(names) - 2, 'other')}"
 
 
 def suitable(values: flags.FlagValues) -> list[str]:

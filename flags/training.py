@@ -8,6 +8,7 @@ from tfxmr_flags import declared, parsing
 from tfxmr.core import display
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import MAX_SEED
+from tfxmr.core.wording import counted
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.jobs import Call, Ended, JobsOptions
 
@@ -120,6 +121,6 @@ def refuse_batch(values: flags.FlagValues, data: MultiModalData) -> None:
     items = len(data.splits["train"])
     if "batch_size" in values and values["batch_size"].present and values.batch_size > items:
         raise InputError(
-            f"--batch_size={values.batch_size}: the training set has {items} items; take at most that many, or omit "
-            "the flag, which takes all"
+            f"--batch_size={values.batch_size}: the training set has {counted(items, 'item')}; take at most that many, "
+            "or omit the flag, which takes all"
         )

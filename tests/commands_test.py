@@ -125,7 +125,7 @@ def test_missing_wikipedia_files(capsys, tmp_path):
     manual.mkdir()
     (manual / "trainset_txt_img_cat.list").write_text("")
     message = refusal(capsys, "prepare", "--dataset=wikipedia", f"--manual_dir={manual}", f"--data_dir={tmp_path}/tfds")
-    assert f"2 file(s) missing. Put them into the folder {manual} (flag --manual_dir)" in message
+    assert f"2 files missing. Put them into the folder {manual} (flag --manual_dir)" in message
     assert "testset_txt_img_cat.list" in message and "raw_features.mat" in message
     message = refusal(capsys, "prepare", "--dataset=wikipedia", f"--manual_dir={tmp_path}/none", f"--data_dir={tmp_path}")
     assert f"--manual_dir={tmp_path}/none is no folder" in message

@@ -162,7 +162,7 @@ def test_npz(tmp_path):
 @pytest.mark.parametrize("change, message", [
     (lambda y: y[:, :1], r"array 'label' has shape \(20, 1\)"),
     (lambda y: y[:, :5], "array 'label' has 5 columns, expected 6: a class for each line of classes.txt"),
-    (lambda y: np.where(np.arange(20)[:, None] == 3, 0, y), "array 'label' has 1 items without a class, first in row 3. Drop"),
+    (lambda y: np.where(np.arange(20)[:, None] == 3, 0, y), "array 'label' has 1 item without a class, first in row 3. Drop"),
     (lambda y: y.argmax(axis=1), "labels are of different kinds: .*Give all as class numbers"),
     (lambda y: 2 * y.astype(int), "array 'label' has shape .*or of items of several classes a matrix"),
 ])  # fmt: skip
@@ -205,7 +205,7 @@ def test_plain_arrays():
     np.testing.assert_array_equal(SM().fit(x, labels=one).transform(x), SM().fit(x, labels=labels.argmax(axis=1)).transform(x))
     labels = labels.copy()
     labels[4] = False
-    with pytest.raises(InputError, match="labels has 1 items without a class, first in row 4"):
+    with pytest.raises(InputError, match="labels has 1 item without a class, first in row 4"):
         SM().fit(x, y, labels=labels)
 
 

@@ -125,7 +125,7 @@ def change(path, edit):
 
 @pytest.mark.parametrize("edit, expected", [
     (lambda images: images.pop(), "found the splits train, validation, expected train, validation, test"),
-    (lambda images: images.pop(0), "found 1 items of split train, expected 2"),
+    (lambda images: images.pop(0), "found 1 item of split train, expected 2"),
     (lambda images: images[1].update(images[2], split="val"), "'1000268201' stands twice, in split train and in valid"),
     (lambda images: images[0].update(filename="../secret.jpg"), "leads out of the folder"),
     (lambda images: images[0].update(sentences=[{"raw": " "}]), "1000092795 has no sentence"),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tfxmr_datasets import captions, files
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 
 KARPATHY = "dataset_flickr30k.json"
 TOKENS = ("results_20130124.token", "results.csv")
@@ -59,7 +60,8 @@ def _read_entities(
         names = [line.strip() for _, line in files.lines(file) if line.strip()]
         lacking = [name for name in names if f"{name}.jpg" not in sentences]
         if lacking:
-            raise InputError(f"{file}: {len(lacking)} images have no sentence in {tokens}, first {lacking[0]!r}.")
+            raise InputError(f"{file}: {counted(len(lacking), 'image has', 'images have')} no sentence in {tokens}, "
+                             f"first {lacking[0]!r}.")
         splits[split] = [
             captions.item(tokens, *_names(f"{name}.jpg"), sentences[f"{name}.jpg"]) for name in names
         ]

@@ -11,6 +11,7 @@ from tfxmr_datasets import files
 from tfxmr_datasets.nus_wide import official_files
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 
 HOMEPAGE = "https://lms.comp.nus.edu.sg/wp-content/uploads/2019/research/nuswide/NUS-WIDE.html"
 
@@ -133,5 +134,5 @@ def _read_words(where: files.Files) -> NDArray:
     (file,) = where.require(official_files.in_folders(official_files.TAG_NAMES, "NUS_WID_Tags"))
     words = [line.strip() for _, line in files.lines(file) if line.strip()]
     if len(words) != official_files.TAGS["tags"][0]:
-        raise InputError(f"{file}: found {len(words)} tags, expected {official_files.TAGS['tags'][0]}.")
+        raise InputError(f"{file}: found {counted(len(words), 'tag')}, expected {official_files.TAGS['tags'][0]}.")
     return np.array(words)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tfxmr_datasets import files, partition
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 
 CLASSES = ("animal", "clouds", "flowers", "food", "grass", "person", "sky", "toy", "water", "window")
 CONCEPTS = tuple("""
@@ -76,7 +77,8 @@ def read_lists(where: files.Files) -> Lists:
         if unsafe:
             raise InputError(f"{file}: {unsafe!r} leads out of the folder.")
         if len(lists[part]) != LIST_SIZES[part]:
-            raise InputError(f"{file}: found {len(lists[part])} images, expected {LIST_SIZES[part]}. Copy it again.")
+            raise InputError(f"{file}: found {counted(len(lists[part]), 'image')}, expected {LIST_SIZES[part]:,}. Copy "
+                             "it again.")
     partition.check("nus_wide", {part: lists[part] for part in ("train", "test")}, LIST_SIZES)
     if set(lists["all"]) != {*lists["train"], *lists["test"]}:
         raise InputError(f"{found[0]}: its images are not those of {LISTS['train']} and {LISTS['test']} together.")
@@ -97,10 +99,10 @@ def read_labels(where: files.Files) -> NDArray:
         # Before an array is made of them, whose every entry is as wide as the longest word.
         wrong = next((n for n, word in enumerate(words) if word not in (b"0", b"1")), None)
         if wrong is not None or len(words) != len(count):
-            what = f"found {len(words)} lines"
+            what = f"found {counted(len(words), 'line')}"
             if wrong is not None:
                 what = f"line {wrong + 1} is {words[wrong][:40].decode(errors='replace')!r}"
-            raise InputError(f"{file}: {what}, expected {len(count)} lines of 0 or 1. Copy it again.")
+            raise InputError(f"{file}: {what}, expected {counted(len(count), 'line')} of 0 or 1. Copy it again.")
         chosen = np.array(words) == b"1"
         count += chosen
         concept[chosen] = row
@@ -136,7 +138,8 @@ def ten_thousand(lists: Lists, chosen: Chosen) -> Chosen:
         row_of = {lists["all"][row]: row for row in rows[labels == label]}
         rest = len(row_of) - sum(TEN_THOUSAND.values())
         if rest < 0:
-            raise InputError(f"nus_wide_10k: {len(row_of)} items of class {class_name}, fewer than are to be drawn.")
+            raise InputError(f"nus_wide_10k: {counted(len(row_of), 'item')} of class {class_name}, fewer than are to "
+                             "be drawn.")
         parts = partition.draw(row_of, TEN_THOUSAND | {"rest": rest}, SEED)
         for split, own in drawn.items():
             own.extend((row_of[name], label) for name in parts[split])
@@ -191,13 +194,14 @@ def _read_rows(file: files.File, names: Sequence[str], position: Mapping[str, in
             try:
                 values = np.fromstring(line, np.float32, sep=" ")
                 if values.shape != matrix.shape[1:] or not np.isfinite(values).all():
-                    raise ValueError(f"{len(values)} numbers")
+                    raise ValueError(counted(len(values), "number"))
                 if matrix.dtype == np.uint8 and not np.isin(values, (0, 1)).all():
                     raise ValueError("tags that are neither 0 nor 1")
             except ValueError as error:
                 raise InputError(
-                    f"{file}, line {number}: expected {matrix.shape[1]} finite numbers, found: {error}. Copy it again."
+                    f"{file}, line {number}: expected {counted(matrix.shape[1], 'finite number')}, found: {error}. "
+                    "Copy it again."
                 ) from error
             matrix[row] = values
     if number != len(names):
-        raise InputError(f"{file}: has {number} lines, expected {len(names)}. Copy it again.")
+        raise InputError(f"{file}: has {counted(number, 'line')}, expected {len(names):,}. Copy it again.")

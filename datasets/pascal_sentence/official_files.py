@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from tfxmr_datasets import files, partition
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -97,7 +98,7 @@ def check(sentences: Sentences) -> None:
     for class_name in CLASSES:
         size = sum(name.startswith(f"{class_name}/") for name in sentences)
         if size != CLASS_SIZE:
-            raise InputError(f"{size} images are of class {class_name}, expected {CLASS_SIZE}")
+            raise InputError(f"{counted(size, 'image is', 'images are')} of class {class_name}, expected {CLASS_SIZE}")
 
 
 def divide(names: Iterable[str], config: str) -> dict[str, list[str]]:

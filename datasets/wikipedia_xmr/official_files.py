@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tfxmr_datasets import files
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.data.files import sandbox
 
 CLASSES = ("art", "biology", "geography", "history", "literature", "media",
@@ -102,7 +103,7 @@ def read_list(path: pathlib.Path, split: str) -> list[Item]:
                              f"<text id> TAB <image id> TAB <class 1..{len(CLASSES)}>.")
         items.append(Item(fields[0], fields[1], int(fields[2]) - 1))
     if len(items) != SPLIT_SIZES[split]:
-        raise InputError(f"{path}: found {len(items)} lines, expected the {SPLIT_SIZES[split]} of the "
+        raise InputError(f"{path}: found {counted(len(items), 'line')}, expected the {SPLIT_SIZES[split]} of the "
                          f"official {split} split. Copy the file again from the official archive.")
     return items
 

@@ -13,6 +13,7 @@ from tfxmr_datasets.wikipedia_xmr.official_files import Item, Matrix
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
+from tfxmr.core.wording import agreeing, counted
 
 HOMEPAGE = "http://www.svcl.ucsd.edu/projects/crossmodal/"
 ARCHIVE = HOMEPAGE + "wikipedia_dataset.zip"
@@ -145,8 +146,9 @@ def _require(names: Iterable[str], where: Sequence[pathlib.Path], place: Place) 
     if absent:
         more = len(absent) - official_files.MAX_NAMED
         lines = [*absent[:official_files.MAX_NAMED], *([f"... and {more} more"] if more > 0 else [])]
-        raise InputError(f"wikipedia: {len(absent)} file(s) missing. Put them into the folder {place} "
-                         "(flag --manual_dir):\n  " + "\n  ".join(lines))
+        raise InputError(f"wikipedia: {counted(len(absent), 'file')} missing. Put "
+                         f"{agreeing(len(absent), 'it', 'them')} into the folder {place} (flag --manual_dir):\n  "
+                         + "\n  ".join(lines))
 
 
 def _download(dl_manager: tfds.download.DownloadManager, official: Sequence[str], place: Place) -> list[pathlib.Path]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tfxmr_datasets import files
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.data.files import sandbox
 
 FILE = "XMediaFeatures.mat"
@@ -76,7 +77,7 @@ def read(file: files.File, modality: Modality) -> dict[str, tuple[NDArray, NDArr
         size = modality.sizes[split] or classes.size
         if matrix.shape != (size, modality.dim) or classes.size != size:
             raise InputError(
-                f"{file}: array {name!r} has shape {matrix.shape} and {label!r} {classes.size} entries, "
+                f"{file}: array {name!r} has shape {matrix.shape} and {label!r} {counted(classes.size, 'entry')}, "
                 f"expected ({size}, {modality.dim}) and {size}."
             )
         rows[split], labels[split] = matrix.astype(np.float32), classes
@@ -132,5 +133,6 @@ def read_list(file: files.File, labels: Sequence[int] | NDArray) -> list[str]:
             )
         names.append(match[1].replace("\\", "/"))
     if len(names) != len(labels):
-        raise InputError(f"{file}: has {len(names)} lines, expected {len(labels)} as {FILE} has rows. Omit it.")
+        raise InputError(f"{file}: has {counted(len(names), 'line')}, expected {len(labels)} as {FILE} has rows. Omit "
+                         "it.")
     return names

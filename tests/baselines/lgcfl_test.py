@@ -48,7 +48,7 @@ def test_one_item_a_group(make_data, tmp_path):
     """Guards against an error after training where a z-score makes zeros of a group's only query."""
     data = make_data(classes=3, test=3)
     rule = protocol.make("zero_shot", data, "list", ["class 0"], normalisation="group_zscore")
-    with pytest.warns(UserWarning, match="1 of 1 image queries"):
+    with pytest.warns(UserWarning, match="1 of 1 image query "):
         found = run(LGCFL, LGCFLSettings(), data, rule, tmp_path / "run")["metrics"]
     assert [m["value"] for m in found if m["classes"] == "unseen"] == [1, 1]  # one class: the gallery is all relevant
 

@@ -57,7 +57,7 @@ def test_named_arrays(tmp_path, capsys):
     files = [str(tmp_path / "a.npz"), str(tmp_path / "b.npz")]
     assert main(["import", *files, *arrays, f"--out={tmp_path / 'out'}"]) == 0
     assert main(["import", *files, *arrays[1:], f"--out={tmp_path / 'other'}"]) == 2
-    assert "train: found 1 modality array(s) ['text']" in capsys.readouterr().err
+    assert "train: found 1 modality array ['text']" in capsys.readouterr().err
     assert main(["import", *files, "--array=nonsense", f"--out={tmp_path / 'other'}"]) == 2
     assert "--array=nonsense" in capsys.readouterr().err
     assert main(["import", *files, f"--out={tmp_path / 'other'}"]) == 2

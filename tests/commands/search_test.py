@@ -120,7 +120,7 @@ def test_deletions(place, capsys, tmp_path):
     asked = [to, f"--delete=image:{boat},text:{tree},image:nobody"]
     assert index(capsys, *asked).startswith("deleted    2 items\nnot there  1, such as image:nobody\nindex      ")
     assert index(capsys, *asked).startswith("deleted    0 items\nnot there  3, such as ")
-    assert index(capsys, run, to, f"--delete={tree}").startswith("deleted    1 items\nindex")  # of one modality now
+    assert index(capsys, run, to, f"--delete={tree}").startswith("deleted    1 item\nindex")  # of one modality now
     assert f"--delete={sun}: image and text have it; write --delete=image:{sun}" in index(capsys, to, f"--delete=x,{sun}", status=2)
     (tmp_path / "ids").write_text(f"\ufeffimage:{sun}\r\n\ntext:{sun}\n")
     assert index(capsys, to, f"--delete_file={tmp_path}/ids").startswith("deleted    2 items\nindex")

@@ -31,7 +31,7 @@ def test_limits_belong_to_the_range():
     ({"rate": float("inf")}, r"--rate=inf: give a finite number"),
     ({"kind": "c"}, r"--kind=c: choose one of a, b"),
     ({"parts": ("x", "z")}, r"--parts=z: choose one of x, y"),
-    ({"layers": ()}, r"--layers=: give at least one number, such as --layers=8"),
+    ({"layers": ()}, r"--layers=: give at least 1 number, such as --layers=8"),
     ({"three": (1, 2)}, r"--three=1,2: give at least 3 numbers, such as --three=1,2,3"),
     ({"units": (4, 0)}, r"--units=\(4, 0\): must be >= 1"),
 ])

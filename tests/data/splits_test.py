@@ -239,7 +239,7 @@ def test_items_in_two_splits_are_told(make_data):
         warnings.simplefilter("error")
         splits.OFFICIAL.apply(data)
     test = dataclasses.replace(data.splits["test"], ids={"image": ["train 7"] + [f"other {i}" for i in range(29)]})
-    with pytest.warns(UserWarning, match="1 image ids stand in two splits, such as 'train 7'"):
+    with pytest.warns(UserWarning, match="1 image id stands in two splits, such as 'train 7'"):
         splits.OFFICIAL.apply(dataclasses.replace(data, splits=data.splits | {"test": test}))
 
 

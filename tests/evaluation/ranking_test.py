@@ -47,12 +47,12 @@ def test_hand_worked_example():
     """Guards against another R, another order of ties, and dropping queries that have nothing to find."""
     for ties, third in (("index", 9 / 40), ("group", 2 / 8)):  # as a group, all eight share rank 8: 2 hits of 8
         problem = QUERY, GALLERY, QUERY_LABELS, GALLERY_LABELS, "dot"
-        with pytest.warns(UserWarning, match="1 of 4 queries have no relevant item in the gallery; counted as 0"):
+        with pytest.warns(UserWarning, match="1 of 4 queries has no relevant item in the gallery; counted as 0"):
             values = average_precisions(*problem, ties=ties)
         np.testing.assert_allclose(values, [13 / 18, 31 / 70, third, 0], rtol=1e-12)
         with pytest.warns(UserWarning):
             assert mean_average_precision(*problem, ties=ties) == pytest.approx(np.mean(values), rel=1e-12)
-        with pytest.warns(UserWarning, match="1 of 4 queries have no relevant item in the gallery; skipped"):
+        with pytest.warns(UserWarning, match="1 of 4 queries has no relevant item in the gallery; skipped"):
             mean = mean_average_precision(*problem, ties=ties, no_relevant="drop")
         assert mean == pytest.approx((13 / 18 + 31 / 70 + third) / 3, rel=1e-12)
 
@@ -261,7 +261,7 @@ def bad(query=((1.0, 0.0),), gallery=((1.0, 0.0), (0.0, 1.0)), query_labels=(0,)
     (bad(query=[[np.inf, 0]], similarity="dot"), "query holds NaN or infinite values in row 0"),
     (bad(query=[[1, 0, 0]]), "query is 3 wide and gallery 2"),
     (bad(query=[1, 0]), r"query has the shape \(2,\)"),
-    (bad(query_labels=[0, 1]), r"query_labels has the shape \(2,\); query has 1 rows"),
+    (bad(query_labels=[0, 1]), r"query_labels has the shape \(2,\); query has 1 row"),
     (bad(gallery_labels=[0]), r"gallery_labels has the shape \(1,\); gallery has 2 rows"),
     (bad(query=np.zeros((0, 2)), query_labels=[]), "query is empty"),
     (bad(gallery=np.zeros((0, 2)), gallery_labels=[]), "gallery is empty"),
@@ -293,7 +293,7 @@ def test_zero_vectors_tie_at_similarity_0(dtype, ties):
     query[2], gallery[[5, 11]] = 0, 0
     labels = np.arange(9) % 3, np.arange(20) % 3
     expected = average_precisions(None, None, *labels, cosine_similarity(query, gallery), ties=ties)
-    with pytest.warns(UserWarning, match="1 of 9 rows are zero vectors, the first is row 2.*is 0"):
+    with pytest.warns(UserWarning, match="1 of 9 rows is a zero vector, the first is row 2.*is 0"):
         found = average_precisions(query, gallery, *labels, ties=ties)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     assert ties == "index" or found[2] == pytest.approx(6 / 20)  # all 20 stand at rank 20, 6 of them relevant

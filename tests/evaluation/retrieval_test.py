@@ -201,7 +201,7 @@ def test_zero_vectors_are_counted_once():
 def test_group_of_one_item():
     """Guards against an error after training: the z-score of one item by itself is 0, which ties with everything."""
     single = dataclasses.replace(TASK, query_rows=np.array([0]), query_labels=np.array([4]))
-    with pytest.warns(UserWarning, match="1 of 1 image queries"):
+    with pytest.warns(UserWarning, match="1 of 1 image query "):
         (found,) = evaluate(Retriever(encode), [single], Protocol("zero_shot", "train", normalisation="group_zscore"))
     assert found["value"] == pytest.approx(1 / 3)  # of three tied items one is relevant
 

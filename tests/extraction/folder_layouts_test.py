@@ -167,7 +167,7 @@ def test_images_of_the_same_bytes_are_told(tmp_path, capfd):
     lines = ["image,text,split", *(f"images/{n}.png,a cat {n},{'test' if n > 3 else 'train'}" for n in range(6))]
     data = tfxmr.extraction.load("folder", data_dir=table(tmp_path, "a.csv", "\n".join(lines)))
     assert len(data.splits["test"]) == 2
-    told = "1 images are byte-identical to another one, 1 of them in another split, such as images/5.png to images/0.png"
+    told = "1 image is byte-identical to another one, 1 of them in another split, such as images/5.png to images/0.png"
     assert told in capfd.readouterr().err
 
 
@@ -184,7 +184,7 @@ def test_a_missing_image_is_counted_once(tmp_path):
     """Guards against as many missing files as an image has sentences."""
     path = table(images(tmp_path, 3), "a.csv", "\n".join(["image,text", *(f"lost.png,sentence {n}" for n in range(5))]))
     for found in (path, table(tmp_path, "flickr.txt", "\n".join(f"lost.png#{n}\tsentence {n}" for n in range(5)))):
-        with pytest.raises(InputError, match="1 problems, 0 items(.|\n)*missing file: 1, such as lost.png"):
+        with pytest.raises(InputError, match="1 problem, 0 items(.|\n)*missing file: 1, such as lost.png"):
             FOLDER.listed(FOLDER.chosen(Request(found)))
 
 

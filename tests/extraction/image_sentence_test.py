@@ -62,8 +62,8 @@ def test_flickr30k(tmp_path, capsys):
     assert main(["prepare", *places]) == 0
     assert capsys.readouterr().out.splitlines()[-4:] == [
         "flickr30k train: image, text, 2 items",
-        "flickr30k validation: image, text, 1 items",
-        "flickr30k test: image, text, 1 items",
+        "flickr30k validation: image, text, 1 item",
+        "flickr30k test: image, text, 1 item",
         "no classes: an item is found by its counterpart alone (--protocol=standard)",
     ]
     assert main(["train", "--model=cca", "--protocol=zero_shot", f"--run_dir={tmp_path}/run", *places]) == 2

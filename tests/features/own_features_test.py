@@ -66,8 +66,8 @@ def test_rows_and_facts():
 
 
 @pytest.mark.parametrize("function, told", [
-    ("flat", r"returns float64 \(3,\) of 1 items; return real numbers \(1, d\)"), ("nan", "NaN or infinite"),
-    ("fails", r"fails on 1 items \(KeyError: 'weights'\)"), ("none", "has no function none"),
+    ("flat", r"returns float64 \(3,\) of 1 item; return real numbers \(1, d\)"), ("nan", "NaN or infinite"),
+    ("fails", r"fails on 1 item \(KeyError: 'weights'\)"), ("none", "has no function none"),
 ])
 def test_refusals(function, told):
     with pytest.raises(InputError, match=f"--text_features=own_extractor:{function}: .*{told}") as caught:

@@ -85,7 +85,7 @@ def test_glove_has_no_first_line(tmp_path):
 def test_a_word_that_is_no_utf8_is_replaced(write, tmp_path):
     """Guards against a whole table refused for one word of it."""
     content = write(tmp_path / "table").read_bytes().replace(b"table", b"t\xe4ble")
-    with pytest.warns(UserWarning, match="table: 1 of 6 words are no UTF-8"):
+    with pytest.warns(UserWarning, match="table: 1 of 6 words is no UTF-8"):
         found = read(tmp_path / "table", content)
     assert found == {word.replace("table", "t\ufffdble"): vector for word, vector in TABLE.items()}
 

@@ -481,7 +481,7 @@ def test_named_views_leave_one_pair(make_data):
 def test_wrong_settings_are_refused():
     with pytest.raises(InputError, match="--hidden_units=300,200: give three widths, such as --hidden_units=300,200,100"):
         CBTSettings(hidden_units=(300, 200))
-    with pytest.raises(InputError, match="--word_units=: give at least one number"):
+    with pytest.raises(InputError, match="--word_units=: give at least 1 number"):
         CBTSettings(word_units=())
     with pytest.raises(InputError, match="--samples=1: must be >= 2"):
         CBTSettings(samples=1)

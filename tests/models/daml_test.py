@@ -93,7 +93,7 @@ def test_length_and_optimiser():
 
 
 def test_wrong_input_is_refused():
-    with pytest.raises(InputError, match="--common_units=: give at least one number"):
+    with pytest.raises(InputError, match="--common_units=: give at least 1 number"):
         DAMLSettings(common_units=())
     with pytest.raises(InputError, match="two or more modalities; dataset random has image alone"):
         DAML(random_data({"image": 4}), DAMLSettings(**SMALL))

@@ -172,5 +172,5 @@ def test_length_and_optimiser():
 
 
 def test_wrong_settings_are_refused():
-    with pytest.raises(InputError, match="--common_units=: give at least one number"):
+    with pytest.raises(InputError, match="--common_units=: give at least 1 number"):
         DSCMRSettings(common_units=())

@@ -58,9 +58,9 @@ def test_planted_duplicates(planted, card):
 def test_warnings_are_sentences_on_what_was_planted(planted, card):
     """Guards against a table that has it and nobody who is told."""
     told = "\n".join(card(planted)["warnings"])
-    for line in ("1 of 4 test items have, by whole pairs, the features of a train item (rows 0 and 4).",
-                 "1 more test items are near duplicates of train items by image.",
-                 "1 of 4 test rows of the view text hold no known word", "1 of 10 train rows of the view text"):
+    for line in ("1 of 4 test items has, by whole pairs, the features of a train item (rows 0 and 4).",
+                 "1 more test item is a near duplicate of train items by image.",
+                 "1 of 4 test rows of the view text holds no known word", "1 of 10 train rows of the view text"):
         assert line in told
 
 
@@ -90,7 +90,7 @@ def test_a_class_that_nothing_tests(planted):
     test = planted.splits["test"].of_classes([0, 1])
     card = Card("made up", "")
     _classes(card, dataclasses.replace(planted, splits={"train": planted.splits["train"], "test": test}))
-    assert card.warnings == ["1 classes have no test items: sport."]
+    assert card.warnings == ["1 class has no test items: sport."]
 
 
 def test_chance_is_exact(card):
@@ -244,8 +244,8 @@ def test_folder(tmp_path, capsys):
         assert main(["describe", "--dataset=folder", f"--data_dir={root}", "--items_only", f"--format={format_}", f"--out={out}"]) == 0
     found = json.loads((tmp_path / "card.json").read_text())
     told = "\n".join(found["warnings"])
-    assert "1 of 4 test image files are, byte by byte, files of train." in told
-    assert "1 of 4 test texts have no word of a training text." in told
+    assert "1 of 4 test image files is, byte by byte, a file of train." in told
+    assert "1 of 4 test texts has no word of a training text." in told
     assert "views" not in found and "methods" not in found
     assert "1 of 4 test image files" in (tmp_path / "card.html").read_text()
     capsys.readouterr()

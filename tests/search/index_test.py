@@ -285,14 +285,14 @@ def test_no_index_there(tmp_path):
     (("", ["a"], [[1, 2]]), "modality '': give text that is not empty"),
     (("image", ["a\udcff"], [[1, 2]]), "in UTF-8"),
     (("image", [3], [[1, 2]]), "id 3: give text"),
-    (("image", ["a"], [[1, 2]], {"class": ["x", "y"]}), "2 values for 1 items"),
+    (("image", ["a"], [[1, 2]], {"class": ["x", "y"]}), "2 values for 1 item;"),
     (("image", ["a"], [[1, 2]], {"id": ["x"]}), "column 'id': give it another name"),
     (("image", ["a"], [[1, 2]], {"the class": ["x"]}), "column 'the class': give it another name"),
     (("image", ["a"], [[1, 2]], {"class": [1]}), "column 'class' 1: give text"),
     (("image", ["a"], [[1, 2, 3]]), "vectors is 3 wide, the index 2"),
     (("image", ["a"], [[1, np.nan]]), "NaN"),
     (("image", ["a"], [1, 2]), "shape"),
-    (("image", ["a", "b"], [[1, 2]]), "1 rows for 2 ids"),
+    (("image", ["a", "b"], [[1, 2]]), "1 row for 2 ids"),
     (("image", ["a"], [[1e30, 2]]), "too large"),
 ])
 def test_what_cannot_be_added(tmp_path, arguments, said):

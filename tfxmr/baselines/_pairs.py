@@ -2,6 +2,7 @@
 from tfxmr.baselines._linear import constant
 from tfxmr.baselines.base import Baseline
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.data.multimodal import MultiModalData
 
 
@@ -22,6 +23,6 @@ def check_varying(data: MultiModalData, method: str) -> None:
     for m in data.modalities:
         if constant(data.splits["train"].features[m]):
             raise InputError(
-                f"the {m} features of all {len(data.splits['train'].features[m])} training items are the same, so "
-                f"nothing correlates with them; give {method} other {m} features"
+                f"the {m} features of all {counted(len(data.splits['train'].features[m]), 'training item')} are the "
+                f"same, so nothing correlates with them; give {method} other {m} features"
             )

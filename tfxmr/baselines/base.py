@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, setting
+from tfxmr.core.wording import counted
 from tfxmr.data import normalisation
 from tfxmr.data.labels import class_sets, without_class
 from tfxmr.data.multimodal import MultiModalData, Split
@@ -143,7 +144,7 @@ class Baseline(Trained, sklearn.base.BaseEstimator):
                 f"this {type(self).__name__} is not fitted; call fit with plain arrays before transform"
             )
         if len(views) > len(self._fitted):
-            raise InputError(f"transform was given {len(views)} views; fit was given {len(self._fitted)}")
+            raise InputError(f"transform was given {counted(len(views), 'view')}; fit was given {len(self._fitted)}")
         found = []
         for (m, (width, kind, statistics)), x in zip(self._fitted.items(), views, strict=False):
             if x is not None:

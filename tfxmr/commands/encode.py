@@ -11,6 +11,7 @@ from tfxmr import encoding
 from tfxmr.core import display
 from tfxmr.core.errors import InputError
 from tfxmr.core.progress import Progress
+from tfxmr.core.wording import counted
 from tfxmr.encoding import shards, stream
 from tfxmr.encoding.options import EncodeOptions
 from tfxmr.extraction import beam
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         engine = shards.engine(options.out, options.count, beam.engine(options.beam_options, shards.make))
     with Progress(f"encode {modality}", "item") as progress:
         good, bad = stream.encode(encoder, modality, source, options.out, progress.update, engine)
-    display.say(f"encoded    {options.out}: {good:,} {modality} items")
+    display.say(f"encoded    {options.out}: {counted(good, f'{modality} item')}")
     if bad:
         display.say(f"not        {bad:,} that cannot be: {options.out}/{stream.BAD} says why")
     return 1 if bad else 0

@@ -14,6 +14,7 @@ from tfxmr_flags import parsing
 from tfxmr.core import classes, display
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file, write_text
+from tfxmr.core.wording import agreeing, counted
 from tfxmr.data.files import matrix_files, npz, word_tables
 from tfxmr.data.multimodal import Split
 from tfxmr.data.views import is_default
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str]) -> None:
             store.finish(dataset, _facts(checked, sources))
     for name, found in checked.items():
         display.say(f"{name}: {', '.join(f'{view} {found.features[view].shape}' for view in found.views)}", 2)
-    by_name = f"{len(names)} classes, by their names in the files"
+    by_name = f"{counted(len(names), 'class')}, by {agreeing(len(names), 'its name', 'their names')} in the files"
     labels = f"labels counted from {base} in the files" if names == known else by_name
     train = checked["train"]
     if classes.several(train.labels[train.modalities[0]]):

@@ -9,6 +9,7 @@ from tfxmr import encoding
 from tfxmr.core import display
 from tfxmr.core.errors import InputError
 from tfxmr.core.progress import Progress
+from tfxmr.core.wording import agreeing, counted
 from tfxmr.encoding import Encoder
 from tfxmr.search import Index, deleting
 from tfxmr.search.building import of_run
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def _told(facts: dict[str, Any]) -> str:
     counts = ", ".join(f"{count:,} {modality}" for modality, count in facts["items"].items())
-    return f"{facts['uri']}: {counts or 'no'} items, {facts['dimensions']} wide, {facts['similarity']}"
+    items = f"{counts or 'no'} {agreeing(sum(facts['items'].values()), 'item')}"
+    return f"{facts['uri']}: {items}, {facts['dimensions']} wide, {facts['similarity']}"
 
 
 def _delete(options: IndexOptions) -> None:
@@ -55,7 +57,7 @@ def _delete(options: IndexOptions) -> None:
         index = Searcher(Index.open(str(options.to)), encoder).index  # which refuses another encoder's
     with index:
         count, missing = (index.delete(chosen), []) if chosen else deleting.by_ids(index, names)
-        display.say(f"deleted    {count:,} items")
+        display.say(f"deleted    {counted(count, 'item')}")
         if missing:
             display.say(f"not there  {len(missing):,}, such as {missing[0]}")
         display.say(f"index      {_told(index.info())}")

@@ -12,6 +12,7 @@ from tfxmr_flags.runs import StoredRun
 
 from tfxmr.commands import compare
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.extraction.options import PLACES
 from tfxmr.reports.figures import (
     attention,
@@ -73,7 +74,8 @@ def _tsne(flags: FlagValues) -> Figures:
 def _precision_recall(flags: FlagValues) -> Figures:
     labels = flags.labels or _ends([pathlib.Path(run_dir).absolute() for run_dir in flags.run_dir])
     if len(set(labels)) != len(flags.run_dir):
-        raise InputError(f"--labels={','.join(labels)}: give {len(flags.run_dir)} different names, one a run")
+        raise InputError(f"--labels={','.join(labels)}: give {counted(len(flags.run_dir), 'different name')}, one a "
+                         "run")
     found, facts, models = {}, {}, {}
     for label, run_dir in zip(labels, flags.run_dir, strict=True):
         run, _ = _read(flags, run_dir)

@@ -7,6 +7,7 @@ from tfxmr_flags import parsing
 
 import tfxmr.extraction
 from tfxmr.core import display
+from tfxmr.core.wording import counted
 from tfxmr.data import splits
 
 
@@ -27,4 +28,4 @@ def main(arguments: Sequence[str]) -> None:
         display.say("no classes: an item is found by its counterpart alone (--protocol=standard)", 2)
         return
     display.say(splits.class_counts(data), 2)
-    display.say(f"{data.num_classes} classes: {', '.join(data.class_names) or 'no names (classes.txt)'}", 2)
+    display.say(f"{counted(data.num_classes, 'class')}: {', '.join(data.class_names) or 'no names (classes.txt)'}", 2)

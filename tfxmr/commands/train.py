@@ -11,6 +11,7 @@ from tfxmr_flags import declared, parsing
 from tfxmr import jobs
 from tfxmr.core import display, registry
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.jobs import JobsOptions
 from tfxmr.reports.tables import comparison
 from tfxmr.reports.tables.formats import Marked
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(results) == len(scored):
         sum_up(scored)
     if failed:
-        print(f"tfxmr: {len(failed)} of {len(failed) + len(results)} seeds failed:", file=sys.stderr)
+        print(f"tfxmr: {len(failed)} of {counted(len(failed) + len(results), 'seed')} failed:", file=sys.stderr)
         display.say("\n".join(f"  seed {seed}: {error}" for seed, error in failed.items()), 4, sys.stderr)
     return (1 if results else 2) if failed else 0
 

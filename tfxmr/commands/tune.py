@@ -11,6 +11,7 @@ from tfxmr_flags import declared, parsing
 from tfxmr import jobs
 from tfxmr.core import display, registry
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.jobs import Call, Ended, JobsOptions
 from tfxmr.reports.tables.rows import show
 from tfxmr.runs.options import RunOptions
@@ -86,14 +87,14 @@ def summarise(trials: list[dict[str, Any]], search: Any, run_dir: str) -> int:
     shown = [{name: v for name, v in row.items() if name != "message"} for row in tuner.rows(ranked[:SHOWN])]
     show(shown, keys=1)
     if len(trials) < search.count:
-        display.say(f"{len(trials)} of {search.count} trials: there are no others left to draw", 2)
-    print(f"all {len(trials)} trials in {run_dir}/trials.csv")
+        display.say(f"{len(trials):,} of {counted(search.count, 'trial')}: there are no others left to draw", 2)
+    print(f"all {counted(len(trials), 'trial')} in {run_dir}/trials.csv")
     if tuner.best(trials):
         display.say_next("the best again, with its test metrics", f"tfxmr train --flagfile={run_dir}/best.cfg", ": ")
     failed = [t for t in trials if t["status"] == "failed"]
     for trial in failed:
         display.say(f"trial {trial['trial']} failed: {trial['message']}", 2)
     if failed:
-        display.say(f"{len(failed)} of {len(trials)} trials failed; "
+        display.say(f"{len(failed):,} of {counted(len(trials), 'trial')} failed; "
                     f"to try one again, move its trial.json in {run_dir}/trials elsewhere", 2)
     return 1 if failed else 0

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from tfxmr.core import display
+from tfxmr.core.wording import plural
 
 EVERY = 30.0  # seconds between two lines where there is no terminal
 PATIENCE = 2.0  # seconds in which work that is soon done shows nothing
@@ -32,7 +33,7 @@ class Progress:
         self, label: str, unit: str = "item", total: int | None = None, stream: TextIO | None = None, log: bool = False,
     ) -> None:
         self.label, self.unit, self.total, self.log = label, unit, total, log
-        self.units = "queries" if unit == "query" else f"{unit}s"
+        self.units = plural(unit)
         self.stream: TextIO | None = stream or sys.stderr
         self._begin = time.monotonic()
         self._first: tuple[float, int] | None = None  # time and count of the first update: what precedes is no work

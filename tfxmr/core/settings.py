@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.names import meant
+from tfxmr.core.wording import counted
 
 AFFECTS = ("result", "scoring", "nothing")
 MAX_SEED = 2**32 - 1  # that every library here takes
@@ -161,8 +162,8 @@ def check(field: dataclasses.Field, value: typing.Any) -> None:
     if value is None and field.default is None:
         return
     if isinstance(value, tuple) and len(value) < facts["parts"]:
-        least = "one number" if facts["parts"] == 1 else f"{facts['parts']} numbers"
-        raise InputError(f"{line(flag, value)}: give at least {least}, such as {default_line(field)}")
+        raise InputError(f"{line(flag, value)}: give at least {counted(facts['parts'], 'number')}, such as "
+                         f"{default_line(field)}")
     for number in value if isinstance(value, tuple) else (value,):
         if choices and number not in choices:
             every = [str(choice) for choice in choices]

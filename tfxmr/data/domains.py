@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import agreeing, counted
 from tfxmr.data import memmap
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.views import kind, modality_of
@@ -90,7 +91,8 @@ def refuse_leaks(data: MultiModalData, allow: bool = False) -> None:
         leaked = _digests(train, views) & _digests(test, views)
         if leaked:
             raise InputError(
-                f"--source_dataset: {len(leaked)} training items of {data.source.shown} are test items of {data.shown} "
+                f"--source_dataset: {counted(len(leaked), 'training item')} of {data.source.shown} "
+                f"{agreeing(len(leaked), 'is a test item', 'are test items')} of {data.shown} "
                 f"by their features ({', '.join(views)}); drop them from the source, or take them with --allow_leaks"
             )
 

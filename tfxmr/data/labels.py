@@ -2,6 +2,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxmr.core.wording import agreeing, counted
+
 
 def one_hot(labels: NDArray) -> NDArray | None:
     """The classes of a one-hot matrix, or None if the array is none.
@@ -47,8 +49,8 @@ def without_class(sets: NDArray[np.bool_]) -> str:
     empty = np.flatnonzero(~sets.any(axis=1))
     if not len(empty):
         return ""
-    return (f"has {len(empty)} items without a class, first in row {empty[0]}. Drop these items, or give them a "
-            "class of their own.")
+    return (f"has {counted(len(empty), 'item')} without a class, first in row {empty[0]}. Drop "
+            f"{agreeing(len(empty), 'it, or give it', 'these items, or give them')} a class of their own.")
 
 
 def _marks(labels: NDArray) -> bool:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.core import classes as class_labels
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import agreeing
 from tfxmr.data import memmap, views
 from tfxmr.data.views import modality_of, ordered
 
@@ -362,8 +363,10 @@ class MultiModalData:
     def size(self, split: str) -> str:
         """How many items a split (a name) has: "800 items", or "4000 pairs (800 image items)" if some are repeated."""
         found = self.splits[split]
-        distinct = ", ".join(f"{len(found.items_of(m)[0])} {m} items" for m in self.repeated)
-        return f"{len(found)} pairs ({distinct})" if distinct else f"{len(found)} items"
+        sizes = ((len(found.items_of(m)[0]), f"{m} item") for m in self.repeated)
+        distinct = ", ".join(f"{count} {agreeing(count, noun)}" for count, noun in sizes)
+        whole = f"{len(found)} {agreeing(len(found), 'pair' if distinct else 'item')}"
+        return f"{whole} ({distinct})" if distinct else whole
 
     def require(self, modalities: Sequence[str], method: str) -> None:
         """Raises InputError if one of the modalities that `method` (a name) needs is missing."""

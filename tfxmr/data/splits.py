@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tfxmr.core import classes
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, seed_setting, setting
+from tfxmr.core.wording import counted
 from tfxmr.data import memmap
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.data.views import ordered
@@ -181,15 +182,17 @@ class SplitRule(Settings):
             counts = sizes
             if sum(counts) != total:
                 raise InputError(
-                    f"{said}: adds up to {sum(counts)}, and dataset {data.name} has {total} {modality} items in all. "
-                    "Every item belongs to one part: give numbers that add up to it, or fractions such as 0.8,0.1,0.1"
+                    f"{said}: adds up to {sum(counts):,}, and dataset {data.name} has "
+                    f"{counted(total, f'{modality} item')} in all. Every item belongs to one part: give numbers that "
+                    "add up to it, or fractions such as 0.8,0.1,0.1"
                 )
         else:
             ends = np.cumsum((0, *sizes))
             counts = np.diff(np.rint(ends / ends[-1] * total).astype(int)).tolist()
         for part, size, count in zip(PARTS, sizes, counts, strict=True):
             if size and not count:
-                raise InputError(f"{said}: leaves no {part} item of {total} {modality} items; give a larger share")
+                raise InputError(f"{said}: leaves no {part} item of {counted(total, f'{modality} item')}; give a "
+                                 "larger share")
         return counts
 
     def _pku462(self, data: MultiModalData, rng: np.random.Generator) -> dict[str, Split]:
@@ -197,7 +200,7 @@ class SplitRule(Settings):
         if "validation" in data.splits or not test.paired or len(test) != PKU_TEST:
             raise InputError(
                 f"--split=pku462: divides the {PKU_TEST} pairs of Wikipedia's official test split; dataset {data.name} "
-                f"has {len(test)} test items{'' if test.paired else ', not in pairs'}"
+                f"has {counted(len(test), 'test item')}{'' if test.paired else ', not in pairs'}"
                 + (", and validation items already" if "validation" in data.splits else "")
             )
         order = rng.permutation(PKU_TEST) if self.file is None else _read_order(self.file, test)
@@ -289,7 +292,8 @@ def _read_order(path: str, split: Split) -> NDArray:
             raise InputError(f"--split_file={path}: line {number}: {line!r} stands in line {first[line]} already")
         first[line] = number
     if len(lines) != len(split):
-        raise InputError(f"--split_file={path}: has {len(lines)} items, expected {len(split)}: each test item once")
+        raise InputError(f"--split_file={path}: has {counted(len(lines), 'item')}, expected {len(split):,}: each test "
+                         "item once")
     return np.array([row_of[line] for line in lines])
 
 
@@ -311,8 +315,8 @@ def _check(data: MultiModalData, drawn: bool) -> None:
         repeated = set().union(*(a & b for a, b in itertools.combinations(names, 2)))
         if repeated:
             warnings.warn(
-                f"dataset {data.name}: {len(repeated)} {m} ids stand in two splits, such as {min(repeated)!r}; unless "
-                "they are different items, training items are tested", stacklevel=3,
+                f"dataset {data.name}: {counted(len(repeated), f'{m} id stands', f'{m} ids stand')} in two splits, "
+                f"such as {min(repeated)!r}; unless they are different items, training items are tested", stacklevel=3,
             )
     if untrained and drawn:
         raise InputError(

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from tfxmr.core import locks, stopping
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file, read_json, replacing, to_json, write_text
+from tfxmr.core.wording import counted
 from tfxmr.data.files import filling
 from tfxmr.encoding import embeddings
 from tfxmr.encoding.encoder import Encoder, finite
@@ -158,8 +159,8 @@ def features(places: Sequence[str], encoder: Encoder, modality: str) -> Source:
             raise InputError(f"--features={place}: {error}") from error
     sizes = {view: len(array) for view, array in held.items()}
     if len(set(sizes.values())) > 1 or not next(iter(sizes.values())):
-        told = ", ".join(f"{view} {size}" for view, size in sizes.items())
-        raise InputError(f"--features={','.join(places)}: the files have {told} rows; give one row an item in each")
+        told = ", ".join(f"{view} {counted(size, 'row')}" for view, size in sizes.items())
+        raise InputError(f"--features={','.join(places)}: the files have {told}; give one row an item in each")
 
     def block(_: Encoder, __: str, part: slice) -> Made:
         rows = {view: np.asarray(array[part]) for view, array in held.items()}
@@ -272,7 +273,7 @@ def encode(
         path, digest, bad = _filled(folder / SCRATCH, rows, engine(rows), report)
         good = [i for i in range(len(source.names)) if i not in bad] if bad else range(len(source.names))
         if not good:
-            raise InputError(f"--out={out}: none of the {len(bad)} items can be encoded: {bad[min(bad)]}")
+            raise InputError(f"--out={out}: none of the {counted(len(bad), 'item')} can be encoded: {bad[min(bad)]}")
         facts["files"] = facts.get("files", {}) | _split(folder, rows, path, digest, good)
         facts["modalities"][modality], facts["sources"][modality] = sorted(rows.shapes), items
         _finish(folder, facts, modality, source, good, bad)

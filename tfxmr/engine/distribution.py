@@ -18,6 +18,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.engine import slurm
 
 
@@ -81,13 +82,13 @@ def _multi_worker(workers: tuple[str, ...], index: int | None) -> tf.distribute.
 
 def describe(strategy: tf.distribute.Strategy) -> str:
     """A line on who takes part in a training."""
-    count = strategy.num_replicas_in_sync
+    replicas = counted(strategy.num_replicas_in_sync, "replica")
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         devices = ", ".join(strategy.extended.worker_devices)
-        return f"strategy   mirrored, {count} replica{'s' * (count > 1)}: {devices}"
+        return f"strategy   mirrored, {replicas}: {devices}"
     resolver = strategy.cluster_resolver
     role = "" if is_chief(strategy) else ", which writes nothing: see the first worker"
-    return f"strategy   multi_worker, {count} replicas; this is {resolver.task_type} {resolver.task_id}{role}"
+    return f"strategy   multi_worker, {replicas}; this is {resolver.task_type} {resolver.task_id}{role}"
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import agreeing, counted
 
 NAME = "slurm"  # the value of --workers
 FIRST_PORT, PORTS = 20_000, 20_000
@@ -32,18 +33,19 @@ def workers(environment: Mapping[str, str]) -> tuple[tuple[str, ...], int]:
         raise InputError(f"--workers=slurm: this is no job of Slurm (SLURM_JOB_ID is not set); {START}")
     count, rank = _number(environment, "SLURM_NTASKS"), _number(environment, "SLURM_PROCID")
     if "SLURM_STEP_ID" not in environment and count > 1:  # the script of a job: rank 0, and nobody is the others
-        raise InputError(f"--workers=slurm: {count} tasks are asked for and srun has not started them; {START}")
+        raise InputError(f"--workers=slurm: {counted(count, 'task is', 'tasks are')} asked for and srun has not "
+                         f"started {agreeing(count, 'it', 'them')}; {START}")
     hosts = _hosts(environment.get("SLURM_STEP_NODELIST") or environment.get("SLURM_JOB_NODELIST", ""))
     told = environment.get("SLURM_STEP_TASKS_PER_NODE") or environment.get("SLURM_TASKS_PER_NODE", "")
     sizes = [int(size) for size, nodes in PER_NODE.findall(told) for _ in range(int(nodes or 1))]
     if len(sizes) != len(hosts) or sum(sizes) != count:
         raise InputError(
             f"--workers=slurm: SLURM_NTASKS={count} and SLURM_TASKS_PER_NODE={told or '(not set)'} do not fit the "
-            f"{len(hosts)} nodes {','.join(hosts)}; {START}"
+            f"{counted(len(hosts), 'node')} {','.join(hosts)}; {START}"
         )
     places = [(host, local) for host, size in zip(hosts, sizes, strict=True) for local in range(size)]
     if not rank < count:
-        raise InputError(f"--workers=slurm: SLURM_PROCID={rank} is not among {count} tasks; {START}")
+        raise InputError(f"--workers=slurm: SLURM_PROCID={rank} is not among {counted(count, 'task')}; {START}")
     local = environment.get("SLURM_LOCALID", str(places[rank][1]))
     node = environment.get("SLURM_NODEID", str(hosts.index(places[rank][0])))
     if (node, local) != (str(hosts.index(places[rank][0])), str(places[rank][1])):

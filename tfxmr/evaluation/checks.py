@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from tfxmr.core.wording import counted
+
 NUMERIC, TEXT = "biuf", "US"  # kinds of NumPy's dtypes
 SHAPES = {1: "a list", 2: "a matrix"}
 LARGEST = 2**63 - 1  # of NumPy's whole numbers
@@ -96,7 +98,7 @@ def _labels(side: str, values: Any, size: int | None) -> NDArray:
             _refuse_vector(side, found, "column")
         if found.shape[0] == 1 and size not in (None, 1):
             _refuse_vector(side, found, "row")
-    rows = "" if size is None else f"; {side} has {size} rows"
+    rows = "" if size is None else f"; {side} has {counted(size, 'row')}"
     if found.ndim not in (1, 2) or not found.size or (size is not None and len(found) != size):
         raise ValueError(f"{name} has the shape {found.shape}{rows or '; give one label an item, (n,)'}")
     if found.dtype.kind == "f" and not np.isfinite(found).all():
@@ -130,7 +132,8 @@ def ids(query: Any, num_queries: int, gallery: Any, gallery_size: int) -> tuple[
         shape = () if given is None else _array(f"{side}_ids", given).shape
         if shape != (size,):
             raise ValueError(
-                f"{side}_ids has the shape {shape}; give ids of both sides, one a row: {side} has {size} rows"
+                f"{side}_ids has the shape {shape}; give ids of both sides, one a row: {side} has "
+                f"{counted(size, 'row')}"
             )
         found.append([str(name) for name in given])
     return found[0], found[1]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tfxmr.core.wording import counted
 from tfxmr.evaluation import checks
 from tfxmr.evaluation.similarity import blocks, scorer
 
@@ -90,10 +91,10 @@ def image_sentence_recalls(
     captions_per_image, folds = checks.whole("captions_per_image", captions_per_image), checks.whole("folds", folds)
     ks = [checks.whole("ks", k) for k in (ks if checks.length("ks", ks) else [0])]
     if len(text) != len(image) * captions_per_image:
-        raise ValueError(f"{len(text)} captions for {len(image)} images: captions_per_image={captions_per_image} "
-                         f"asks for {len(image) * captions_per_image}")
+        raise ValueError(f"{counted(len(text), 'caption')} for {counted(len(image), 'image')}: "
+                         f"captions_per_image={captions_per_image} asks for {len(image) * captions_per_image:,}")
     if len(image) % folds:
-        raise ValueError(f"folds={folds} does not divide {len(image)} images into equal parts")
+        raise ValueError(f"folds={folds} does not divide {counted(len(image), 'image')} into equal parts")
     size = len(image) // folds
     images = np.arange(size)
     owners = np.repeat(images, captions_per_image)
@@ -134,7 +135,7 @@ def _correct_mask(correct: NDArray[np.bool_] | Sequence, shape: tuple[int, ...])
             raise ValueError(f"correct has the shape {correct.shape} and similarity {shape}; they must agree")
         return correct
     if checks.length("correct", correct) != shape[0]:
-        raise ValueError(f"correct has {len(correct)} entries for {shape[0]} queries")
+        raise ValueError(f"correct has {counted(len(correct), 'entry')} for {counted(shape[0], 'query')}")
     mask = np.zeros(shape, bool)
     for row, found in zip(mask, correct, strict=True):
         found = np.atleast_1d(found)

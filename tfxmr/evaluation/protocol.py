@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tfxmr.core import classes as class_labels
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, seed_setting, setting
+from tfxmr.core.wording import counted
 from tfxmr.evaluation.ranking import DENOMINATORS, NO_RELEVANT, TIES
 from tfxmr.evaluation.similarity import SIMILARITIES
 
@@ -295,9 +296,9 @@ class Protocol:
         labels = np.concatenate([splits[self.gallery].labels[m][gallery[m]] for m in modalities])
         if not len(query_labels) or not len(labels):
             raise InputError(
-                f"protocol {self.name}: no {group} items to search ({len(query_labels)} {modality} queries in the "
-                f"{queries} split, {len(labels)} {' or '.join(modalities)} items in the {self.gallery} split); choose "
-                "other --unseen_classes"
+                f"protocol {self.name}: no {group} items to search ({counted(len(query_labels), f'{modality} query')} "
+                f"in the {queries} split, {counted(len(labels), ' or '.join(modalities) + ' item')} in the "
+                f"{self.gallery} split); choose other --unseen_classes"
             )
         ids = {}
         if self.gallery == queries and modality in modalities:  # not all data have ids
@@ -356,7 +357,8 @@ def few(split: Any, count: int, seed: int, names: Any) -> Any:
         if (counts < count).any():
             c = int(np.argmin(counts))
             raise InputError(
-                f"--labels_per_class={count}: class {names[c]} has {counts[c]} training {m} items; give that at most"
+                f"--labels_per_class={count}: class {names[c]} has {counted(counts[c], f'training {m} item')}; give "
+                "that at most"
             )
         rows[m] = np.unique(np.concatenate([order[having][:count] for _, having in class_labels.members(labels)]))
     return split.take(rows)
@@ -387,9 +389,9 @@ def hold_out(split: Any, fraction: float, seed: int, repeated: Sequence[str] = (
     for m, order in orders.items():
         size = round(fraction * len(order))
         if not 0 < size < len(order):
-            what = "pairs" if split.paired else f"{m} items"
+            what = "training pair" if split.paired else f"training {m} item"
             raise InputError(
-                f"--validation_fraction={fraction}: leaves {size} of {len(order)} training {what} to hold out; give "
+                f"--validation_fraction={fraction}: leaves {size:,} of {counted(len(order), what)} to hold out; give "
                 "another share, or --select=last with --validation_fraction=0"
             )
         rest[m], held[m] = np.sort(order[size:]), np.sort(order[:size])
@@ -456,8 +458,8 @@ def make(
     unseen, class_split = _unseen(data, class_split, unseen_classes, class_seed, unseen_share)
     if not 0 < len(unseen) < data.num_classes - 1:
         raise InputError(
-            f"--protocol={name}: {len(unseen)} of {data.num_classes} classes would be unseen; at least one must "
-            "be unseen and two seen (--class_split, --unseen_share, --unseen_classes)"
+            f"--protocol={name}: {len(unseen):,} of {counted(data.num_classes, 'class')} would be unseen; at least one "
+            "must be unseen and two seen (--class_split, --unseen_share, --unseen_classes)"
         )
     return Protocol(name, unseen=unseen, class_split=class_split, **fields)
 
@@ -486,4 +488,4 @@ def _check_folds(folds: int, data: Any) -> None:
         raise InputError(f"--folds={folds}: for data without classes, such as mscoco; dataset {data.name} has classes")
     items = len(np.unique(next(iter(data.splits["test"].labels.values()))))
     if items % folds:
-        raise InputError(f"--folds={folds}: does not divide the {items} test items into equal parts")
+        raise InputError(f"--folds={folds}: does not divide the {counted(items, 'test item')} into equal parts")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.core import progress
+from tfxmr.core.wording import agreeing, counted
 from tfxmr.evaluation import checks, order
 from tfxmr.evaluation import similarity as similarity_module
 from tfxmr.evaluation.metrics import ranking as one_ranking
@@ -141,7 +142,8 @@ def average_precisions(
     lost = int(np.isnan(values).sum())
     if lost:
         how = "counted as 0" if no_relevant == "zero" else "skipped"
-        warnings.warn(f"{lost} of {len(values)} queries have no relevant item in the gallery; {how}", stacklevel=2)
+        warnings.warn(f"{lost:,} of {counted(len(values), 'query')} {agreeing(lost, 'has', 'have')} no relevant item "
+                      f"in the gallery; {how}", stacklevel=2)
     return np.nan_to_num(values) if no_relevant == "zero" else values
 
 

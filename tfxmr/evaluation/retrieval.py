@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.progress import Progress
+from tfxmr.core.wording import counted
 from tfxmr.evaluation import checks, named, statistics
 from tfxmr.evaluation.chance import chance_level
 from tfxmr.evaluation.metrics import harmonic_mean, mean_by_class
@@ -119,8 +120,9 @@ class Representations:
                 self._found[items] = self.retriever.represent(modality, task.splits[split].of(modality, rows))
             self._found[key] = made = self._normalised(self._found[items], modality, side)
             if not isinstance(made, dict) and (count := np.count_nonzero(~np.any(made, axis=1))):
-                which = "queries" if side == "query" else "items of the gallery"
-                self.zero.append(f"{count} of {len(made)} {modality} {which} ({task.classes} classes)")
+                what = ["query"] if side == "query" else ["item of the gallery", "items of the gallery"]
+                self.zero.append(f"{count:,} of {counted(len(made), *(f'{modality} {w}' for w in what))} "
+                                 f"({task.classes} classes)")
         return self._found[key]
 
     def _normalised(self, made: Any, modality: str, side: str) -> Any:

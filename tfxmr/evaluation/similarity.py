@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tfxmr.core.wording import agreeing, counted
 from tfxmr.evaluation import checks
 
 Similarity = str | NDArray | Callable[..., NDArray]  # a name, a matrix (Q, G), or a function of queries and gallery
@@ -68,7 +69,8 @@ def prepare(name: str, rows: ArrayLike, similarity: str) -> NDArray:
     rows, zero = unit_rows(rows)
     if zero.any():
         warnings.warn(
-            f"{name}: {zero.sum()} of {len(rows)} rows are zero vectors, the first is row {zero.argmax()}; their "
+            f"{name}: {zero.sum():,} of {counted(len(rows), 'row')} "
+            f"{agreeing(zero.sum(), 'is a zero vector', 'are zero vectors')}, the first is row {zero.argmax()}; their "
             "cosine similarity to everything is 0", ZeroVectors, stacklevel=3,
         )
     return rows
@@ -105,8 +107,8 @@ def scorer(query: Any, gallery: Any, similarity: Similarity) -> tuple[Callable[[
             scores = _own(checks.array("similarity", similarity(query[block], gallery), 2, "it must give (q, G)"))
             if scores.shape != (len(query[block]), gallery_size):
                 raise ValueError(
-                    f"similarity gave the shape {scores.shape} for {len(query[block])} queries and {gallery_size} "
-                    "gallery items; it must give (queries, gallery items)"
+                    f"similarity gave the shape {scores.shape} for {counted(len(query[block]), 'query')} and "
+                    f"{counted(gallery_size, 'gallery item')}; it must give (queries, gallery items)"
                 )
             return scores
 

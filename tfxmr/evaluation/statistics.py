@@ -5,6 +5,7 @@ import numpy as np
 import scipy  # which imports scipy.stats, half a second, at its first use
 from numpy.typing import ArrayLike, NDArray
 
+from tfxmr.core.wording import counted
 from tfxmr.evaluation import checks
 
 BLOCK = 2**20  # resampled values held at once: 8 MiB of indices and as much of values
@@ -51,7 +52,7 @@ def wilcoxon(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
     """
     a, b = checks.floats("a", a), checks.floats("b", b)
     if len(a) != len(b):
-        raise ValueError(f"a has {len(a)} runs and b {len(b)}; the test needs pairs, run by run")
+        raise ValueError(f"a has {counted(len(a), 'run')} and b {len(b):,}; the test needs pairs, run by run")
     largest = max(np.abs(a).max(), np.abs(b).max())
     differences = np.round((a - b) / (largest or 1.0), 12)
     differences = differences[differences != 0]

@@ -15,6 +15,7 @@ from tfxmr.core import display
 from tfxmr.core.classes import SEPARATOR
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
+from tfxmr.core.wording import counted
 from tfxmr.data import memmap
 from tfxmr.data.files import layouts, media_files
 from tfxmr.data.files.layouts import Found, Piece, Several
@@ -328,8 +329,9 @@ def _told(twins: Sequence[tuple[Item, Item]]) -> str:
     """Which images are the same file again: they are used as they are, and a copy in another split is a leak."""
     across = [pair for pair in twins if pair[0].split != pair[1].split]
     a, b = (across or twins)[0]
-    leak = f", {len(across)} of them in another split" if across else ""
-    return f"{len(twins)} images are byte-identical to another one{leak}, such as {b.id} to {a.id}"
+    leak = f", {len(across):,} of them in another split" if across else ""
+    found = counted(len(twins), "image is", "images are")
+    return f"{found} byte-identical to another one{leak}, such as {b.id} to {a.id}"
 
 
 @functools.cache
@@ -355,7 +357,8 @@ def _report(data_dir: Place, problems: Sequence[Problem], good: int, bad_items: 
     lines = [
         f"  {kind}: {len(names)}, such as {'; '.join(names[:NAMED])}" for kind, names in sorted(by_kind.items())
     ]
-    summary = f"--data_dir={data_dir}: {len(problems)} problems, {good} items that can be used\n" + "\n".join(lines)
+    sizes = f"{counted(len(problems), 'problem')}, {counted(good, 'item')} that can be used"
+    summary = "\n".join([f"--data_dir={data_dir}: {sizes}", *lines])
     if bad_items == "refuse":
         raise InputError(f"{summary}\nMend them, or skip them with --bad_items=skip")
     warnings.warn(summary, stacklevel=3)

@@ -8,6 +8,7 @@ from typing import Any
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.core.settings import Settings, line, options, setting
+from tfxmr.core.wording import agreeing
 from tfxmr.data import domains
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.splits import TRAINING_ITEMS
@@ -66,7 +67,7 @@ class DataOptions(Request):
         if self.classes:
             kept = data.labels_of(self.classes, "--classes")
             data = data.of_classes(kept)
-            called += f", {len(kept)} classes" if own_name else ""
+            called += f", {len(kept)} {agreeing(len(kept), 'class')}" if own_name else ""
         source = second.load_data(self.views, self.cache_dir) if second else None
         data = dataclasses.replace(data, title=called, source=source)
         domains.refuse_leaks(data, self.allow_leaks)
@@ -135,7 +136,7 @@ class SecondDomain(Settings):
             )
         called = place_name(source.name, self.source_features or self.source_data_dir)
         source = domains.of_training_items(source, self.source_classes)
-        called += f", {source.num_classes} classes" if self.source_classes else ""
+        called += f", {source.num_classes} {agreeing(source.num_classes, 'class')}" if self.source_classes else ""
         return dataclasses.replace(source, title=called)
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from tfxmr.core import classes
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file, read_json, replacing, to_json, write_text
+from tfxmr.core.wording import agreeing, counted
 from tfxmr.data.files import states
 from tfxmr.data.files.media_files import FILES
 from tfxmr.data.multimodal import Split
@@ -169,8 +170,9 @@ class Shards:
         if found:
             split, view, id_, reason = found[0].split("\t")
             raise InputError(
-                f"{len(found)} items cannot be read, such as {view} {id_!r} of {split} ({reason}); all are in "
-                f"{self.path / 'bad.tsv'}; mend them, and the same command makes the shards that are lacking"
+                f"{counted(len(found), 'item')} cannot be read, such as {view} {id_!r} of {split} ({reason}); all are "
+                f"in {self.path / 'bad.tsv'}; mend {agreeing(len(found), 'it', 'them')}, and the same command makes "
+                "the shards that are lacking"
             )
 
 

@@ -19,6 +19,7 @@ from tensorflow_datasets.core.dataset_builder import DatasetBuilder
 from tfxmr.core import display, locks
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place, explain, system_error
+from tfxmr.core.wording import agreeing, counted
 from tfxmr.extraction import tfrecords
 
 REBUILD = "move this folder elsewhere, and the same command builds it again"
@@ -170,7 +171,8 @@ def examples(builder: DatasetBuilder, split: str, images: bool = True) -> Iterat
         yield example | {name: example[name].decode() for name in texts}
     expected = builder.info.splits[split].num_examples
     if count != expected:  # a file that is cut off between two records is read without an error
-        raise InputError(f"{builder.data_path}: is damaged ({count} of {expected} {split} items are left); {REBUILD}")
+        raise InputError(f"{builder.data_path}: is damaged ({count:,} of {counted(expected, f'{split} item')} "
+                         f"{agreeing(count, 'is', 'are')} left); {REBUILD}")
 
 
 def _is_plain(builder: DatasetBuilder, split: str, images: bool) -> bool:

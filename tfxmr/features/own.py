@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tfxmr.core import outside
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file
+from tfxmr.core.wording import counted
 
 EXAMPLE = "my_module:function"
 PROBES: dict[str, Any] = {"image": np.full((224, 224, 3), 128, np.uint8), "text": "a"}
@@ -64,15 +65,15 @@ class Function:
             raise
         except Exception as error:  # it is its author's, and may raise whatever it likes
             what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            on = self._culprit(items) or f"{len(items)} items"
+            on = self._culprit(items) or counted(len(items), "item")
             raise InputError(f"{self._flag}: the function fails on {on} ({what}); mend it") from error
         expected = f"({len(items)}, {self.dim or 'd'})"
         if rows.ndim != 2 or len(rows) != len(items) or rows.dtype.kind not in "iuf" or rows.shape[1] != (
             self.dim or rows.shape[1] or 1
         ):
             raise InputError(
-                f"{self._flag}: the function returns {rows.dtype} {rows.shape} of {len(items)} items; return real "
-                f"numbers {expected}"
+                f"{self._flag}: the function returns {rows.dtype} {rows.shape} of {counted(len(items), 'item')}; "
+                f"return real numbers {expected}"
             )
         if not np.isfinite(rows := rows.astype(np.float32)).all():
             raise InputError(f"{self._flag}: the function returns NaN or infinite values; return finite ones")

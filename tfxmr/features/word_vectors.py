@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import explain
+from tfxmr.core.wording import agreeing, counted
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors  # which takes a second to be imported
@@ -78,7 +79,8 @@ def _read(file: _File, path: pathlib.Path, limit: int | None) -> "KeyedVectors":
     # A header may claim any size: nothing is allocated by it, and what cannot be is refused before it is read.
     least, size = (4 if binary else 2) * width + 2, limit or path.stat().st_size
     if width == 0 or (count or 1) * least > size + 2:
-        raise ValueError(f"its first line claims {count or 1:,} words of width {width:,}, for which it is too short")
+        raise ValueError(f"its first line claims {counted(count or 1, 'word')} of width {width:,}, for which it is too "
+                         "short")
     words: dict[str, int] = {}
     numbers, damaged, repeated = array.array("f"), 0, 0
     records = (_binary_records if binary else _text_records)(file, width)
@@ -88,9 +90,9 @@ def _read(file: _File, path: pathlib.Path, limit: int | None) -> "KeyedVectors":
             token, row = next(records, (None, None))
         except ValueError as error:
             if count is None or read < count:
-                raise ValueError(f"{error} after {read:,} words") from error
-            warnings.warn(f"{path}: what follows the {count:,} words that its first line counts is no word with a "
-                          "vector, and is skipped", stacklevel=3)
+                raise ValueError(f"{error} after {counted(read, 'word')}") from error
+            warnings.warn(f"{path}: what follows the {counted(count, 'word')} that its first line counts is no word "
+                          "with a vector, and is skipped", stacklevel=3)
             break
         if token is None or row is None:
             break
@@ -104,13 +106,14 @@ def _read(file: _File, path: pathlib.Path, limit: int | None) -> "KeyedVectors":
         words[word] = len(words)
         numbers.frombytes(row.tobytes())
     if count is not None and read < count:
-        raise ValueError(f"it holds {read:,} of {count:,} words")
+        raise ValueError(f"it holds {read:,} of {counted(count, 'word')}")
     if count is not None and read > count:
-        warnings.warn(f"{path}: its first line counts {count:,} words, and it holds {read:,}; all are taken",
+        warnings.warn(f"{path}: its first line counts {counted(count, 'word')}, and it holds {read:,}; all are taken",
                       stacklevel=3)
     if damaged:
-        warnings.warn(f"{path}: {damaged:,} of {read:,} words are no UTF-8; what is wrong in them is replaced by "
-                      "\N{REPLACEMENT CHARACTER}, and no name of a class finds them", stacklevel=3)
+        warnings.warn(f"{path}: {damaged:,} of {counted(read, 'word')} {agreeing(damaged, 'is', 'are')} no UTF-8; what "
+                      "is wrong is replaced by \N{REPLACEMENT CHARACTER}, and no name of a class finds them",
+                      stacklevel=3)
     from gensim.models import KeyedVectors
 
     vectors = KeyedVectors(width)
@@ -152,7 +155,7 @@ def _text_records(file: _File, width: int) -> Iterator[tuple[bytes, NDArray]]:
         if len(numbers) < width and not token and not numbers:
             continue  # an empty line
         if len(numbers) < width or len(token) > MAX_TOKEN:
-            raise ValueError(f"a line is no word and {width} numbers")
+            raise ValueError(f"a line is no word and {counted(width, 'number')}")
         yield token, np.array(numbers, np.float32)
 
 

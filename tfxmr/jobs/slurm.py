@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from tfxmr.core import display
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import read_json, to_json, write_text
+from tfxmr.core.wording import counted
 from tfxmr.jobs.calls import THREADS, Call, Ended, environment, message
 from tfxmr.jobs.options import JobsOptions
 
@@ -76,8 +77,9 @@ def run(calls: Sequence[Call], options: JobsOptions, folder: pathlib.Path) -> li
         active = True
     if before is not None and active:
         if options.nowait:
-            display.say(f"slurm job {before['id']}: {len(tasks)} of {len(calls)} runs to be made, logs in {folder}; "
-                        f"the same command without --nowait waits for it, `scancel {before['id']}` ends it", 2)
+            display.say(f"slurm job {before['id']}: {len(tasks):,} of {counted(len(calls), 'run')} to be made, logs in "
+                        f"{folder}; the same command without --nowait waits for it, `scancel {before['id']}` ends it",
+                        2)
             return None
         _wait(before["id"], len(calls), folder)
     return [_ended(call, folder, task) for task, call in enumerate(calls, 1)]
@@ -114,7 +116,7 @@ def _submit(calls: Sequence[Call], tasks: Sequence[int], options: JobsOptions, f
         raise InputError(f"--jobs=slurm: sbatch refuses the job ({' '.join(answer.stderr.split())}); see "
                          "--slurm_options")
     number = answer.stdout.strip().partition(";")[0]  # a cluster's name may follow
-    print(f"slurm job {number}: {len(tasks)} runs, logs in {folder}")
+    print(f"slurm job {number}: {counted(len(tasks), 'run')}, logs in {folder}")
     return number
 
 
@@ -125,7 +127,7 @@ def _wait(job: str, count: int, folder: pathlib.Path) -> None:
         active = _active(job)  # before the statuses, which are there when the job is gone
         done = sum(_status(folder, task) is not None for task in range(1, count + 1))
         if done != told:
-            print(f"slurm job {job}: {done} of {count} runs ended", flush=True)
+            print(f"slurm job {job}: {done:,} of {counted(count, 'run')} ended", flush=True)
             told = done
         if active and done < count:
             time.sleep(PAUSE)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tfxmr.core.errors import InputError, NotFinite
 from tfxmr.core.progress import Progress
 from tfxmr.core.settings import Settings, changed, setting
+from tfxmr.core.wording import counted
 from tfxmr.data.memmap import MappedMatrix
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.data.views import modality_of
@@ -293,7 +294,8 @@ class Method(Trained, KerasMethod):
         if size < 2:
             raise InputError(f"{self.name} needs two or more training items; dataset {data.name} has {size}")
         if batch > size:
-            raise InputError(f"--batch_size={batch}: the training set has {size} items; take at most that many.")
+            raise InputError(f"--batch_size={batch}: the training set has {counted(size, 'item')}; take at most that "
+                             "many.")
         if self.settings.jit_compile and tf.distribute.get_strategy().num_replicas_in_sync > 1:
             raise InputError("--jit_compile: XLA cannot compile a step of several devices; omit it or --strategy")
 
@@ -710,8 +712,8 @@ class Method(Trained, KerasMethod):
         bad = items - int(np.all(fine, axis=0).sum())
         if bad:
             raise NotFinite(
-                f"{self.name}: the representations of {bad} of {items} {modality} items are not finite after step "
-                f"{self.steps_done}{self.settings.advice()}"
+                f"{self.name}: the representations of {bad:,} of {counted(items, f'{modality} item')} are not finite "
+                f"after step {self.steps_done}{self.settings.advice()}"
             )
         return made
 

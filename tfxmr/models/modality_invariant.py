@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
+from tfxmr.core.wording import counted
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.engine import randomness
 from tfxmr.engine.keras_model import Shapes
@@ -309,8 +310,9 @@ class CollapseWarning(keras.callbacks.Callback):
             self.since = step - 1
         elif self.since >= 0 and step - self.since >= self.epoch:
             warnings.warn(
-                f"step {step}: for {self.epoch} steps the triplet loss has been within {COLLAPSED:.0%} of what it is "
-                "if all embeddings are equal; if it stays there, they have collapsed: train by --negatives=all first "
-                "(--stages=15,2,13), by a larger --learning_rate, a smaller --lambda_adv, or longer", stacklevel=2,
+                f"step {step}: for {counted(self.epoch, 'step')} the triplet loss has been within {COLLAPSED:.0%} of "
+                "what it is if all embeddings are equal; if it stays there, they have collapsed: train by "
+                "--negatives=all first (--stages=15,2,13), by a larger --learning_rate, a smaller --lambda_adv, or "
+                "longer", stacklevel=2,
             )
             self.since = -1  # said once

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import changed, setting
+from tfxmr.core.wording import counted
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.engine import losses, randomness
 from tfxmr.engine.keras_model import Shapes
@@ -88,8 +89,8 @@ class SDML(Method):
         width = self.settings.common_width
         if data.num_classes > width:
             raise InputError(
-                f"--common_width={width}: {data.num_classes} classes need as many orthogonal anchors; give at least "
-                f"--common_width={data.num_classes}"
+                f"--common_width={width}: {counted(data.num_classes, 'class needs', 'classes need')} as many "
+                f"orthogonal anchors; give at least --common_width={data.num_classes}"
             )
 
     def make_networks(self, data: Shapes) -> Networks:

@@ -2,11 +2,13 @@
 import collections
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from tfxmr.core.wording import counted
 from tfxmr.data import MultiModalData
 from tfxmr.evaluation import checks
 from tfxmr.evaluation.protocol import Protocol
@@ -92,12 +94,12 @@ def describe(data: MultiModalData, protocol: Protocol, training: MultiModalData 
     )
     holders = {name: training for name in training.splits} if training else {}
     holders |= {name: data for name in data.splits if name not in holders}
-    sizes = ", ".join(f"{name} {holder.size(name).removesuffix(' items')}" for name, holder in holders.items())
+    sizes = ", ".join(f"{name} {re.sub(' items?$', '', holder.size(name))}" for name, holder in holders.items())
     lines = [f"dataset    {data.shown}: {features}; {sizes}"]
     if data.source:
         lines.append(
             f"source     {data.source.shown}: {', '.join(data.source.views)}; {data.source.size('train')} of "
-            f"{data.source.num_classes} classes"
+            f"{counted(data.source.num_classes, 'class')}"
         )
     facts = protocol.facts(data)
     lines.append(f"protocol   {', '.join([protocol.name, *_unusual(protocol, facts)])}")

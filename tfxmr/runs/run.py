@@ -18,6 +18,7 @@ from tfxmr.core import display, registry
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import to_json
 from tfxmr.core.settings import options as options_of
+from tfxmr.core.wording import counted
 from tfxmr.data import MultiModalData
 from tfxmr.evaluation import named
 from tfxmr.evaluation.protocol import Protocol
@@ -304,7 +305,7 @@ def ending(results: dict[str, Any]) -> str:
     best = "" if value is None else f" {value:.3f}"
     held = "" if kept is None else f", kept {at(kept)} ({metric}{best})"
     if not total or steps >= total:
-        return f"{steps} steps in {time}{held}"
+        return f"{counted(steps, 'step')} in {time}{held}"
     if "stopped_by" in results:  # which is long, and stands below the metrics
         return f"stopped at step {steps} of {total} in {time}: a number is not finite{held}"
     text = f"stopped at {at(steps)} of {at(total).partition(' ')[2]} in {time}"
@@ -312,7 +313,7 @@ def ending(results: dict[str, Any]) -> str:
         return text
     stale = math.ceil((steps - kept) / epoch) if epoch else steps - kept
     of = "epoch" if epoch else "step"
-    return f"{text}: {metric} has not risen for {stale} {of}{'s' * (stale != 1)} (best{best} at {at(kept)})"
+    return f"{text}: {metric} has not risen for {counted(stale, of)} (best{best} at {at(kept)})"
 
 
 def versions() -> dict[str, str]:

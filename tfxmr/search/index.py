@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
+from tfxmr.core.wording import counted
 from tfxmr.evaluation import checks
 from tfxmr.evaluation import similarity as similarity_module
 from tfxmr.search.engine import Columns, Engine, Facts, Found, Items
@@ -157,13 +158,15 @@ class Index:
                 raise InputError(f"column {name!r}: give it another name, of letters, digits and _, and not "
                                  f"{', '.join(RESERVED)}")
             if len(values) != len(ids):
-                raise InputError(f"column {name!r} has {len(values)} values for {len(ids)} items; give one for each")
+                raise InputError(f"column {name!r} has {counted(len(values), 'value')} for "
+                                 f"{counted(len(ids), 'item')}; give one for each")
             _check_texts(f"column {name!r}", [value for value in values if value is not None])
         if not ids:
             return 0
         rows = self._prepare("vectors", vectors)
         if len(rows) != len(ids):
-            raise ValueError(f"vectors has {len(rows)} rows for {len(ids)} ids; give one for each")
+            raise ValueError(f"vectors has {counted(len(rows), 'row')} for {counted(len(ids), 'id')}; give one for "
+                             "each")
         return self._engine.add(modality, ids, rows, columns)
 
     def search(self, vectors: ArrayLike, k: int, where: Filter = None) -> Found:
@@ -286,7 +289,7 @@ class Index:
             self._engine.set_kind("flat")
             raise
         self._engine.set_kind("flat")
-        raise InputError(f"{self.uri}: --kind={kind}: finds {recall:.3f} of the {k} best items, less than "
+        raise InputError(f"{self.uri}: --kind={kind}: finds {recall:.3f} of the {counted(k, 'best item')}, less than "
                          f"--min_recall={min_recall:g}; take --kind=flat, or lower --min_recall")
 
     def info(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from tfxmr.core.classes import SEPARATOR
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.search.engine import SETS, Columns, Engine, Facts, Found, Items, Where
 from tfxmr.search.ranking import exact_scores, slack
 
@@ -247,8 +248,8 @@ class MilvusEngine(Engine):
         size = len(json.dumps(texts, ensure_ascii=False).encode())
         if size > DYNAMIC:
             longest = max(texts, key=lambda column: len(texts[column]))[2:]
-            raise InputError(f"{self._uri}: the columns of item {name!r} take {size} bytes, and Milvus takes {DYNAMIC} "
-                             f"at most; shorten its {longest}")
+            raise InputError(f"{self._uri}: the columns of item {name!r} take {counted(size, 'byte')}, and Milvus "
+                             f"takes {DYNAMIC:,} at most; shorten its {longest}")
         if max(len(name.encode()), len(modality.encode())) > TEXT:
             raise InputError(f"{self._uri}: the id {name[:40]!r}... is longer than {TEXT} bytes; give a shorter one")
         return {"_key": _key(modality, name), "id": name, "modality": modality, "vector": vector, **texts}

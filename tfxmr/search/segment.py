@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tfxmr.core.classes import SEPARATOR
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.search.engine import SETS, Columns, Where
 
 FEW = 32  # rows that are read one by one: setting up Arrow's `take` costs half a millisecond
@@ -83,7 +84,7 @@ class Segment:
         vectors, items = entry.files(folder)
         for path, size in ((vectors, 4 * entry.rows * dimensions), (items, entry.bytes)):
             if os.path.getsize(path) < size:
-                raise damaged(path, f"it is {os.path.getsize(path)} bytes long, not {size}")
+                raise damaged(path, f"it is {counted(os.path.getsize(path), 'byte')} long, not {size:,}")
         self.vectors: NDArray = np.asarray(np.memmap(vectors, "<f4", "r", shape=(entry.rows, dimensions)))
         try:
             with pa.memory_map(str(items)) as file:

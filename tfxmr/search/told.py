@@ -2,6 +2,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tfxmr.core.wording import counted
 from tfxmr.search.query import Answer, Hit
 
 Shown = Callable[[Mapping[str, Any], str], str | None]  # (columns of an item, modality) -> its sentence, if it has one
@@ -40,7 +41,7 @@ def head(answer: Answer) -> str:
     own = "" if known is None else f" ({known})"
     kept = "".join(f", {name} {' or '.join(values)}" for name, values in answer.where.items())
     return (
-        f"{query.modality} {query.shown!r}{own}: the best of {answer.searched:,} {among} items{kept}, "
+        f"{query.modality} {query.shown!r}{own}: the best of {counted(answer.searched, f'{among} item')}{kept}, "
         f"{1000 * answer.seconds:.1f} ms"
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import Settings, setting
+from tfxmr.core.wording import counted
 from tfxmr.tuning import grid
 from tfxmr.tuning.grid import Grid
 
@@ -36,7 +37,7 @@ class Search:
         """What is searched, and how many trials there are, in a line."""
         sizes = " x ".join(f"{name} {len(values)}" for name, values in self.grid.items())
         full = num_trials("grid", self.grid)
-        return f"{self.kind}, {self.count} trials; the full grid has {full} ({sizes})"
+        return f"{self.kind}, {counted(self.count, 'trial')}; the full grid has {full} ({sizes})"
 
 
 @dataclasses.dataclass(frozen=True)

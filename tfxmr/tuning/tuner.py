@@ -20,6 +20,7 @@ from tfxmr.core import display, stopping
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import read_json, to_json, write_text
 from tfxmr.core.settings import line
+from tfxmr.core.wording import counted
 from tfxmr.data import MultiModalData
 from tfxmr.engine import memory
 from tfxmr.evaluation.protocol import Protocol
@@ -355,7 +356,8 @@ def write(folder: pathlib.Path, trials: Sequence[Trial], what: Search, flags: di
     flags |= {name: line(name, value) for name, value in leader["values"].items()}
     step = f", weights of step {leader['selected_step']}" if leader["selected_step"] is not None else ""
     header = [
-        f"Best of {len(trials)} trials of a {what.kind} search, by mean mAP on validation items (of seen classes, if",
+        f"Best of {counted(len(trials), 'trial')} of a {what.kind} search, by mean mAP on validation items (of seen "
+        "classes, if",
         "some are unseen; without classes, by the sum of recalls); no trial looked at test items.",
         f"Trial:    {leader['trial']}, validation mAP {leader['validation_mAP']:.4f}{step}.",
         f"Searched: {', '.join(what.grid)}; all trials are in {folder / 'trials.csv'}.",

@@ -125,7 +125,7 @@ def test_class_names_as_labels():
 @pytest.mark.parametrize("stored, message", [
     (np.array([1.5]), "holds 1.5"), (np.array([0.0, np.nan]), "holds nan"), (np.array([1e300]), "holds 1e"),
     (np.array([2**63], np.uint64), "holds 9223372036854775808"), (np.array([np.inf]), "holds inf"),
-    (np.array([[0, 0, 0], [0, 1, 1]]), "train/label has 1 items without a class, first in row 0. Drop"),
+    (np.array([[0, 0, 0], [0, 1, 1]]), "train/label has 1 item without a class, first in row 0. Drop"),
     (np.array([[1, 2], [3, 4]]), "Store each item's class number, counted from 0; or of items of several classes"),
     (np.array(1), "has type int64 and shape"), (np.array([1j]), "Store one class number an item"),
 ])  # fmt: skip

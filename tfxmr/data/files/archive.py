@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 
 KINDS = "biufcSU"  # of types; objects are pickles, and records are no matrices
 MAPPED = ((np.float32, 2), (np.float32, 3), (np.int32, 2))  # types and ranks of arrays that may stay in their file
@@ -30,8 +31,8 @@ def check_size(size: int, file_size: int) -> None:
     """Raises ValueError if a file of so many bytes may not unpack to `size` bytes."""
     if size > largest(file_size):
         raise ValueError(
-            f"its {file_size:,} bytes unpack to {size:,}, more than {largest(file_size):,}; store the arrays "
-            "uncompressed and dense, or as smaller numbers"
+            f"its {counted(file_size, 'byte unpacks', 'bytes unpack')} to {size:,}, more than {largest(file_size):,}; "
+            "store the arrays uncompressed and dense, or as smaller numbers"
         )
 
 
@@ -121,7 +122,7 @@ def _read(stream: IO[bytes], size: int, mapped: bool = False) -> Any:
     if not all(type(length) is int and length >= 0 for length in shape):  # True passes for a length in NumPy
         raise ValueError(f"its shape is {shape}")
     if math.prod(shape) * dtype.itemsize > size - stream.tell():
-        raise ValueError(f"it claims the shape {shape}, and {size} bytes hold less")
+        raise ValueError(f"it claims the shape {shape}, and {counted(size, 'byte holds', 'bytes hold')} less")
     if mapped and (dtype, len(shape)) in MAPPED and not fortran_order:
         return None
     stream.seek(0)

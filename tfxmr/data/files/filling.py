@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import write_text
+from tfxmr.core.wording import agreeing, counted
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -40,9 +41,9 @@ def allocate(path: pathlib.Path, shape: Sequence[int], dtype: np.dtype) -> None:
             raise
         free = shutil.disk_usage(path.parent).free
         raise InputError(
-            f"--out={path.parents[1]}: {path.parent.name}/{path.name} needs {max(size - old, 0):,} bytes more, and "
-            f"{free:,} are free ({error.strerror}); make room and start the same command again, or give an --out on "
-            "another disk"
+            f"--out={path.parents[1]}: {path.parent.name}/{path.name} needs {counted(max(size - old, 0), 'byte')} "
+            f"more, and {free:,} {agreeing(free, 'is', 'are')} free ({error.strerror}); make room and start the same "
+            "command again, or give an --out on another disk"
         ) from error
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.data.files import archive, sandbox, word_tables
 from tfxmr.data.files.sandbox import Unusable
 from tfxmr.data.labels import advice, class_sets, one_hot, without_class
@@ -372,7 +373,7 @@ def take_ids(files: Files, splits: Splits, sources: Mapping[str, Source]) -> dic
                 if ids.dtype.kind != "U" or ids.shape != (count,):
                     raise InputError(
                         f"{path}: array {array!r} has type {ids.dtype} and shape {ids.shape}; names of the {split} {m} "
-                        f"items are {count} strings"
+                        f"items are {counted(count, 'string')}"
                     )
                 # An official list gives the classes, too, counted from 1.
                 classes: Any = files[path].get(array.rpartition(".")[0]) if path.endswith(".list") else None

@@ -8,6 +8,7 @@ import typing
 from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.data.files import image_files
 
 SPLITS = ("train", "validation", "test")
@@ -121,7 +122,7 @@ def read(root: pathlib.Path, name: str, limit: int | None = None) -> bytes:
     try:
         size = real.stat().st_size
         if limit and size > limit:
-            raise BadItem("text is too long", f"{name} ({size} bytes, at most {limit})")
+            raise BadItem("text is too long", f"{name} ({counted(size, 'byte')}, at most {limit:,})")
         return real.read_bytes()
     except OSError as error:
         raise BadItem("unreadable file", f"{name} ({error})") from error

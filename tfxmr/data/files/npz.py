@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tfxmr.core import classes
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import agreeing, counted
 from tfxmr.data.files import archive, word_tables
 from tfxmr.data.labels import advice, class_sets, without_class
 from tfxmr.data.memmap import MappedMatrix, blocks, repeat
@@ -183,7 +184,7 @@ def split_of(
                              "or MODALITY.NAME with one point, such as 'image.regions'.")
     modalities = list(modalities_of(arrays))
     if len(modalities) < 2:
-        raise InputError(f"{path}: found {len(modalities)} modality array(s) {views_of(arrays)} besides "
+        raise InputError(f"{path}: found {counted(len(modalities), 'modality array')} {views_of(arrays)} besides "
                          "labels and ids, expected those of two modalities, such as 'image' and 'text'.")
     own = [m for m in modalities if f"label_{m}" in arrays]
     _check_names(path, arrays, modalities, own)
@@ -300,7 +301,7 @@ def _check_labels(path: Any, name: str, labels: Any, class_names: Sequence[str])
         raise InputError(f"{what} holds {low}, expected zero-based labels, none below 0.")
     if class_names and high >= len(class_names):
         raise InputError(f"{what} holds {high}, expected 0 to {len(class_names) - 1}: classes.txt has "
-                         f"{len(class_names)} lines, and labels start at 0.")
+                         f"{counted(len(class_names), 'line')}, and labels start at 0.")
     if high > np.iinfo(np.int32).max:
         raise InputError(f"{what} holds {high}, expected zero-based class numbers that fit in 32 bits.")
     return labels.astype(np.int32)
@@ -310,8 +311,8 @@ def _check_sets(what: str, labels: NDArray[np.bool_], class_names: Sequence[str]
     """Returns the classes of items of several, bool (n, C), or raises InputError."""
     if class_names and labels.shape[1] != len(class_names):
         turned = " Turn it with .T: its columns are the items." if len(labels) == len(class_names) else ""
-        raise InputError(f"{what} has {labels.shape[1]} columns, expected {len(class_names)}: a class for each line of "
-                         f"classes.txt.{turned}")
+        raise InputError(f"{what} has {counted(labels.shape[1], 'column')}, expected {len(class_names):,}: a class for "
+                         f"each line of classes.txt.{turned}")
     if wrong := without_class(labels):
         raise InputError(f"{what} {wrong}")
     return labels
@@ -327,8 +328,9 @@ def _check_rows(path: Any, name: str, rows: NDArray, size: int, num_items: int |
     if rows.min(initial=0) < 0 or rows.max(initial=0) >= size:
         raise InputError(f"{what} holds {rows.min()} to {rows.max()}, expected row numbers from 0 to {size - 1}.")
     if len(lacking):
-        raise InputError(f"{what} lacks {len(lacking)} of {size} rows, first row {lacking[0]}. Drop them from "
-                         "the matrix, or add the items that belong to them.")
+        them = agreeing(len(lacking), "it", "them")
+        raise InputError(f"{what} lacks {len(lacking):,} of {counted(size, 'row')}, first row {lacking[0]}. Drop "
+                         f"{them} from the matrix, or add the items that belong to {them}.")
     return rows.astype(np.int64)
 
 
@@ -343,7 +345,8 @@ def _check_shape(path: Any, view: str, array: Any, label: str, num_items: int | 
         raise InputError(f"{what} has shape {array.shape}, expected {valid}.{own}")
     if len(array) != num_items:
         turned = " Turn it with .T: its columns are the items." if array.shape[1:] == (num_items,) else ""
-        raise InputError(f"{what} has {len(array)} rows, expected {num_items}: one an entry of {label!r}.{turned}")
+        raise InputError(f"{what} has {counted(len(array), 'row')}, expected {num_items:,}: one an entry of "
+                         f"{label!r}.{turned}")
 
 
 def _check_view(path: Any, view: str, array: Any, num_words: int | None) -> Any:
@@ -362,7 +365,7 @@ def _check_view(path: Any, view: str, array: Any, num_words: int | None) -> Any:
     finite = (np.isfinite(block).reshape(len(block), -1).all(axis=1) for block in blocks(array))
     bad = np.flatnonzero(~np.concatenate([*finite, np.ones(0, bool)]))
     if len(bad):
-        raise InputError(f"{what} holds NaN or infinite values (as float32) in {len(bad)} row(s), first in "
+        raise InputError(f"{what} holds NaN or infinite values (as float32) in {counted(len(bad), 'row')}, first in "
                          f"row {bad[0]}; expected finite numbers.")
     return array
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.data.files import archive
 
 CHILD = pathlib.Path(__file__).with_name("sandbox_child.py")
@@ -125,7 +126,7 @@ def _take_over(stream: io.BufferedReader, largest: int) -> dict[str, NDArray | U
     left = largest
     while "end" not in (head := json.loads(stream.readline(_LINE))):
         if "error" in head:
-            too_large = f"unpacks to more than {largest:,} bytes, too much for a file of its size"
+            too_large = f"unpacks to more than {counted(largest, 'byte')}, too much for a file of its size"
             raise _Failure(too_large if head["error"] == "memory" else f"cannot be read ({head['error']})")
         if "unusable" in head:
             found[head["name"]] = Unusable(head["unusable"])

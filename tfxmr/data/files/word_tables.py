@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import agreeing, counted
 from tfxmr.data.files import archive
 from tfxmr.data.memmap import MappedMatrix, blocks
 
@@ -50,8 +51,8 @@ def sizes(tables: dict[str, NDArray], vocabularies: dict[str, list[str]], folder
     """
     for view in tables.keys() & vocabularies.keys():
         if len(tables[view]) != len(vocabularies[view]):
-            raise InputError(f"{pathlib.Path(folder, TABLE.format(view))}: has {len(tables[view])} rows, expected "
-                             f"{len(vocabularies[view])}: one for the padding, and one a line of "
+            raise InputError(f"{pathlib.Path(folder, TABLE.format(view))}: has {counted(len(tables[view]), 'row')}, "
+                             f"expected {len(vocabularies[view]):,}: one for the padding, and one a line of "
                              f"{VOCABULARY.format(view)}")
     return {view: len(found) - 1 for view, found in (vocabularies | tables).items()}
 
@@ -88,7 +89,8 @@ def check(what: str, tokens: NDArray, view: str, size: int | None) -> NDArray:
                 raise InputError(f"{what} holds {block[item, place]} in row {row + item}, place {place}, {expected}.")
         row, empty = row + len(block), empty + int((~block.any(axis=1)).sum())
     if empty:
-        warnings.warn(f"{what}: {empty} of {row} items have no word; nothing tells them apart", stacklevel=2)
+        warnings.warn(f"{what}: {empty:,} of {counted(row, 'item')} {agreeing(empty, 'has', 'have')} no word; nothing "
+                      "tells them apart", stacklevel=2)
     if isinstance(tokens, MappedMatrix) and tokens.dtype == np.int32:
         return tokens
     return np.ascontiguousarray(tokens, np.int32)

@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfxmr.core.wording import counted
+
 
 def look_up(table: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
     """Rows of a table whose gradient is a whole table, as optimizers and replicas take it; tf.gather's is by rows.
@@ -48,7 +50,7 @@ def add_table(layer: keras.layers.Layer, words: int, width: int, table: NDArray 
       ValueError: a table of another number of words.
     """
     if table is not None and len(table) != words + 1:
-        raise ValueError(f"table of {len(table)} rows: must have {words + 1}, padding first")
+        raise ValueError(f"table of {counted(len(table), 'row')}: must have {words + 1:,}, padding first")
     fixed = None if table is None else np.asarray(table, np.float32)
     uniform = keras.initializers.RandomUniform(-0.1, 0.1, seed=seed)
     return layer.add_weight(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
+from tfxmr.core.wording import agreeing, counted
 from tfxmr.features.feature import State, floats_of, words_of
 
 KINDS = ("tfidf", "counts")
@@ -34,9 +35,10 @@ def warn_of_phrases(texts: Sequence[str], where: str) -> None:
     """
     phrases = [text for text in texts if _lacks_spaces(text)]
     if phrases:
-        warnings.warn(f"{where}: {len(phrases)} of {len(texts)} texts have no spaces between words (such as "
-                      f"{phrases[0][:20]!r}): whole phrases are taken as words, which other texts hardly share. Put "
-                      "spaces between the words first, with a segmenter for the language", stacklevel=3)
+        warnings.warn(f"{where}: {len(phrases):,} of {counted(len(texts), 'text')} "
+                      f"{agreeing(len(phrases), 'has', 'have')} no spaces between words (such as {phrases[0][:20]!r}): "
+                      "whole phrases are taken as words, which other texts hardly share. Put spaces between the words "
+                      "first, with a segmenter for the language", stacklevel=3)
 
 
 def _lacks_spaces(text: str) -> bool:
@@ -53,9 +55,10 @@ def warn_of_unknown(zeros: int, count: int, where: str) -> None:
       where: what they are, for the message: "folder test".
     """
     if zeros:
-        warnings.warn(f"{where}: {zeros} of {count} texts ({zeros / count:.0%}) have no word that their features know; "
-                      "nothing tells them apart. Skip them, or take other features (tfxmr extract, with a lower "
-                      "--min_documents or --min_words, or a --text_corpus)", stacklevel=3)
+        warnings.warn(f"{where}: {zeros:,} of {counted(count, 'text')} ({zeros / count:.0%}) "
+                      f"{agreeing(zeros, 'has', 'have')} no word that their features know; nothing tells them apart. "
+                      "Skip them, or take other features (tfxmr extract, with a lower --min_documents or --min_words, "
+                      "or a --text_corpus)", stacklevel=3)
 
 
 class TextVectorizer:
@@ -108,8 +111,9 @@ class TextVectorizer:
             totals = counter.fit_transform(texts).sum(axis=0).A1
         except ValueError as error:
             raise InputError(
-                f"no word for the vocabulary in {len(texts)} training texts: all are empty, stop words, or "
-                f"in fewer than min_documents={self.min_documents} texts; lower it or check the texts"
+                f"no word for the vocabulary in {counted(len(texts), 'training text')}: all are empty, stop words, or "
+                f"in fewer than min_documents={self.min_documents} {agreeing(self.min_documents, 'text')}; lower it or "
+                "check the texts"
             ) from error
         # scikit-learn's own max_features breaks ties differently on different processors.
         kept = np.sort(np.argsort(-totals, kind="stable")[: self.max_words])
@@ -122,7 +126,7 @@ class TextVectorizer:
     def _take(self, words: list[str], idf: NDArray | None) -> None:
         """Takes words in column order, and their weights of "tfidf"."""
         if idf is not None and (len(idf) != len(words) or idf.min() <= 0):
-            raise ValueError(f"its {len(words)} words have not a weight above 0 each")
+            raise ValueError(f"its {counted(len(words), 'word has', 'words have')} not a weight above 0 each")
         self.words, self._idf = words, idf
         self._columns = {word: column for column, word in enumerate(words)}
 

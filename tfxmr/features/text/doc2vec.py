@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
+from tfxmr.core.wording import counted
 from tfxmr.data.files import archive
 from tfxmr.features.feature import State, words_of
 from tfxmr.features.text.bag_of_words import split_words
@@ -80,8 +81,8 @@ def train(texts: Sequence[str], options: TextOptions) -> Doc2Vec:
     model.build_vocab(corpus)
     if not len(model.wv):
         raise InputError(
-            f"--text_features=doc2vec: no word occurs {options.min_documents} times in {len(corpus)} texts; lower "
-            "--min_documents"
+            f"--text_features=doc2vec: no word occurs {counted(options.min_documents, 'time')} in "
+            f"{counted(len(corpus), 'text')}; lower --min_documents"
         )
     model.train(corpus, total_examples=model.corpus_count, epochs=model.epochs)
     return model

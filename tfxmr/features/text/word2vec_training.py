@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from gensim.models import KeyedVectors, Word2Vec
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.features.text.bag_of_words import split_words
 
 
@@ -37,6 +38,6 @@ def train_word2vec(sentences: Iterable[str], dim: int = 300, seed: int = 0, epoc
     )
     model.build_vocab(corpus)
     if not len(model.wv):
-        raise InputError(f"no word occurs twice in {len(corpus)} sentences; word vectors need more text")
+        raise InputError(f"no word occurs twice in {counted(len(corpus), 'sentence')}; word vectors need more text")
     model.train(corpus, total_examples=len(corpus), epochs=epochs)
     return model.wv

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place, digest_file, replacing, write_text
+from tfxmr.core.wording import counted
 from tfxmr.data.files import word_tables
 from tfxmr.features.feature import State, floats_of, length_of, words_of
 from tfxmr.features.text.bag_of_words import WORD, split_words
@@ -87,7 +88,7 @@ class WordSequence(TextFeature):
         vectors, self.rule, _ = _vectors(texts, self.options)
         known = sorted({word for text in texts for word in _known(text, vectors)})
         if not known:
-            raise InputError(f"--text_features={self.name}: no word of {len(texts)} texts has a vector")
+            raise InputError(f"--text_features={self.name}: no word of {counted(len(texts), 'text')} has a vector")
         self._number(known)
         table = [np.zeros(vectors.vector_size, np.float32), *(vectors[word] for word in known)]
         self.table = np.stack(table).astype(np.float32)
@@ -144,7 +145,8 @@ class WordNumbers(TextFeature):
         counts = collections.Counter(word for text in texts for word in split_words(text))
         kept = sorted(word for word, count in counts.items() if count >= least)
         if not kept:
-            raise InputError(f"--min_words={least}: no word occurs {least} times in {len(texts)} texts; lower it")
+            raise InputError(f"--min_words={least}: no word occurs {counted(least, 'time')} in "
+                             f"{counted(len(texts), 'text')}; lower it")
         self.words = [*MARKS, *kept]
         self._numbers = {word: number for number, word in enumerate(self.words, 1)}
         longest = max(len(split_words(text)) for text in texts)

@@ -14,6 +14,7 @@ import numpy as np
 from tfxmr.core import classes
 from tfxmr.core.errors import InputError
 from tfxmr.core.progress import Progress
+from tfxmr.core.wording import agreeing, counted
 from tfxmr.data import MultiModalData, views
 from tfxmr.data.memmap import Matrix
 from tfxmr.evaluation.protocol import UnseenOptions
@@ -171,7 +172,8 @@ def _classes(card: Card, data: MultiModalData) -> None:
                         "most/least": round(ratio, 2), "as even classes": round(even, 2)})
         lacking = [_class_name(data, c) for c in np.flatnonzero(n == 0).tolist()]
         if lacking:
-            card.warnings.append(f"{len(lacking)} classes have no {title} items: {_some(lacking)}.")
+            card.warnings.append(f"{counted(len(lacking), 'class has', 'classes have')} no {title} items: "
+                                 f"{_some(lacking)}.")
         if ratio >= UNEQUAL and title.startswith("train"):
             card.facts.append(
                 f"Classes are unequal: the largest has {ratio:.1f} times the {title} items of the smallest one "
@@ -218,8 +220,8 @@ def _ids(card: Card, data: MultiModalData) -> None:
         for a, b in itertools.combinations(ids, 2):
             same = sorted({*ids[a]} & {*ids[b]})
             if same:
-                card.warnings.append(f"{len(same)} {m} ids stand in both {a} and {b}, such as {same[0]!r}: unless "
-                                     "they are different items, what trains is tested.")
+                card.warnings.append(f"{counted(len(same), f'{m} id stands', f'{m} ids stand')} in both {a} and {b}, "
+                                     f"such as {same[0]!r}: unless they are different items, what trains is tested.")
             row: Row = {"modality": m, "splits": f"{a}, {b}", "ids in both": len(same)}
             if found:
                 separator, source = found
@@ -228,9 +230,10 @@ def _ids(card: Card, data: MultiModalData) -> None:
                 row |= {"by": f"before {separator}", "sources in both": len(shared), f"items of {b}": touched}
                 if shared:
                     card.warnings.append(
-                        f"{len(shared)} sources of {m} items stand in both {a} and {b}, by what their ids have before "
-                        f"the last {separator!r}, such as {min(shared)!r}: {touched} of {len(source[b])} {b} items "
-                        "come from something that the other split holds parts of."
+                        f"{counted(len(shared), f'source of {m} items stands', f'sources of {m} items stand')} in both "
+                        f"{a} and {b}, by what ids have before the last {separator!r}, such as {min(shared)!r}: "
+                        f"{touched:,} of {counted(len(source[b]), f'{b} item')} {agreeing(touched, 'comes', 'come')} "
+                        "from something that the other split holds parts of."
                     )
             rows.append(row)
     card.add("ids", "Ids and sources in two splits", rows)
@@ -251,28 +254,31 @@ def _media(card: Card, data: MultiModalData, dataset: Dataset, asked: DataOption
 
 def _texts(card: Card, data: MultiModalData, dataset: Dataset, asked: DataOptions) -> None:
     read, rows = dataset.reader(asked), []
-    counted: dict[str, Texts] = {}
+    found: dict[str, Texts] = {}
     for name, split in data.splits.items():
         with Progress(f"texts of {name}", "text", len(split.ids["text"])) as told:
             texts = _told(read("text", split.ids["text"]), told)
             first = next(texts, None)
             if first is None:  # no text is at hand, and none follows
                 return
-            counted[name] = texts_of = Texts(
+            found[name] = texts_of = Texts(
                 (text or "" for text in itertools.chain([first], texts)),
-                None if name == "train" else counted["train"].words,
+                None if name == "train" else found["train"].words,
             )
         rows.append({"split": name, **texts_of.facts()})
         if texts_of.empty:
-            card.warnings.append(f"{texts_of.empty} of {texts_of.count} {name} texts have no word.")
+            card.warnings.append(f"{texts_of.empty:,} of {counted(texts_of.count, f'{name} text')} "
+                                 f"{agreeing(texts_of.empty, 'has', 'have')} no word.")
         if texts_of.strange:
             card.warnings.append(
-                f"{texts_of.strange} of {texts_of.count} {name} texts have no word of a training text."
+                f"{texts_of.strange:,} of {counted(texts_of.count, f'{name} text')} "
+                f"{agreeing(texts_of.strange, 'has', 'have')} no word of a training text."
             )
-    for a, b in itertools.combinations(counted, 2):
-        same = duplicates.exact(counted[a].digests, counted[b].digests).count
+    for a, b in itertools.combinations(found, 2):
+        same = duplicates.exact(found[a].digests, found[b].digests).count
         if same:
-            card.facts.append(f"{same} of {counted[b].count} {b} texts have the words of a {a} text, in order.")
+            card.facts.append(f"{same:,} of {counted(found[b].count, f'{b} text')} {agreeing(same, 'has', 'have')} the "
+                              f"words of a {a} text, in order.")
     card.add("texts", "Texts", rows, "Words of two letters or more. Words unknown: share of the vocabulary that no "
              "training text has.")
 
@@ -298,7 +304,9 @@ def _files(card: Card, data: MultiModalData, modality: str, dataset: Dataset, as
         same = duplicates.exact(digested[a], digested[b]).count
         rows.append({"split": f"{a}, {b}", "files": len(digested[b]), "of equal bytes": same})
         if same:
-            card.warnings.append(f"{same} of {len(digested[b])} {b} {modality} files are, byte by byte, files of {a}.")
+            card.warnings.append(f"{same:,} of {counted(len(digested[b]), f'{b} {modality} file')} "
+                                 f"{agreeing(same, 'is', 'are')}, byte by byte, {agreeing(same, 'a file', 'files')} of "
+                                 f"{a}.")
     card.add(f"{modality}_files", f"Files of {modality}s", rows)
 
 
@@ -322,10 +330,11 @@ def _views(card: Card, data: MultiModalData) -> None:
         for name, count in zeros.items():
             if count:
                 what = "no known word" if views.modality_of(view) == "text" else "nothing but zeros"
-                card.warnings.append(f"{count} of {len(held[name])} {name} rows of the view {view} hold {what}: "
-                                     "nothing tells these items apart.")
+                card.warnings.append(f"{count:,} of {counted(len(held[name]), f'{name} row')} of the view {view} "
+                                     f"{agreeing(count, 'holds', 'hold')} {what}: nothing tells such items apart.")
         if row.get("constant"):
-            card.facts.append(f"{row['constant']} columns of the view {view} have one value in all training rows.")
+            card.facts.append(f"{counted(row['constant'], 'column')} of the view {view} "
+                              f"{agreeing(row['constant'], 'has', 'have')} one value in all training rows.")
     card.add("views", "Views", rows, "Effective rank: exp of the entropy of the shares of the singular values, of at "
              f"most {quantities.SAMPLE} training rows. Constant: columns of one value in all training rows.")
 
@@ -382,16 +391,19 @@ def _warn_of(
         which = f" ({ids[0][second]} and {ids[1][first]})" if ids[0] and ids[1] else f" (rows {second} and {first})"
         # Short texts may well be those of two items; one image, or a whole pair, is not.
         told = card.facts if title == "text" else card.warnings
-        told.append(f"{equal.count} of {row['items']} {b} items have, by {title}, the features of a {a} item{which}.")
+        told.append(f"{equal.count:,} of {counted(row['items'], f'{b} item')} {agreeing(equal.count, 'has', 'have')}, "
+                    f"by {title}, the features of a {a} item{which}.")
     count = row.get("near", 0)
     if not count:
         return
     widths = [data.dims[v] for v in group]
     if count > max(MANY, COMMON * row["items"]) or max(widths) <= FEW:
-        card.facts.append(f"{count} of {row['items']} {b} items come near a {a} item by {title}, of {max(widths)} "
-                          "columns: unrelated items do so there, and these are hardly copies.")
+        card.facts.append(f"{count:,} of {counted(row['items'], f'{b} item')} {agreeing(count, 'comes', 'come')} near "
+                          f"a {a} item by {title}, of {counted(max(widths), 'column')}: unrelated items do so there, "
+                          "and these are hardly copies.")
     else:
-        card.warnings.append(f"{count} more {b} items are near duplicates of {a} items by {title}.")
+        what = counted(count, f"more {b} item is a near duplicate", f"more {b} items are near duplicates")
+        card.warnings.append(f"{what} of {a} items by {title}.")
 
 
 def _fitted(card: Card, data: MultiModalData) -> None:

@@ -10,6 +10,7 @@ import jinja2
 import markupsafe
 
 from tfxmr.core import display
+from tfxmr.core.wording import counted
 from tfxmr.reports.describing.card import Card, Section
 from tfxmr.reports.tables.rows import show
 
@@ -50,7 +51,7 @@ def print_text(card: Card) -> None:
         print(f"\n{section.title}")
         show([{name: row.get(name) for name in columns(section)} for row in section.rows[:ROWS]])
         if len(section.rows) > ROWS:
-            print(f"... {len(section.rows) - ROWS} more rows in --format=json")
+            print(f"... {counted(len(section.rows) - ROWS, 'more row')} in --format=json")
         if section.note:
             display.say(section.note, 2)
     if card.commands:

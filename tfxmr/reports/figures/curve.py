@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.reports.figures import style
 from tfxmr.reports.tables import comparison, differences, factors
 from tfxmr.reports.tables.rows import letters
@@ -46,7 +47,8 @@ def draw(
     names = list(dict.fromkeys(name for name, _ in lines))
     given = labels or names
     if len(given) != len(names) or len(set(given)) < len(given):
-        raise InputError(f"--labels={','.join(given)}: give {len(names)} different names, of {'; '.join(names)}")
+        raise InputError(f"--labels={','.join(given)}: give {counted(len(names), 'different name')}, of "
+                         f"{'; '.join(names)}")
     values = _values(lines, x)
     notes: dict[str, str] = {}  # note -> letter
     shown = {name: label + _mark(lines, name, x, notes) for name, label in zip(names, given, strict=True)}

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tfxmr.core import classes as class_labels
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.data import MultiModalData
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.evaluation.similarity import scorer
@@ -131,7 +132,8 @@ def shown_of(ranking: Ranking, chosen: Sequence[int], drawn: bool) -> str:
       chosen: indices of those that are shown.
       drawn: True if they were drawn, False if they were named.
     """
-    return f"{len(chosen)} of {len(ranking.query_labels)} queries ({'drawn at random' if drawn else 'named'})"
+    queries = counted(len(ranking.query_labels), "query")
+    return f"{len(chosen):,} of {queries} ({'drawn at random' if drawn else 'named'})"
 
 
 def cell(axes: Axes, medium: NDArray | str, heading: str, colour: str) -> None:

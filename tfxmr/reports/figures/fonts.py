@@ -8,6 +8,8 @@ from matplotlib import font_manager, ft2font
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from tfxmr.core.wording import counted
+
 FIRST = "DejaVu Sans"  # comes with matplotlib
 NO_LETTERS = ("Last Resort", "Noto Color", "Apple Color")  # draws boxes with codes; bitmaps, which do not scale
 _named: set[str] = set()  # characters that a warning has named already
@@ -60,9 +62,9 @@ def fit(figures: Sequence[Figure]) -> None:
         _named.update(new)
         shown = " ".join(f"{c} ({unicodedata.name(c, f'U+{ord(c):04X}').title()})" for c in new[:3])
         warnings.warn(
-            f"no installed font has {len(new)} characters of these figures, such as {shown}; boxes stand in their "
-            "places. Install a font of that script, such as Noto Sans CJK for Chinese, Japanese and Korean (Debian and "
-            "Ubuntu: apt install fonts-noto-cjk), and draw again",
+            f"no installed font has {counted(len(new), 'character')} of these figures, such as {shown}; boxes stand "
+            "instead. Install a font of that script, such as Noto Sans CJK for Chinese, Japanese and Korean (Debian "
+            "and Ubuntu: apt install fonts-noto-cjk), and draw again",
             stacklevel=2,
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.evaluation import curves
 from tfxmr.evaluation.chance import chance_level
 from tfxmr.evaluation.protocol import Protocol
@@ -65,7 +66,8 @@ def draw(
             marker = style.MARKERS[i % len(style.MARKERS)] if kind == "11-point" else None
             label = labels[name].format(value=value)
             panel.plot(*curves.mean_curve(kind, *items, **options), label=label, marker=marker, **style.line_style(i))
-        panel.set_xlabel(f"recall (0 to 1), {len(task.query_labels)} queries in {len(task.gallery_labels)} items")
+        panel.set_xlabel(f"recall (0 to 1), {counted(len(task.query_labels), 'query')} in "
+                         f"{counted(len(task.gallery_labels), 'item')}")
         panel.set_ylabel("interpolated precision (0 to 1)" if kind == "11-point" else "precision (0 to 1)")
         panel.set(xlim=(-0.02, 1.02), ylim=(0, 1))
         group = "" if task.classes == "all" else f", {task.classes} classes"

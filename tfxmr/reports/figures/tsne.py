@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.data import MultiModalData
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.evaluation.retriever import Retriever
@@ -125,8 +126,8 @@ def embed(features: NDArray, perplexity: float, seed: int) -> NDArray:
 def _check(perplexity: float, fewest: int) -> None:
     if fewest < FEWEST or not 0 < perplexity < fewest:
         raise InputError(
-            f"--perplexity={perplexity:g}: a map of {fewest} items needs one above 0 and below {fewest}, and {FEWEST} "
-            "items or more (--items)"
+            f"--perplexity={perplexity:g}: a map of {counted(fewest, 'item')} needs one above 0 and below {fewest}, "
+            f"and {FEWEST} items or more (--items)"
         )
 
 

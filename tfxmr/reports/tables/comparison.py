@@ -8,6 +8,7 @@ import numpy as np
 
 from tfxmr.core import registry
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.evaluation import checks
 from tfxmr.evaluation.statistics import bonferroni_threshold, holm, mean_and_deviation, runs_needed, wilcoxon
 from tfxmr.reports.tables import differences
@@ -169,7 +170,7 @@ class _Marks:
         here, there, of_data_set = (list(c.runs.values()) for c in (own, first, first_here))
         count = len(own.values(column))
         note = "; ".join(filter(None, (
-            f"{count} of {len(own.runs)} runs" if count < len(own.runs) else "",
+            f"{count} of {counted(len(own.runs), 'run')}" if count < len(own.runs) else "",
             differences.of_protocols(here, there),
             differences.of_data(here, of_data_set),
             differences.between(own.facts(column), first_here.facts(column)),
@@ -282,5 +283,5 @@ def _verdict(rows: Iterable[Row], found: Mapping[str, Sequence[Any]], correction
     needed = runs_needed(threshold)
     for pairs in sorted({row["pairs"] for row in rows}):
         if pairs < needed:
-            yield (f"{pairs} pairs cannot give p below 2^(1-{pairs}) = {2.0 ** (1 - pairs):.4f}: {needed} runs of both "
-                   f"methods are needed for {threshold:.4f}")
+            yield (f"{counted(pairs, 'pair')} cannot give p below 2^(1-{pairs}) = {2.0 ** (1 - pairs):.4f}: "
+                   f"{counted(needed, 'run')} of both methods are needed for {threshold:.4f}")

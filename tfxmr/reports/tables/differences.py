@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tfxmr.core.wording import counted
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.runs.results import Results
 
@@ -45,7 +46,7 @@ def between(here: Sequence[Mapping[str, str]], there: Sequence[Mapping[str, str]
 
 
 def _several(texts: Sequence[str]) -> str:
-    return texts[0] if len(texts) == 1 else f"{len(texts)} values"
+    return texts[0] if len(texts) == 1 else counted(len(texts), "value")
 
 
 def of_protocols(here: Sequence[Results], there: Sequence[Results]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from tfxmr.core.classes import SEPARATOR
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.search.index import Index
 from tfxmr.search.page.upload import Upload
 from tfxmr.search.query import Answer, Query, Searcher
@@ -82,7 +83,8 @@ class Form:
             if not self.text.strip():
                 raise InputError("The sentence is empty: type what you look for")
             if len(self.text) > LONGEST:
-                raise InputError(f"The sentence has {len(self.text):,} letters, more than {LONGEST:,}: shorten it")
+                raise InputError(f"The sentence has {counted(len(self.text), 'letter')}, more than {LONGEST:,}: "
+                                 "shorten it")
             return searcher.text(self.text.strip())
         if self.by == "item":
             if not self.item.strip():

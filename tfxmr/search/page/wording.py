@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import agreeing
 from tfxmr.search.query import MOST_RANKED, Answer, Hit
 
-PLURALS = {"image": "images", "text": "texts", "video": "videos", "audio": "sounds", "shape3d": "3D shapes"}
+NAMES = {"image": "image", "text": "text", "video": "video", "audio": "sound", "shape3d": "3D shape"}
 SEEN: dict[tuple[str, ...], str] = {  # filters
     ("seen", "yes"): "classes seen in training", ("seen", "no"): "classes unseen in training",
 }
@@ -23,14 +24,14 @@ def figure(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def plural(modality: str) -> str:
-    """What the items of a modality are called."""
-    return PLURALS.get(modality, f"{modality} items")
+def plural(modality: str, count: int = 2) -> str:
+    """What so many items of a modality are called."""
+    return agreeing(count, NAMES.get(modality, f"{modality} item"))
 
 
 def one(modality: str) -> str:
     """"an image", "a sound"."""
-    name = {"audio": "sound", "shape3d": "3D shape"}.get(modality, modality)
+    name = NAMES.get(modality, modality)
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
@@ -52,7 +53,7 @@ def mark(hit: Hit) -> str:
 
 def searched(answer: Answer) -> str:
     """What was searched, and how long that took."""
-    what = listed([plural(m) for m in answer.find])
+    what = listed([plural(m, answer.searched) for m in answer.find])
     filters = "; ".join(SEEN.get((name, *values), f"{name} {', '.join(values)}")
                         for name, values in answer.where.items())
     return (f"{answer.searched:,} {what}{f' ({filters})' if filters else ''} searched in "
@@ -114,7 +115,7 @@ def facts(encoder: Any, info: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("Method", encoder.model), ("Data set", encoder.dataset), ("Protocol", f"{protocol['name']}{gallery}"),
             ("Classes", f"{len(encoder.class_names)}{unseen}"), ("Seed", str(encoder.facts["seed"])),
         ]
-    items = listed([f"{count:,} {plural(m)}" for m, count in info["items"].items()]) or "nothing"
+    items = listed([f"{count:,} {plural(m, count)}" for m, count in info["items"].items()]) or "nothing"
     kind = "" if info["kind"] == "flat" else f", {info['kind']}"
     found.append(("Index", f"{items}, by {info['similarity']}, exact" if not kind else f"{items}, by "
                   f"{info['similarity']}{kind}"))

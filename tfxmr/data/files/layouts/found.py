@@ -7,6 +7,7 @@ from typing import Any
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.names import meant
+from tfxmr.core.wording import counted
 from tfxmr.data.files.media_files import FILES, Item, Problem
 
 FLAGS = {"audio": "audio_features", "video": "video_features", "shape3d": "model3d_features"}  # by which files are read
@@ -80,7 +81,7 @@ def left_out(path: pathlib.Path, modality: str, count: int) -> str:
       modality: of the files, one of FLAGS.
       count: how many there are.
     """
-    return f"{path}: holds {count:,} {modality} files, which --{FLAGS[modality]}=my_module:function describes"
+    return f"{path}: holds {counted(count, f'{modality} file')}, which --{FLAGS[modality]}=my_module:function describes"
 
 
 def inside(path: pathlib.Path, root: pathlib.Path) -> bool:

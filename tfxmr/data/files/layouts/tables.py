@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.data.files import image_files, media_files
 from tfxmr.data.files.layouts import columnar, rows
 from tfxmr.data.files.layouts.found import Asked, Found, inside, left_out
@@ -84,8 +85,8 @@ def of_folder(path: pathlib.Path) -> list[tuple[str, pathlib.Path]]:
     if by_split or len(files) < 2:
         return by_split or [("", file) for file in files]
     raise InputError(
-        f"--data_dir={path}: holds {len(files)} tables, {', '.join(file.name for file in files[:5])}; name one of them "
-        f"as --data_dir={path / files[0].name}, or call them train, validation and test"
+        f"--data_dir={path}: holds {counted(len(files), 'table')}, {', '.join(file.name for file in files[:5])}; name "
+        f"one of them as --data_dir={path / files[0].name}, or call them train, validation and test"
     )
 
 

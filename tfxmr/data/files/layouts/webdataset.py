@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tfxmr.core.errors import InputError
+from tfxmr.core.wording import counted
 from tfxmr.data.files import image_files
 from tfxmr.data.files.layouts import rows
 from tfxmr.data.files.layouts.found import Asked, Found, inside
@@ -75,7 +76,7 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
     classes = any((row or {}).get("class") is not None for _, row in found)
     items, more = rows.items(found, classes, asked)
     columns = {"image": "image", "text": "text"} | ({"class": "class"} if classes else {})
-    told = f"{len(shards)} tar files, {rows.told(columns)}"
+    told = f"{counted(len(shards), 'tar file')}, {rows.told(columns)}"
     return Found(root, items, problems + more, "webdataset", told, tuple(file for _, file in shards))
 
 
@@ -95,7 +96,7 @@ class _Bounded(io.FileIO):
     def read(self, size: int | None = -1, /) -> bytes:
         """As of any file; raises tarfile.ReadError."""
         if size is not None and size > MAX_TEXT:
-            raise tarfile.ReadError(f"a header claims {size} bytes")
+            raise tarfile.ReadError(f"a header claims {counted(size, 'byte')}")
         return super().read(size) or b""
 
 
