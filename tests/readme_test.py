@@ -61,7 +61,8 @@ def workplace(tmp_path_factory):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(path.read_text())
         sound = np.random.default_rng(number).integers(-9999, 9999, 2000, np.int16)
-        for name in (place.with_suffix(".wav"), folder / "new.wav"):
+        (folder / "NEW_RECORDINGS").mkdir(exist_ok=True)
+        for name in (place.with_suffix(".wav"), folder / "new.wav", folder / f"NEW_RECORDINGS/{number % 3}.wav"):
             with wave.open(str(name), "wb") as file:
                 file.setparams((1, 2, 8000, 0, "NONE", ""))
                 file.writeframes(sound.tobytes())

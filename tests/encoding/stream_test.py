@@ -196,6 +196,7 @@ def test_refusals(capsys, encoder, matrix, command, tmp_path):
     (tmp_path / "empty").mkdir()
     np.save(tmp_path / "wide.npy", np.zeros((2, 9)))
     rest = [a for a in command if not a.startswith("--features")]
+    plain = [a for a in rest if not a.startswith("--modality")]
     for arguments, message in (
         ([a for a in command if "out" not in a], "--out=DIR is missing"),
         (command[:1], "--run_dir=RUN is missing"),
@@ -206,9 +207,10 @@ def test_refusals(capsys, encoder, matrix, command, tmp_path):
         ([*rest, f"--features={tmp_path}/t.txt"], "is no .npy file"),
         ([*rest, f"--features={tmp_path}/gone.npy"], "is not there; give a file"),
         ([*rest, f"--features=image.regions={tmp_path}/x.npy"], "cca reads --features=image=FILE.npy"),
-        ([*rest, f"--texts={tmp_path}/t.txt", "--modality=text"], "learned from text features that were given as matrices"),
-        ([*rest, f"--texts={tmp_path}/two.tsv", "--ids"], "id 'a' in line 2 is there twice"),
-        ([*rest, f"--texts={tmp_path}/t.txt", "--ids"], "line 1 has no tab"),
+        ([*rest, f"--texts={tmp_path}/t.txt"], "--modality=image: --texts has text items; omit it"),
+        ([*plain, f"--texts={tmp_path}/t.txt", "--modality=text"], "learned from text features that were given as matrices"),
+        ([*plain, f"--texts={tmp_path}/two.tsv", "--ids"], "id 'a' in line 2 is there twice"),
+        ([*plain, f"--texts={tmp_path}/t.txt", "--ids"], "line 1 has no tab"),
         ([*rest, f"--images={tmp_path}/empty"], "holds no file"),
         ([*command, f"--out={tmp_path}/run"], "holds other files"),
     ):

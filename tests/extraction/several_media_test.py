@@ -7,11 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import wave
 
 import numpy as np
 import pytest
-from PIL import Image
+from recordings import MODULE, module_in, sound, write
 
 import tfxmr
 from tfxmr.__main__ import main
@@ -20,72 +19,14 @@ from tfxmr.data.files import feature_folder
 from tfxmr.features import restored
 from tfxmr.features.own_files import OwnFiles
 
-RATE, TONES = 8000, {"bell": 880, "drum": 110, "horn": 330}
 WORDS = ["once", "twice", "often", "loud"]
-MODULE = """
-import os
-import pathlib
-import signal
-import wave
-
-import numpy as np
-
-calls = []
-
-def spectrum(paths):
-    calls.append(len(paths))
-    if len(calls) > int(os.environ.get("KILLED_AFTER", 99)):
-        os.kill(os.getpid(), signal.SIGKILL)
-    assert all(isinstance(path, pathlib.Path) and path.is_absolute() for path in paths)
-    rows = []
-    for path in paths:
-        with wave.open(str(path)) as file:
-            samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
-        power = np.abs(np.fft.rfft(samples / 32768)) ** 2
-        rows.append([np.log(band.sum() + 1e-6) for band in np.array_split(power, 12)])
-    return np.array(rows)
-
-def corners(paths):
-    return np.array([[path.read_text().count("v "), len(path.name)] for path in paths])
-"""
-
-
-def sound(path, tone, seed):
-    rng = np.random.default_rng(seed)
-    time = np.arange(RATE // 4) / RATE
-    samples = 0.5 * np.sin(2 * np.pi * tone * (1 + 0.05 * rng.normal()) * time) + 0.1 * rng.normal(size=len(time))
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes((32767 * samples.clip(-1, 1)).astype(np.int16).tobytes())
-
-
-def write(root, train=6, test=4, images=False, texts=True):
-    """ROOT/<split>/<bell, drum or horn>/<n>.wav with .txt and .png beside it."""
-    for split, count in (("train", train), ("test", test)):
-        for colour, (name, tone) in enumerate(TONES.items()):
-            (root / split / name).mkdir(parents=True)
-            for n in range(count):
-                place = root / split / name / str(n)
-                sound(place.with_suffix(".wav"), tone, [n, colour, split == "test"])
-                if texts:
-                    place.with_suffix(".txt").write_text(f"a {name} sounds {'often' if n % 2 else 'once'}")
-                if images:
-                    Image.new("RGB", (20, 20), (40 * n, 100 * colour, 60)).save(place.with_suffix(".png"))
-    return root
 
 
 @pytest.fixture(autouse=True)
 def module(tmp_path, monkeypatch):
     """The file of `own_sounds`, in the current folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    file = tmp_path / "own_sounds.py"
-    file.write_text(MODULE)
-    sys.modules.pop("own_sounds", None)
-    yield file
-    sys.modules.pop("own_sounds", None)
+    with module_in(tmp_path, monkeypatch) as file:
+        yield file
 
 
 def asked(place, *more):
@@ -205,7 +146,7 @@ def test_3d_shapes_and_sounds(tmp_path):
     data = tfxmr.load_data("folder", data_dir=str(place), audio_features="own_sounds:spectrum",
                            model3d_features="own_sounds:corners")
     assert data.modalities == ["text", "audio", "shape3d"]
-    assert data.splits["train"].features["shape3d"][0].tolist() == [3, 5]
+    assert data.splits["train"].features["shape3d"][0].tolist() == [3, 1]
 
 
 @pytest.mark.parametrize("make, flags, told", [

@@ -20,7 +20,7 @@ from tfxmr.evaluation.retriever import OWN, Retriever
 
 Medium = str | os.PathLike | bytes | NDArray | Image.Image  # a text; an image as path, content, pixels or of Pillow
 BLOCK = {"image": 16, "text": 256}  # media in memory at once
-RAW = "--dataset=npz, or a feature folder of an older version"
+RAW = "published ones, --dataset=npz, or a feature folder of an older version"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Encoder:
             raise InputError(
                 f"this run of {self.model} learned from {', '.join(lacking)} features that were given as matrices "
                 f"({RAW}): how they are made of {modality} items is not known; make them as for the training and take "
-                "encode_features"
+                f"encode_features, or tfxmr encode --features=FILE.npy --modality={modality}"
             )
         made: dict[str, list[NDArray]] = {view: [] for view in wanted}
         bad: dict[int, str] = {}
@@ -160,8 +160,8 @@ class Encoder:
                     read[place] = self._read(modality, item, first + place)
                 except InputError as error:
                     bad[place] = str(error)
+            rows = _described(recipes, read, bad if modality in FILES else None)
             known = np.ones(len(read), bool)
-            rows = {view: recipe.transform(list(read.values())) for view, recipe in recipes.items() if read}
             for view, recipe in recipes.items() if strict and read and modality == "text" else ():
                 for unknown in np.flatnonzero(known & ~(found := recipe.known(rows[view]))):
                     number, text = list(read.items())[unknown]
@@ -278,6 +278,35 @@ class Encoder:
             raise InputError(f"{path}: cannot be read ({error.strerror}); give the path of an image") from error
 
 
+def _described(
+    recipes: Mapping[str, Any], read: dict[int, Any], bad: dict[int, str] | None,
+) -> dict[str, NDArray]:
+    """View -> raw features of media, by their places; of no media {}.
+
+    Args:
+      recipes: view -> the feature.
+      read: place -> medium.
+      bad: gets what is wrong with each medium that the features cannot be made of, which `read` then lacks; None: one
+        such is an error.
+    """
+    try:
+        return {view: recipe.transform(list(read.values())) for view, recipe in recipes.items() if read}
+    except InputError as error:
+        if bad is None:
+            raise
+        if len(read) == 1:
+            place, _ = read.popitem()
+            bad[place] = str(error)
+            return {}
+    each = []
+    for place in list(read):
+        one = {place: read[place]}
+        each.append(_described(recipes, one, bad))
+        if not one:
+            del read[place]
+    return {view: np.concatenate([rows[view] for rows in each if rows]) for view in recipes if read}
+
+
 def _file(modality: str, item: Any, number: int) -> pathlib.Path:
     """The absolute path of a file that a function of the user's own describes; raises InputError if there is none."""
     if not isinstance(item, str | os.PathLike):
@@ -285,6 +314,8 @@ def _file(modality: str, item: Any, number: int) -> pathlib.Path:
     path = pathlib.Path(item).expanduser().absolute()
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; give the path of {modality} {number + 1}")
+    if not path.stat().st_size:
+        raise InputError(f"{path}: is empty; give another file as {modality} {number + 1}")
     return path
 
 

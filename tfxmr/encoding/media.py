@@ -66,7 +66,7 @@ class Media:
         """(Content, MIME type) of an item's file that a browser plays; None of others, or if it is gone."""
         if modality not in FILES:
             return None
-        path = self._medium(modality, str(columns.get("name")))
+        path = self._medium(modality, str(columns.get("name")), columns.get("file"))
         kind = mimetypes.guess_type(path.name)[0] if isinstance(path, pathlib.Path) else None
         if kind is None or not kind.startswith(("audio/", "video/")):
             return None
@@ -96,6 +96,8 @@ class Media:
 
     def _found(self, modality: str, name: str, file: str | None = None) -> Any:
         if file:  # of an item that `tfxmr encode` was given
+            if modality in FILES:
+                return pathlib.Path(file)
             try:
                 return image_files.decode(pathlib.Path(file).read_bytes(), file)
             except (InputError, OSError):

@@ -31,6 +31,12 @@ class EncodeOptions(EngineOptions):
         None, "Folder of images; all files below it are encoded, hidden ones aside, with their paths in it as ids.",
         affects="nothing",
     )
+    audio: str | None = setting(
+        None, "Likewise a folder of sounds, for a run that learned from such; files whose names end otherwise than "
+        "sounds' do are omitted, and counted.", affects="nothing",
+    )
+    videos: str | None = setting(None, "Likewise a folder of videos.", affects="nothing")
+    models3d: str | None = setting(None, "Likewise a folder of 3D shapes.", affects="nothing")
     texts: str | None = setting(
         None, "File of texts in UTF-8, one a line, with line numbers (from 1) as ids.", affects="nothing"
     )
@@ -40,7 +46,7 @@ class EncodeOptions(EngineOptions):
         "reads several views of the modality VIEW=FILE.npy each, with commas between them.", affects="nothing",
     )
     modality: str | None = setting(
-        None, "Of the items; default: image with --images, text with --texts.", affects="nothing"
+        None, "Of the items of --features; those of the other flags have their own.", affects="nothing"
     )
     out: str | None = setting(
         None, "Folder that gets the vectors, as RUN/encoder/embeddings has them; one takes a modality after another.",

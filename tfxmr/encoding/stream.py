@@ -28,12 +28,15 @@ from tfxmr.core import locks, stopping
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file, read_json, replacing, to_json, write_text
 from tfxmr.core.wording import counted
-from tfxmr.data.files import filling
+from tfxmr.data.files import filling, media_files
 from tfxmr.encoding import embeddings
 from tfxmr.encoding.encoder import Encoder, finite
 
 SCRATCH, PROGRESS, BAD = "scratch", "progress.json", "bad.tsv"
-BLOCK = {"images": 64, "texts": 1024, "features": 8192}  # items that a kill loses at most
+OF_FILES = {"images": "image", "audio": "audio", "videos": "video", "models3d": "shape3d"}  # flag -> modality
+OF_MEDIA = OF_FILES | {"texts": "text"}
+# Items that a kill loses at most; a function of the user's own may take long for each sound, video or shape.
+BLOCK = {"images": 64, "audio": 16, "videos": 16, "models3d": 16, "texts": 1024, "features": 8192}
 AT_ONCE = 1024  # items that a method is given, as Method.encode takes them; what is made of more leaves the caches
 ANEW = "give another --out"
 Made = tuple[dict[str, NDArray], dict[int, str]]  # view -> rows of the good items, place -> what is wrong with one
@@ -51,7 +54,8 @@ class Source:
       identity: JSON of what they are, to know them again.
       asked: JSON of how they are read, by which `again` makes the source in another process.
       block: function of a slice of the items to (view -> raw features of the good ones, place -> what is wrong).
-      shown: function of an item's place to what a search shows of it: "file", the absolute path of an image, or "text".
+      shown: function of an item's place to what a search shows of it: "file", its absolute path, or "text".
+      omitted: how many other files stand among the items'.
     """
 
     kind: str
@@ -60,6 +64,7 @@ class Source:
     asked: list
     block: Callable[[Encoder, str, slice], Made]
     shown: Callable[[int], dict[str, str]] = lambda place: {}
+    omitted: int = 0
 
     @property
     def digest(self) -> str:
@@ -67,21 +72,32 @@ class Source:
         return hashlib.sha256(json.dumps(self.identity).encode(errors="surrogateescape")).hexdigest()
 
 
-def images(place: str | os.PathLike) -> Source:
-    """All files below a folder, hidden ones aside, in natural order; their paths in it are their names.
+def files(kind: str, place: str | os.PathLike) -> Source:
+    """The files below a folder, hidden ones aside, in natural order; their paths in it are their names.
+
+    Of images all are taken: what is none is told by being decoded. Sounds, videos and 3D shapes are for the user's own
+    function to read, which may make something of anything: they are the files whose names end as theirs do.
+
+    Args:
+      kind: one of OF_FILES.
+      place: the folder.
 
     Raises:
-      InputError: no file is there.
+      InputError: no such file is there.
     """
+    flag, what = f"--{kind}={place}", f"{OF_FILES[kind]} file"
     root = pathlib.Path(os.path.abspath(pathlib.Path(place).expanduser()))  # as another process calls it
     every = (pathlib.Path(at, name).relative_to(root) for at, _, found in os.walk(root) for name in found)
-    names = sorted((p.as_posix() for p in every if not any(n.startswith(".") for n in p.parts)), key=_natural)
+    seen = sorted((p.as_posix() for p in every if not any(n.startswith(".") for n in p.parts)), key=_natural)
+    endings = media_files.FILES.get(OF_FILES[kind])
+    names = [name for name in seen if not endings or media_files.kind_of_file(name) == OF_FILES[kind]]
     if not names:
-        why = "holds no file" if root.is_dir() else "is no folder"
-        raise InputError(f"--images={place}: {why}; give a folder of images")
+        why = "is no folder" if not root.is_dir() else f"holds no {what} ({', '.join(endings)})" if endings else (
+            "holds no file")
+        raise InputError(f"{flag}: {why}; give a folder of {what}s")
     if strange := next((n for n in names if not _is_text(str(root / n))), None):
         told = os.fsencode(root / strange).decode(errors="backslashreplace")
-        raise InputError(f"--images={place}: the name of {told} is no UTF-8 text; rename it")
+        raise InputError(f"{flag}: the name of {told} is no UTF-8 text; rename it")
 
     def block(encoder: Encoder, modality: str, part: slice) -> Made:
         return encoder.tried(modality, [root / name for name in names[part]], first=part.start)
@@ -90,7 +106,7 @@ def images(place: str | os.PathLike) -> Source:
         return {"file": str(root / names[place])}
 
     identity = [[name, *_state(root / name)] for name in names]
-    return Source("images", names, identity, ["images", str(root)], block, shown)
+    return Source(kind, names, identity, [kind, str(root)], block, shown, len(seen) - len(names))
 
 
 def texts(place: str | os.PathLike, ids: bool = False) -> Source:
@@ -179,7 +195,7 @@ def again(asked: list, encoder: Encoder, modality: str) -> Source:
     kind, places, *more = asked
     if kind == "features":
         return features(places, encoder, modality)
-    return images(places) if kind == "images" else texts(places, *more)
+    return texts(places, *more) if kind == "texts" else files(kind, places)
 
 
 class Rows:

@@ -75,14 +75,17 @@ class Function:
                 f"{self._flag}: the function returns {rows.dtype} {rows.shape} of {counted(len(items), 'item')}; "
                 f"return real numbers {expected}"
             )
-        if not np.isfinite(rows := rows.astype(np.float32)).all():
-            raise InputError(f"{self._flag}: the function returns NaN or infinite values; return finite ones")
+        if len(strange := np.flatnonzero(~np.isfinite(rows := rows.astype(np.float32)).all(axis=1))):
+            of = f" of {found}" if isinstance(found := items[strange[0]], pathlib.Path) else ""
+            raise InputError(f"{self._flag}: the function returns NaN or infinite values{of}; return finite ones")
         self.dim = rows.shape[1]
         return rows
 
     def _culprit(self, items: Sequence[Any]) -> str:
         """The first file on which the function fails by itself; "" if there is none, or items are no files."""
         for item in items if isinstance(items[0], pathlib.Path) else ():
+            if len(items) == 1:
+                return str(item)
             try:
                 self._function([item])
             except MemoryError:
