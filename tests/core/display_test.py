@@ -1,11 +1,13 @@
 """Tests of what is printed: folded and in tables that fit 80 columns of a terminal, whole lines elsewhere."""
 import re
 import shlex
+import sys
 import warnings
 
 import pytest
 
 from tfxmr.core import display
+from tfxmr.core.progress import Progress
 from tfxmr.reports.tables.formats import Marked
 from tfxmr.reports.tables.rows import show, to_text
 
@@ -110,3 +112,26 @@ def test_warnings_are_lines_of_the_program(terminal, monkeypatch):
     display.show_warnings()
     text = warnings.formatwarning(UserWarning("words " * 15), UserWarning, "a/file.py", 3)
     assert text == f"tfxmr: warning: {'words ' * 9}words\n  words words words words words\n"
+
+
+HOSTILE = "a\x1b[2J\x07b\r\x9bc\u202egnp.exe\udcffé"
+SHOWN = r"a\x1b[2J\x07b\r\x9bc\u202egnp.exe\udcffé"
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("show_it", [
+    display.say, lambda name: display.say_command(f"tfxmr train {shlex.quote(name)}"), lambda name: display.say_next(name, "tfxmr train"),
+    lambda name: show([{"id": name, "score": 0.5}]),
+    lambda name: print(to_text([{"id": name}])), lambda name: Progress("x", stream=sys.stdout).__enter__().say(name),
+    lambda name: Progress(name, log=True, stream=sys.stdout).__enter__().update(1), lambda name: print(warnings.formatwarning(name, UserWarning, "", 1)),
+], ids=["line", "command", "next", "table", "text", "beside", "progress", "warning"])
+def test_names_do_not_order_a_terminal_about(show_it, live, monkeypatch, capsys):
+    """Guards against names of files and of members of archives that clear a screen, ring, or turn the direction of letters."""
+    monkeypatch.setattr(display, "is_terminal", lambda stream=None: live)
+    monkeypatch.setattr(Progress, "_live", lambda self: False)
+    monkeypatch.setattr(Progress, "_active", None)
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    monkeypatch.setenv("COLUMNS", "80")
+    display.show_warnings()
+    show_it(HOSTILE)
+    assert SHOWN in capsys.readouterr().out.replace("'", "")

@@ -14,9 +14,12 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TextIO
 
+from tfxmr.core.wording import printable
+
 USUAL = 80  # columns of a terminal that tells of none
 LABEL = 11  # columns of the word before a header's line, "dataset    "
 GAP = 2  # spaces between the columns of a table
+BETWEEN = "\n\t"  # what stands between lines and words of what is printed
 LONGEST = 24  # columns that a word of text keeps in a table that is too wide; figures keep all
 
 
@@ -47,7 +50,7 @@ def say(text: str, indent: int = LABEL, stream: TextIO | None = None) -> None:
       indent: columns by which what is folded is moved to the right.
       stream: None: the standard output.
     """
-    stream = stream or sys.stdout
+    stream, text = stream or sys.stdout, printable(text, BETWEEN)
     shown = fold(text, width(stream), indent) if is_terminal(stream) else text
     print(f"{shown}\n", end="", file=stream)  # in one piece, as threads may print
 
@@ -70,10 +73,11 @@ def say_next(text: str, command: str, between: str = "; ") -> None:
 def say_command(command: str) -> None:
     """Prints a command, as it can be typed into a shell, in one line; on a terminal in some that can be pasted."""
     if not is_terminal():
-        print(f"  {command}")
+        print(f"  {printable(command)}")
         return
     lines = [" "]
-    for word in map(shlex.quote, shlex.split(command)):
+    for word in shlex.split(command):
+        word = printable(shlex.quote(word))
         if len(lines[-1]) + len(word) + 3 > width() and lines[-1].strip():
             lines.append("   ")
         lines[-1] += f" {word}"
@@ -184,14 +188,14 @@ def _print(
             Text(name), justify="right" if number in figures else "left", width=own, overflow="fold",
         )
     for row in rows:
-        shown.add_row(*map(Text, row))  # Text: what is in brackets is no markup
+        shown.add_row(*(Text(printable(cell, BETWEEN)) for cell in row))  # Text: what is in brackets is no markup
     Console(file=sys.stdout, width=columns, highlight=False).print(shown)
 
 
 def show_warnings() -> None:
     """Makes Python's warnings lines of this program, for the console script alone."""
     def line(message: Warning | str, category: type[Warning], *_: Any) -> str:
-        text = f"tfxmr: warning: {message}"
+        text = printable(f"tfxmr: warning: {message}", BETWEEN)
         return f"{fold(text, width(sys.stderr), 2) if is_terminal(sys.stderr) else text}\n"
 
     warnings.formatwarning = line  # type: ignore[assignment]

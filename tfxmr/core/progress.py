@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from tfxmr.core import display
-from tfxmr.core.wording import plural
+from tfxmr.core.wording import plural, printable
 
 EVERY = 30.0  # seconds between two lines where there is no terminal
 PATIENCE = 2.0  # seconds in which work that is soon done shows nothing
@@ -32,7 +32,7 @@ class Progress:
     def __init__(
         self, label: str, unit: str = "item", total: int | None = None, stream: TextIO | None = None, log: bool = False,
     ) -> None:
-        self.label, self.unit, self.total, self.log = label, unit, total, log
+        self.label, self.unit, self.total, self.log = printable(label), unit, total, log
         self.units = plural(unit)
         self.stream: TextIO | None = stream or sys.stderr
         self._begin = time.monotonic()
@@ -88,9 +88,9 @@ class Progress:
     def say(self, line: str) -> None:
         """Prints a line beside the bar."""
         if self._bar:
-            self._bar.console.print(line, highlight=False, markup=False)
+            self._bar.console.print(printable(line), highlight=False, markup=False)
         elif Progress._active is self:
-            print(line, file=self.stream)
+            print(printable(line), file=self.stream)
 
     def rate(self, now: float) -> float:
         """How many are done in a second, since the first update; 0 if it cannot be told yet."""

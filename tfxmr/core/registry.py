@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from tfxmr.core import outside, settings, standins
+from tfxmr.core import display, outside, settings, standins
 from tfxmr.core.errors import InputError
 from tfxmr.core.names import meant
 
@@ -32,7 +32,7 @@ def methods() -> Iterator[tuple[str, type[Any]]]:
         try:
             yield name, outline(name)
         except InputError as error:
-            print(f"tfxmr: warning: skipped: {error}", file=sys.stderr)
+            display.say(f"tfxmr: warning: skipped: {error}", 2, sys.stderr)
 
 
 def readers(views: list[str]) -> list[list[str]]:

@@ -1,5 +1,22 @@
-"""Words of messages: counts that agree with what they count."""
+"""Words of messages: counts that agree with what they count, and names from files that no terminal takes for orders."""
 import re
+
+# Control characters, ends of lines, marks that turn the direction of what follows, and bytes that are no UTF-8.
+_NOT_PRINTED = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str, kept: str = "") -> str:
+    r"""A name, or a text with some, as a terminal may show it: what orders it about, or ends a line, is escaped.
+
+    >>> print(printable("a red\tboat \x1b[2J é"), printable("1\n2", kept="\n"), sep="; ")
+    a red\tboat \x1b[2J é; 1
+    2
+
+    Args:
+      text: as a file, an archive or a user has it.
+      kept: characters that stay as they are; of a text of several lines the ends of lines.
+    """
+    return _NOT_PRINTED.sub(lambda c: c[0] if c[0] in kept else c[0].encode("unicode_escape").decode(), text)
 
 
 def plural(noun: str) -> str:

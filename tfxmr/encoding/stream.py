@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from tfxmr.core import locks, stopping
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file, read_json, replacing, to_json, write_text
-from tfxmr.core.wording import counted
+from tfxmr.core.wording import counted, printable
 from tfxmr.data.files import filling, media_files
 from tfxmr.encoding import embeddings
 from tfxmr.encoding.encoder import Encoder, finite
@@ -385,7 +385,7 @@ def _finish(
     with replacing(items) as file:
         pyarrow.parquet.write_table(table, file)
     told = [line for line in _lines(folder / BAD) if not line.startswith(f"{modality}\t")]
-    told += [f"{modality}\t{_plain(source.names[i])}\t{why}" for i, why in sorted(bad.items())]
+    told += [f"{modality}\t{printable(source.names[i])}\t{printable(why)}" for i, why in sorted(bad.items())]
     if told:
         write_text(folder / BAD, "".join(f"{line}\n" for line in told))
     facts["files"] |= {path.name: _digest(path) for path in (items, folder / BAD) if path.exists()}
@@ -474,11 +474,6 @@ def _require_unique(names: Sequence[str], what: str) -> None:
             why = "there twice" if name.strip() else "empty"
             raise InputError(f"{what} {name!r} in line {number} is {why}; give each item an id of its own")
         seen.add(name)
-
-
-def _plain(name: str) -> str:
-    """A name without what would break a line of a table."""
-    return name if name.isprintable() else repr(name)
 
 
 def _lines(path: pathlib.Path) -> list[str]:

@@ -15,7 +15,7 @@ from tfxmr.core import display
 from tfxmr.core.classes import SEPARATOR
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
-from tfxmr.core.wording import counted
+from tfxmr.core.wording import counted, printable
 from tfxmr.data import memmap
 from tfxmr.data.files import layouts, media_files
 from tfxmr.data.files.layouts import Found, Piece, Several
@@ -337,7 +337,7 @@ def _told(twins: Sequence[tuple[Item, Item]]) -> str:
 @functools.cache
 def _tell(line: str) -> None:
     """Says once a process how something was found."""
-    display.say(line, 2, sys.stderr)
+    display.say(printable(line), 2, sys.stderr)
 
 
 def _problem(read: Callable[[pathlib.Path, Item], Any], root: pathlib.Path, item: Item) -> list[Problem]:
@@ -355,7 +355,8 @@ def _report(data_dir: Place, problems: Sequence[Problem], good: int, bad_items: 
     for kind, what in problems:
         by_kind[kind].append(what)
     lines = [
-        f"  {kind}: {len(names)}, such as {'; '.join(names[:NAMED])}" for kind, names in sorted(by_kind.items())
+        f"  {kind}: {len(names)}, such as {'; '.join(map(printable, names[:NAMED]))}"
+        for kind, names in sorted(by_kind.items())
     ]
     sizes = f"{counted(len(problems), 'problem')}, {counted(good, 'item')} that can be used"
     summary = "\n".join([f"--data_dir={data_dir}: {sizes}", *lines])

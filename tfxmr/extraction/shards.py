@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tfxmr.core import classes
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import digest_file, read_json, replacing, to_json, write_text
-from tfxmr.core.wording import agreeing, counted
+from tfxmr.core.wording import agreeing, counted, printable
 from tfxmr.data.files import states
 from tfxmr.data.files.media_files import FILES
 from tfxmr.data.multimodal import Split
@@ -198,7 +198,8 @@ def make(name: str, folder: str) -> None:
         if not bad:
             blocks.append(np.ascontiguousarray(feature.transform(media), feature.dtype))
     if bad:
-        write_text(place / f"{name}.bad", "".join("\t".join(" ".join(p.split()) for p in line) + "\n" for line in bad))
+        lines = ("\t".join(printable(" ".join(part.split())) for part in line) for line in bad)
+        write_text(place / f"{name}.bad", "".join(f"{line}\n" for line in lines))
         return
     shape = tuple(np.atleast_1d(feature.dim).tolist())
     rows = np.concatenate(blocks) if blocks else np.zeros((0, *shape), feature.dtype)

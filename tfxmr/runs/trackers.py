@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from tfxmr.core import outside
+from tfxmr.core import display, outside
 from tfxmr.core.errors import InputError
 from tfxmr.runs.options import RunOptions
 from tfxmr.runs.tracking import RunFacts, Tracker
@@ -103,8 +103,8 @@ class Guarded(Tracker):
         except Exception as error:  # whatever a user's code, or a server, may come to
             if not self.failed:
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                print(f"tfxmr: warning: --tracker={self.name}: {what} failed ({reason}); the run continues without it",
-                      file=sys.stderr)
+                display.say(f"tfxmr: warning: --tracker={self.name}: {what} failed ({reason}); the run continues "
+                            "without it", 2, sys.stderr)
             self.failed = True
             return False
 

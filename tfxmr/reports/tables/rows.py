@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from tfxmr.core import display
+from tfxmr.core.wording import printable
 from tfxmr.reports.tables import differences
 from tfxmr.reports.tables.formats import Marked, Row
 from tfxmr.runs.results import Results, column_of
@@ -100,7 +101,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, Marked):
         spread = "" if value.deviation is None else f" ± {value.deviation:.3f}"
         return f"{value.value:.3f}{spread}{' ' if value.mark else ''}{value.mark}"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else printable(str(value))
 
 
 def results_rows(results: Sequence[Results]) -> tuple[list[Row], str]:
