@@ -9,6 +9,7 @@ from tfxmr.baselines.base import Baseline, BaselineSettings
 from tfxmr.core.errors import InputError
 from tfxmr.core.settings import setting
 from tfxmr.data.multimodal import MultiModalData
+from tfxmr.features.citations import CLIP
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,17 +43,7 @@ class ZeroTraining(Baseline):
     Settings = ZeroTrainingSettings
     settings: ZeroTrainingSettings
     paper = "Radford et al., ICML 2021"
-    citation = """
-    @inproceedings{radford2021learning,
-      author = {Alec Radford and Jong Wook Kim and Chris Hallacy and Aditya Ramesh and Gabriel Goh and Sandhini Agarwal
-                and Girish Sastry and Amanda Askell and Pamela Mishkin and Jack Clark and Gretchen Krueger and Ilya
-                Sutskever},
-      title = {Learning Transferable Visual Models From Natural Language Supervision},
-      booktitle = {International Conference on Machine Learning},
-      pages = {8748--8763},
-      year = {2021}
-    }
-    """
+    citation = CLIP
     provenance = "the definition: cosine similarity of the given embeddings"
     least_modalities = 2
     one_space = multi_label = True

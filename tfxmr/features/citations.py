@@ -2,6 +2,18 @@
 import inspect
 import re
 
+CLIP = """
+@inproceedings{radford2021learning,
+  author = {Alec Radford and Jong Wook Kim and Chris Hallacy and Aditya Ramesh and Gabriel Goh and Sandhini Agarwal
+            and Girish Sastry and Amanda Askell and Pamela Mishkin and Jack Clark and Gretchen Krueger and Ilya
+            Sutskever},
+  title = {Learning Transferable Visual Models From Natural Language Supervision},
+  booktitle = {International Conference on Machine Learning},
+  pages = {8748--8763},
+  year = {2021}
+}
+"""
+
 # Of a feature's name, or of where word vectors come from, a regular expression -> BibTeX; a name may fit several.
 PAPERS = {
     r"(?i)vgg1[69]": """
@@ -77,17 +89,7 @@ PAPERS = {
       year = {2014}
     }
     """,
-    r"hub:clip": """
-    @inproceedings{radford2021learning,
-      author = {Alec Radford and Jong Wook Kim and Chris Hallacy and Aditya Ramesh and Gabriel Goh and Sandhini Agarwal
-                and Girish Sastry and Amanda Askell and Pamela Mishkin and Jack Clark and Gretchen Krueger and Ilya
-                Sutskever},
-      title = {Learning Transferable Visual Models From Natural Language Supervision},
-      booktitle = {International Conference on Machine Learning},
-      pages = {8748--8763},
-      year = {2021}
-    }
-    """,
+    r"hub:clip": CLIP,
     r"hub:siglip": """
     @inproceedings{zhai2023sigmoid,
       author = {Xiaohua Zhai and Basil Mustafa and Alexander Kolesnikov and Lucas Beyer},
