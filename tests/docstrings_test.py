@@ -90,6 +90,18 @@ def test_the_rule_bites(doc, said):
     assert fault(ast.parse(source).body[0], of_arrays=True) == said
 
 
+def test_functions_are_short():
+    """Guards against functions that nobody sees as a whole: more than 60 lines beside the docstring."""
+    found = {}
+    for folder in ("tfxmr", "flags", "datasets", "benchmarks", "tests"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.FunctionDef):
+                    doc = (ast.get_docstring(node, clean=False) or "").count("\n") + bool(ast.get_docstring(node))
+                    found[f"{path.relative_to(ROOT)}:{node.name}"] = node.end_lineno - node.lineno + 1 - doc
+    assert len(found) > 3000 and {name: lines for name, lines in found.items() if lines > 60} == {}
+
+
 def test_examples():
     """Every function of tfxmr.evaluation and every loss shows itself in an example; all examples of these folders hold.
 

@@ -6,6 +6,7 @@ from typing import Any
 import tfxmr_flags.data
 import tfxmr_flags.training
 import tfxmr_flags.tuning
+from absl.flags import FlagValues
 from tfxmr_flags import declared, parsing
 
 from tfxmr import jobs
@@ -24,12 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs `tfxmr tune` with a list of flags. Returns 1 if a trial failed, else 0."""
     flags, outline = parsing.parse_run("tune", arguments, tfxmr_flags.tuning.define)
     tfxmr_flags.training.refuse_idle_seeds(flags, arguments)
-    if not flags.run_dir:
-        raise InputError("--run_dir is missing: give the folder of the search, such as runs/search")
-    if flags.seeds:
-        raise InputError(f"--seeds={flags.seeds}: a search has one --seed, of its trials and of what it draws")
-    if flags.strategy == "multi_worker":
-        raise InputError("--strategy=multi_worker: a search runs in one process; take mirrored, or none")
+    _refuse(flags)
     jobs_options = declared.make(flags, JobsOptions)
     if "select" in flags and not flags["select"].present:
         flags["select"].value = "validation"
@@ -77,6 +73,16 @@ def main(arguments: Sequence[str]) -> int:
         tfxmr_flags.training.tell(ended, "trials")
         raise InputError(f"--run_dir={flags.run_dir}: trials have not ended; the same command resumes them")
     return summarise(trials, search, flags.run_dir)
+
+
+def _refuse(flags: FlagValues) -> None:
+    """Raises InputError for flags that a search cannot follow."""
+    if not flags.run_dir:
+        raise InputError("--run_dir is missing: give the folder of the search, such as runs/search")
+    if flags.seeds:
+        raise InputError(f"--seeds={flags.seeds}: a search has one --seed, of its trials and of what it draws")
+    if flags.strategy == "multi_worker":
+        raise InputError("--strategy=multi_worker: a search runs in one process; take mirrored, or none")
 
 
 def summarise(trials: list[dict[str, Any]], search: Any, run_dir: str) -> int:

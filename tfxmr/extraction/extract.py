@@ -102,7 +102,7 @@ def extract(
     modalities = list(dict.fromkeys(map(modality_of, features)))
     fitted = {v: _fit(feature, v, data, read, fit_on, corpus, classes) for v, feature in features.items()}
     facts = {v: {"name": f.name, **f.rule, **fitted[v], "labels_used": f.labels_used} for v, f in features.items()}
-    configuration = {
+    configuration: dict[str, Any] = {
         "dataset": data.name, "origin": origin or {}, "split": data.split_facts, "items": _digests(data, modalities),
         "features": facts, "word_vectors": digest_file(vectors) if vectors else None,
         "skipped": {m: data.features.get(m, {}).get("skipped", {}) for m in modalities},
@@ -115,10 +115,7 @@ def extract(
         if noted := feature_folder.places(store.path, places or {}):
             more["media"] = noted
         if vectors:  # before the long work, since the file may be none
-            matrix, decisions = word_vectors.class_embeddings(data.class_names, word_vectors.load(vectors))
-            store.put("class_embeddings", matrix)
-            more["class_embeddings"] = {"source": str(vectors), "source_sha256": configuration["word_vectors"],
-                                        "decisions": decisions}
+            more["class_embeddings"] = _put_class_vectors(store, data, vectors, configuration["word_vectors"])
         # An image of five sentences is described once.
         distinct = {name: split.distinct(data.repeated) for name, split in data.splits.items()}
         store.allocate({
@@ -137,12 +134,7 @@ def extract(
             store.put_items(name, arrays, {m: split.ids[m] for m in modalities}, data.class_names)
             for v, feature in features.items():
                 _fill(store, name, v, feature, distinct[name].ids[modality_of(v)], read, made)
-        for feature in features.values():
-            if hasattr(feature, "save"):
-                feature.save(store.path)
-        for v, feature in features.items():
-            if hasattr(feature, "state"):  # one that somebody has written may have none
-                states.write(store.path / feature_folder.STATES, v, *feature.state())
+        _keep(store, features)
         for v, feature in features.items():
             if isinstance(feature, base.TextFeature):
                 facts[v]["zero_rows"] = {
@@ -152,6 +144,25 @@ def extract(
                     facts[v]["fitted_on_note"] = ALL_CLASSES
         store.finish(data.name, facts, **more)
     return store.path
+
+
+def _put_class_vectors(
+    store: FeatureStore, data: MultiModalData, vectors: str | os.PathLike, digest: str | None,
+) -> dict[str, Any]:
+    """Writes the word vectors of the class names. Returns where they are from, for the manifest."""
+    matrix, decisions = word_vectors.class_embeddings(data.class_names, word_vectors.load(vectors))
+    store.put("class_embeddings", matrix)
+    return {"source": str(vectors), "source_sha256": digest, "decisions": decisions}
+
+
+def _keep(store: FeatureStore, features: Mapping[str, Any]) -> None:
+    """Writes what features of new items are made by."""
+    for feature in features.values():
+        if hasattr(feature, "save"):
+            feature.save(store.path)
+    for v, feature in features.items():
+        if hasattr(feature, "state"):  # one that somebody has written may have none
+            states.write(store.path / feature_folder.STATES, v, *feature.state())
 
 
 def _array(feature: Any, count: int) -> tuple[tuple[int, ...], Any]:

@@ -158,18 +158,7 @@ def _search(
         proposal = oracles.propose(oracle, recorded)
         if not proposal:
             break
-        if not trial:
-            indices = proposal.hyperparameters.values
-            varied = [name for name in what.grid if indices[name] != default[name]]
-            trial = {
-                "trial": path.name,
-                "values": {name: what.grid[name][index] for name, index in indices.items()},
-                "varied": "".join(varied) if what.kind == "one_factor" else "",
-                "status": "running",
-            }
-            path.mkdir(parents=True, exist_ok=True)
-            write_text(path / "trial.json", to_json(trial))
-        trials.append(trial)
+        trials.append(trial := trial or _begun(path, what, default, proposal.hyperparameters.values))
         if at_once:  # a proposal of these searches does not depend on what trials came to
             oracles.tell(oracle, proposal, 0.0)
             continue
@@ -184,8 +173,25 @@ def _search(
             write_text(path / "trial.json", to_json(trial))
             save(trials)
         oracles.tell(oracle, proposal, trial["validation_mAP"])
-    if not at_once:
-        return trials
+    return _ended(folder, what, trials, at_once, twin_of) if at_once else trials
+
+
+def _begun(path: pathlib.Path, what: Search, default: Mapping[str, int], indices: Mapping[str, int]) -> Trial:
+    """A trial of values by their indices in the grid, whose folder is made."""
+    varied = [name for name in what.grid if indices[name] != default[name]]
+    trial = {
+        "trial": path.name,
+        "values": {name: what.grid[name][index] for name, index in indices.items()},
+        "varied": "".join(varied) if what.kind == "one_factor" else "",
+        "status": "running",
+    }
+    path.mkdir(parents=True, exist_ok=True)
+    write_text(path / "trial.json", to_json(trial))
+    return trial
+
+
+def _ended(folder: RunFolder, what: Search, trials: Sequence[Trial], at_once: AtOnce, twin_of: TwinOf) -> list[Trial]:
+    """Has others train the trials that have not ended, but those that repeat another. Returns all as they are then."""
     running = [(trial, trials[:i]) for i, trial in enumerate(trials) if trial["status"] == "running"]
     if waiting := [trial["trial"] for trial, before in running if not twin_of(trial, before)]:
         at_once(waiting)

@@ -1,5 +1,5 @@
 """t-SNE maps of the test items: before, in each modality's original features; after, in the common representation."""
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tfxmr.core.errors import InputError
 from tfxmr.core.wording import counted
-from tfxmr.data import MultiModalData
+from tfxmr.data import MultiModalData, Split
 from tfxmr.evaluation.protocol import Protocol
 from tfxmr.evaluation.retriever import Retriever
 from tfxmr.evaluation.similarity import prepare
@@ -63,16 +63,7 @@ def draw(
     _check(perplexity, min(map(len, rows.values())))
     vectors = [m for m in test.modalities if m in test.features]  # a method may read maps or tokens alone
     maps = {f"{m}\noriginal features ({data.dims[m]}-d)": {m: test.features[m][rows[m]]} for m in vectors}
-    common = {m: retriever.represent(m, ready.of(m, rows[m])) for m in test.modalities}
-    if retriever.points:
-        common = {m: retriever.points(made) for m, made in common.items()}
-    if any(isinstance(made, dict) for made in common.values()):
-        raise InputError(
-            "--figure=tsne: this method represents an item by several arrays, which it compares in a way of its own: "
-            "there is no common space to show; draw --figure=precision_recall or examples"
-        )
-    if protocol.similarity == "cosine":
-        common = {m: prepare(m, vectors, "cosine") for m, vectors in common.items()}
+    common = _common(ready, rows, retriever, protocol)
     width = next(iter(common.values())).shape[1]
     maps[f"{' and '.join(common)}\ncommon representation ({width}-d)"] = common
 
@@ -102,6 +93,23 @@ def draw(
     handles = [Line2D([], [], linestyle="", marker=marker, color=c, label=name) for name, marker, c in entries]
     style.legend_below(figure, handles, handle=0.8)
     return {"tsne": figure}
+
+
+def _common(
+    ready: Split, rows: Mapping[str, NDArray], retriever: Retriever, protocol: Protocol,
+) -> dict[str, NDArray]:
+    """Modality -> the common representations (n, d) of some rows; raises InputError if they are no vectors."""
+    common = {m: retriever.represent(m, ready.of(m, rows[m])) for m in ready.modalities}
+    if retriever.points:
+        common = {m: retriever.points(made) for m, made in common.items()}
+    if any(isinstance(made, dict) for made in common.values()):
+        raise InputError(
+            "--figure=tsne: this method represents an item by several arrays, which it compares in a way of its own: "
+            "there is no common space to show; draw --figure=precision_recall or examples"
+        )
+    if protocol.similarity == "cosine":
+        common = {m: prepare(m, vectors, "cosine") for m, vectors in common.items()}
+    return common
 
 
 def embed(features: NDArray, perplexity: float, seed: int) -> NDArray:
