@@ -160,6 +160,18 @@ def test_a_folder_of_tables(tmp_path):
         layouts.find(tmp_path, "table")
 
 
+def test_a_class_in_one_of_two_tables_is_asked_of_both(tmp_path):
+    """Guards against classes that are lost in silence, because the last table has none."""
+    images(tmp_path, 4)
+    table(tmp_path, "test.csv", "image,text,class\nimages/0.png,a cat,cat\nimages/1.png,a dog,dog\n")
+    table(tmp_path, "train.csv", "image,text\nimages/2.png,a cat\nimages/3.png,a dog\n")
+    found = layouts.find(tmp_path)
+    assert found.problems == [("malformed line", "train.csv line 2"), ("malformed line", "train.csv line 3")]
+    assert [item.classes for item in found.items] == [("cat",), ("dog",)]
+    found = layouts.find_several(tmp_path, None, ["audio=image"], "", ["audio"])
+    assert found.problems[0] == ("malformed line", "train.csv line 2 (no class)")
+
+
 def test_images_of_the_same_bytes_are_told(tmp_path, capfd):
     """Guards against copies across splits that nobody sees; they are used as they are."""
     images(tmp_path)

@@ -156,7 +156,7 @@ def test_3d_shapes_and_sounds(tmp_path):
     (dict(), ("--audio_features=own_sounds",), "--audio_features=own_sounds: write a module's name"),
     (dict(), ("--audio_features=own_sounds:no",), "own_sounds has no function no"),
     (dict(), ("--columns=audio=wav",), "--columns=audio=wav: goes with --audio_features=my_module:function"),
-    (dict(), ("--audio_features=own_sounds:spectrum", "--layout=coco"), "--layout=coco: --audio_features goes with pairs and"),
+    (dict(), ("--audio_features=own_sounds:spectrum", "--layout=coco"), "--layout=coco: --audio_features goes with pairs, table, imagefolder, arrow, webdataset; omit"),
 ])
 def test_refusals(tmp_path, capsys, make, flags, told):
     place = write(tmp_path / "sounds", **make)

@@ -374,6 +374,66 @@ def _skipping(folder, name):
         dataset.places("image", split.ids["image"], request)
 
 
+def _noise(n):
+    return b"RIFF\x24\0\0\0WAVEfmt " + bytes(range(n, n + 20))
+
+
+def _sound_tars(folder):
+    import tarfile
+
+    for split, kind in (("train", tarfile.GNU_FORMAT), ("test", tarfile.PAX_FORMAT)):
+        with tarfile.open(folder / f"{split}.tar", "w", format=kind) as archive:
+            for n in range(4):
+                for end, own in (("wav", _noise(n)), ("txt", b"a text"), ("cls", CLASSES[n // 2].encode())):
+                    member = tarfile.TarInfo(f"{'long/' * 30}é{n}.{end}")
+                    member.size = len(own)
+                    archive.addfile(member, io.BytesIO(own))
+
+
+def _sound_table():
+    import pyarrow
+
+    return pyarrow.table({
+        "audio": [{"bytes": _noise(n), "path": f"{n}.wav"} for n in range(6)], "sentence": ["a text", "another"] * 3,
+        "label": [CLASSES[n // 2] for n in range(6)], "split": ["train", "test"] * 3,
+    })
+
+
+def _sound_arrow(folder):
+    from pyarrow import ipc
+
+    table = _sound_table()
+    write(folder, "a.arrow", b"")
+    with ipc.new_stream(folder / "a.arrow", table.schema) as file:
+        file.write_table(table, max_chunksize=2)
+    write(folder, "state.json", json.dumps({"_split": "train", "_data_files": [{"filename": "a.arrow"}]}))
+
+
+def _audiofolder(folder):
+    for split in ("train", "test"):
+        for n in range(4):
+            write(folder, f"{split}/{n}.wav", _noise(n))
+        write(folder, f"{split}/metadata.csv", "file_name,transcription,label\n" + "".join(f"{n}.wav,a text,{CLASSES[n // 2]}\n" for n in range(4)))
+
+
+def lengths(paths):
+    """A user's function of sounds, which is lent files of its own where they are packed."""
+    assert all(path.is_absolute() and path.is_file() for path in paths)
+    return [[path.stat().st_size] for path in paths]
+
+
+def _sounds(folder, name):
+    from tfxmr.extraction import Request, catalogue, several_media
+
+    dataset, request = catalogue.get("folder"), Request(data_dir=folder, audio_features="parsers:lengths", bad_items="skip")
+    data, read = dataset.listed(dataset.chosen(request)), dataset.reader(request)
+    feature = several_media.own_features(request)["audio"]
+    for split in data.splits.values():
+        feature.transform([medium for medium in read("audio", split.ids["audio"]) if medium is not None])
+        list(read("text", split.ids["text"]))
+        dataset.places("audio", split.ids["audio"], request)
+
+
 def _items(folder, name):
     from tfxmr.extraction import Request, catalogue
 
@@ -832,6 +892,9 @@ PARSERS = (
     Parser("imagefolder", _imagefolder, _skipping, 3),
     Parser("captions of COCO", _coco, _skipping, 3),
     Parser("WebDataset", _webdataset, _skipping, 3),
+    Parser("sounds in tar files", _sound_tars, _sounds, 2),
+    Parser("sounds in Arrow", _sound_arrow, _sounds, 2),
+    Parser("audiofolder", _audiofolder, _sounds, 2),
     Parser("doc2vec", _doc2vec, _load_doc2vec, 3),
     Parser("feature states", _states, _load_state, 3),
     Parser("zip archives", _archives, _members, 6),

@@ -16,6 +16,7 @@ from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.data.files import image_files
 from tfxmr.data.files.media_files import FILES
+from tfxmr.data.files.packed import Packed
 from tfxmr.encoding.encoder import Encoder
 
 CACHED = 4096  # media in memory
@@ -67,10 +68,10 @@ class Media:
         if modality not in FILES:
             return None
         path = self._medium(modality, str(columns.get("name")), columns.get("file"))
-        kind = mimetypes.guess_type(path.name)[0] if isinstance(path, pathlib.Path) else None
-        if kind is None or not kind.startswith(("audio/", "video/")):
-            return None
         try:
+            kind = mimetypes.guess_type(path.name)[0] if isinstance(path, pathlib.Path | Packed) else None
+            if kind is None or not kind.startswith(("audio/", "video/")):
+                return None
             return path.read_bytes(), kind
         except OSError:
             return None

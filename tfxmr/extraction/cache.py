@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 import tfxmr
 from tfxmr.core import display, locks
 from tfxmr.core.errors import InputError
-from tfxmr.core.files import Place, digest_file, explain, replacing, to_json, write_text
+from tfxmr.core.files import Place, explain, replacing, to_json, write_text
+from tfxmr.data.files import packed
 
 OFF = "none"
 LIMIT = 20 * 2**30  # bytes; what was not used for longest goes first
@@ -104,10 +105,10 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
-def key_of(content: bytes | str | NDArray | pathlib.Path) -> bytes:
+def key_of(content: bytes | str | NDArray | pathlib.Path | packed.Packed) -> bytes:
     """The key of an item: of a file's bytes, of a text, or of decoded media; which one it is tells, too."""
-    if isinstance(content, pathlib.Path):
-        return bytes.fromhex(digest_file(content))
+    if isinstance(content, pathlib.Path | packed.Packed):
+        return bytes.fromhex(packed.digest(content))
     if isinstance(content, np.ndarray):
         digest = hashlib.sha256(f"array {content.dtype} {content.shape}\n".encode())
         digest.update(np.ascontiguousarray(content).data)

@@ -14,7 +14,7 @@ from tfxmr.core import classes as class_labels
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place, digest_file
 from tfxmr.core.progress import Progress
-from tfxmr.data.files import feature_folder, states
+from tfxmr.data.files import feature_folder, packed, states
 from tfxmr.data.files.npz import ROW
 from tfxmr.data.memmap import blocks
 from tfxmr.data.multimodal import MultiModalData, Split
@@ -295,9 +295,9 @@ def _refuse(modality: str, id_: str) -> None:
     )
 
 
-def _bytes(content: str | np.ndarray | pathlib.Path) -> bytes:
-    if isinstance(content, pathlib.Path):
-        return digest_file(content).encode()
+def _bytes(content: str | np.ndarray | pathlib.Path | packed.Packed) -> bytes:
+    if isinstance(content, pathlib.Path | packed.Packed):
+        return packed.digest(content).encode()
     return content.encode() if isinstance(content, str) else repr(content.shape).encode() + content.tobytes()
 
 

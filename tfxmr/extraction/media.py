@@ -75,7 +75,8 @@ def media(
             if found and all(item is None for item in found):
                 _warn(f"none of these {modality} items is in {asked.data_dir}" if asked.data_dir
                       else "nothing says where they are")
-    return [f"{modality} {name}" if item is None else item for item, name in zip(found, ids, strict=True)]
+    shown = (np.ndarray, str)  # sounds, videos and 3D shapes are none
+    return [item if isinstance(item, shown) else f"{modality} {name}" for item, name in zip(found, ids, strict=True)]
 
 
 def _request(data: MultiModalData, data_dir: Place, manual_dir: Place) -> Request:

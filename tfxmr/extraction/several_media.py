@@ -12,6 +12,7 @@ from tfxmr.core.errors import InputError
 from tfxmr.data.files import image_files, layouts, media_files
 from tfxmr.data.files.layouts import FLAGS, Piece, Several
 from tfxmr.data.files.media_files import BadItem, Problem
+from tfxmr.data.files.packed import Packed
 from tfxmr.data.multimodal import MultiModalData
 from tfxmr.extraction import outside
 from tfxmr.extraction.reading import OneByOne
@@ -51,22 +52,22 @@ def usable(found: Several, text_items: str | None) -> tuple[list[Piece], list[Pr
 
 def _problem(found: Several, modality: str, piece: Piece) -> list[Problem]:
     try:
-        _decoded(modality, piece.files.get(modality, ""), _content(found, modality, [piece]))
+        _decoded(modality, str(piece.files.get(modality, "")), _content(found, modality, [piece]))
         return []
     except BadItem as error:
         return [error.args]
 
 
 def _content(found: Several, modality: str, same: Sequence[Piece]) -> Any:
-    """The text, the image's bytes or the path of the file of an item; raises BadItem."""
+    """The text, the image's bytes, or the file of an item, by its path or inside another; raises BadItem."""
     if modality == "text":
         return "\n".join(media_files.read_text(found.root, piece.as_text()) for piece in same)
-    name = same[0].files[modality]
+    file = same[0].files[modality]
     if modality == "image":
-        return media_files.read(found.root, name)
-    path = media_files.place(found.root, name)
-    if not path.stat().st_size:
-        raise BadItem("empty file", name)
+        return media_files.read(found.root, file) if isinstance(file, str) else file.read(found.root)
+    path = media_files.place(found.root, file) if isinstance(file, str) else Packed(found.root, file, modality)
+    if not (path.stat().st_size if isinstance(path, pathlib.Path) else path.inside.length(found.root)):
+        raise BadItem("empty file", str(file))
     return path
 
 
@@ -81,7 +82,7 @@ def _decoded(modality: str, name: str, content: Any) -> Any:
 
 
 class Reader(OneByOne):
-    """Reads media of items by their ids; files are read as their paths."""
+    """Reads media of items by their ids; files are read as their paths, or as Packed."""
 
     def __init__(self, found: Several) -> None:
         super().__init__(self._content_of, lambda modality, id_, held: _decoded(modality, id_, held))
@@ -99,11 +100,12 @@ class Reader(OneByOne):
         return _content(self._found, modality, same) if same else None
 
     def place(self, modality: str, id_: str) -> pathlib.Path | None:
-        """The path of an item's file; None of a text in a table."""
+        """The path of an item's file; None of a text in a table, and of what is inside another file."""
         same = self._by_name.get(modality, {}).get(id_)
+        file = same[0].files.get(modality) if same else None
         try:
-            return media_files.place(self._found.root, same[0].files[modality]) if same else None
-        except (KeyError, BadItem):
+            return media_files.place(self._found.root, file) if isinstance(file, str) else None
+        except BadItem:
             return None
 
 

@@ -6,7 +6,6 @@ its item alone. It is given some at a time, and first of all one item that says 
 "a", or the first file.
 """
 import inspect
-import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -55,8 +54,8 @@ class Function:
         if version := getattr(module, "__version__", None):
             self.rule["version"] = str(version)
 
-    def __call__(self, items: Sequence[Any]) -> NDArray:
-        """Float32 (n, d) of n items."""
+    def __call__(self, items: Sequence[Any], names: Sequence[str] = ()) -> NDArray:
+        """Float32 (n, d) of n items; `names` are what messages call files, () of images and texts."""
         if not len(items):
             return np.zeros((0, self.dim or 0), np.float32)
         try:
@@ -65,7 +64,7 @@ class Function:
             raise
         except Exception as error:  # it is its author's, and may raise whatever it likes
             what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            on = self._culprit(items) or counted(len(items), "item")
+            on = self._culprit(items, names) or counted(len(items), "item")
             raise InputError(f"{self._flag}: the function fails on {on} ({what}); mend it") from error
         expected = f"({len(items)}, {self.dim or 'd'})"
         if rows.ndim != 2 or len(rows) != len(items) or rows.dtype.kind not in "iuf" or rows.shape[1] != (
@@ -76,22 +75,22 @@ class Function:
                 f"return real numbers {expected}"
             )
         if len(strange := np.flatnonzero(~np.isfinite(rows := rows.astype(np.float32)).all(axis=1))):
-            of = f" of {found}" if isinstance(found := items[strange[0]], pathlib.Path) else ""
+            of = f" of {names[strange[0]]}" if names else ""
             raise InputError(f"{self._flag}: the function returns NaN or infinite values{of}; return finite ones")
         self.dim = rows.shape[1]
         return rows
 
-    def _culprit(self, items: Sequence[Any]) -> str:
-        """The first file on which the function fails by itself; "" if there is none, or items are no files."""
-        for item in items if isinstance(items[0], pathlib.Path) else ():
-            if len(items) == 1:
-                return str(item)
+    def _culprit(self, items: Sequence[Any], names: Sequence[str]) -> str:
+        """The name of the first file on which the function fails by itself; "" if there is none."""
+        if len(names) == 1:
+            return names[0]
+        for item, name in zip(items, names, strict=False):
             try:
                 self._function([item])
             except MemoryError:
                 raise
             except Exception:  # as above
-                return str(item)
+                return name
         return ""
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tfxmr.core.files import Place
 from tfxmr.data.files.layouts import FLAGS
+from tfxmr.data.files.packed import Packed, by_paths
 from tfxmr.features import own
 from tfxmr.features.feature import State
 
@@ -42,9 +43,9 @@ class OwnFiles:
         """Of a row."""
         return self._function.dim or 0
 
-    def transform(self, files: Sequence[pathlib.Path]) -> NDArray:
-        """Returns float32 (n, d) of the paths of n files."""
-        return self._function(files)
+    def transform(self, files: Sequence[pathlib.Path | Packed]) -> NDArray:
+        """Returns float32 (n, d) of n files, by their paths or inside others."""
+        return np.concatenate(by_paths(self._function, files))
 
     def state(self) -> State:
         """Its name and the digest of its module; see `tfxmr.features.Feature`."""

@@ -4,6 +4,7 @@ import os
 import pathlib
 import stat
 import typing
+from collections.abc import Iterator
 
 from numpy.typing import NDArray
 
@@ -30,10 +31,22 @@ class BadItem(Exception):
 
 @typing.runtime_checkable
 class Inside(typing.Protocol):
-    """Where an image is inside a file; hashable, and as a str the image's name."""
+    """Where a medium is inside a file; hashable, and as a str its name. Roots are the folder that is not left."""
 
     def read(self, root: pathlib.Path) -> bytes:
-        """The bytes of the image; `root` is the folder that is not left. Raises BadItem."""
+        """Its bytes; raises BadItem."""
+        ...
+
+    def pieces(self, root: pathlib.Path) -> Iterator[bytes]:
+        """Its bytes in pieces, of a long one; raises BadItem."""
+        ...
+
+    def length(self, root: pathlib.Path) -> int:
+        """How many bytes it has; raises BadItem if they cannot be read."""
+        ...
+
+    def called(self, root: pathlib.Path) -> str:
+        """The name of the file that it was, of which nothing but the ending is to be used; raises BadItem."""
         ...
 
 

@@ -2,7 +2,7 @@
 import os
 import pathlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tfxmr.core.errors import InputError
@@ -23,7 +23,7 @@ SIGNS = (
     ("pairs", pairs.fits), ("table", tables.fits), ("imagefolder", imagefolder.of_classes),
 )
 YOUNG = 10**9  # nanoseconds
-_last: dict[str, tuple[Any, Any, Found]] = {}  # the last one that was read: a command asks for it several times
+_last: dict[str, tuple[Any, Any, Any]] = {}  # the last one that was read: a command asks for it several times
 
 
 def find(
@@ -48,20 +48,7 @@ def find(
         if meaning in FLAGS:
             raise InputError(f"--columns={meaning}={asked.columns[meaning]}: goes with --{FLAGS[meaning]}="
                              "my_module:function, which describes these files; add that, or omit it")
-    wanted = os.path.abspath(path), layout, asked
-    try:
-        if (last := _last.get("found")) and last[0] == wanted and last[1] == _state(path, last[2].files):
-            return last[2]
-        _last.clear()  # before another one takes as much memory
-        began = time.time_ns()
-        found = LAYOUTS[layout or _seen(path)](path, asked)
-        state = _state(path, found.files)
-    except OSError as error:  # a folder that cannot be listed
-        raise InputError(f"--data_dir={data_dir}: cannot be read ({error}); make it readable") from error
-    # What was written just now may be written again without a later time.
-    if found.files and all(max(times) < began - YOUNG for _, times in state):
-        _last["found"] = wanted, state, found
-    return found
+    return _remembered(path, asked, (layout,), lambda: LAYOUTS[layout or _seen(path)](path, asked))
 
 
 def find_several(
@@ -69,10 +56,25 @@ def find_several(
 ) -> Several:
     """As `find`, with the files of further modalities, `wanted`, which belong to the items."""
     path, asked = _place(data_dir), Asked(str(data_dir), named_columns(columns), class_separator)
+    return _remembered(path, asked, (layout, *wanted), lambda: several.find(path, asked, layout, wanted))
+
+
+def _remembered(path: pathlib.Path, asked: Asked, how: tuple[str | None, ...], find: Callable[[], Any]) -> Any:
+    """What `find` gives, or what it gave last of the same files, as they were."""
+    wanted = os.path.abspath(path), how, asked
     try:
-        return several.find(path, asked, layout, wanted)
-    except OSError as error:
-        raise InputError(f"--data_dir={data_dir}: cannot be read ({error}); make it readable") from error
+        if (last := _last.get("found")) and last[0] == wanted and last[1] == _state(path, last[2].files):
+            return last[2]
+        _last.clear()  # before another one takes as much memory
+        began = time.time_ns()
+        found = find()
+        state = _state(path, found.files)
+    except OSError as error:  # a folder that cannot be listed
+        raise InputError(f"--data_dir={asked.data_dir}: cannot be read ({error}); make it readable") from error
+    # What was written just now may be written again without a later time.
+    if found.files and all(max(times) < began - YOUNG for _, times in state):
+        _last["found"] = wanted, state, found
+    return found
 
 
 def _place(data_dir: Place) -> pathlib.Path:

@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from tfxmr.core.errors import InputError
@@ -12,7 +13,7 @@ from tfxmr.data.files.media_files import BadItem, place
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """An image that is a cell of a column.
+    """A medium that is a cell of a column, bytes or {"bytes", "path"}.
 
     Attributes:
       file: path relative to the root.
@@ -32,18 +33,34 @@ class Cell:
         return f"{self.file}#{self.number}"
 
     def read(self, root: pathlib.Path) -> bytes:
-        """The bytes of the image; raises BadItem."""
+        """Its bytes; raises BadItem."""
+        value = self._value(root)
+        content = value.get("bytes") if isinstance(value, dict) else value
+        if not isinstance(content, bytes):
+            raise BadItem("no bytes in the cell", str(self))
+        return content
+
+    def _value(self, root: pathlib.Path) -> Any:
         path = place(root, self.file)
         try:
-            value = _column(os.fspath(path), _state(path), self.column, self.group)[self.row].as_py()
+            return _column(os.fspath(path), _state(path), self.column, self.group)[self.row].as_py()
         except MemoryError:
             raise  # says nothing on the file
         except Exception as error:  # pyarrow raises a dozen different types on damaged files
             raise BadItem("unreadable file", f"{self.file} ({error})") from error
-        content = value.get("bytes") if isinstance(value, dict) else value
-        if not isinstance(content, bytes):
-            raise BadItem("no image in the cell", str(self))
-        return content
+
+    def pieces(self, root: pathlib.Path) -> Iterator[bytes]:
+        """Its bytes, at once; raises BadItem."""
+        yield self.read(root)
+
+    def length(self, root: pathlib.Path) -> int:
+        """How many bytes it has; raises BadItem."""
+        return len(self.read(root))
+
+    def called(self, root: pathlib.Path) -> str:
+        """The path that stands beside the bytes, "" where there is none; raises BadItem."""
+        value = self._value(root)
+        return str(value.get("path") or "") if isinstance(value, dict) else ""
 
 
 def _state(path: pathlib.Path) -> tuple[int, int]:

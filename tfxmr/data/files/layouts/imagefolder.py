@@ -18,7 +18,7 @@ METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 def fits(path: pathlib.Path) -> bool:
     """True of a folder with metadata at its top or in the folder of a split."""
-    return bool(_metadata(path))
+    return path.is_dir() and bool(metadata(path))
 
 
 def find(path: pathlib.Path, asked: Asked) -> Found:
@@ -26,33 +26,37 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
     found: list[Row] = []
     columns: dict[str, str] = {}
     told = ""
-    for folder, file in _metadata(path):
+    for folder, file in metadata(path):
         table = tables.read(file, asked, path)
-        columns = rows.columns_of(table.names, dataclasses.replace(asked, data_dir=str(file)))
+        own = rows.columns_of(table.names, dataclasses.replace(asked, data_dir=str(file)))
+        columns |= own
         told = told or f"an imagefolder with {file.name}: {table.told}, {rows.told(columns)}"
-        for where, row in tables.meanings(table, columns):
-            found.append((f"{folder / file.name} {where}", row and _placed(row, folder)))
+        for where, row in tables.meanings(table, own):
+            found.append((f"{folder / file.name} {where}", row and placed(row, folder)))
     if not told:
         return _of_classes(path)
     items, problems = rows.items(found, "class" in columns, asked)
-    return Found(path, items, problems, "imagefolder", told, tuple(file for _, file in _metadata(path)))
+    if items and (kind := kind_of_file(str(items[0].image))) in FILES:
+        raise InputError(f"--data_dir={left_out(path, kind, len({item.image for item in items}))}")
+    return Found(path, items, problems, "imagefolder", told, tuple(file for _, file in metadata(path)))
 
 
-def _metadata(path: pathlib.Path) -> list[tuple[pathlib.Path, pathlib.Path]]:
+def metadata(path: pathlib.Path) -> list[tuple[pathlib.Path, pathlib.Path]]:
     """(Folder relative to the root, file) of the metadata at the top, or else of each split."""
     folders = ["", *sorted(e.name for e in os.scandir(path) if e.is_dir() and e.name.lower() in SPLIT_NAMES)]
     found = [(pathlib.Path(f), path / f / name) for f in folders for name in METADATA if inside(path / f / name, path)]
     return [pair for pair in found if pair[0] == pathlib.Path("")] or found
 
 
-def _placed(row: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:
-    """A row with the image's path as seen from the root, and the split of the folder that it stands in."""
-    image = row.get("image")
-    if isinstance(image, str) and image.strip():
-        image = (folder / image.strip()).as_posix()
-        first = image.partition("/")[0].lower()
-        return {**row, "image": image, "split": row.get("split") or (first if first in SPLIT_NAMES else "")}
-    return dict(row)
+def placed(row: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:
+    """A row with the paths of its files as seen from the root, and the split of the folder that they stand in."""
+    found, split = dict(row), row.get("split")
+    for m in ("image", *FILES):
+        if isinstance(name := row.get(m), str) and name.strip():
+            found[m] = (folder / name.strip()).as_posix()
+            first = found[m].partition("/")[0].lower()
+            split = split or (first if first in SPLIT_NAMES else "")
+    return found | {"split": split}
 
 
 def of_classes(path: pathlib.Path) -> bool:

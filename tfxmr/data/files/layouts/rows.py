@@ -17,7 +17,8 @@ from tfxmr.data.files.media_files import SPLITS, Inside, Item, Problem
 # What people call these columns, the likeliest first; letters of either case.
 NAMES = {
     "image": ("image", "image_path", "file_name", "filename", "image_name", "filepath", "path", "file", "img", "photo"),
-    "text": ("text", "caption", "captions", "sentence", "sentences", "description", "comment"),
+    "text": ("text", "caption", "captions", "sentence", "sentences", "description", "comment", "transcription",
+             "transcript"),
     "class": ("class", "label", "category", "class_name"),
     "split": ("split", "subset", "partition"),
     "id": ("id",),

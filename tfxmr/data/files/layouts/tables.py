@@ -49,13 +49,14 @@ def find(path: pathlib.Path, asked: Asked) -> Found:
         raise InputError(f"--data_dir={path}: holds no table ({', '.join(SUFFIXES)})")
     root = path.parent if path.is_file() else path
     found: list[Row] = []
-    columns, told = {}, ""
+    columns, told = dict[str, str](), ""
     for split, file in files:
         table = read(file, asked, root)
-        columns = rows.columns_of(table.names, dataclasses.replace(asked, data_dir=str(file)))
+        own = rows.columns_of(table.names, dataclasses.replace(asked, data_dir=str(file)))
+        columns |= own  # a class in one of the tables is asked of all
         told = told or f"{', '.join(name.name for _, name in files)}: {table.told}, {rows.told(columns)}"
         before = f"{file.name} " if len(files) > 1 else ""
-        found.extend((before + where, row) for where, row in meanings(table, columns, split))
+        found.extend((before + where, row) for where, row in meanings(table, own, split))
     items, problems = rows.items(found, "class" in columns, asked)
     if items and (kind := media_files.kind_of_file(str(items[0].image))) in media_files.FILES:
         raise InputError(f"--data_dir={left_out(path, kind, len({item.image for item in items}))}")
