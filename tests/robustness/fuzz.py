@@ -56,7 +56,7 @@ class Inputs:
     """The inputs of a parser: most of them damaged, an eighth of JSON documents made by Hypothesis.
 
     Args:
-      parser: parsers.Parser.
+      parser: feed.Parser.
       tree: name -> bytes of its good files.
       seed: int.
     """

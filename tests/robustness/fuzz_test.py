@@ -8,6 +8,8 @@ import signal
 import tarfile
 import time
 
+import feed
+import feed_media
 import fuzz
 import mutations
 import parsers
@@ -33,7 +35,7 @@ def planted(fault):
                 fault()
             raise InputError("damaged")
 
-    return parsers.Parser("planted", make, read)
+    return feed.Parser("planted", make, read)
 
 
 def hold_memory():
@@ -74,7 +76,7 @@ def test_a_good_parser_passes_and_the_inputs_repeat(tmp_path):
 
 def test_good_files_that_are_refused_stop_the_fuzzer(tmp_path):
     """Guards against a parser that refuses all, of which nothing would be learned."""
-    refusing = parsers.Parser("refusing", make, lambda folder, name: 1 / 0)
+    refusing = feed.Parser("refusing", make, lambda folder, name: 1 / 0)
     with pytest.raises(RuntimeError, match="its good files are not read"):
         fuzz.fuzz(refusing, 5, 0, tmp_path)
 
@@ -94,7 +96,7 @@ def test_every_layout_is_fed(tmp_path):
     """Guards against a way in which images and texts lie that is read, and never damaged."""
     found = set()
     for parser in parsers.PARSERS:
-        if parser.read in (parsers._items, parsers._skipping):
+        if parser.read in (feed_media._items, feed_media._skipping):
             folder = tmp_path / parser.name
             folder.mkdir()
             parser.make(folder)
@@ -105,7 +107,7 @@ def test_every_layout_is_fed(tmp_path):
 
 def test_archives_stay_archives(tmp_path):
     """Guards against damage to tar files that only ever makes their first header unreadable, or none at all."""
-    parsers._webdataset(tmp_path)
+    feed_media._webdataset(tmp_path)
     content, valid = (tmp_path / "train-0.tar").read_bytes(), 0
     for number in range(100):
         damaged = mutations.tape(content, random.Random(number))
