@@ -136,7 +136,7 @@ def test_refused_cells(tmp_path):
     lines[3]["labels"] = []
     (path / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
     asked = {"columns": ("class=labels",)}
-    with pytest.raises(InputError, match=r"1 problems, 11 items that can be used\n  malformed line: 1"):
+    with pytest.raises(InputError, match=r"1 problem, 11 items that can be used\n  malformed line: 1"):
         FOLDER.listed(FOLDER.chosen(Request(path, **asked)))
     lines[3]["labels"] = ["sun|moon", "sea"]
     (path / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))

@@ -155,7 +155,7 @@ def test_figures_call_sounds_by_their_names(tmp_path):
     assert main(["plot", "--figure=examples", "--run_dir=run", "--queries=1", "--out=figures"]) == 0
     for folder in (root, place):
         data = tfxmr.load_data("folder", data_dir=str(folder), audio_features="own_sounds:spectrum")
-        assert media(data, "test", "audio", [0]) == [f"audio {data.splits['test'].ids['audio'][0]}"]
+        assert media(data, "test", "audio", [0], data_dir=str(folder)) == [f"audio {data.splits['test'].ids['audio'][0]}"]
 
 
 def test_killed_and_resumed(tmp_path):
