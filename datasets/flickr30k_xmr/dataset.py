@@ -7,7 +7,7 @@ FLICKR30K = ImageTextDataset(
     package=__package__,
     text_items=("sentences", "joined"),
     splits=("karpathy", "entities"),
-    fitted_on="text: vocabulary and word weights on the published training texts",
+    fitted_on="text: vocabulary and word weights on the training texts",
     instances=True,
     complete=("entities", "karpathy"),
 )

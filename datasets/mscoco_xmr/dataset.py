@@ -10,7 +10,7 @@ MSCOCO = ImageTextDataset(
     package=__package__,
     text_items=("sentences", "joined"),
     splits=("karpathy", "karpathy_82783", "2014", "2017"),
-    fitted_on="text: vocabulary and word weights on the published training texts",
+    fitted_on="text: vocabulary and word weights on the training texts",
     instances=True,
     sources={
         "karpathy": Source("karpathy", _KARPATHY),

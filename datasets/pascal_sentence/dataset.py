@@ -7,5 +7,5 @@ PASCAL_SENTENCE = ImageTextDataset(
     package=__package__,
     text_items=("joined", "sentences"),
     splits=("800_200", "800_100_100"),
-    fitted_on="text: vocabulary and word weights on the published training texts; image: on nothing",
+    fitted_on="text: vocabulary and word weights on the training texts; image: on nothing",
 )

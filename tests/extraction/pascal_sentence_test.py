@@ -11,8 +11,11 @@ import tfxmr.data
 import tfxmr.extraction
 from tfxmr.__main__ import main
 from tfxmr.core.errors import InputError
+from tfxmr.extraction import cache, tfds_io
 from tfxmr.extraction.media import media
+from tfxmr.extraction.reading import Recorded
 from tfxmr.features.image.descriptor import image_descriptor
+from tfxmr.features.text.bag_of_words import TextVectorizer
 
 
 @pytest.fixture
@@ -46,10 +49,47 @@ def test_own_splits(places):
         tfxmr.extraction.load("scenes", split=tfxmr.data.SplitRule("800_100_100"))
 
 
+def test_second_command_decodes_nothing(places, capsys):
+    """Guards against images that each command describes anew, and rows that come back to other items."""
+    places["cache_dir"] = places["data_dir"] / "cache"
+    first = tfxmr.extraction.load("pascal_sentence", **places)
+    assert "features of 10 images (descriptor): described" in capsys.readouterr().err
+    with mock.patch("tfxmr.extraction.tfds_io.decoded", side_effect=AssertionError):
+        second = tfxmr.extraction.load("pascal_sentence", split=tfxmr.data.SplitRule("random", 1), **places)
+    assert "features of 10 images (descriptor): read from" in capsys.readouterr().err
+    rows = {id_: row for s in first.splits.values() for id_, row in zip(s.ids["image"], s.features["image"], strict=True)}
+    for split in second.splits.values():
+        np.testing.assert_array_equal(split.features["image"], [rows[id_] for id_ in split.ids["image"]])
+
+
+def test_another_split_fits_another_vocabulary(places):
+    """Guards against a leak: a vocabulary that is fitted on published training texts which test now."""
+    examples = tfds_io.examples
+
+    def named(*arguments, **options):
+        return (example | {"text": f"seen {example['image_id']}"} for example in examples(*arguments, **options))
+
+    with (
+        mock.patch.object(tfds_io, "examples", named),
+        mock.patch.object(TextVectorizer, "fit", autospec=True, side_effect=TextVectorizer.fit) as fit,
+    ):
+        data = tfxmr.extraction.load("pascal_sentence", split=tfxmr.data.SplitRule("random", 1), **places)
+        published = tfxmr.extraction.load("pascal_sentence", **places)
+    for call, found in zip(fit.call_args_list, (data, published), strict=True):
+        assert call.args[1] == [f"seen {id_}" for id_ in found.splits["train"].ids["image"]]
+    assert set(data.splits["train"].ids["image"]) != set(published.splits["train"].ids["image"])
+    assert data.split_facts["features_fitted_on"].startswith("text: vocabulary and word weights on the training texts")
+
+
+def test_a_record_is_no_file_of_the_same_bytes():
+    """Guards against features of TFDS's decoding that are taken for those of a file, which is decoded otherwise."""
+    assert cache.key_of(Recorded(b"image")) != cache.key_of(b"image")
+
+
 def test_prepare(places, capsys):
     """Guards against features extracted only to be counted, and a second build of what is built."""
     arguments = ["prepare", "--dataset=pascal_sentence", *(f"--{k}={v}" for k, v in places.items())]
-    with mock.patch("tfxmr.extraction.image_text.image_descriptor", side_effect=AssertionError):
+    with mock.patch("tfxmr.extraction.image_text.describe", side_effect=AssertionError):
         assert main(arguments) == 0
         first = capsys.readouterr().out
         shutil.rmtree(places["manual_dir"])

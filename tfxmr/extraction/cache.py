@@ -34,6 +34,7 @@ from tfxmr.core import display, locks
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place, explain, replacing, to_json, write_text
 from tfxmr.data.files import packed
+from tfxmr.extraction.reading import Recorded
 
 OFF = "none"
 LIMIT = 20 * 2**30  # bytes; what was not used for longest goes first
@@ -106,14 +107,17 @@ def _sources() -> str:
 
 
 def key_of(content: bytes | str | NDArray | pathlib.Path | packed.Packed) -> bytes:
-    """The key of an item: of a file's bytes, of a text, or of decoded media; which one it is tells, too."""
+    """The key of an item: of a file's or a record's bytes, a text, or decoded media; which one it is tells, too."""
     if isinstance(content, pathlib.Path | packed.Packed):
         return bytes.fromhex(packed.digest(content))
     if isinstance(content, np.ndarray):
         digest = hashlib.sha256(f"array {content.dtype} {content.shape}\n".encode())
         digest.update(np.ascontiguousarray(content).data)
         return digest.digest()
-    kind, held = ("text", content.encode()) if isinstance(content, str) else ("file", content)
+    if isinstance(content, str):
+        kind, held = "text", content.encode()
+    else:
+        kind, held = "record" if isinstance(content, Recorded) else "file", content
     digest = hashlib.sha256(f"{kind}\n".encode())
     digest.update(held)
     return digest.digest()

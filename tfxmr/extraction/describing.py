@@ -2,7 +2,7 @@
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -12,7 +12,10 @@ from tfxmr.core import display
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.core.progress import Progress
+from tfxmr.data import memmap
 from tfxmr.data.files.media_files import BadItem
+from tfxmr.data.memmap import Matrix
+from tfxmr.data.multimodal import Split
 from tfxmr.extraction import cache
 from tfxmr.extraction.ahead import ahead
 from tfxmr.extraction.reading import OneByOne, Reader
@@ -39,6 +42,20 @@ class Described:
     bad: dict[int, BadItem]
     found: int
     place: Any
+
+    def matrix(self, row_of: Mapping[str, int], split: Split, modality: str, repeated: Sequence[str] = ()) -> Matrix:
+        """The rows of a split's items, (n, ...); of those that stand in several rows once in memory.
+
+        Args:
+          row_of: id of an item -> its place in the items.
+          split: that they are of.
+          modality: theirs.
+          repeated: as of tfxmr.data.multimodal.MultiModalData.
+        """
+        if modality not in repeated:
+            return _taken(self.rows, [row_of[id_] for id_ in split.ids[modality]])
+        first, item_of_row = split.items_of(modality)
+        return memmap.repeat(_taken(self.rows, [row_of[split.ids[modality][row]] for row in first]), item_of_row)
 
     def tell(self, what: str) -> None:
         """Says on the standard error how many rows were read and made; `what` they are, as "images (descriptor)"."""
@@ -165,3 +182,9 @@ def _required(held: Any) -> Any:
     if held is None:
         raise BadItem
     return held
+
+
+def _taken(rows: NDArray, places: Sequence[int]) -> NDArray:
+    """Some rows in an order; those that follow each other without a copy, which of a hundred thousand is a gigabyte."""
+    start, stop = places[0], places[0] + len(places)
+    return rows[start:stop] if list(places) == list(range(start, stop)) else rows[places]

@@ -16,7 +16,6 @@ from tfxmr.core.classes import SEPARATOR
 from tfxmr.core.errors import InputError
 from tfxmr.core.files import Place
 from tfxmr.core.wording import counted, printable
-from tfxmr.data import memmap
 from tfxmr.data.files import layouts, media_files
 from tfxmr.data.files.layouts import Found, Piece, Several
 from tfxmr.data.files.media_files import Item, Problem
@@ -59,13 +58,11 @@ class Folder(Dataset):
         described.tell(f"images ({request.image_features})")
         splits = {}
         for name, split in data.splits.items():
-            images: Any = _taken(described.rows, [row_of[id_] for id_ in split.distinct(data.repeated).ids["image"]])
-            if data.repeated:
-                images = memmap.repeat(images, split.items_of("image")[1])
-            features = {"image": images, "text": vectorizer.transform(texts[name])}
+            words = vectorizer.transform(texts[name])
             warn_of_phrases(texts[name], f"{request.data_dir} {name}")
-            zeros = int((~features["text"].any(axis=1)).sum())
+            zeros = int((~words.any(axis=1)).sum())
             warn_of_unknown(zeros, len(texts[name]), f"{request.data_dir} {name}")
+            features = {"image": described.matrix(row_of, split, "image", data.repeated), "text": words}
             splits[name] = Split(features, split.labels, split.ids)
         kinds = {"image": request.image_features, "text": request.text_features}
         facts = {m: {**known, "name": kinds[m]} for m, known in data.features.items()}
@@ -261,12 +258,6 @@ def _find(request: Request) -> Found | Several:
     if several_media.wanted(request):
         return several_media.find(request)
     return layouts.find(request.data_dir, request.layout, request.columns, request.class_separator)
-
-
-def _taken(rows: NDArray, places: Sequence[int]) -> NDArray:
-    """Some rows in an order; those that follow each other without a copy, which of a hundred thousand is a gigabyte."""
-    start, stop = places[0], places[0] + len(places)
-    return rows[start:stop] if list(places) == list(range(start, stop)) else rows[places]
 
 
 class _Size:

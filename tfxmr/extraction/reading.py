@@ -9,6 +9,13 @@ Reader = Callable[[str, Sequence[str]], Iterable[Any]]
 Content = bytes | str | None
 
 
+class Recorded(bytes):
+    """An image as it stands in a TFDS record: decoded by TFDS, whose JPEG decoder rounds otherwise than that of files.
+
+    So that its features are not taken for those of a file of the same bytes.
+    """
+
+
 class OneByOne:
     """A Reader whose items are read each by itself, and which tells of their bytes before it decodes them.
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 from tensorflow_datasets.core.dataset_builder import DatasetBuilder
 
@@ -209,6 +210,24 @@ def _decoded(feature: Any, image: bytes) -> Any:
     return feature.decode_example_np(image) if image.startswith(PNG) else tfds.as_numpy(feature.decode_example(image))
 
 
+def decoded(builder: DatasetBuilder, name: str, image: bytes) -> NDArray:
+    """An image that `examples` left encoded, as it gives it else: uint8 (height, width, channels).
+
+    Args:
+      builder: of its dataset.
+      name: of its feature.
+      image: its bytes.
+
+    Raises:
+      InputError: they are damaged.
+    """
+    with _damage_explained(builder):
+        try:
+            return _decoded(builder.info.features[name], image)
+        except (ValueError, UnidentifiedImageError) as error:
+            raise InputError(f"{builder.data_path}: is damaged ({_first_line(error)}); {REBUILD}") from error
+
+
 def _by_tensorflow(builder: DatasetBuilder, split: str, images: bool) -> Iterator[dict[str, Any]]:
     """Yields the examples, decoded by several threads; texts as bytes."""
     in_order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
@@ -242,7 +261,7 @@ class Records:
     """
 
     def __init__(self, builder: DatasetBuilder, names: Sequence[str]) -> None:
-        self.features = builder.info.features
+        self.builder, self.features = builder, builder.info.features
         self.places: dict[str, dict[str, tuple]] = {name: {} for name in names}
         for split in builder.info.splits.values():
             places = ((path, *place) for path in split.filepaths for place in tfrecords.places(path))
