@@ -1,16 +1,15 @@
 """The Wikipedia data set (Rasiwasia et al. 2010) as matrices, in the official split and order."""
 import functools
-import itertools
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from numpy.typing import NDArray
 from tfxmr_datasets.wikipedia_xmr import official_files
 
 from tfxmr.data.files import image_files
 from tfxmr.data.multimodal import MultiModalData, Split
 from tfxmr.extraction.dataset import Dataset, Reader, Request
+from tfxmr.extraction.reading import OneByOne, Recorded
 
 
 class Wikipedia(Dataset):
@@ -35,24 +34,31 @@ class Wikipedia(Dataset):
 
     def reader(self, request: Request) -> Reader:
         """Reads articles from manual_dir if it has them, else from the built config `articles`, else there are none."""
-        return functools.partial(self._read, request)
-
-    def _read(self, request: Request, modality: str, ids: Sequence[str]) -> list:
         from tfxmr.extraction import tfds_io
 
         where = _folders(request)
-        found = {name: _article(modality, name, where) for name in ids}
-        missing = {name for name, item in found.items() if item is None}
-        articles = tfds_io.builder(self.builder_class(), "articles", request.data_dir)
-        if missing and articles.is_prepared():
-            for example in itertools.chain(*(tfds_io.examples(articles, split) for split in ("train", "test"))):
-                name = example[f"{modality}_id"]
-                if name in missing:
-                    found[name] = example[modality]
-                    missing.remove(name)
-                if not missing:
-                    break
-        return [found[name] for name in ids]
+
+        @functools.cache
+        def records() -> Any:
+            articles = tfds_io.builder(self.builder_class(), "articles", request.data_dir)
+            return tfds_io.Records(articles, ("image_id", "text_id")) if articles.is_prepared() else None
+
+        def content(modality: str, id_: str) -> bytes | str | None:
+            if path := _place(modality, id_, where):
+                return official_files.read_text(path) if modality == "text" else path.read_bytes()
+            example = records() and records().get(f"{modality}_id", id_, images=False)
+            if not example:
+                return None
+            return Recorded(example["image"]) if modality == "image" else example["text"]
+
+        def decoded(modality: str, id_: str, held: bytes | str) -> Any:
+            if isinstance(held, str):
+                return held
+            if isinstance(held, Recorded):
+                return tfds_io.decoded(records().builder, "image", held)
+            return image_files.decode(held, str(_place(modality, id_, where)))
+
+        return OneByOne(content, decoded)
 
     def places(self, modality: str, ids: Sequence[str], request: Request) -> list[pathlib.Path | None]:
         """Where the images and texts of the official files lie; None for those of a built config."""
@@ -68,14 +74,6 @@ def _split(columns: dict[str, Any]) -> Split:
     pairs = Split.of_pairs({m: columns[m] for m in ("image", "text")}, columns["label"])
     ids = {m: columns[f"{m}_id"] for m in ("image", "text")}
     return Split(pairs.features, pairs.labels, ids)
-
-
-def _article(modality: str, name: str, where: Sequence[pathlib.Path]) -> NDArray | str | None:
-    """One image or text from the official files in the folders `where`, or None."""
-    path = _place(modality, name, where)
-    if path is None:
-        return None
-    return official_files.read_text(path) if modality == "text" else image_files.decode(path.read_bytes(), str(path))
 
 
 def _place(modality: str, name: str, where: Sequence[pathlib.Path]) -> pathlib.Path | None:
