@@ -266,6 +266,7 @@ def test_another_split_fits_another_vocabulary(root, kept):
         trained = {f"word{'abcdefghijkl'[int(i.split('/')[-1])]}" for i in data.splits["train"].ids["text"]}
         assert {w for w in words if w.startswith("word")} == trained and len(trained) == 6
         assert data.split_facts["features_fitted_on"].startswith("text: vocabulary")
+        assert data.split_facts["fitted_anew"] == ["text"]
 
 
 def test_threads_ask_at_once(pictures, kept):

@@ -10,7 +10,7 @@ import tfxmr.data
 import tfxmr.extraction
 from tfxmr.data.files import word_tables
 from tfxmr.extraction import tfds_io
-from tfxmr.features.image.descriptor import image_descriptor
+from tfxmr.features.image.descriptor import Descriptor, image_descriptor
 from tfxmr.features.text.bag_of_words import TextVectorizer, split_words
 
 
@@ -36,6 +36,30 @@ def test_rows_fit_each_other(small, tmp_path):
             )
             assert split.labels["image"][row] == example["label"] and split.ids["text"][row] == example["id"]
         assert np.bincount(split.labels["text"]).tolist() == [len(split) // 20] * 20
+
+
+def test_a_random_split_fits_a_vocabulary_of_its_own(small, tmp_path):
+    """Guards against a leak: a vocabulary of official training texts which test now; and rows of other items."""
+    data = tfxmr.extraction.load("scenes", data_dir=tmp_path, split=tfxmr.data.SplitRule("random", 1))
+    builder = tfds_io.build(scenes_dataset_builder.Builder, None, tmp_path, None)
+    raw = {e["id"]: e for name in ("train", "test") for e in tfds_io.examples(builder, name)}
+    vectorizer = TextVectorizer("tfidf").fit([raw[id_]["text"] for id_ in data.splits["train"].ids["text"]])
+    assert data.split_facts["fitted_anew"] == ["text"]
+    for split in data.splits.values():
+        items = [raw[id_] for id_ in split.ids["image"]]
+        assert split.ids["text"] == split.ids["image"] and split.labels["image"].tolist() == [e["label"] for e in items]
+        np.testing.assert_array_equal(split.features["text"], vectorizer.transform([e["text"] for e in items]))
+        np.testing.assert_array_equal(split.features["image"], image_descriptor([e["image"] for e in items]))
+
+
+def test_kept_descriptors_are_those_that_were_made(small, tmp_path, monkeypatch):
+    first = tfxmr.extraction.load("scenes", data_dir=tmp_path, cache_dir=tmp_path / "cache")
+    monkeypatch.setattr(Descriptor, "alone", False)
+    probe = image_descriptor
+    monkeypatch.setattr(Descriptor, "transform", lambda self, images: probe(images) if len(images) == 1 else None)
+    second = tfxmr.extraction.load("scenes", data_dir=tmp_path, cache_dir=tmp_path / "cache")
+    for name, split in first.splits.items():
+        np.testing.assert_array_equal(split.features["image"], second.splits[name].features["image"])
 
 
 def test_class_embeddings(small, tmp_path):

@@ -180,7 +180,8 @@ class MultiModalData:
       class_names: C names in label order; or an empty list when they are not known.
       class_embeddings: float32 (C, e), the word vector of each class name; or None.
       features: view -> facts on how its array was made (name, dimension, ...), kept with every result.
-      split_facts: how the items were divided, where it is not the dataset's own way; see tfxmr.data.splits.
+      split_facts: how the items were divided, where it is not the dataset's own way; see tfxmr.data.splits. In
+        "fitted_anew" stand the views that were fitted on the training items of this division.
       instances: True if a label is the number of an item, shared by nothing but its counterpart in another modality:
         data without classes, such as images and their sentences.
       repeated: modalities of pairs of which an item stands in several rows, one for each counterpart, by one id: the

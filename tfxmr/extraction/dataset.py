@@ -236,6 +236,8 @@ class Dataset:
         data = make(self, request)
         if "sizes" in data.split_facts:  # it is `divided`
             request = dataclasses.replace(request, split=OFFICIAL)
+            anew = [view for view, recipe in data.recipes.items() if getattr(recipe, "fitted", True)]
+            data = dataclasses.replace(data, split_facts=data.split_facts | {"fitted_anew": anew})
         return self.finished(data, request, self.fitted_on)
 
     def items(self, request: Request) -> MultiModalData:

@@ -66,6 +66,21 @@ def test_labels_name_what_differs():
         comparison.repeats([run("a", 0, (1, 1)), run("a", 0, (1, 1))], IGNORED)
 
 
+def test_vocabularies_of_drawn_splits_are_repeats():
+    """Guards against a row a seed, since each random split has a vocabulary of its own; and against one row for
+    vocabularies of these and of all training items, or of texts and matrices of other methods."""
+    def drawn(seed, text, anew=("text",)):
+        split = {"name": "random", "seed": seed, **({"fitted_anew": list(anew)} if anew else {})}
+        return run("a", seed, (0.2, 0.5), **features(text=text, dim=3 + seed, split=split))
+
+    assert [len(runs) for runs in comparison.repeats([drawn(0, "b"), drawn(1, "c")], IGNORED).values()] == [2]
+    assert len(comparison.repeats([drawn(0, "b"), drawn(1, "b", anew=())], IGNORED)) == 2
+    assert len(comparison.repeats([drawn(0, "b", anew=()), drawn(1, "c", anew=())], IGNORED)) == 2
+    assert "text features" not in differences.of_data([drawn(0, "b")], [drawn(1, "c")])
+    told = differences.of_data([drawn(0, "b")], [drawn(0, "c", anew=())])
+    assert "text features text (fitted on the training items of the split) instead of text (3-d, cccccccc)" in told
+
+
 def test_draws_of_few_labels_are_repeats():
     """Guards against a configuration a draw; and against a test without pairs, since older runs lack the flag."""
     few = {"protocol": {"labels_per_class": 5, "labels_seed": 0}}

@@ -88,12 +88,13 @@ def _default_batch(model: str) -> int:
 def _features(result: Results) -> tuple[tuple[str, str], ...]:
     """The features of a run, whatever its split, as ((modality, text), ...)."""
     found, rows = [], result.get("data", {})
+    split = result.get("features", {}).get("split", {})
     for m, facts in sorted(result.get("features", {}).items()):
         # Results of older versions have the digest of the split features alone, which repeats of a drawn split change.
-        whole = "" if "seed" in result["features"].get("split", {}) else facts.get("sha256", "")
-        digest = rows[m]["rows_sha256"] if m in rows else whole
+        whole = "" if "seed" in split else facts.get("sha256", "")
+        digest = rows[m]["rows_sha256"][:8] if m in rows else whole[:8]
         if m != "split":
-            found.append((m, f"{facts.get('name', m)}:{digest[:8]}"))
+            found.append((m, f"{facts.get('name', m)}:{'own' if m in split.get('fitted_anew', ()) else digest}"))
     return tuple(found)
 
 

@@ -23,6 +23,7 @@ NAMED = {"name": "protocol"}  # what a footnote calls an entry
 UNSTATED = "not stated"
 NO_MODALITIES = ("split", "class_embeddings", "source")  # what else results.json has among the features
 OWN_NAMES = ("npz", "folder", "imported")  # what older versions called every data set of one's own
+ANEW = "fitted on the training items of the split"
 SHOWN = 8  # digits of a digest
 
 
@@ -147,12 +148,20 @@ def _ended(run: Results) -> str:
 
 
 def _features(runs: Sequence[Results], modality: str) -> list[str]:
-    """The features of each run as texts, with a digest that no split changes, or the split's where a run lacks it."""
+    """The features of each run as texts, with a digest that no split changes, or the split's where a run lacks it.
+
+    Those that are fitted on the training items of a drawn split, which each seed changes, are the same in this alone.
+    """
     whole = all("rows_sha256" in run.get("data", {}).get(modality, {}) for run in runs)
     digests = [
         run["data"][modality]["rows_sha256"] if whole else run["features"][modality].get("sha256") for run in runs
     ]
-    return [_name_and_digest(run["features"][modality], modality, d) for run, d in zip(runs, digests, strict=True)]
+    texts = [_name_and_digest(run["features"][modality], modality, d) for run, d in zip(runs, digests, strict=True)]
+    return [
+        f"{run['features'][modality].get('name', modality)} ({ANEW})"
+        if modality in run["features"].get("split", {}).get("fitted_anew", ()) else text
+        for run, text in zip(runs, texts, strict=True)
+    ]
 
 
 def _name_and_digest(facts: Mapping[str, Any], name: str, digest: str | None) -> str:
