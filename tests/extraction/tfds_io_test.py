@@ -3,6 +3,7 @@ import fcntl
 import pathlib
 import subprocess
 import sys
+import tempfile
 import threading
 
 import numpy as np
@@ -50,6 +51,15 @@ def test_a_finished_build_is_kept(tmp_path):
     for _ in range(2):
         tfds_io.build(Tiny, None, tmp_path)
     assert Tiny.built == 1
+
+
+def test_no_temporary_folders_are_left(tmp_path, monkeypatch):
+    """Guards against the empty folder that TFDS leaves for each builder of data that are not built."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    tfds_io.build(Tiny, None, tmp_path / "data")
+    assert Tiny.built == 1 and list((tmp_path / "temporary").iterdir()) == []
+    assert tfds.core.DatasetInfo.initialize_from_bucket.__name__ == "initialize_from_bucket"
 
 
 def test_single_records(tmp_path):

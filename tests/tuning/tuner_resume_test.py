@@ -96,6 +96,7 @@ def check(data_dir, start, folder, search, kills):
     assert finished(run_dir).items() >= kept.items()
     assert table(run_dir) == table(straight)
     assert len(table(run_dir)) == 6 and len({row["mAP validation"] for row in table(run_dir)}) > 3
+    assert not (run_dir / "scratch").exists()
     assert sum(line.startswith("trial 1/6") for line in lines) <= 2  # started, and gone on with if the first kill fell into it
     assert sum("step 12/12" in line for line in lines) <= 6 + len(kills)
     assert (run_dir / "best.cfg").read_text() == (straight / "best.cfg").read_text().replace(str(straight), str(run_dir))

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 from tensorflow_datasets.core.dataset_builder import DatasetBuilder
+from tensorflow_datasets.core.dataset_info import DatasetInfo
 
 from tfxmr.core import display, locks
 from tfxmr.core.errors import InputError
@@ -37,7 +38,15 @@ logging.getLogger("absl").addFilter(lambda record: not any(noise in record.getMe
 
 def builder(builder_class: type[DatasetBuilder], config: str | None = None, data_dir: Place = None) -> DatasetBuilder:
     """The TFDS builder of a dataset, built or not; arguments as of `build`."""
-    return builder_class(config=config, data_dir=data_dir and os.path.expanduser(data_dir))  # else a folder called ~
+    # TFDS asks a bucket of its own, which is switched off, of data that are not built, and leaves an empty folder among
+    # the temporary ones each time.
+    asked = DatasetInfo.initialize_from_bucket
+    DatasetInfo.initialize_from_bucket = lambda self: None
+    try:
+        # Expanded, or it would make a folder called ~.
+        return builder_class(config=config, data_dir=data_dir and os.path.expanduser(data_dir))
+    finally:
+        DatasetInfo.initialize_from_bucket = asked
 
 
 def build(

@@ -6,14 +6,15 @@ new oracle and tells it the ended trials in their order (see tfxmr.tuning.oracle
 not used); the trial that was killed resumes from its checkpoint, as any run. What was proposed once is kept even if the
 oracle would now propose something else, so that no rounding of another machine loses a trial.
 """
+import contextlib
 import dataclasses
 import math
 import os
 import pathlib
-import tempfile
+import shutil
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfxmr.core import display, stopping
@@ -105,7 +106,7 @@ def tune(
             raise InputError(f"--run_dir={folder.path}: no search is there; omit --trial")
         folder.compare(*known)
         return [_one(folder, start, what, only)]
-    with folder.open(*known), tempfile.TemporaryDirectory(prefix="tfxmr-tune-") as scratch:
+    with folder.open(*known), _scratch(folder.path) as scratch:
         board.clear_final(folder.path)
         from tfxmr.tuning import oracles
 
@@ -120,6 +121,17 @@ def tune(
         if ended := [trial for trial in trials if trial["status"] != "running"]:
             write(folder.path, ended, what, flags)
     return trials
+
+
+@contextlib.contextmanager
+def _scratch(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder in that of the search for what Keras Tuner writes and nobody reads; also a killed search's goes."""
+    place = folder / "scratch"
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def check(
