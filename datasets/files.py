@@ -158,7 +158,7 @@ class Files:
         absent = [alternatives[0] for alternatives, file in zip(wanted, found, strict=True) if file is None]
         if absent:
             more = len(absent) - MAX_NAMED
-            lines = [*absent[:MAX_NAMED], *([f"... and {more} more"] if more > 0 else [])]
+            lines = [*absent[:MAX_NAMED], *([f"... and {more:,} more"] if more > 0 else [])]
             raise InputError(
                 f"{self.dataset}: {counted(len(absent), 'file')} missing. Put {agreeing(len(absent), 'it', 'them')} "
                 f"into the folder {self.place} (flag --manual_dir):\n  " + "\n  ".join(lines)

@@ -145,7 +145,7 @@ def _require(names: Iterable[str], where: Sequence[pathlib.Path], place: Place) 
     absent = official_files.missing(names, where)
     if absent:
         more = len(absent) - official_files.MAX_NAMED
-        lines = [*absent[:official_files.MAX_NAMED], *([f"... and {more} more"] if more > 0 else [])]
+        lines = [*absent[:official_files.MAX_NAMED], *([f"... and {more:,} more"] if more > 0 else [])]
         raise InputError(f"wikipedia: {counted(len(absent), 'file')} missing. Put "
                          f"{agreeing(len(absent), 'it', 'them')} into the folder {place} (flag --manual_dir):\n  "
                          + "\n  ".join(lines))

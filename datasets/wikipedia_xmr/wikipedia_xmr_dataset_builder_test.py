@@ -160,7 +160,7 @@ def test_wrong_matrix(files, arrays, expected):
 
 @pytest.mark.parametrize("name, content, expected", [
     ("raw_features.mat", b"<html>404</html>", "raw_features.mat: cannot be read ("),
-    ("trainset_txt_img_cat.list", b"aaaa-1\ti0\t3\n", "found 1 lines, expected the 4"),
+    ("trainset_txt_img_cat.list", b"aaaa-1\ti0\t3\n", "found 1 line, expected the 4"),
     ("testset_txt_img_cat.list", b"eeee-4.5\ti4\t7\nffff-7\ti5\t0\n", "line 2: found 'ffff-7\\ti5\\t0'"),
     ("testset_txt_img_cat.list", b"eeee-4.5 i4 7\n", "line 1: found 'eeee-4.5 i4 7'"),
     ("testset_txt_img_cat.list", b"eeee-4.5\t../../secret\t7\n", "line 1: found"),
@@ -202,5 +202,5 @@ def test_real_lists():
 @real_files
 def test_real_folder_without_articles(tmp_path):
     """Guards against thousands of lines of file names."""
-    with pytest.raises(InputError, match="5732 file"):
+    with pytest.raises(InputError, match="5,732 files"):
         tfds_io.build(builder_module.Builder, "articles", tmp_path, REAL)
