@@ -2,6 +2,7 @@
 import dataclasses
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -249,6 +250,20 @@ def test_folder(tmp_path, capsys):
     assert "views" not in found and "methods" not in found
     assert "1 of 4 test image files" in (tmp_path / "card.html").read_text()
     capsys.readouterr()
+
+
+def test_items_without_any_that_test(tmp_path, capsys):
+    """Guards against a refusal of the first look at pictures that nobody has divided yet: the card says what to do."""
+    write_media(tmp_path / "mine", train=6, test=2)
+    shutil.rmtree(tmp_path / "mine/test")
+    asked = ["--dataset=folder", f"--data_dir={tmp_path}/mine"]
+    assert main(["describe", "--format=json", *asked]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["split"] for row in found["items"]] == ["train"] and found["duplicates"] and found["classes"]
+    remedy = "--split=random --split_sizes=0.8,0,0.2"
+    assert any("no test items" in line and remedy in line for line in found["warnings"])
+    assert {row["fits"] for row in found["protocols"]} == {"no"} and all(remedy in r["why"] for r in found["protocols"])
+    assert main(["describe", *asked, *remedy.replace("0.8,0,0.2", "0.5,0,0.5").split()]) == 0
 
 
 def test_html_is_escaped():

@@ -7,7 +7,7 @@ from tfxmr_flags import declared, parsing
 
 from tfxmr.core import files, settings
 from tfxmr.core.errors import InputError
-from tfxmr.data.splits import SplitRule
+from tfxmr.data.splits import LookedAt, SplitRule
 from tfxmr.evaluation.protocol import UnseenOptions
 from tfxmr.extraction import catalogue
 from tfxmr.extraction.options import DataOptions
@@ -24,7 +24,7 @@ def define(values: FlagValues) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Runs `tfxmr describe` with a list of flags."""
     values = parsing.parse("describe", arguments, define)
-    asked = declared.make(values, DataOptions, split=declared.make(values, SplitRule, name=values.split))
+    asked = declared.make(values, DataOptions, split=declared.make(values, LookedAt, name=values.split))
     options, unseen = declared.make(values, CardOptions), declared.make(values, UnseenOptions)
     if options.out is not None:
         _require_place(pathlib.Path(options.out))

@@ -222,6 +222,13 @@ class _TrainingItems(SplitRule):
         return super().apply(dataclasses.replace(data, splits={"train": data.splits["train"]}), fitted_on, published)
 
 
+class LookedAt(SplitRule):
+    """A rule for items that are looked at, not evaluated: none needs to test."""
+
+    def require_test(self, name: str, splits: Collection[str]) -> None:
+        """Nothing is refused."""
+
+
 OFFICIAL = SplitRule()
 TRAINING_ITEMS = _TrainingItems()  # of a second domain
 

@@ -146,7 +146,8 @@ def _items(card: Card, data: MultiModalData) -> None:
         groups = " | ".join("+".join(group) for group in data.splits["train"].groups)
         card.facts.append(f"Items share no rows but within {groups}: methods that learn from pairs need those.")
     if "test" not in data.splits:
-        card.warnings.append("There are no test items: put some into a split test, or give --split=random.")
+        card.warnings.append("There are no test items: divide them by --split=random --split_sizes=0.8,0,0.2, or name "
+                             "those that test in a column or folder of the split.")
 
 
 def _class_name(data: MultiModalData, c: int) -> str:

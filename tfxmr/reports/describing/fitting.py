@@ -33,7 +33,7 @@ def protocols(data: MultiModalData, unseen: UnseenOptions) -> list[tuple[list[st
     for name in PRESETS:
         protocol, why = None, ""
         if "test" not in data.splits:
-            why = "there are no test items; put some into a split test, or draw them by --split=random"
+            why = "there are no test items; draw some by --split=random --split_sizes=0.8,0,0.2, or name some"
         else:
             try:
                 protocol = ProtocolOptions(protocol=name, **chosen).make(data)
