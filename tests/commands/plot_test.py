@@ -188,7 +188,7 @@ def test_bad_input(capsys, workplace, tmp_path):
         assert f"--figure={figure} shows one run; name one" in message
     assert "--table=t.csv goes with --figure=sensitivity" in refusal(capsys, "--figure=tsne", "--table=t.csv")
     assert "takes the place of runs" in refusal(capsys, "--figure=sensitivity", "--table=t.csv", run)
-    assert "give 1 different names, one a run" in refusal(capsys, "--figure=precision_recall", run, "--labels=a,b")
+    assert "give 1 different name, one a run" in refusal(capsys, "--figure=precision_recall", run, "--labels=a,b")
     assert "--perplexity=30: a map of 30 items" in refusal(capsys, "--figure=tsne", run)
     assert "--figure=captions: cca generates no sentences of images; c3l does" in refusal(capsys, "--figure=captions", run)
     assert "--figure=generated: cca generates no images of sentences; c3l does" in refusal(capsys, "--figure=generated", run)

@@ -537,7 +537,7 @@ def test_what_regions_and_words_add_is_the_similarity(data):
 def test_widths_that_are_missing_are_refused():
     with pytest.raises(InputError, match="--text_filters=8,9: give at least 3 numbers, such as --text_filters=384,512,256"):
         MCSMSettings(text_filters=(8, 9))
-    with pytest.raises(InputError, match="--image_lstm_units=: give at least one number"):
+    with pytest.raises(InputError, match="--image_lstm_units=: give at least 1 number"):
         MCSMSettings(image_lstm_units=())
 
 

@@ -22,10 +22,10 @@ def printable(text: str, kept: str = "") -> str:
 def plural(noun: str) -> str:
     """The plural of a noun, or of a phrase that ends in one.
 
-    >>> plural("test item"), plural("class"), plural("query"), plural("array")
-    ('test items', 'classes', 'queries', 'arrays')
+    >>> plural("test item"), plural("class"), plural("query"), plural("array"), plural("batch"), plural("epoch")
+    ('test items', 'classes', 'queries', 'arrays', 'batches', 'epochs')
     """
-    if re.search("(s|x|ch|sh)$", noun):
+    if re.search("(s|x|(?<!epo)ch|sh)$", noun):
         return f"{noun}es"
     return f"{noun[:-1]}ies" if re.search("[^aeiou]y$", noun) else f"{noun}s"
 
