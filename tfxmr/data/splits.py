@@ -211,22 +211,19 @@ class SplitRule(Settings):
         }
 
 
-class _TrainingItems(SplitRule):
-    """The data set's own splits, of which the training items alone are wanted."""
+class LookedAt(SplitRule):
+    """A rule for items that are not evaluated: none needs to test."""
 
     def require_test(self, name: str, splits: Collection[str]) -> None:
-        """Nothing tests, and nothing needs to."""
+        """Nothing is refused."""
+
+
+class _TrainingItems(LookedAt):
+    """The data set's own splits, of which the training items alone are wanted."""
 
     def apply(self, data: MultiModalData, fitted_on: str = "", published: Sequence[str] = ()) -> MultiModalData:
         """As of any split; of what the test items lack or share nothing is said."""
         return super().apply(dataclasses.replace(data, splits={"train": data.splits["train"]}), fitted_on, published)
-
-
-class LookedAt(SplitRule):
-    """A rule for items that are looked at, not evaluated: none needs to test."""
-
-    def require_test(self, name: str, splits: Collection[str]) -> None:
-        """Nothing is refused."""
 
 
 OFFICIAL = SplitRule()
