@@ -124,6 +124,21 @@ def test_tables_of_the_papers(cell):
         check("compare", *done.stdout.split(), "--run_dir=runs/table")
 
 
+RECIPES = {name: re.findall(r"docs/[\w/]+\.md", facts["Table"] + facts["Expected"]) for name in recipes.paths()
+           if re.search(r"docs/[\w/]+\.md", (facts := recipes.read(name).facts).get("Table", ""))}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_figures_of_the_flagfiles(name):
+    """Guards against a table that was measured anew and a flagfile that still expects the figures of before."""
+    lines = [line for page in RECIPES[name] for line in (ROOT / page).read_text().splitlines()]
+    expected = recipes.read(name).facts["Expected"]
+    pairs = re.findall(r"(?<!\w)(\.\d{3})(?: ± \.\d+)?\s*/\s*(\.\d{3})", expected)
+    apart = [pair for pair in pairs if not any(pair[0] in line and pair[1] in line for line in lines)]
+    alone = [figure for figure in re.findall(r"(?<!\w)\.\d{3}\b", expected) if not any(figure in line for line in lines)]
+    assert not apart + alone, f"{name} expects what {', '.join(RECIPES[name])} does not say"
+
+
 def constants():
     """Every string of the program, an f-string with … where it holds a value."""
     for folder in ("tfxmr", "flags", "datasets"):
