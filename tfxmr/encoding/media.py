@@ -1,4 +1,5 @@
 """What the items of a run look like and say, to show beside their vectors; from the data set, while it is there."""
+import dataclasses
 import functools
 import io
 import mimetypes
@@ -20,6 +21,30 @@ from tfxmr.data.files.packed import Packed
 from tfxmr.encoding.encoder import Encoder
 
 CACHED = 4096  # media in memory
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A sound or video that a browser plays.
+
+    Attributes:
+      file: where it is.
+      kind: MIME type.
+      size: bytes.
+    """
+
+    file: pathlib.Path | Packed
+    kind: str
+    size: int
+
+    @property
+    def path(self) -> pathlib.Path | None:
+        """Absolute path; None of what lies inside another file."""
+        return self.file.absolute() if isinstance(self.file, pathlib.Path) else None
+
+    def read(self) -> bytes:
+        """Its content; raises OSError."""
+        return self.file.read_bytes()
 
 
 class Media:
@@ -63,16 +88,18 @@ class Media:
         image = self.image(columns, modality)
         return None if image is None else jpeg(image, side)
 
-    def file(self, columns: Mapping[str, Any], modality: str) -> tuple[bytes, str] | None:
-        """(Content, MIME type) of an item's file that a browser plays; None of others, or if it is gone."""
+    def file(self, columns: Mapping[str, Any], modality: str) -> File | None:
+        """An item's file that a browser plays; None of others, or if it is gone."""
         if modality not in FILES:
             return None
-        path = self._medium(modality, str(columns.get("name")), columns.get("file"))
+        file = self._medium(modality, str(columns.get("name")), columns.get("file"))
+        if not isinstance(file, pathlib.Path | Packed):
+            return None
         try:
-            kind = mimetypes.guess_type(path.name)[0] if isinstance(path, pathlib.Path | Packed) else None
+            kind = mimetypes.guess_type(file.name)[0]
             if kind is None or not kind.startswith(("audio/", "video/")):
                 return None
-            return path.read_bytes(), kind
+            return File(file, kind, file.size if isinstance(file, Packed) else file.stat().st_size)
         except OSError:
             return None
 

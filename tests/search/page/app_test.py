@@ -1,6 +1,7 @@
 """The page: what it shows is the Answer, what it refuses it says, and nothing leaves it."""
 import dataclasses
 import io
+import pathlib
 import re
 import time
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from looking import look
 
+from tfxmr.encoding.media import File
 from tfxmr.search import Index
 from tfxmr.search.page import upload, wording
 from tfxmr.search.page.app import make_app
@@ -146,6 +148,22 @@ def test_ties_and_missing_media(heard, media):
     assert "does not know the class" in page.words and [e["value"] for e in page.tags("input", name="by")] == ["item"]
     other = look(make_app([heard], None, ["heard"]).test_client().get("/"))
     assert len(other.of("name")) == 18 and "checked" in other.tags("input", value="item")[0]
+
+
+def test_files_are_read_when_they_are_played(heard, media, tmp_path, monkeypatch):
+    """Guards against a page that reads all of a video to know that there is one, and for each part that is asked for."""
+    (tmp_path / "heard.wav").write_bytes(b"RIFF0000WAVE")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(File, "read", lambda file: pytest.fail("read as a whole"))
+    monkeypatch.setattr(type(media.made), "file", lambda *_: File(pathlib.Path("heard.wav"), "audio/wav", 12))
+    client = make_app([heard], media.made, ["heard"]).test_client()
+    page = look(client.get("/?item=video/0&of=video&find=audio&k=8"))
+    address = page.tags("audio")[0]["src"]
+    sound = client.get(address, headers={"Range": "bytes=4-7"})
+    assert (sound.status_code, sound.mimetype, sound.data) == (206, "audio/wav", b"0000")
+    assert client.get(address).data == b"RIFF0000WAVE"
+    (tmp_path / "heard.wav").unlink()
+    assert client.get(address).status_code == 404
 
 
 def test_a_lost_image_is_its_name(client):

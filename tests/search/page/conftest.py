@@ -44,7 +44,20 @@ class Made:
         return png((int(columns["row"]), 0, 0), (side // 8, 8))
 
     def file(self, columns, modality):
-        return {"audio": (b"RIFF0000WAVE", "audio/wav"), "shape3d": (b"<svg/>", "image/svg+xml")}.get(modality)
+        return {"audio": Sound(b"RIFF0000WAVE", "audio/wav"), "shape3d": Sound(b"<svg/>", "image/svg+xml")}.get(modality)
+
+
+@dataclasses.dataclass
+class Sound:
+    """A sound inside another file, that is of `size` bytes."""
+
+    content: bytes
+    kind: str
+    size: int = 12
+    path: None = None
+
+    def read(self):
+        return self.content
 
 
 def png(colour=(200, 30, 30), size=(40, 30), kind="PNG"):

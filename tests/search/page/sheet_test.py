@@ -41,6 +41,17 @@ def test_without_run_and_media(searchers, sheet_of):
     assert len(page.of("name")) == 3 and not page.of("runs") and not page.tags("img")
 
 
+def test_long_sounds_are_left_out(heard, media, sheet_of, monkeypatch):
+    """Guards against a file that is read and not shown, and a sheet of a gigabyte."""
+    answer = heard.ask(heard.item("video", "video/0"), ["audio"])
+    short = Look(sheet_of([answer]))
+    assert short.tags("audio")[0]["src"] == "data:audio/wav;base64,UklGRjAwMDBXQVZF"
+    sound = media.made.file({}, "audio")
+    sound.size, sound.read = sheet.PLAYED + 1, lambda: pytest.fail("read")
+    monkeypatch.setattr(type(media.made), "file", lambda *_: sound)
+    assert not Look(sheet_of([answer])).tags("audio")
+
+
 def test_an_image_of_ones_own(searchers, media, sheet_of, tmp_path):
     (tmp_path / "mine.png").write_bytes(media.png())
     answer = searchers[0].ask(searchers[0].image(str(tmp_path / "mine.png")), k=3)

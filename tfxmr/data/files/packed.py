@@ -45,6 +45,12 @@ class Packed:
         """A name that tells its kind; raises OSError."""
         return f"file{self.suffix}"
 
+    @property
+    def size(self) -> int:
+        """Bytes of its content; raises OSError."""
+        with _readable(self):
+            return self.inside.length(self.root)
+
     def read_bytes(self) -> bytes:
         """Its content; raises OSError if it can be read no more."""
         with _readable(self):
@@ -120,8 +126,8 @@ def _parts(files: Sequence[pathlib.Path | Packed]) -> Iterator[list[pathlib.Path
     for file in files:
         size = 0
         if isinstance(file, Packed):
-            with contextlib.suppress(BadItem):  # which is told when it is written
-                size = file.inside.length(file.root)
+            with contextlib.suppress(OSError):  # which is told when it is written
+                size = file.size
         if part and held + size > AT_ONCE:
             yield part
             part, held = [], 0

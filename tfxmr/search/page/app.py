@@ -5,6 +5,7 @@ newest, and has an address from then on. Items are found by their ids in the ind
 """
 import dataclasses
 import io
+import pathlib
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -185,7 +186,10 @@ class Page:
         found = self._media.file(item, modality)
         if found is None:
             flask.abort(404)
-        return _sent(*found)
+        try:
+            return _sent(found.path or found.read(), found.kind)
+        except OSError:  # removed since, or no more to be read
+            flask.abort(404)
 
     def uploaded(self, key: str) -> Any:
         """An image that was sent before, by its key."""
@@ -294,9 +298,10 @@ def _address(view: str, **values: Any) -> str:
     return flask.url_for(view, **values)
 
 
-def _sent(content: bytes, kind: str) -> flask.Response:
-    """A medium, of which players ask parts."""
-    response = flask.send_file(io.BytesIO(content), kind, conditional=True, max_age=3600)
+def _sent(content: bytes | pathlib.Path, kind: str) -> flask.Response:
+    """A medium, of which players ask parts; of a file no more than those is read."""
+    source = io.BytesIO(content) if isinstance(content, bytes) else content
+    response = flask.send_file(source, kind, conditional=True, max_age=3600)
     response.cache_control.public, response.cache_control.private = False, True
     return response
 

@@ -1,5 +1,6 @@
 """What the page asks of the media that items lie in."""
 import base64
+import pathlib
 import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -10,6 +11,25 @@ Item = Mapping[str, Any]  # the columns of an item of the index, with "id" and "
 PLAYED = ("audio", "video")  # modalities that a browser plays
 KINDS = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}  # first bytes of a thumbnail -> MIME type
 KEPT = 1024  # thumbnails; a page asks twice for each, to know whether there is one and to show it
+
+
+class File(Protocol):
+    """A sound or video, of which nothing is read before it is played."""
+
+    @property
+    def kind(self) -> str:
+        """MIME type."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def path(self) -> pathlib.Path | None:
+        """Absolute path; None of what lies inside another file."""
+
+    def read(self) -> bytes:
+        """Its content; raises OSError."""
 
 
 class Media(Protocol):
@@ -24,8 +44,8 @@ class Media(Protocol):
     def thumbnail(self, columns: Item, modality: str, side: int = 160) -> bytes | None:
         """PNG or JPEG of an item, by its columns and modality, no side longer than `side` pixels."""
 
-    def file(self, columns: Item, modality: str) -> tuple[bytes, str] | None:
-        """(content, MIME type) of an item of a modality."""
+    def file(self, columns: Item, modality: str) -> File | None:
+        """The file of an item of a modality."""
 
 
 class Kept:
@@ -63,13 +83,13 @@ class Kept:
             return found
         return self._thumbnails.get(key)
 
-    def file(self, columns: Item, modality: str) -> tuple[bytes, str] | None:
+    def file(self, columns: Item, modality: str) -> File | None:
         """As in Media; None also for what a browser does not play, such as a page."""
         try:
             found = self._media.file(columns, modality) if self._media else None
         except (OSError, InputError):
             return None
-        return found if found and found[1].partition("/")[0] in PLAYED else None
+        return found if found and found.kind.partition("/")[0] in PLAYED else None
 
 
 def kind_of(content: bytes) -> str | None:

@@ -79,7 +79,12 @@ class SheetLinks:
     def player(self, run: int, item: Item) -> str | None:
         """As in Links."""
         found = None if item["modality"] in ("image", "text") else self._media.file(item, str(item["modality"]))
-        return data_uri(*found) if found and len(found[0]) <= PLAYED else None
+        if found is None or found.size > PLAYED:
+            return None
+        try:
+            return data_uri(found.read(), found.kind)
+        except OSError:  # removed since, or no more to be read
+            return None
 
     def ask(self, item: Item) -> str | None:
         """Nothing: there is nobody to ask."""
