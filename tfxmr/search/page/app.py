@@ -301,7 +301,7 @@ def _address(view: str, **values: Any) -> str:
 def _sent(content: bytes | pathlib.Path, kind: str) -> flask.Response:
     """A medium, of which players ask parts; of a file no more than those is read."""
     source = io.BytesIO(content) if isinstance(content, bytes) else content
-    response = flask.send_file(source, kind, conditional=True, max_age=3600)
+    response = flask.send_file(source, kind, download_name="medium", conditional=True, max_age=3600)  # not its own name
     response.cache_control.public, response.cache_control.private = False, True
     return response
 
